@@ -1,0 +1,132 @@
+// What the console knows: the exams, and the slabs and report of the one that is shown.
+//
+// An answer to a request may be older than an event that came while it was under way. So every event is numbered, and
+// an answer never replaces what arrived after its question was asked.
+
+export class Exams {
+  #exams = new Map(); // key -> { exam, at }
+  #slabs = new Map(); // index -> { slab, at }, of the shown exam
+  #list = []; // the exams, newest first
+  #sortedSlabs = []; // z ascending
+  #now = 0;
+  #loadedKey = null;
+
+  /** The exam that the user chose; null follows the newest. */
+  chosenKey = null;
+  report = null;
+  /** The slab that came last by event; null until one has come. */
+  newestSlabIndex = null;
+  /** Counts changes of the slabs, for views that redraw only then. */
+  slabsVersion = 0;
+
+  /** The moment to hand to `takeAll` and `takeDetails` with the answer to a question asked now. */
+  get now() {
+    return this.#now;
+  }
+
+  /** Newest first. */
+  get list() {
+    return this.#list;
+  }
+
+  /** The newest exam that is being received, else the newest. */
+  get newestKey() {
+    return (this.#list.find((exam) => exam.state === "receiving") ?? this.#list[0])?.key ?? null;
+  }
+
+  get shownKey() {
+    return this.chosenKey ?? this.newestKey;
+  }
+
+  get shown() {
+    return this.#exams.get(this.shownKey)?.exam ?? null;
+  }
+
+  /** Slabs of the shown exam, z ascending. */
+  get slabs() {
+    return this.#sortedSlabs;
+  }
+
+  /** Names the difference between the slabs that the exam says it has and those that came; "" where there is none. */
+  get gap() {
+    const [told, came] = [this.shown?.slabs ?? 0, this.#slabs.size];
+    return told === came ? "" : `${this.shownKey} ${told} ${came}`;
+  }
+
+  slab(index) {
+    return this.#slabs.get(index)?.slab ?? null;
+  }
+
+  /** Whether the shown exam's details have been asked for. */
+  get detailsBelong() {
+    return this.#loadedKey === this.shownKey;
+  }
+
+  takeExam(exam) {
+    this.#exams.set(exam.key, { exam, at: ++this.#now });
+    this.#examsChanged();
+  }
+
+  /** Takes from the answer who acknowledged the flag and nothing else: the rest may be older than what is known. */
+  takeAcknowledgement(answer, flagId) {
+    const known = this.#exams.get(answer.key)?.exam;
+    const acknowledged = answer.flags.find(({ id }) => id === flagId)?.acknowledged;
+    if (!known || !acknowledged) return;
+    const flags = known.flags.map((flag) => (flag.id === flagId ? { ...flag, acknowledged } : flag));
+    this.takeExam({ ...known, flags });
+  }
+
+  takeSlab(key, slab) {
+    const at = ++this.#now;
+    if (key !== this.#loadedKey) return;
+    this.#slabs.set(slab.index, { slab, at });
+    this.newestSlabIndex = slab.index;
+    this.#slabsChanged();
+  }
+
+  takeAll(exams, askedAt) {
+    const since = [...this.#exams].filter(([, { at }]) => at > askedAt);
+    this.#exams = new Map([...exams.map((exam) => [exam.key, { exam, at: askedAt }]), ...since]);
+    if (!this.#exams.has(this.chosenKey)) this.chosenKey = null;
+    this.#examsChanged();
+  }
+
+  /** Forgets the details of the exam shown before; slabs that come from now on belong to `key`. */
+  expectDetails(key) {
+    if (key === this.#loadedKey) return;
+    this.#loadedKey = key;
+    this.#slabs = new Map();
+    this.report = null;
+    this.newestSlabIndex = null;
+    this.#slabsChanged();
+  }
+
+  takeDetails({ exam, slabs, report }, askedAt) {
+    if (exam.key !== this.#loadedKey) return;
+    if (!(this.#exams.get(exam.key)?.at > askedAt)) this.#exams.set(exam.key, { exam, at: askedAt });
+    this.#examsChanged();
+    const since = [...this.#slabs].filter(([, { at }]) => at > askedAt);
+    this.#slabs = new Map([...slabs.map((slab) => [slab.index, { slab, at: askedAt }]), ...since]);
+    this.report = report;
+    this.#slabsChanged();
+  }
+
+  #examsChanged() {
+    this.#list = [...this.#exams.values()].map(({ exam }) => exam).sort(newestFirst);
+  }
+
+  #slabsChanged() {
+    this.#sortedSlabs = [...this.#slabs.values()].map(({ slab }) => slab).sort((one, other) => one.z_mm - other.z_mm);
+    this.slabsVersion += 1;
+  }
+}
+
+function newestFirst(one, other) {
+  return Date.parse(other.started) - Date.parse(one.started) || (one.key < other.key ? 1 : -1);
+}
+
+/** The slab to look at first: the largest lesion area; where there is none, the highest logit. */
+export function worstSlab(slabs) {
+  const worse = (one, other) => (other.lesion_cm2 - one.lesion_cm2 || other.logit - one.logit) > 0 ? other : one;
+  return slabs.length === 0 ? null : slabs.reduce(worse);
+}

@@ -1,0 +1,47 @@
+// The measurements of the exam, and its report once it is complete. A value that is not there is a dash, never nought.
+
+import { byId, setHidden, setText } from "./dom.js";
+import { percent, quantity } from "./words.js";
+
+export function showFigures(exam) {
+  const { slices, lesions } = exam;
+  setText(byId("score"), quantity(exam.score, 2));
+  setText(byId("score-note"), scoreNote(exam));
+  setText(byId("slices-received"), String(slices.received));
+  setText(byId("slices-expected"), slices.expected === null ? "" : ` / ${slices.expected}`);
+  setText(byId("slices-note"), slicesNote(slices));
+  setText(byId("lesion-count"), lesions ? String(lesions.count) : "–");
+  setText(byId("lesion-volume"), quantity(lesions?.volume_ml, 1, "mL"));
+  setText(byId("lesion-share"), percent(lesions?.lung_share));
+  showLength(exam);
+}
+
+function scoreNote({ state, score, threshold }) {
+  const receiving = state === "receiving";
+  const standing = score === null ? "none" : receiving ? "so far" : "final";
+  const early = receiving ? `early flag from ${quantity(threshold.early, 2)}, ` : "";
+  return `${standing}; ${early}suspected from ${quantity(threshold.suspected, 2)}`;
+}
+
+function slicesNote({ analysed, kept, failed, expected }) {
+  return [
+    `${analysed} analysed`,
+    kept > 0 && `${kept} kept aside`,
+    failed > 0 && `${failed} failed`,
+    expected === null && "number expected unknown",
+  ].filter(Boolean).join(", ");
+}
+
+function showLength({ z_mm: range, slabs }) {
+  setText(byId("scan-length"), range ? quantity(range[1] - range[0], 0, "mm") : "–");
+  const place = range ? `z ${quantity(range[0], 0)} to ${quantity(range[1], 0)} mm, ` : "";
+  setText(byId("scan-note"), `${place}${slabs} slabs`);
+}
+
+export function showReport(exam, report) {
+  const reason = exam?.state === "complete" ? exam.reason : "";
+  setHidden(byId("report"), !report && !reason);
+  setText(byId("report-reason"), reason);
+  setHidden(byId("report-details"), !report);
+  setText(byId("report-text"), report ? JSON.stringify(report, null, 2) : "");
+}

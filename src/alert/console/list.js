@@ -1,0 +1,75 @@
+// The exams to choose from, each with its state as a badge; and the alarms of exams that are not shown.
+
+import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, setText } from "./dom.js";
+import { needsAcknowledging, statements } from "./verdict.js";
+import { clock, personName, progress } from "./words.js";
+
+/** More than a night's work; the rest is a question for the PACS. */
+const LISTED_EXAMS = 200;
+/** Alarms of other exams told at once; more would push the exam itself off the screen. */
+const ALARMS_ELSEWHERE = 3;
+
+const keyOf = (exam) => exam.key;
+
+export function showList(exams, shownKey, choose) {
+  const create = (exam) => createEntry(exam, choose);
+  const update = (entry, exam) => updateEntry(entry, exam, shownKey);
+  matchChildren(byId("exams"), exams.slice(0, LISTED_EXAMS), keyOf, create, update);
+}
+
+function createEntry({ key }, choose) {
+  const entry = make("li");
+  const button = make("button");
+  button.type = "button";
+  const badge = make("span", "badge");
+  badge.append(makeIcon(), make("span", "badge-words"));
+  button.append(make("span", "name"), badge, make("span", "when"));
+  button.addEventListener("click", () => choose(key));
+  entry.append(button);
+  return entry;
+}
+
+function updateEntry(entry, exam, shownKey) {
+  const said = statements(exam);
+  const [main] = said;
+  const button = entry.firstElementChild;
+  setAttribute(button, "aria-current", exam.key === shownKey);
+  setAttribute(button, "data-exam", exam.key);
+  setText(entry.querySelector(".name"), personName(exam.patient.name));
+  setAttribute(entry.querySelector(".badge"), "data-kind", main.kind);
+  setIcon(entry.querySelector(".icon"), main.kind);
+  setText(entry.querySelector(".badge-words"), badgeWords(said));
+  const received = exam.state === "receiving" ? ` · ${progress(exam.slices)}` : "";
+  setText(entry.querySelector(".when"), `${clock(exam.started)} · ${exam.scanner}${received}`);
+}
+
+/** The worst, and whatever else asks for something to be done. */
+function badgeWords(said) {
+  const asking = said.filter(({ level }, place) => place === 0 || level === "alarm" || level === "warning");
+  return [...new Set(asking.map(({ badge }) => badge))].join(" · ");
+}
+
+/** An alarm nobody has acknowledged is told whichever exam is looked at. */
+export function showElsewhere(exams, shownKey, choose) {
+  const alarming = exams.filter((exam) => exam.key !== shownKey && exam.flags.some(needsAcknowledging));
+  const bar = byId("elsewhere");
+  setHidden(bar, alarming.length === 0);
+  const more = alarming.length - ALARMS_ELSEWHERE;
+  setAttribute(bar, "data-more", more > 0 ? `and ${more} more in the list` : "");
+  matchChildren(bar, alarming.slice(0, ALARMS_ELSEWHERE), keyOf, (exam) => createAlarm(exam, choose), updateAlarm);
+}
+
+function createAlarm({ key }, choose) {
+  const button = make("button");
+  button.type = "button";
+  button.append(makeIcon(), make("span"));
+  button.addEventListener("click", () => choose(key));
+  return button;
+}
+
+function updateAlarm(button, exam) {
+  const said = statements(exam);
+  setIcon(button.firstElementChild, said[0].kind);
+  const who = [personName(exam.patient.name), exam.scanner, clock(exam.started)].join(", ");
+  setText(button.lastElementChild, `${badgeWords(said)}, not acknowledged: ${who}`);
+}

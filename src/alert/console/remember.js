@@ -1,0 +1,17 @@
+// What this browser remembers between visits: initials, sound, theme. Where storage is refused, it forgets.
+
+export function remember(name, text) {
+  try {
+    localStorage.setItem(name, text);
+  } catch {
+    // Refused: asked for again after a reload.
+  }
+}
+
+export function recall(name) {
+  try {
+    return localStorage.getItem(name) ?? "";
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,74 @@
+// How values from the daemon are written for people. Pure: text in, text out.
+
+const NO_VALUE = "–";
+
+/** A DICOM person name (PS3.5 section 6.2.1.2): "YAMADA^TAROU=山田^太郎" reads "YAMADA, Tarou (山田 太郎)". */
+export function personName(value) {
+  const [alphabetic = "", ideographic = ""] = (value ?? "").split("=");
+  const [family, given, middle, prefix, suffix] = components(alphabetic);
+  const forenames = [prefix, given, middle].filter(Boolean).map(capitalised).join(" ");
+  const western = [family, forenames, suffix].filter(Boolean).join(", ");
+  const native = components(ideographic).filter(Boolean).join(" ");
+  if (western && native) return `${western} (${native})`;
+  return western || native || "No name";
+}
+
+function components(group) {
+  return group.split("^").map((part) => part.trim());
+}
+
+/** "ANNE-MARIE" reads "Anne-Marie"; a name that is not all capitals is left as it is. */
+function capitalised(name) {
+  if (name !== name.toLocaleUpperCase()) return name;
+  const initial = /(?<![\p{L}\p{M}])\p{L}/gu;
+  return name.toLocaleLowerCase().replace(initial, (letter) => letter.toLocaleUpperCase());
+}
+
+/** "19700101" reads "1970-01-01, 56 y". */
+export function birthDate(value, examTime) {
+  const digits = /^(\d{4})(\d{2})(\d{2})$/.exec(value ?? "");
+  if (!digits) return "";
+  const [year, month, day] = digits.slice(1).map(Number);
+  const then = new Date(examTime);
+  const beforeBirthday = then.getMonth() + 1 < month || (then.getMonth() + 1 === month && then.getDate() < day);
+  return `${digits.slice(1).join("-")}, ${then.getFullYear() - year - (beforeBirthday ? 1 : 0)} y`;
+}
+
+/** Local time of day, with the date where it is not today's. */
+export function clock(time, now = new Date()) {
+  const then = new Date(time);
+  if (Number.isNaN(then.getTime())) return NO_VALUE;
+  const hours = [then.getHours(), then.getMinutes(), then.getSeconds()].map(twoDigits).join(":");
+  if (then.toDateString() === now.toDateString()) return hours;
+  return `${then.getFullYear()}-${twoDigits(then.getMonth() + 1)}-${twoDigits(then.getDate())} ${hours}`;
+}
+
+function twoDigits(number) {
+  return String(number).padStart(2, "0");
+}
+
+/** A number with so many decimals and its unit; a missing one is a dash, never a nought. */
+export function quantity(value, decimals, unit = "") {
+  if (value === null || value === undefined || !Number.isFinite(value)) return NO_VALUE;
+  const text = value.toFixed(decimals).replace("-", "−");
+  return unit ? `${text} ${unit}` : text;
+}
+
+export function percent(share) {
+  return quantity(share === null || share === undefined ? null : share * 100, 1, "%");
+}
+
+export function slices(count) {
+  return count === 1 ? "1 slice" : `${count} slices`;
+}
+
+export function progress({ received, expected }) {
+  return expected === null ? `${slices(received)} so far` : `${received} of ${slices(expected)}`;
+}
+
+/** Where to send, as a person types it into a scanner; an address that means "every interface" is this page's host. */
+export function destination(status, pageHost) {
+  const host = status.dicom_address.replace(/:\d+$/, "");
+  const everywhere = ["0.0.0.0", "[::]", "::", ""].includes(host);
+  return { title: status.ae_title, host: everywhere ? pageHost : host, port: status.port };
+}

@@ -1,0 +1,293 @@
+//! Flags: what a person is told, and the life of what they were told.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::exam::{QualityIssue, QualityLimits};
+use crate::triage::{CaseReport, EarlyFlag, Verdict};
+
+/// What a flag is about; an exam has at most one flag of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagKind {
+    Suspected,
+    Rescan,
+    NotAnalysed,
+}
+
+impl FlagKind {
+    /// The kind in metrics and as the flag's id within its exam.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Rescan => "rescan",
+            Self::NotAnalysed => "not_analysed",
+        }
+    }
+}
+
+/// How urgent a flag is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Notice,
+    Warning,
+    Alarm,
+}
+
+/// Where a flag is in its life: `early` becomes `confirmed` or `withdrawn`; what is raised with the verdict is `final`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagState {
+    Early,
+    Confirmed,
+    Withdrawn,
+    Final,
+}
+
+impl FlagState {
+    /// The state in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::Confirmed => "confirmed",
+            Self::Withdrawn => "withdrawn",
+            Self::Final => "final",
+        }
+    }
+}
+
+/// Who has seen a flag, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// What a person is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flag {
+    pub id: String,
+    pub kind: FlagKind,
+    pub severity: Severity,
+    pub state: FlagState,
+    /// What was found and what to do.
+    pub text: String,
+    pub raised: Timestamp,
+    /// Slices received when it was raised.
+    pub after_slices: usize,
+    /// The case score that raised it.
+    pub score: Option<f64>,
+    pub acknowledged: Option<Acknowledgement>,
+}
+
+/// All flags of one exam.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Flags(Vec<Flag>);
+
+/// When and by which score a flag is raised.
+#[derive(Clone, Copy)]
+struct Raised {
+    after_slices: usize,
+    score: Option<f64>,
+    now: Timestamp,
+}
+
+/// Why an acknowledgement was not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AcknowledgeError {
+    #[error("there is no such flag")]
+    NoSuchFlag,
+    #[error("\"by\" must say in 1 to 64 characters who acknowledges the flag")]
+    NoName,
+}
+
+impl Flags {
+    #[must_use]
+    pub fn all(&self) -> &[Flag] {
+        &self.0
+    }
+
+    /// The running score has crossed the early threshold. Does nothing if the exam is flagged already.
+    pub fn raise_early(&mut self, early: &EarlyFlag, now: Timestamp) -> bool {
+        let standing = self.find(FlagKind::Suspected).is_some_and(|flag| flag.state != FlagState::Withdrawn);
+        if !standing {
+            let text = "COVID-19 pneumonia suspected while the scan runs: isolate the patient".to_owned();
+            let raised = Raised { after_slices: early.after_slices, score: Some(early.score), now };
+            self.put(FlagKind::Suspected, Severity::Alarm, FlagState::Early, text, raised);
+        }
+        !standing
+    }
+
+    /// The exam has a verdict: early flags are confirmed or withdrawn, and what else there is to say is said.
+    pub fn conclude(&mut self, report: &CaseReport, limits: &QualityLimits, now: Timestamp) {
+        let reason = &report.reason;
+        let raised = Raised { after_slices: report.slices.received, score: report.score, now };
+        match report.verdict {
+            Verdict::Suspected => {
+                let state = match self.find(FlagKind::Suspected).map(|flag| flag.state) {
+                    Some(FlagState::Early | FlagState::Confirmed) => FlagState::Confirmed,
+                    Some(FlagState::Withdrawn | FlagState::Final) | None => FlagState::Final,
+                };
+                let text = format!("COVID-19 pneumonia suspected, isolate the patient: {reason}");
+                self.put(FlagKind::Suspected, Severity::Alarm, state, text, raised);
+                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since");
+            }
+            Verdict::NotSuspected => {
+                self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"));
+                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since");
+            }
+            // An early flag stands: that something broke says nothing against it.
+            Verdict::NotAnalysed => {
+                let text = format!("not analysed: {reason}");
+                self.put(FlagKind::NotAnalysed, Severity::Warning, FlagState::Final, text, raised);
+            }
+        }
+        match rescan_advice(&report.quality, limits) {
+            Some((severity, text)) => {
+                self.put(FlagKind::Rescan, severity, FlagState::Final, text, Raised { score: None, ..raised });
+            }
+            None => self.withdraw(FlagKind::Rescan, "the missing slices have come since"),
+        }
+    }
+
+    /// Notes who has seen a flag. A second acknowledgement leaves the first as it is.
+    ///
+    /// # Errors
+    /// If there is no such flag or nobody is named.
+    pub fn acknowledge(&mut self, id: &str, by: &str, now: Timestamp) -> Result<(), AcknowledgeError> {
+        let by = by.trim();
+        if by.is_empty() || by.chars().count() > 64 {
+            return Err(AcknowledgeError::NoName);
+        }
+        let flag = self.0.iter_mut().find(|flag| flag.id == id).ok_or(AcknowledgeError::NoSuchFlag)?;
+        flag.acknowledged.get_or_insert_with(|| Acknowledgement { by: by.to_owned(), at: now });
+        Ok(())
+    }
+
+    fn find(&self, kind: FlagKind) -> Option<&Flag> {
+        self.0.iter().find(|flag| flag.kind == kind)
+    }
+
+    /// Raises a flag or brings it up to date. One that says something new or graver wants a new acknowledgement.
+    fn put(&mut self, kind: FlagKind, severity: Severity, state: FlagState, text: String, raised: Raised) {
+        let Raised { after_slices, score, now } = raised;
+        let fresh = Flag {
+            id: kind.as_str().to_owned(),
+            kind,
+            severity,
+            state,
+            text,
+            raised: now,
+            after_slices,
+            score,
+            acknowledged: None,
+        };
+        match self.0.iter_mut().find(|flag| flag.kind == kind) {
+            None => self.0.push(fresh),
+            Some(flag) if flag.state == FlagState::Withdrawn || severity > flag.severity => *flag = fresh,
+            Some(flag) => {
+                flag.state = state;
+                flag.text = fresh.text;
+                flag.score = score;
+                flag.severity = severity;
+            }
+        }
+    }
+
+    fn withdraw(&mut self, kind: FlagKind, why: &str) {
+        if let Some(flag) = self.0.iter_mut().find(|flag| flag.kind == kind) {
+            flag.state = FlagState::Withdrawn;
+            why.clone_into(&mut flag.text);
+        }
+    }
+}
+
+/// What the technician can mend by scanning or sending again.
+fn rescan_advice(quality: &[QualityIssue], limits: &QualityLimits) -> Option<(Severity, String)> {
+    let of = |issue: &QualityIssue| match issue {
+        QualityIssue::ApexCutOff { .. } | QualityIssue::BaseCutOff { .. } => {
+            Some((Severity::Warning, format!("rescan: {issue}")))
+        }
+        QualityIssue::Gap { from_z_mm, to_z_mm } if to_z_mm - from_z_mm > limits.max_gap_mm => {
+            Some((Severity::Warning, format!("send again or rescan: {issue}")))
+        }
+        QualityIssue::Gap { .. } | QualityIssue::DefectiveSlices { .. } => {
+            Some((Severity::Notice, format!("send again: {issue}")))
+        }
+        QualityIssue::DuplicatePosition { .. } => None,
+    };
+    let mut advice: Vec<(Severity, String)> = quality.iter().filter_map(of).collect();
+    advice.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
+    let more = advice.len().saturating_sub(1);
+    let (severity, text) = advice.into_iter().next()?;
+    Some((severity, if more > 0 { format!("{text} (and {more} more)") } else { text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conclude(flags: &mut Flags, verdict: Verdict, quality: &[QualityIssue]) {
+        let report = CaseReport { verdict, quality: quality.to_vec(), ..crate::triage::example_report() };
+        flags.conclude(&report, &QualityLimits::default(), Timestamp::now());
+    }
+
+    fn early() -> Flags {
+        let mut flags = Flags::default();
+        let early = EarlyFlag { after_slices: 40, after_s: 2.0, score: 0.95 };
+        assert!(flags.raise_early(&early, Timestamp::now()));
+        assert!(!flags.raise_early(&early, Timestamp::now()));
+        flags
+    }
+
+    #[test]
+    fn an_early_flag_is_confirmed_by_the_verdict_and_keeps_its_time_and_acknowledgement() {
+        let mut flags = early();
+        flags.acknowledge("suspected", "ab", Timestamp::now()).unwrap();
+        conclude(&mut flags, Verdict::Suspected, &[]);
+        let [flag] = flags.all() else { panic!("{flags:?}") };
+        assert_eq!((flag.state, flag.after_slices), (FlagState::Confirmed, 40));
+        assert_eq!(flag.acknowledged.as_ref().unwrap().by, "ab");
+    }
+
+    #[test]
+    fn an_early_flag_is_withdrawn_by_a_negative_verdict_and_stands_when_the_analysis_fails() {
+        let mut flags = early();
+        conclude(&mut flags, Verdict::NotAnalysed, &[]);
+        assert_eq!(flags.all()[0].state, FlagState::Early);
+        assert_eq!(flags.all()[1].kind, FlagKind::NotAnalysed);
+        conclude(&mut flags, Verdict::NotSuspected, &[]);
+        assert!(flags.all().iter().all(|flag| flag.state == FlagState::Withdrawn));
+    }
+
+    #[test]
+    fn a_flag_that_comes_back_wants_a_new_acknowledgement() {
+        let mut flags = early();
+        flags.acknowledge("suspected", "ab", Timestamp::now()).unwrap();
+        conclude(&mut flags, Verdict::NotSuspected, &[]);
+        conclude(&mut flags, Verdict::Suspected, &[]);
+        assert_eq!(flags.all()[0].state, FlagState::Final);
+        assert_eq!(flags.all()[0].acknowledged, None);
+    }
+
+    #[test]
+    fn a_cut_off_apex_asks_for_a_rescan_and_a_dropped_slice_only_to_send_again() {
+        let mut flags = Flags::default();
+        conclude(&mut flags, Verdict::NotSuspected, &[QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 4.0 }]);
+        assert_eq!(flags.all()[0].severity, Severity::Notice);
+        conclude(&mut flags, Verdict::NotSuspected, &[QualityIssue::ApexCutOff { lung_cm2: 50.0, z_mm: 0.0 }]);
+        assert_eq!(flags.all()[0].severity, Severity::Warning);
+        assert!(flags.all()[0].text.starts_with("rescan"));
+    }
+
+    #[test]
+    fn an_acknowledgement_needs_a_flag_and_a_name() {
+        let mut flags = early();
+        assert_eq!(flags.acknowledge("rescan", "ab", Timestamp::now()), Err(AcknowledgeError::NoSuchFlag));
+        assert_eq!(flags.acknowledge("suspected", "  ", Timestamp::now()), Err(AcknowledgeError::NoName));
+    }
+}

@@ -1,0 +1,274 @@
+//! The hub: what the console shows, kept for those who come and spread to those who watch.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use super::flag::{AcknowledgeError, Flag, Flags};
+use super::outline::Outline;
+use super::store::Store;
+use crate::exam::{ExamKey, Patient, QualityLimits, SlabIndex};
+use crate::telemetry;
+use crate::triage::{CaseReport, EarlyFlag, LesionSummary, SliceCounts, Thresholds, Verdict};
+
+/// An exam as the console shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExamView {
+    pub key: ExamKey,
+    pub state: ExamState,
+    pub patient: Patient,
+    /// Calling AE title.
+    pub scanner: String,
+    pub description: String,
+    pub started: Timestamp,
+    pub updated: Timestamp,
+    pub slices: SliceCounts,
+    /// Lowest and highest slice of the judged series.
+    pub z_mm: Option<[f64; 2]>,
+    pub slabs: usize,
+    /// Running case probability, final once complete.
+    pub score: Option<f64>,
+    pub threshold: Thresholds,
+    pub verdict: Option<Verdict>,
+    pub reason: String,
+    pub revised: bool,
+    pub lesions: Option<LesionSummary>,
+    pub flags: Vec<Flag>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExamState {
+    Receiving,
+    Complete,
+}
+
+/// A slab's evidence as the console shows it. Outlines are in plane pixels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SlabView {
+    pub index: SlabIndex,
+    pub z_mm: f64,
+    pub lung_cm2: f64,
+    pub lesion_cm2: f64,
+    pub attention: f32,
+    pub logit: f32,
+    /// The running score once this slab was judged.
+    pub score: Option<f64>,
+    pub picture: String,
+    pub lung: Vec<Outline>,
+    pub lesion: Vec<Outline>,
+}
+
+/// The daemon's own state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    pub version: String,
+    pub ready: bool,
+    pub problems: Vec<String>,
+    pub engine: String,
+    pub model: String,
+    pub ae_title: String,
+    pub dicom_address: String,
+    pub port: u16,
+}
+
+/// What is sent to those who watch.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Exam(Box<ExamView>),
+    Slab(ExamKey, Box<SlabView>),
+}
+
+/// One exam as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub exam: ExamView,
+    pub slabs: BTreeMap<SlabIndex, SlabView>,
+    pub report: Option<CaseReport>,
+    /// The file of the slice that stands for a slab.
+    pub pictures: BTreeMap<SlabIndex, PathBuf>,
+    pub flags: Flags,
+}
+
+/// Events that a watcher may lag behind before it has to fetch everything again.
+const BACKLOG: usize = 1024;
+
+/// Who waits for a verdict looks this often whether one can still come.
+const CONCLUSION_POLL: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Exams that are kept at hand; the database keeps them all.
+const KEPT_EXAMS: usize = 50;
+
+/// The exams and their watchers. Cheap to call from any thread; nothing waits for a slow watcher.
+#[derive(Debug)]
+pub struct Hub {
+    records: Mutex<BTreeMap<ExamKey, Record>>,
+    events: broadcast::Sender<Event>,
+    concluded: Condvar,
+    store: Store,
+}
+
+impl Hub {
+    /// Starts with what the database remembers.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        let records = store.newest(KEPT_EXAMS).into_iter().map(|record| (record.exam.key.clone(), record)).collect();
+        Self { records: Mutex::new(records), events: broadcast::Sender::new(BACKLOG), concluded: Condvar::new(), store }
+    }
+
+    /// All later events.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// The exams at hand, newest first.
+    #[must_use]
+    pub fn exams(&self) -> Vec<ExamView> {
+        let mut exams: Vec<ExamView> = self.records().values().map(|record| record.exam.clone()).collect();
+        exams.sort_by_key(|exam| std::cmp::Reverse(exam.started));
+        exams
+    }
+
+    #[must_use]
+    pub fn record(&self, key: &ExamKey) -> Option<Record> {
+        self.records().get(key).cloned()
+    }
+
+    /// Whether the exam has a verdict.
+    #[must_use]
+    pub fn is_complete(&self, key: &ExamKey) -> bool {
+        self.records().get(key).is_some_and(|record| record.exam.state == ExamState::Complete)
+    }
+
+    /// Brings an exam up to date; its flags are the hub's own and stay.
+    pub fn update(&self, exam: ExamView) {
+        let mut records = self.records();
+        let view = put(&mut records, exam).exam.clone();
+        forget_oldest(&mut records);
+        self.send(Event::Exam(Box::new(view)));
+    }
+
+    /// Puts a slab in its place and names the file of its picture.
+    pub fn put_slab(&self, key: &ExamKey, slab: SlabView, picture: Option<PathBuf>) {
+        if let Some(record) = self.records().get_mut(key) {
+            if let Some(picture) = picture {
+                record.pictures.insert(slab.index, picture);
+            }
+            record.slabs.insert(slab.index, slab.clone());
+            self.send(Event::Slab(key.clone(), Box::new(slab)));
+        }
+    }
+
+    /// Raises the early flag if none stands. `true` if it was raised.
+    pub fn raise_early(&self, key: &ExamKey, early: &EarlyFlag) -> bool {
+        let mut raised = false;
+        self.change_flags(key, |flags| raised = flags.raise_early(early, Timestamp::now()));
+        if raised {
+            telemetry::flag("suspected", "early");
+        }
+        raised
+    }
+
+    /// Shows and keeps a verdict, and sees to the flags. The database comes last: watchers do not wait for the disk.
+    pub fn conclude(&self, exam: ExamView, report: CaseReport, limits: &QualityLimits) {
+        let key = exam.key.clone();
+        {
+            let mut records = self.records();
+            let record = put(&mut records, exam);
+            record.flags.conclude(&report, limits, Timestamp::now());
+            record.exam.flags = record.flags.all().to_vec();
+            record.report = Some(report.clone());
+            for flag in record.flags.all() {
+                telemetry::flag(flag.kind.as_str(), flag.state.as_str());
+            }
+            self.send(Event::Exam(Box::new(record.exam.clone())));
+        }
+        self.concluded.notify_all();
+        self.save(&key);
+    }
+
+    /// Waits for an exam's verdict. `None` if `is_alive` ceases to hold before.
+    pub fn wait_for_report(&self, key: &ExamKey, is_alive: impl Fn() -> bool) -> Option<CaseReport> {
+        let mut records = self.records();
+        loop {
+            let complete = records.get(key).filter(|record| record.exam.state == ExamState::Complete);
+            if let Some(report) = complete.and_then(|record| record.report.clone()) {
+                return Some(report);
+            }
+            if !is_alive() {
+                return None;
+            }
+            let waited = self.concluded.wait_timeout(records, CONCLUSION_POLL);
+            records = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Notes who has seen a flag.
+    ///
+    /// # Errors
+    /// If there is no such exam or flag, or nobody is named.
+    pub fn acknowledge(&self, key: &ExamKey, flag: &str, by: &str) -> Result<ExamView, AcknowledgeError> {
+        let mut outcome = Err(AcknowledgeError::NoSuchFlag);
+        let exam = self.change_flags(key, |flags| outcome = flags.acknowledge(flag, by, Timestamp::now()));
+        outcome?;
+        self.save(key);
+        exam.ok_or(AcknowledgeError::NoSuchFlag)
+    }
+
+    fn change_flags(&self, key: &ExamKey, change: impl FnOnce(&mut Flags)) -> Option<ExamView> {
+        let mut records = self.records();
+        let record = records.get_mut(key)?;
+        change(&mut record.flags);
+        record.exam.flags = record.flags.all().to_vec();
+        let exam = record.exam.clone();
+        self.send(Event::Exam(Box::new(exam.clone())));
+        Some(exam)
+    }
+
+    fn save(&self, key: &ExamKey) {
+        if let Some(record) = self.record(key) {
+            if let Err(error) = self.store.save(&record) {
+                tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown but not kept");
+            }
+        }
+    }
+
+    fn send(&self, event: Event) {
+        // No watcher is no error.
+        let _ = self.events.send(event);
+    }
+
+    fn records(&self) -> MutexGuard<'_, BTreeMap<ExamKey, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts an exam in its record; flags and the time of the first slice stay.
+fn put(records: &mut BTreeMap<ExamKey, Record>, exam: ExamView) -> &mut Record {
+    let record = records.entry(exam.key.clone()).or_insert_with(|| Record {
+        exam: exam.clone(),
+        slabs: BTreeMap::new(),
+        report: None,
+        pictures: BTreeMap::new(),
+        flags: Flags::default(),
+    });
+    record.exam = ExamView { flags: record.flags.all().to_vec(), started: record.exam.started, ..exam };
+    record
+}
+
+/// Lets the longest finished exams go; those that have no verdict yet stay.
+fn forget_oldest(records: &mut BTreeMap<ExamKey, Record>) {
+    while records.len() > KEPT_EXAMS {
+        let finished = records.values().filter(|record| record.exam.state == ExamState::Complete);
+        let Some(oldest) = finished.min_by_key(|record| record.exam.updated).map(|record| record.exam.key.clone())
+        else {
+            return;
+        };
+        records.remove(&oldest);
+    }
+}

@@ -1,0 +1,95 @@
+//! Pictures of slices in the model's plane: for the console, and with outlines drawn in for folders.
+
+use std::path::Path;
+
+use crate::engine::InputGeometry;
+use crate::exam::{Content, InstanceHeader};
+use crate::preprocess::{Plane, hounsfield_image};
+
+use super::outline::Outline;
+
+/// Rows and columns of a picture: as fine as the CT itself over the model's field of view.
+const SIDE: usize = 512;
+
+/// The lung window that radiologists read by: level -600, width 1500.
+const LUNG_WINDOW_HU: [f32; 2] = [-1350.0, 150.0];
+
+/// Colours, red-green-blue: told apart also by those who do not see red or green.
+const LUNG_COLOUR: [u8; 3] = [86, 180, 233];
+const LESION_COLOUR: [u8; 3] = [240, 110, 0];
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+#[error("no picture of {path}: {reason}")]
+pub struct PictureError {
+    path: String,
+    reason: String,
+}
+
+/// A grey PNG of the slice in a file, covering the same square as the model's plane.
+///
+/// # Errors
+/// If the file is no slice that decodes.
+pub fn picture(file: &Path, plane: &InputGeometry) -> Result<Vec<u8>, PictureError> {
+    let refuse = |reason: String| PictureError { path: file.display().to_string(), reason };
+    let grey = grey(file, plane).map_err(refuse)?;
+    encode(&grey, png::ColorType::Grayscale).map_err(|error| refuse(error.to_string()))
+}
+
+/// The same in colour, with outlines (in plane pixels) drawn in.
+///
+/// # Errors
+/// If the file is no slice that decodes.
+pub fn picture_with_outlines(
+    file: &Path,
+    plane: &InputGeometry,
+    lung: &[Outline],
+    lesion: &[Outline],
+) -> Result<Vec<u8>, PictureError> {
+    let refuse = |reason: String| PictureError { path: file.display().to_string(), reason };
+    let grey = grey(file, plane).map_err(refuse)?;
+    let mut colour: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
+    let scale = SIDE as f64 / plane.columns as f64;
+    lung.iter().for_each(|outline| draw(&mut colour, outline, scale, LUNG_COLOUR));
+    lesion.iter().for_each(|outline| draw(&mut colour, outline, scale, LESION_COLOUR));
+    encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
+}
+
+fn grey(file: &Path, plane: &InputGeometry) -> Result<Vec<u8>, String> {
+    let object = dicom_object::open_file(file).map_err(|error| error.to_string())?;
+    let header = InstanceHeader::read(&object).map_err(|error| error.to_string())?;
+    let Content::Slice(slice) = &header.content else { return Err("it is no axial slice".to_owned()) };
+    let image = hounsfield_image(&object, slice).map_err(|error| error.to_string())?;
+    let target = InputGeometry {
+        rows: SIDE,
+        columns: SIDE,
+        pixel_mm: plane.pixel_mm * plane.columns as f64 / SIDE as f64,
+        hu_window: LUNG_WINDOW_HU,
+        ..plane.clone()
+    };
+    let resampled = Plane::resample(&image, &slice.geometry.in_plane, &target);
+    Ok(resampled.values().iter().map(|value| (value * 255.0).round() as u8).collect())
+}
+
+/// Outlines run along rows and columns only: every step between two corners is a straight stroke.
+fn draw(colour: &mut [u8], outline: &Outline, scale: f64, with: [u8; 3]) {
+    let at = |corner: &[u16; 2]| corner.map(|value| ((f64::from(value) * scale) as usize).min(SIDE - 1));
+    for (from, to) in outline.iter().zip(outline.iter().cycle().skip(1)) {
+        let ([x0, y0], [x1, y1]) = (at(from), at(to));
+        for y in y0.min(y1)..=y0.max(y1) {
+            for x in x0.min(x1)..=x0.max(x1) {
+                colour[(y * SIDE + x) * 3..][..3].copy_from_slice(&with);
+            }
+        }
+    }
+}
+
+fn encode(pixels: &[u8], colour: png::ColorType) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, SIDE as u32, SIDE as u32);
+    encoder.set_color(colour);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.write_header()?.write_image_data(pixels)?;
+    Ok(bytes)
+}

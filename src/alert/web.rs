@@ -1,0 +1,237 @@
+//! The console over HTTP: its page, its data, the event stream; metrics and health beside them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
+use tokio_stream::{Stream, StreamExt};
+
+use super::flag::AcknowledgeError;
+use super::hub::{Event, Hub, Status};
+use super::picture::picture;
+use crate::engine::InputGeometry;
+use crate::exam::{ExamKey, SlabIndex};
+
+/// The page's files, part of the program.
+#[derive(rust_embed::RustEmbed)]
+#[folder = "src/alert/console"]
+struct Page;
+
+/// What the console shows and serves.
+#[derive(Clone)]
+pub struct WebOptions {
+    pub hub: Arc<Hub>,
+    pub metrics: PrometheusHandle,
+    /// The daemon's state, asked anew each time.
+    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// The model's plane, which pictures cover.
+    pub plane: InputGeometry,
+}
+
+/// Watchers hear from the daemon at least this often, so that they notice when it is gone.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Serves until `stop` is set.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(listener: TcpListener, options: WebOptions, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let stopping = stop.clone();
+    let router = Router::new()
+        .route("/api/exams", get(exams))
+        .route("/api/exams/{key}", get(exam))
+        .route("/api/exams/{key}/slabs/{picture}", get(slab_picture))
+        .route("/api/exams/{key}/flags/{flag}/acknowledge", post(acknowledge))
+        .route("/api/status", get(status))
+        .route("/api/events", get(move |state| events(state, stopping)))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .fallback(page)
+        .layer(middleware::from_fn(harden))
+        .with_state(options);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            // A sender that is gone means the same as a stop.
+            let _ = stop.wait_for(|stop| *stop).await;
+        })
+        .await
+}
+
+/// The page takes nothing from elsewhere, and nothing of it is kept by browsers.
+async fn harden(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn problem(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}
+
+async fn exams(State(options): State<WebOptions>) -> Response {
+    Json(json!({ "exams": options.hub.exams() })).into_response()
+}
+
+async fn exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Response {
+    match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
+        Some(record) => {
+            let slabs: Vec<_> = record.slabs.into_values().collect();
+            Json(json!({ "exam": record.exam, "slabs": slabs, "report": record.report })).into_response()
+        }
+        None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
+    }
+}
+
+async fn slab_picture(State(options): State<WebOptions>, Path((key, name)): Path<(String, String)>) -> Response {
+    let file = (|| {
+        let index = SlabIndex(name.strip_suffix(".png")?.parse().ok()?);
+        options.hub.record(&ExamKey::parse(&key)?)?.pictures.get(&index).cloned()
+    })();
+    let Some(file) = file else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
+    let drawn = tokio::task::spawn_blocking(move || picture(&file, &options.plane)).await;
+    match drawn {
+        Ok(Ok(png)) => {
+            let headers =
+                [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "private, max-age=86400, immutable")];
+            (headers, png).into_response()
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "no picture");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "the slice cannot be drawn")
+        }
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "drawing stopped unexpectedly"),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Acknowledge {
+    by: String,
+}
+
+/// Takes JSON only: a form on another site cannot send that without asking first.
+async fn acknowledge(
+    State(options): State<WebOptions>,
+    Path((key, flag)): Path<(String, String)>,
+    body: Result<Json<Acknowledge>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    let Json(Acknowledge { by }) = match body {
+        Ok(body) => body,
+        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
+    };
+    let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
+    let hub = options.hub.clone();
+    match tokio::task::spawn_blocking(move || hub.acknowledge(&key, &flag, &by)).await {
+        Ok(Ok(exam)) => Json(exam).into_response(),
+        Ok(Err(error @ AcknowledgeError::NoSuchFlag)) => problem(StatusCode::NOT_FOUND, &error.to_string()),
+        Ok(Err(error @ AcknowledgeError::NoName)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the acknowledgement was not kept"),
+    }
+}
+
+async fn status(State(options): State<WebOptions>) -> Response {
+    Json((options.status)()).into_response()
+}
+
+async fn ready(State(options): State<WebOptions>) -> Response {
+    let status = (options.status)();
+    if status.ready {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", status.problems.join("; "))).into_response()
+}
+
+async fn metrics(State(options): State<WebOptions>) -> Response {
+    options.metrics.run_upkeep();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], options.metrics.render()).into_response()
+}
+
+/// Exams and slabs as they change, and a heartbeat. A watcher that lags too far behind is cut off: it comes back and
+/// fetches everything anew.
+async fn events(
+    State(options): State<WebOptions>,
+    stop: watch::Receiver<bool>,
+) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
+    let changes = BroadcastStream::new(options.hub.watch()).map(|event| event.ok().map(|event| to_sse(&event)));
+    let heartbeat = IntervalStream::new(tokio::time::interval(HEARTBEAT))
+        .map(move |_| Some(json_event("status", &(options.status)())));
+    let stopped = tokio_stream::once(()).then(move |()| {
+        let mut stop = stop.clone();
+        async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+            None
+        }
+    });
+    // The first `None` ends the stream: the watcher lags, or the daemon stops.
+    let events = changes.merge(heartbeat).merge(stopped).map_while(|event| event).map(Ok);
+    Sse::new(events).keep_alive(KeepAlive::new())
+}
+
+fn to_sse(event: &Event) -> sse::Event {
+    match event {
+        Event::Exam(exam) => json_event("exam", exam),
+        Event::Slab(key, slab) => json_event("slab", &json!({ "exam": key, "slab": slab })),
+    }
+}
+
+fn json_event(name: &str, data: &impl serde::Serialize) -> sse::Event {
+    sse::Event::default()
+        .event(name)
+        .json_data(data)
+        .unwrap_or_else(|_| sse::Event::default().comment("an event without JSON"))
+}
+
+async fn page(uri: Uri, headers: HeaderMap) -> Response {
+    let path = match uri.path().trim_start_matches('/') {
+        "" => "index.html",
+        path => path,
+    };
+    let Some(file) = Page::get(path) else { return problem(StatusCode::NOT_FOUND, "there is no such page") };
+    let tag =
+        format!("\"{}\"", file.metadata.sha256_hash().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return StatusCode::NOT_MODIFIED.into_response();
+    }
+    let headers = [
+        (header::CONTENT_TYPE, content_type(path).to_owned()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::ETAG, tag),
+    ];
+    (headers, file.data).into_response()
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}

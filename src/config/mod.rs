@@ -1,0 +1,203 @@
+//! One typed configuration, read whole before anything listens. Every error is told at once, with its line and what was
+//! expected; unknown keys are errors. `systemd/tableside.toml` documents every key with its default.
+
+mod reader;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::engine::{EngineChoice, EngineOptions};
+use crate::exam::{CompletionTimes, QualityLimits};
+use crate::ingest::IngestOptions;
+use crate::telemetry::LogFormat;
+use reader::Document;
+
+pub use reader::ConfigError;
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where scanners connect.
+    pub dicom_listen: SocketAddr,
+    pub ingest: IngestOptions,
+    /// Where browsers and Prometheus connect.
+    pub console_listen: SocketAddr,
+    /// The folder of spool and database.
+    pub data: PathBuf,
+    /// A model package; where absent the built-in one serves.
+    pub model: Option<PathBuf>,
+    pub engine: EngineOptions,
+    /// Threads that decode slices.
+    pub decoders: usize,
+    pub completion: CompletionTimes,
+    pub quality: QualityLimits,
+    pub log_format: LogFormat,
+    pub log_level: String,
+}
+
+const LOOPBACK_DICOM: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 11112);
+const LOOPBACK_CONSOLE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+impl Default for Config {
+    /// What holds without a file: loopback only.
+    fn default() -> Self {
+        Self {
+            dicom_listen: LOOPBACK_DICOM,
+            ingest: IngestOptions {
+                ae_title: "TABLESIDE".to_owned(),
+                require_called_ae_title: false,
+                max_associations: 16,
+                max_pdu_bytes: 128 * 1024,
+                max_object_bytes: 256 * 1024 * 1024,
+                idle_timeout: Duration::from_secs(60),
+            },
+            console_listen: LOOPBACK_CONSOLE,
+            data: default_data_folder(),
+            model: None,
+            engine: EngineOptions::default(),
+            decoders: std::thread::available_parallelism().map_or(2, usize::from),
+            completion: CompletionTimes::default(),
+            quality: QualityLimits::default(),
+            log_format: LogFormat::default(),
+            log_level: "info".to_owned(),
+        }
+    }
+}
+
+/// `tableside` in the XDG state folder (XDG Base Directory Specification 0.8); in the working folder where there is no home.
+fn default_data_folder() -> PathBuf {
+    let from = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = from("XDG_STATE_HOME").or_else(|| Some(from("HOME")?.join(".local/state")));
+    state.unwrap_or_default().join("tableside")
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, Vec<ConfigError>> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| vec![ConfigError::whole_file(format!("cannot read {}: {error}", path.display()))])?;
+        Self::parse(&text)
+    }
+
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Vec<ConfigError>> {
+        let mut document = Document::parse(text)?;
+        let mut config = Self::default();
+
+        document.section("dicom", |dicom| {
+            dicom.parsed("listen", &mut config.dicom_listen, "an address and port such as \"0.0.0.0:11112\"");
+            dicom.text(
+                "ae_title",
+                &mut config.ingest.ae_title,
+                "1 to 16 printable characters without backslash",
+                is_ae_title,
+            );
+            dicom.boolean("require_called_ae_title", &mut config.ingest.require_called_ae_title);
+            dicom.count("max_associations", 1..=1024, |n| config.ingest.max_associations = n);
+            dicom.count("max_pdu_kib", 4..=1024, |n| config.ingest.max_pdu_bytes = n as u32 * 1024);
+            dicom.count("max_object_mib", 1..=4096, |n| config.ingest.max_object_bytes = n * 1024 * 1024);
+            dicom.count("idle_timeout_s", 1..=3600, |n| config.ingest.idle_timeout = Duration::from_secs(n as u64));
+        });
+
+        document.section("console", |console| {
+            console.parsed("listen", &mut config.console_listen, "an address and port such as \"0.0.0.0:8080\"");
+        });
+
+        document.section("data", |data| {
+            data.path("folder", |path| config.data = path);
+        });
+
+        document.section("engine", |engine| {
+            engine.choice(
+                "kind",
+                &mut config.engine.choice,
+                &[
+                    ("auto", EngineChoice::Auto),
+                    ("embedded", EngineChoice::Embedded),
+                    ("onnxruntime", EngineChoice::OnnxRuntime),
+                ],
+            );
+            engine.path("model", |path| config.model = Some(path));
+            engine.path("onnxruntime", |path| config.engine.onnxruntime_library = Some(path));
+            engine.count("threads", 0..=256, |n| config.engine.threads = n);
+            engine.count("decoders", 1..=256, |n| config.decoders = n);
+        });
+
+        document.section("completion", |completion| {
+            completion.number("quiet_s", 0.1..=3600.0, |s| config.completion.quiet = Duration::from_secs_f64(s));
+            completion.count("release_grace_ms", 0..=60_000, |ms| {
+                config.completion.release_grace = Duration::from_millis(ms as u64);
+            });
+        });
+
+        document.section("quality", |quality| {
+            quality.number("max_gap_mm", 0.1..=1000.0, |mm| config.quality.max_gap_mm = mm);
+            quality.number("cut_off_lung_cm2", 0.1..=1000.0, |cm2| config.quality.cut_off_lung_cm2 = cm2);
+            quality.number("min_lung_ml", 1.0..=10_000.0, |ml| config.quality.min_lung_ml = ml);
+            quality.count("min_slices", 1..=1000, |n| config.quality.min_slices = n);
+        });
+
+        document.section("log", |log| {
+            log.choice("format", &mut config.log_format, &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+            log.text(
+                "level",
+                &mut config.log_level,
+                "error, warn, info, debug, trace or a filter such as \"info,tableside=debug\"",
+                |level| level.parse::<tracing_subscriber::EnvFilter>().is_ok(),
+            );
+        });
+
+        document.finish().map(|()| config)
+    }
+}
+
+/// PS3.5 section 6.2, value representation AE.
+fn is_ae_title(title: &str) -> bool {
+    (1..=16).contains(&title.len())
+        && !title.trim().is_empty()
+        && title.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_listens_on_loopback_only() {
+        let config = Config::parse("").unwrap();
+        assert!(config.dicom_listen.ip().is_loopback() && config.console_listen.ip().is_loopback());
+        assert_eq!((config.dicom_listen.port(), config.console_listen.port()), (11112, 8080));
+    }
+
+    #[test]
+    fn every_error_is_told_at_once_with_its_line() {
+        let text = "[dicom]\nlisten = \"somewhere\"\nae_title = \"THIS IS FAR TOO LONG\"\nport = 3\n\n[engine]\nkind = \"gpu\"\nthreads = -1\n[colour]\n";
+        let errors = Config::parse(text).unwrap_err();
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let lines: Vec<usize> = errors.iter().filter_map(ConfigError::line).collect();
+        assert_eq!(lines, [2, 3, 4, 7, 8, 9], "{told:#?}");
+        assert!(told[0].contains("dicom.listen") && told[0].contains("an address and port"), "{told:#?}");
+        assert!(told[2].contains("unknown key"), "{told:#?}");
+        assert!(told[3].contains("auto, embedded or onnxruntime"), "{told:#?}");
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_line_too() {
+        let errors = Config::parse("[dicom]\nae_title = \n").unwrap_err();
+        assert_eq!(errors[0].line(), Some(2));
+    }
+
+    #[test]
+    fn the_sample_configuration_is_valid_and_documents_the_defaults() {
+        let sample = Config::parse(include_str!("../../systemd/tableside.toml")).unwrap();
+        let default = Config { data: sample.data.clone(), decoders: sample.decoders, ..Config::default() };
+        assert_eq!(format!("{sample:?}"), format!("{default:?}"));
+    }
+}

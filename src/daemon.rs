@@ -1,0 +1,197 @@
+//! The daemon: everything is configured before anything listens, started in one place and stopped in one place.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::alert::{self, Hub, Status, Store, StoreError, WebOptions};
+use crate::config::Config;
+use crate::engine::{self, EngineError, ModelPackage, PackageError};
+use crate::exam::{AssociationId, ExamKey};
+use crate::ingest::{self, InstanceSink, StoredInstance};
+use crate::pipeline::{Pipeline, PipelineOptions};
+use crate::spool::{Spool, SpoolError};
+use crate::telemetry::{self, MetricsError};
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Model(#[from] PackageError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("{path}: {source}; if it is damaged, move it away: verdicts are made again from the spool")]
+    Database { path: PathBuf, source: StoreError },
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("cannot listen on {address} ({what}): {source}; is another program using the port?")]
+    Listen { address: SocketAddr, what: &'static str, source: std::io::Error },
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// A running daemon.
+pub struct Daemon {
+    /// Where scanners connect.
+    pub dicom_address: SocketAddr,
+    /// Where browsers connect.
+    pub console_address: SocketAddr,
+    pub hub: Arc<Hub>,
+    stop: watch::Sender<bool>,
+    ingest: JoinHandle<()>,
+    console: JoinHandle<()>,
+    pipeline: Arc<std::sync::Mutex<Option<Pipeline>>>,
+}
+
+impl Daemon {
+    /// Starts everything that `config` describes.
+    ///
+    /// # Errors
+    /// If the model, the engine, the folders, the database or a port cannot be used; nothing listens then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let metrics = telemetry::metrics()?;
+        let package = match &config.model {
+            Some(folder) => ModelPackage::load(folder)?,
+            None => ModelPackage::built_in()?,
+        };
+        let engine = engine::load(&package, &config.engine)?;
+        let engine_name = engine.name();
+        telemetry::engine(engine_name, &package.title());
+        let spool = Arc::new(Spool::open(&config.data.join("spool"))?);
+        let database = config.data.join("tableside.db");
+        let store = Store::open(&database).map_err(|source| StartError::Database { path: database, source })?;
+        let hub = Arc::new(Hub::new(store));
+
+        let (dicom_listener, dicom_address) = listen(config.dicom_listen, "DICOM").await?;
+        let (console_listener, console_address) = listen(config.console_listen, "console").await?;
+
+        let options = PipelineOptions { times: config.completion, limits: config.quality, decoders: config.decoders };
+        let earlier = spool.clone();
+        let pipeline =
+            Pipeline::start(options, &package, engine, hub.clone(), Box::new(move |key| instances(&earlier, key)))
+                .map_err(StartError::Threads)?;
+        let input = Arc::new(pipeline.input());
+        resume(&spool, &hub, input.as_ref())?;
+        let pipeline = Arc::new(std::sync::Mutex::new(Some(pipeline)));
+
+        let (stop, stopping) = watch::channel(false);
+        let ae_title = config.ingest.ae_title.clone();
+        let ingest = tokio::spawn(ingest::serve(dicom_listener, config.ingest, spool, input, stopping.clone()));
+        let state = State {
+            engine: engine_name,
+            model: package.title(),
+            ae_title,
+            dicom_address,
+            pipeline: pipeline.clone(),
+            ingest: ingest.abort_handle(),
+            data: config.data,
+        };
+        let web = WebOptions {
+            hub: hub.clone(),
+            metrics,
+            status: Arc::new(move || state.status()),
+            plane: package.manifest.input,
+        };
+        let console = tokio::spawn(async move {
+            if let Err(error) = alert::serve(console_listener, web, stopping).await {
+                tracing::error!(%error, "the console has stopped");
+            }
+        });
+        tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_name, "listening");
+        Ok(Self { dicom_address, console_address, hub, stop, ingest, console, pipeline })
+    }
+
+    /// Stops listening, lets open associations and requests finish, then stops the threads.
+    pub async fn stop(self) {
+        // The tasks hold receivers; where they have ended already there is nobody left to tell.
+        let _ = self.stop.send(true);
+        for task in [self.ingest, self.console] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task had stopped unexpectedly");
+            }
+        }
+        let pipeline = self.pipeline.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(pipeline) = pipeline {
+            if tokio::task::spawn_blocking(move || pipeline.stop()).await.is_err() {
+                tracing::error!("the pipeline did not stop in order");
+            }
+        }
+    }
+}
+
+async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, what, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+fn instances(spool: &Spool, key: &ExamKey) -> Vec<PathBuf> {
+    spool.instances(key).unwrap_or_else(|error| {
+        tracing::error!(exam = %key, %error, "earlier instances of the exam cannot be listed");
+        Vec::new()
+    })
+}
+
+/// Exams in the spool that have no verdict go on where they were.
+fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
+    for exam in spool.exams()? {
+        let Some(path) = instances(spool, &exam).into_iter().next().filter(|_| !hub.is_complete(&exam)) else {
+            continue;
+        };
+        tracing::info!(%exam, "the exam goes on from the spool");
+        input.stored(StoredInstance { exam, path, association: AssociationId(0), at: std::time::Instant::now() });
+    }
+    Ok(())
+}
+
+/// What the console's status is made from.
+struct State {
+    engine: &'static str,
+    model: String,
+    ae_title: String,
+    dicom_address: SocketAddr,
+    pipeline: Arc<std::sync::Mutex<Option<Pipeline>>>,
+    ingest: tokio::task::AbortHandle,
+    data: PathBuf,
+}
+
+impl State {
+    fn status(&self) -> Status {
+        let problems = self.problems();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: problems.is_empty(),
+            problems,
+            engine: self.engine.to_owned(),
+            model: self.model.clone(),
+            ae_title: self.ae_title.clone(),
+            dicom_address: self.dicom_address.to_string(),
+            port: self.dicom_address.port(),
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let pipeline = self.pipeline.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let checks = [
+            (
+                pipeline.as_ref().is_some_and(Pipeline::is_alive),
+                "the analysis has stopped: restart tableside".to_owned(),
+            ),
+            (!self.ingest.is_finished(), "no DICOM connections are accepted: restart tableside".to_owned()),
+            (is_writable(&self.data), format!("{} cannot be written to", self.data.display())),
+        ];
+        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem).collect()
+    }
+}
+
+fn is_writable(folder: &std::path::Path) -> bool {
+    let probe = folder.join(".writable");
+    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).is_ok()
+}

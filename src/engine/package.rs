@@ -1,0 +1,245 @@
+//! Model packages: `model.toml`, the weights, the card. What a package says of itself is checked before it may serve.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// The package that is built into the program, so that it works with no file at all.
+const BUILT_IN_MANIFEST: &str = include_str!("../../engines/reference/model.toml");
+const BUILT_IN_WEIGHTS: &[u8] = include_bytes!("../../engines/reference/model.onnx");
+
+/// The one manifest format that this program reads.
+const FORMAT: u32 = 1;
+
+/// Why a model package cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    #[error("cannot read {path}: {source}; a model package is a folder with model.toml and its weights")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path} is not a valid model.toml: {reason}")]
+    Manifest { path: PathBuf, reason: String },
+    #[error(
+        "the weights {path} are not those that model.toml names (SHA-256 {found}, expected {expected}): \
+         the package is damaged or was changed; install it again"
+    )]
+    Checksum { path: PathBuf, found: String, expected: String },
+}
+
+/// `model.toml`, as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    format: u32,
+    pub name: String,
+    pub version: String,
+    weights: PathBuf,
+    sha256: String,
+    pub card: PathBuf,
+    pub intended_use: String,
+    pub input: InputGeometry,
+    pub outputs: OutputNames,
+    pub case: CaseHead,
+    pub operating_point: OperatingPoint,
+}
+
+/// What a window is: its channels are slabs in ascending z, its plane is square to the patient (see [`crate::preprocess`]).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputGeometry {
+    /// The name of the network's input.
+    pub name: String,
+    /// Slabs in a window: the one that is judged and its neighbours on either side. Odd.
+    pub slabs: usize,
+    /// Thickness of a bin of the absolute z grid, mm.
+    pub slab_mm: f64,
+    pub rows: usize,
+    pub columns: usize,
+    /// Distance of pixel centres in the plane, mm.
+    pub pixel_mm: f64,
+    /// Hounsfield units that become 0 and 1; what lies outside is clamped.
+    pub hu_window: [f32; 2],
+}
+
+impl InputGeometry {
+    /// Pixels of one plane.
+    #[must_use]
+    pub fn plane_len(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Area of one plane pixel, cm².
+    #[must_use]
+    pub fn pixel_cm2(&self) -> f64 {
+        self.pixel_mm * self.pixel_mm / 100.0
+    }
+
+    /// Hounsfield units of a normalised plane value in 0..=1.
+    #[must_use]
+    pub fn hounsfield(&self, plane_value: f32) -> f32 {
+        let [low, high] = self.hu_window;
+        low + plane_value * (high - low)
+    }
+}
+
+/// Names of the network's outputs: `lung` and `lesion` are probabilities in the plane of the window's centre slab,
+/// `attention` and `logit` one number each.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputNames {
+    pub lung: String,
+    pub lesion: String,
+    pub attention: String,
+    pub logit: String,
+}
+
+/// From the slabs' attentions and logits to the case probability: `sigmoid(slope * (sum softmax(a)_i z_i + bias) + intercept)`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseHead {
+    pub bias: f64,
+    pub calibration_slope: f64,
+    pub calibration_intercept: f64,
+}
+
+/// The decision thresholds, all probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatingPoint {
+    /// A finished exam is suspected from this case probability on.
+    pub suspected: f64,
+    /// A running exam is flagged from this running probability on.
+    pub early: f64,
+    /// The share of negative exams that `early` is calibrated to flag at most.
+    pub early_alpha: f64,
+    pub lung_probability: f32,
+    pub lesion_probability: f32,
+}
+
+/// A package whose manifest makes sense and whose weights are the ones it names.
+#[derive(Debug, Clone)]
+pub struct ModelPackage {
+    pub manifest: Manifest,
+    weights: std::borrow::Cow<'static, [u8]>,
+}
+
+impl ModelPackage {
+    /// The reference model that is part of the program.
+    ///
+    /// # Errors
+    /// If the program was built from a package whose weights and manifest disagree.
+    pub fn built_in() -> Result<Self, PackageError> {
+        Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, |_| Ok(BUILT_IN_WEIGHTS.into()))
+    }
+
+    /// Reads the package in `folder`.
+    ///
+    /// # Errors
+    /// If a file is missing, the manifest is not of format 1 or makes no sense, or the weights' SHA-256 differs.
+    pub fn load(folder: &Path) -> Result<Self, PackageError> {
+        let manifest_path = folder.join("model.toml");
+        let text = std::fs::read_to_string(&manifest_path)
+            .map_err(|source| PackageError::Read { path: manifest_path.clone(), source })?;
+        Self::check(folder, &text, |path| Ok(std::fs::read(path)?.into()))
+    }
+
+    fn check(
+        folder: &Path,
+        manifest: &str,
+        read_weights: impl FnOnce(&Path) -> std::io::Result<std::borrow::Cow<'static, [u8]>>,
+    ) -> Result<Self, PackageError> {
+        let invalid = |reason: String| PackageError::Manifest { path: folder.join("model.toml"), reason };
+        let manifest: Manifest = toml::from_str(manifest).map_err(|error| invalid(error.to_string()))?;
+        manifest.make_sense().map_err(invalid)?;
+        let path = folder.join(&manifest.weights);
+        let weights = read_weights(&path).map_err(|source| PackageError::Read { path: path.clone(), source })?;
+        let found: String = Sha256::digest(&weights).iter().map(|byte| format!("{byte:02x}")).collect();
+        if found != manifest.sha256.to_lowercase() {
+            return Err(PackageError::Checksum { path, found, expected: manifest.sha256 });
+        }
+        Ok(Self { manifest, weights })
+    }
+
+    /// The ONNX file's bytes.
+    #[must_use]
+    pub fn weights(&self) -> &[u8] {
+        &self.weights
+    }
+
+    /// Name and version, as reports and metrics show them.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.manifest.name, self.manifest.version)
+    }
+}
+
+impl Manifest {
+    fn make_sense(&self) -> Result<(), String> {
+        let input = &self.input;
+        let point = &self.operating_point;
+        let probability = |p: f64| p > 0.0 && p < 1.0;
+        let checks = [
+            (self.format == FORMAT, format!("format is {}, this program reads format {FORMAT}", self.format)),
+            (self.weights.is_relative(), "weights must be a file inside the package".into()),
+            (input.slabs % 2 == 1, format!("input.slabs is {}, expected an odd number", input.slabs)),
+            (input.slab_mm > 0.0, "input.slab_mm must be above 0".into()),
+            (input.pixel_mm > 0.0, "input.pixel_mm must be above 0".into()),
+            (input.rows > 0 && input.columns > 0, "input.rows and input.columns must be above 0".into()),
+            (input.hu_window[0] < input.hu_window[1], "input.hu_window must rise".into()),
+            (
+                probability(point.suspected)
+                    && probability(point.early)
+                    && probability(f64::from(point.lung_probability))
+                    && probability(f64::from(point.lesion_probability)),
+                "the operating point's probabilities must lie between 0 and 1".into(),
+            ),
+            (self.case.calibration_slope > 0.0, "case.calibration_slope must be above 0".into()),
+        ];
+        match checks.into_iter().find(|(holds, _)| !holds) {
+            Some((_, reason)) => Err(reason),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy_of_the_built_in(folder: &Path, manifest: &str) {
+        std::fs::write(folder.join("model.toml"), manifest).unwrap();
+        std::fs::write(folder.join("model.onnx"), BUILT_IN_WEIGHTS).unwrap();
+    }
+
+    #[test]
+    fn the_built_in_package_is_whole() {
+        let package = ModelPackage::built_in().unwrap();
+        assert_eq!(package.manifest.name, "reference");
+    }
+
+    #[test]
+    fn weights_that_were_changed_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        copy_of_the_built_in(folder.path(), BUILT_IN_MANIFEST);
+        let mut weights = BUILT_IN_WEIGHTS.to_vec();
+        weights[100] ^= 1;
+        std::fs::write(folder.path().join("model.onnx"), weights).unwrap();
+        let error = ModelPackage::load(folder.path()).unwrap_err();
+        assert!(matches!(error, PackageError::Checksum { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_or_another_format_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        copy_of_the_built_in(folder.path(), &format!("colour = 1\n{BUILT_IN_MANIFEST}"));
+        assert!(ModelPackage::load(folder.path()).unwrap_err().to_string().contains("colour"));
+        copy_of_the_built_in(folder.path(), &BUILT_IN_MANIFEST.replace("format = 1", "format = 2"));
+        assert!(ModelPackage::load(folder.path()).unwrap_err().to_string().contains("format is 2"));
+    }
+
+    #[test]
+    fn a_missing_folder_says_what_a_package_is() {
+        let error = ModelPackage::load(Path::new("no/such/folder")).unwrap_err().to_string();
+        assert!(error.contains("model.toml"), "{error}");
+    }
+}

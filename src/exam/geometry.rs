@@ -1,0 +1,157 @@
+//! Where a slice lies in the patient. Coordinates are LPS: +x to the patient's left, +y to the back, +z to the head, mm.
+
+use crate::preprocess::{InPlane, SourceAxis};
+
+/// A direction or a point in LPS, mm for points.
+pub type Lps = [f64; 3];
+
+/// An image whose normal leans further than this from the z axis is not taken for an axial slice, degrees. Chest CT is
+/// scanned without gantry tilt; reformats along oblique planes are well beyond it.
+const MAX_TILT_DEGREES: f64 = 10.0;
+
+/// How far a direction cosine pair may be from unit length and right angles.
+const COSINE_TOLERANCE: f64 = 1e-2;
+
+/// Place and pixel grid of an axial slice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SliceGeometry {
+    pub rows: usize,
+    pub columns: usize,
+    /// Position along the z-pointing normal of the image plane, mm.
+    pub z_mm: f64,
+    /// The image's centre.
+    pub centre: Lps,
+    pub in_plane: InPlane,
+}
+
+/// Why an image's geometry cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum GeometryError {
+    #[error("image orientation (0020,0037) is not two perpendicular unit vectors")]
+    Orientation,
+    #[error("the image plane is not axial (tilted by {0:.0} degrees)")]
+    NotAxial(f64),
+    #[error("pixel spacing (0028,0030) is {0} x {1} mm, expected two numbers above 0")]
+    Spacing(f64, f64),
+    #[error("image position (0020,0032) is not three numbers")]
+    Position,
+    #[error("the image has {0} rows and {1} columns")]
+    Size(usize, usize),
+}
+
+impl SliceGeometry {
+    /// Reads the Image Plane module (PS3.3 C.7.6.2): `position` is the centre of the first pixel, `orientation` the
+    /// directions of increasing column and row number, `spacing_mm` the distances of rows and of columns.
+    ///
+    /// # Errors
+    /// If the numbers are not those of an axial image.
+    pub fn new(
+        rows: usize,
+        columns: usize,
+        position: Lps,
+        orientation: [f64; 6],
+        spacing_mm: [f64; 2],
+    ) -> Result<Self, GeometryError> {
+        if rows < 2 || columns < 2 || rows > MAX_SIDE || columns > MAX_SIDE {
+            return Err(GeometryError::Size(rows, columns));
+        }
+        let [between_rows, between_columns] = spacing_mm;
+        let usable = |mm: f64| mm.is_finite() && mm > 0.0;
+        if !usable(between_rows) || !usable(between_columns) {
+            return Err(GeometryError::Spacing(between_rows, between_columns));
+        }
+        if !position.iter().all(|mm| mm.is_finite()) {
+            return Err(GeometryError::Position);
+        }
+        let [a, b, c, d, e, f] = orientation;
+        let (along_row, along_column) = ([a, b, c], [d, e, f]);
+        let unit = |v: Lps| (dot(v, v) - 1.0).abs() < COSINE_TOLERANCE;
+        if !unit(along_row) || !unit(along_column) || dot(along_row, along_column).abs() > COSINE_TOLERANCE {
+            return Err(GeometryError::Orientation);
+        }
+        let normal = upward(cross(along_row, along_column));
+        let tilt_degrees = normal[2].min(1.0).acos().to_degrees();
+        if tilt_degrees > MAX_TILT_DEGREES {
+            return Err(GeometryError::NotAxial(tilt_degrees));
+        }
+        let half_row = (columns as f64 - 1.0) / 2.0 * between_columns;
+        let half_column = (rows as f64 - 1.0) / 2.0 * between_rows;
+        let centre =
+            std::array::from_fn(|axis| position[axis] + along_row[axis] * half_row + along_column[axis] * half_column);
+        Ok(Self {
+            rows,
+            columns,
+            z_mm: dot(position, normal),
+            centre,
+            in_plane: in_plane(along_row, along_column, between_rows, between_columns),
+        })
+    }
+}
+
+/// The most rows or columns that a CT image is expected to have; more is taken for an attack on memory.
+const MAX_SIDE: usize = 4096;
+
+/// Finds which way of the stored image runs along the patient's x and which along y.
+fn in_plane(along_row: Lps, along_column: Lps, between_rows: f64, between_columns: f64) -> InPlane {
+    let columns_run =
+        |component: f64| SourceAxis { along_columns: true, reversed: component < 0.0, spacing_mm: between_columns };
+    let rows_run =
+        |component: f64| SourceAxis { along_columns: false, reversed: component < 0.0, spacing_mm: between_rows };
+    if along_row[0].abs() >= along_row[1].abs() {
+        InPlane { x: columns_run(along_row[0]), y: rows_run(along_column[1]) }
+    } else {
+        InPlane { x: rows_run(along_column[0]), y: columns_run(along_row[1]) }
+    }
+}
+
+fn dot(a: Lps, b: Lps) -> f64 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+fn cross(a: Lps, b: Lps) -> Lps {
+    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+}
+
+/// Turned so that it points to the head.
+fn upward(normal: Lps) -> Lps {
+    if normal[2] < 0.0 { normal.map(|component| -component) } else { normal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUPINE: [f64; 6] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+
+    #[test]
+    fn a_supine_slice_lies_at_its_own_z_and_runs_right_to_left() {
+        let geometry = SliceGeometry::new(512, 512, [-180.0, -170.0, -42.5], SUPINE, [0.7, 0.8]).unwrap();
+        assert_eq!(geometry.z_mm, -42.5);
+        assert_eq!(geometry.in_plane.x, SourceAxis { along_columns: true, reversed: false, spacing_mm: 0.8 });
+        assert_eq!(geometry.in_plane.y, SourceAxis { along_columns: false, reversed: false, spacing_mm: 0.7 });
+        assert!((geometry.centre[0] - (-180.0 + 511.0 / 2.0 * 0.8)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_prone_slice_is_mirrored_on_both_axes_and_keeps_its_z() {
+        let prone = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0];
+        let geometry = SliceGeometry::new(512, 512, [180.0, 170.0, 7.0], prone, [0.7, 0.7]).unwrap();
+        assert!(geometry.in_plane.x.reversed && geometry.in_plane.y.reversed);
+        assert_eq!(geometry.z_mm, 7.0);
+    }
+
+    #[test]
+    fn a_coronal_reformat_is_not_axial() {
+        let coronal = [1.0, 0.0, 0.0, 0.0, 0.0, -1.0];
+        let error = SliceGeometry::new(512, 512, [0.0; 3], coronal, [0.7, 0.7]).unwrap_err();
+        assert_eq!(error, GeometryError::NotAxial(90.0));
+    }
+
+    #[test]
+    fn zero_spacing_and_crooked_axes_are_errors() {
+        let zero = SliceGeometry::new(512, 512, [0.0; 3], SUPINE, [0.0, 0.7]).unwrap_err();
+        assert_eq!(zero, GeometryError::Spacing(0.0, 0.7));
+        let crooked = SliceGeometry::new(512, 512, [0.0; 3], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0], [0.7; 2]).unwrap_err();
+        assert_eq!(crooked, GeometryError::Orientation);
+    }
+}

@@ -1,0 +1,237 @@
+//! What is read of an instance before its pixels: who, which series, and whether it is a slice to be analysed.
+
+use dicom_core::Tag;
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::geometry::{Lps, SliceGeometry};
+
+/// Names an exam in logs, metrics, paths and URLs without naming the patient: derived from Study Instance UID and
+/// Patient ID, so that two patients under one study UID are two exams.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct ExamKey(String);
+
+impl ExamKey {
+    /// The key of a study of a patient.
+    #[must_use]
+    pub fn new(study_instance_uid: &str, patient_id: &str) -> Self {
+        let digest = Sha256::digest(format!("{study_instance_uid}\n{patient_id}"));
+        Self(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Reads a key back from a URL or a folder name; `None` if it cannot be one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let well_formed = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        well_formed.then(|| Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for ExamKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whom the exam is of, as the instance says; shown on the console, never in logs or metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patient {
+    pub name: String,
+    pub id: String,
+    pub birth_date: String,
+    pub sex: String,
+}
+
+/// Identity and content of one instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceHeader {
+    pub sop_class_uid: String,
+    pub sop_instance_uid: String,
+    pub study_instance_uid: String,
+    pub series_instance_uid: String,
+    pub patient: Patient,
+    pub study_description: String,
+    pub series_description: String,
+    pub content: Content,
+}
+
+/// What an instance is to the analysis.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// An axial CT slice.
+    Slice(SliceHeader),
+    /// Something that is rightly part of a study and not analysed, such as a scout; why.
+    Kept(&'static str),
+    /// A CT slice that cannot be analysed because something is wrong with it; what.
+    Defective(String),
+}
+
+/// An axial slice with its geometry read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SliceHeader {
+    pub geometry: SliceGeometry,
+    pub rescale_slope: f32,
+    pub rescale_intercept: f32,
+    /// Slice Thickness (0018,0050), mm.
+    pub thickness_mm: Option<f64>,
+    /// Images in Acquisition (0020,1002).
+    pub images_in_acquisition: Option<u32>,
+}
+
+/// Why an object is no instance of anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    #[error("{0} is missing or empty")]
+    Missing(&'static str),
+    #[error("{name} is not a valid UID")]
+    InvalidUid { name: &'static str },
+}
+
+impl InstanceHeader {
+    /// Reads the header of a data set.
+    ///
+    /// # Errors
+    /// If one of the four UIDs that place an instance is missing or is no UID (PS3.5 section 9.1).
+    pub fn read(object: &InMemDicomObject) -> Result<Self, HeaderError> {
+        let sop_class_uid = uid(object, tags::SOP_CLASS_UID, "SOP Class UID (0008,0016)")?;
+        let content = content(object, &sop_class_uid);
+        Ok(Self {
+            sop_class_uid,
+            sop_instance_uid: uid(object, tags::SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)")?,
+            study_instance_uid: uid(object, tags::STUDY_INSTANCE_UID, "Study Instance UID (0020,000D)")?,
+            series_instance_uid: uid(object, tags::SERIES_INSTANCE_UID, "Series Instance UID (0020,000E)")?,
+            patient: Patient {
+                name: text(object, tags::PATIENT_NAME),
+                id: text(object, tags::PATIENT_ID),
+                birth_date: text(object, tags::PATIENT_BIRTH_DATE),
+                sex: text(object, tags::PATIENT_SEX),
+            },
+            study_description: text(object, tags::STUDY_DESCRIPTION),
+            series_description: text(object, tags::SERIES_DESCRIPTION),
+            content,
+        })
+    }
+
+    /// The exam that the instance belongs to.
+    #[must_use]
+    pub fn exam_key(&self) -> ExamKey {
+        ExamKey::new(&self.study_instance_uid, &self.patient.id)
+    }
+}
+
+/// Digits and dots, at most 64 of them.
+#[must_use]
+pub fn is_uid(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && !text.contains("..")
+}
+
+fn content(object: &InMemDicomObject, sop_class_uid: &str) -> Content {
+    match sop_class_uid {
+        uids::CT_IMAGE_STORAGE => {}
+        uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => {
+            return Content::Kept("enhanced multi-frame CT is kept but not analysed yet");
+        }
+        _ => return Content::Kept("not a CT image"),
+    }
+    let image_type = text(object, tags::IMAGE_TYPE);
+    if image_type.split('\\').any(|value| value.trim() == "LOCALIZER") {
+        return Content::Kept("a scout");
+    }
+    match slice_header(object) {
+        Ok(header) => Content::Slice(header),
+        Err(SliceError::NotAxial) => Content::Kept("not an axial image"),
+        Err(SliceError::Defect(reason)) => Content::Defective(reason),
+    }
+}
+
+enum SliceError {
+    NotAxial,
+    Defect(String),
+}
+
+fn slice_header(object: &InMemDicomObject) -> Result<SliceHeader, SliceError> {
+    let defect = |reason: &str| SliceError::Defect(reason.to_owned());
+    let rows = number(object, tags::ROWS).ok_or_else(|| defect("rows (0028,0010) is missing"))?;
+    let columns = number(object, tags::COLUMNS).ok_or_else(|| defect("columns (0028,0011) is missing"))?;
+    let position: Lps = numbers(object, tags::IMAGE_POSITION_PATIENT)
+        .ok_or_else(|| defect("image position (0020,0032) is missing or not three numbers"))?;
+    let orientation = numbers(object, tags::IMAGE_ORIENTATION_PATIENT)
+        .ok_or_else(|| defect("image orientation (0020,0037) is missing or not six numbers"))?;
+    let spacing_mm = numbers(object, tags::PIXEL_SPACING)
+        .ok_or_else(|| defect("pixel spacing (0028,0030) is missing or not two numbers"))?;
+    let slope = number(object, tags::RESCALE_SLOPE).filter(|slope| *slope != 0.0);
+    let slope = slope.ok_or_else(|| defect("rescale slope (0028,1053) is missing or 0: no Hounsfield units"))?;
+    let intercept = number(object, tags::RESCALE_INTERCEPT)
+        .ok_or_else(|| defect("rescale intercept (0028,1052) is missing: no Hounsfield units"))?;
+    let geometry =
+        SliceGeometry::new(rows as usize, columns as usize, position, orientation, spacing_mm).map_err(|error| {
+            match error {
+                super::geometry::GeometryError::NotAxial(_) => SliceError::NotAxial,
+                other => SliceError::Defect(other.to_string()),
+            }
+        })?;
+    Ok(SliceHeader {
+        geometry,
+        rescale_slope: slope as f32,
+        rescale_intercept: intercept as f32,
+        thickness_mm: number(object, tags::SLICE_THICKNESS).filter(|mm| *mm > 0.0),
+        images_in_acquisition: number(object, tags::IMAGES_IN_ACQUISITION).filter(|n| *n >= 1.0).map(|n| n as u32),
+    })
+}
+
+/// The element's text without padding; empty if there is none.
+pub(crate) fn text(object: &InMemDicomObject, tag: Tag) -> String {
+    object
+        .get(tag)
+        .and_then(|element| element.to_str().ok())
+        .map(|text| text.trim_matches([' ', '\0']).to_owned())
+        .unwrap_or_default()
+}
+
+fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String, HeaderError> {
+    let value = text(object, tag);
+    if value.is_empty() {
+        return Err(HeaderError::Missing(name));
+    }
+    if !is_uid(&value) {
+        return Err(HeaderError::InvalidUid { name });
+    }
+    Ok(value)
+}
+
+fn number(object: &InMemDicomObject, tag: Tag) -> Option<f64> {
+    object.get(tag)?.to_float64().ok().filter(|value| value.is_finite())
+}
+
+fn numbers<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
+    let values = object.get(tag)?.to_multi_float64().ok()?;
+    let values: [f64; N] = values.try_into().ok()?;
+    values.iter().all(|value| value.is_finite()).then_some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_patients_under_one_study_are_two_exams() {
+        assert_ne!(ExamKey::new("1.2.3", "A"), ExamKey::new("1.2.3", "B"));
+        let key = ExamKey::new("1.2.3", "A");
+        assert_eq!(ExamKey::parse(&key.to_string()), Some(key));
+        assert_eq!(ExamKey::parse("../../etc/passwd"), None);
+    }
+
+    #[test]
+    fn a_uid_is_digits_and_dots() {
+        assert!(is_uid("1.2.840.10008.1.2"));
+        assert!(!is_uid(""));
+        assert!(!is_uid("../1.2"));
+        assert!(!is_uid("1..2"));
+        assert!(!is_uid(&"1".repeat(65)));
+    }
+}

@@ -1,0 +1,371 @@
+//! One series: its slices in z order, the slabs they make, and the windows that are due.
+//!
+//! What is due depends on the set of slices alone, never on the order of their arrival: a window names the versions of
+//! the slabs it was made from, and once these have changed it is due again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::SliceHeader;
+use crate::engine::InputGeometry;
+use crate::preprocess::{Plane, Window, slab_mean};
+
+/// Number of a bin of the absolute z grid: bin k holds the slices with `k * slab_mm <= z < (k + 1) * slab_mm`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(transparent)]
+pub struct SlabIndex(pub i64);
+
+impl SlabIndex {
+    /// The bin of position `z_mm`.
+    #[must_use]
+    pub fn of(z_mm: f64, slab_mm: f64) -> Self {
+        Self((z_mm / slab_mm).floor() as i64)
+    }
+}
+
+/// Positions are told apart by micrometres: enough for any scanner, coarse enough for decimal strings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Micrometres(i64);
+
+impl Micrometres {
+    fn of(z_mm: f64) -> Self {
+        Self((z_mm * 1000.0).round() as i64)
+    }
+
+    fn mm(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+/// A slice ready for the table.
+#[derive(Debug, Clone)]
+pub struct PreparedSlice {
+    pub sop_instance_uid: String,
+    pub header: SliceHeader,
+    pub plane: Arc<Plane>,
+    /// Where the instance lies, for pictures.
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Default)]
+struct Slab {
+    slices: BTreeSet<Micrometres>,
+    version: u64,
+    /// The series' count of slices when this slab last changed.
+    changed_at: usize,
+}
+
+/// Which slabs, in which version, a window is made from: below, itself, above.
+pub type WindowInputs = [(SlabIndex, u64); 3];
+
+/// A window that waits for the engine.
+#[derive(Debug)]
+pub struct WindowJob {
+    pub slab: SlabIndex,
+    pub window: Window,
+    pub inputs: WindowInputs,
+}
+
+/// Two slices count as neighbours up to this multiple of the series' spacing.
+const NEIGHBOUR_FACTOR: f64 = 1.5;
+
+/// A window whose slabs have not changed during this many slices is taken for complete, although slices seem to be missing.
+const UNCHANGED_SLICES: usize = 12;
+
+/// Slices and slabs of one series.
+#[derive(Debug, Default)]
+pub struct Series {
+    pub description: String,
+    slices: BTreeMap<Micrometres, PreparedSlice>,
+    /// Further instances at positions that are taken.
+    doubles: BTreeMap<Micrometres, BTreeSet<String>>,
+    received: usize,
+    smallest_gap_mm: Option<f64>,
+    slabs: BTreeMap<SlabIndex, Slab>,
+}
+
+impl Series {
+    /// Adds a slice; the windows that it changes are due again. At a position that is taken the instance with the smaller
+    /// SOP Instance UID stays, whichever came first.
+    pub fn add(&mut self, slice: PreparedSlice, input: &InputGeometry) {
+        self.received += 1;
+        let z_mm = slice.header.geometry.z_mm;
+        let position = Micrometres::of(z_mm);
+        match self.slices.get(&position) {
+            Some(present) if present.sop_instance_uid == slice.sop_instance_uid => return,
+            Some(present) => {
+                let doubles = self.doubles.entry(position).or_default();
+                if present.sop_instance_uid < slice.sop_instance_uid {
+                    doubles.insert(slice.sop_instance_uid);
+                    return;
+                }
+                doubles.insert(present.sop_instance_uid.clone());
+            }
+            None => self.note_gaps_around(position),
+        }
+        let slab = self.slabs.entry(SlabIndex::of(z_mm, input.slab_mm)).or_default();
+        slab.slices.insert(position);
+        slab.version += 1;
+        slab.changed_at = self.received;
+        self.slices.insert(position, slice);
+    }
+
+    fn note_gaps_around(&mut self, position: Micrometres) {
+        let below = self.slices.range(..position).next_back().map(|(at, _)| *at);
+        let above = self.slices.range(position..).next().map(|(at, _)| *at);
+        for neighbour in [below, above].into_iter().flatten() {
+            let gap_mm = (neighbour.mm() - position.mm()).abs();
+            self.smallest_gap_mm = Some(self.smallest_gap_mm.map_or(gap_mm, |smallest| smallest.min(gap_mm)));
+        }
+    }
+
+    /// The next window that is not `done` in its present version. While slices still come (`finishing` is false) only
+    /// windows whose slabs seem complete are given out, so that each is inferred once.
+    #[must_use]
+    pub fn next_window(
+        &self,
+        input: &InputGeometry,
+        finishing: bool,
+        done: impl Fn(SlabIndex, &WindowInputs) -> bool,
+    ) -> Option<WindowJob> {
+        let due = |slab: SlabIndex| {
+            let inputs = self.inputs_of(slab);
+            (!done(slab, &inputs) && (finishing || self.seems_complete(&inputs, input))).then_some((slab, inputs))
+        };
+        let (slab, inputs) = self.slabs.keys().copied().find_map(due)?;
+        let means: Vec<Vec<f32>> = inputs.iter().map(|(index, _)| self.slab_plane(*index)).collect();
+        let slabs: Vec<&[f32]> = means.iter().map(Vec::as_slice).collect();
+        Some(WindowJob { slab, window: Window::of_slabs(&slabs, input), inputs })
+    }
+
+    /// The slab itself between the nearest slabs below and above; at an end it stands in for its missing neighbour.
+    fn inputs_of(&self, slab: SlabIndex) -> WindowInputs {
+        let versioned = |index: SlabIndex| (index, self.slabs.get(&index).map_or(0, |slab| slab.version));
+        let below = self.slabs.range(..slab).next_back().map_or(slab, |(index, _)| *index);
+        let above = self.slabs.range(SlabIndex(slab.0 + 1)..).next().map_or(slab, |(index, _)| *index);
+        [versioned(below), versioned(slab), versioned(above)]
+    }
+
+    /// Whether no further slice is expected in these slabs: slices reach without a hole from below the lowest to above
+    /// the highest of them, or nothing has changed in them for a while.
+    fn seems_complete(&self, inputs: &WindowInputs, input: &InputGeometry) -> bool {
+        let [(below, _), (slab, _), (above, _)] = *inputs;
+        let changed_at = inputs.iter().filter_map(|(index, _)| Some(self.slabs.get(index)?.changed_at)).max();
+        if changed_at.is_some_and(|at| self.received >= at + UNCHANGED_SLICES) {
+            return true;
+        }
+        if below == slab || above == slab {
+            return false;
+        }
+        let Some(spacing_mm) = self.spacing_mm() else { return false };
+        let lowest = Micrometres::of(below.0 as f64 * input.slab_mm);
+        let highest = Micrometres::of((above.0 + 1) as f64 * input.slab_mm);
+        let before = self.slices.range(..lowest).next_back().map(|(at, _)| *at);
+        let after = self.slices.range(highest..).next().map(|(at, _)| *at);
+        let (Some(before), Some(after)) = (before, after) else { return false };
+        let positions: Vec<f64> = self.slices.range(before..=after).map(|(at, _)| at.mm()).collect();
+        positions.windows(2).all(|pair| pair[1] - pair[0] <= spacing_mm * NEIGHBOUR_FACTOR)
+    }
+
+    /// The distance at which the next slice is expected: the smallest gap seen, but not more than the slices are thick.
+    fn spacing_mm(&self) -> Option<f64> {
+        let thickness = self.slices.values().next()?.header.thickness_mm;
+        match (self.smallest_gap_mm, thickness) {
+            (Some(gap), Some(thickness)) => Some(gap.min(thickness)),
+            (gap, _) => gap,
+        }
+    }
+
+    /// Mean position of a slab's slices, mm; `None` if there is no such slab.
+    #[must_use]
+    pub fn slab_z_mm(&self, slab: SlabIndex) -> Option<f64> {
+        let positions = &self.slabs.get(&slab)?.slices;
+        Some(positions.iter().map(|position| position.mm()).sum::<f64>() / positions.len() as f64)
+    }
+
+    /// The slice in the middle of a slab: the picture that stands for it.
+    #[must_use]
+    pub fn middle_slice(&self, slab: SlabIndex) -> Option<&PreparedSlice> {
+        let positions = &self.slabs.get(&slab)?.slices;
+        self.slices.get(positions.iter().nth(positions.len() / 2)?)
+    }
+
+    /// The mean of the slab's slices, 0..=1, row by row.
+    #[must_use]
+    pub fn slab_plane(&self, slab: SlabIndex) -> Vec<f32> {
+        let positions = self.slabs.get(&slab).map(|slab| &slab.slices);
+        let planes: Vec<&Plane> = positions
+            .into_iter()
+            .flatten()
+            .filter_map(|position| Some(self.slices.get(position)?.plane.as_ref()))
+            .collect();
+        slab_mean(&planes)
+    }
+
+    /// Slice positions in ascending order, mm.
+    #[must_use]
+    pub fn positions_mm(&self) -> Vec<f64> {
+        self.slices.keys().map(|position| position.mm()).collect()
+    }
+
+    /// The slices in ascending z.
+    pub fn slices(&self) -> impl DoubleEndedIterator<Item = &PreparedSlice> {
+        self.slices.values()
+    }
+
+    /// Slices at positions of their own.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slices.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slices.is_empty()
+    }
+
+    #[must_use]
+    pub fn slab_count(&self) -> usize {
+        self.slabs.len()
+    }
+
+    /// Positions that more than one instance claims.
+    #[must_use]
+    pub fn double_positions_mm(&self) -> Vec<f64> {
+        self.doubles.keys().map(|position| position.mm()).collect()
+    }
+
+    /// Images in Acquisition, where all slices agree on it.
+    #[must_use]
+    pub fn expected(&self) -> Option<usize> {
+        let mut counts = self.slices.values().map(|slice| slice.header.images_in_acquisition);
+        let first = counts.next()??;
+        counts.all(|count| count == Some(first)).then_some(first as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::ModelPackage;
+    use crate::exam::geometry::SliceGeometry;
+
+    fn input() -> InputGeometry {
+        InputGeometry { rows: 4, columns: 4, ..ModelPackage::built_in().unwrap().manifest.input }
+    }
+
+    fn slice(z_mm: f64, uid: &str) -> PreparedSlice {
+        let orientation = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+        let geometry = SliceGeometry::new(2, 2, [0.0, 0.0, z_mm], orientation, [6.0, 6.0]).unwrap();
+        let hu = uid.bytes().map(f32::from).sum::<f32>() - 900.0;
+        let image = crate::preprocess::HounsfieldImage { rows: 2, columns: 2, values: vec![hu; 4] };
+        let plane = Arc::new(Plane::resample(&image, &geometry.in_plane, &input()));
+        let header = SliceHeader {
+            geometry,
+            rescale_slope: 1.0,
+            rescale_intercept: 0.0,
+            thickness_mm: None,
+            images_in_acquisition: None,
+        };
+        PreparedSlice { sop_instance_uid: uid.to_owned(), header, plane, path: PathBuf::new() }
+    }
+
+    /// What a table would hold: per slab the versions it was made from and the bits of its window.
+    #[derive(Default)]
+    struct Table(BTreeMap<SlabIndex, (WindowInputs, Vec<u32>)>);
+
+    impl Table {
+        fn fill(&mut self, series: &Series, finishing: bool) -> usize {
+            let mut inferences = 0;
+            while let Some(job) = series.next_window(&input(), finishing, |slab, inputs| {
+                self.0.get(&slab).is_some_and(|(made_from, _)| made_from == inputs)
+            }) {
+                let bits = job.window.values().iter().map(|value| value.to_bits()).collect();
+                self.0.insert(job.slab, (job.inputs, bits));
+                inferences += 1;
+            }
+            inferences
+        }
+
+        fn bits(&self) -> Vec<(SlabIndex, Vec<u32>)> {
+            self.0.iter().map(|(slab, (_, bits))| (*slab, bits.clone())).collect()
+        }
+    }
+
+    fn uid(number: usize) -> String {
+        format!("1.{number}")
+    }
+
+    #[test]
+    fn each_slab_of_an_orderly_scan_is_inferred_once_and_few_are_left_at_the_end() {
+        let (mut series, mut table) = (Series::default(), Table::default());
+        let mut inferences = 0;
+        for number in 0..60 {
+            series.add(slice(300.0 - 2.0 * number as f64, &uid(number)), &input());
+            inferences += table.fill(&series, false);
+        }
+        let left = table.fill(&series, true);
+        assert_eq!(inferences + left, series.slab_count());
+        assert!(left <= 4, "{left} windows were left for the end");
+    }
+
+    #[test]
+    fn a_late_slice_replaces_its_row_and_leaves_the_table_as_if_it_had_been_on_time() {
+        let (mut on_time, mut late) = (Series::default(), Series::default());
+        let (mut table, mut late_table) = (Table::default(), Table::default());
+        for number in 0..30 {
+            on_time.add(slice(number as f64, &uid(number)), &input());
+            if number != 7 {
+                late.add(slice(number as f64, &uid(number)), &input());
+                late_table.fill(&late, false);
+            }
+        }
+        late_table.fill(&late, true);
+        table.fill(&on_time, true);
+        assert_ne!(late_table.bits(), table.bits());
+        late.add(slice(7.0, &uid(7)), &input());
+        late_table.fill(&late, true);
+        assert_eq!(late_table.bits(), table.bits());
+    }
+
+    #[test]
+    fn of_two_instances_at_one_position_the_same_one_stays_in_either_order() {
+        let bits_of = |uids: [&str; 2]| {
+            let (mut series, mut table) = (Series::default(), Table::default());
+            for uid in uids {
+                series.add(slice(1.0, uid), &input());
+            }
+            table.fill(&series, true);
+            assert_eq!(series.double_positions_mm(), [1.0]);
+            table.bits()
+        };
+        assert_eq!(bits_of(["1.5", "1.3"]), bits_of(["1.3", "1.5"]));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn the_table_is_the_same_for_any_order_of_arrival(
+            spacing in prop::sample::select(vec![0.7, 1.0, 2.0, 3.0, 5.0, 8.0]),
+            order in Just((0..40_usize).collect::<Vec<_>>()).prop_shuffle(),
+            repeated in prop::collection::vec(0..40_usize, 0..6),
+        ) {
+            let nth = |number: usize| slice(number as f64 * spacing - 33.3, &uid(number));
+            let (mut sorted, mut table) = (Series::default(), Table::default());
+            (0..40).for_each(|number| sorted.add(nth(number), &input()));
+            table.fill(&sorted, true);
+            let (mut shuffled, mut shuffled_table) = (Series::default(), Table::default());
+            for number in order.into_iter().chain(repeated) {
+                shuffled.add(nth(number), &input());
+                shuffled_table.fill(&shuffled, false);
+            }
+            shuffled_table.fill(&shuffled, true);
+            prop_assert_eq!(table.bits(), shuffled_table.bits());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The pipeline on a folder of DICOM files, without a network: the same stages, the same case report.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dicom_dictionary_std::tags;
+use dicom_object::OpenFileOptions;
+
+use crate::alert::{self, Hub, PictureError, Store, StoreError};
+use crate::config::Config;
+use crate::engine::{self, EngineError, InputGeometry, ModelPackage, PackageError};
+use crate::exam::{AssociationId, CompletionTimes, ExamKey, InstanceHeader};
+use crate::ingest::{InstanceSink, StoredInstance};
+use crate::pipeline::{Pipeline, PipelineOptions};
+use crate::triage::CaseReport;
+
+/// Why a folder cannot be analysed.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{0} holds no DICOM file")]
+    NoDicom(PathBuf),
+    #[error(transparent)]
+    Model(#[from] PackageError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+    #[error("the analysis stopped before its verdict")]
+    Stopped,
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    #[error("cannot write {path}: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
+}
+
+/// An analysed folder.
+pub struct Triage {
+    hub: Arc<Hub>,
+    plane: InputGeometry,
+    /// One report an exam, in the order of their keys.
+    pub reports: Vec<CaseReport>,
+    /// Files that are no DICOM instances.
+    pub skipped: usize,
+}
+
+/// Analyses all exams in a folder and those below it.
+///
+/// # Errors
+/// If the folder has no DICOM file or the model or engine cannot serve.
+pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
+    let package = match &config.model {
+        Some(folder) => ModelPackage::load(folder)?,
+        None => ModelPackage::built_in()?,
+    };
+    let engine = engine::load(&package, &config.engine)?;
+    let files = files(folder)?;
+    let instances: Vec<(ExamKey, PathBuf)> =
+        files.iter().filter_map(|path| Some((exam_of(path)?, path.clone()))).collect();
+    let skipped = files.len() - instances.len();
+    if instances.is_empty() {
+        return Err(FolderError::NoDicom(folder.to_owned()));
+    }
+    let hub = Arc::new(Hub::new(Store::in_memory()?));
+    // A folder is whole: its end is known, nothing needs to be waited for.
+    let times = CompletionTimes { release_grace: Duration::ZERO, quiet: Duration::from_secs(3600), series_sized: 1 };
+    let options = PipelineOptions { times, limits: config.quality, decoders: config.decoders };
+    let pipeline = Pipeline::start(options, &package, engine, hub.clone(), Box::new(|_| Vec::new()))
+        .map_err(FolderError::Threads)?;
+    let exams: BTreeSet<ExamKey> = instances.iter().map(|(exam, _)| exam.clone()).collect();
+    let input = pipeline.input();
+    for (exam, path) in instances {
+        input.stored(StoredInstance { exam, path, association: AssociationId(1), at: Instant::now() });
+    }
+    input.association_closed(AssociationId(1), Instant::now());
+    let reports: Option<Vec<CaseReport>> =
+        exams.iter().map(|exam| hub.wait_for_report(exam, || pipeline.is_alive())).collect();
+    pipeline.stop();
+    Ok(Triage { hub, plane: package.manifest.input, reports: reports.ok_or(FolderError::Stopped)?, skipped })
+}
+
+/// All files of a folder and those below it, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let failed = |source| FolderError::Read { path: folder.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn exam_of(path: &Path) -> Option<ExamKey> {
+    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(path).ok()?;
+    Some(InstanceHeader::read(&object).ok()?.exam_key())
+}
+
+/// How many slabs are drawn for an exam without lesions.
+const PICTURES_WITHOUT_LESIONS: usize = 3;
+
+impl Triage {
+    /// Draws the key slices: those where a lesion is largest; without lesions a few across the lungs. One PNG each,
+    /// named `<exam>_z<position>.png`. Returns the files.
+    ///
+    /// # Errors
+    /// If the folder cannot be written or a slice not be drawn.
+    pub fn draw(&self, out: &Path) -> Result<Vec<PathBuf>, FolderError> {
+        let write = |path: &Path, source| FolderError::Write { path: path.to_owned(), source };
+        std::fs::create_dir_all(out).map_err(|source| write(out, source))?;
+        let mut drawn = Vec::new();
+        for report in &self.reports {
+            let Some(record) = self.hub.record(&report.exam) else { continue };
+            let mut key_slabs: BTreeSet<_> = report.lesions.iter().map(|lesion| lesion.key_slab).collect();
+            if key_slabs.is_empty() {
+                let step = (record.slabs.len() / (PICTURES_WITHOUT_LESIONS + 1)).max(1);
+                key_slabs.extend(record.slabs.keys().skip(step).step_by(step).take(PICTURES_WITHOUT_LESIONS));
+            }
+            for slab in key_slabs.iter().filter_map(|index| record.slabs.get(index)) {
+                let Some(file) = record.pictures.get(&slab.index) else { continue };
+                let png = alert::picture_with_outlines(file, &self.plane, &slab.lung, &slab.lesion)?;
+                let path = out.join(format!("{}_z{:.1}.png", report.exam, slab.z_mm));
+                std::fs::write(&path, png).map_err(|source| write(&path, source))?;
+                drawn.push(path);
+            }
+        }
+        Ok(drawn)
+    }
+}

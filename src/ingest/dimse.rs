@@ -1,0 +1,144 @@
+//! The DIMSE messages that ingest speaks: C-ECHO and C-STORE (PS3.7 sections 9.1 and 9.3).
+
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
+
+use super::extent::{Encoding, check_extent};
+
+/// A response's status (PS3.7 annex C, PS3.4 table B.2-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status(pub u16);
+
+impl Status {
+    pub const SUCCESS: Self = Self(0x0000);
+    pub const PROCESSING_FAILURE: Self = Self(0x0110);
+    pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
+    pub const OUT_OF_RESOURCES: Self = Self(0xA700);
+    pub const DATA_SET_DOES_NOT_MATCH: Self = Self(0xA900);
+    /// Warning: stored, but a CT slice that cannot be analysed as it is.
+    pub const DATA_SET_DOES_NOT_MATCH_WARNING: Self = Self(0xB007);
+    pub const CANNOT_UNDERSTAND: Self = Self(0xC000);
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04X}H", self.0)
+    }
+}
+
+const C_STORE_RQ: u16 = 0x0001;
+const C_ECHO_RQ: u16 = 0x0030;
+/// A response's command field is its request's with this bit set.
+const RESPONSE: u16 = 0x8000;
+const NO_DATA_SET: u16 = 0x0101;
+
+/// A request, as its command set says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    field: u16,
+    message_id: u16,
+    pub sop_class_uid: String,
+    pub sop_instance_uid: String,
+    pub has_data_set: bool,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Echo,
+    Store,
+    /// Something that this node does not provide.
+    Other(u16),
+}
+
+/// A command set that is no request.
+#[derive(Debug, thiserror::Error)]
+#[error("the command set cannot be understood: {0}")]
+pub struct CommandError(String);
+
+impl Request {
+    /// Reads a command set, always Implicit VR Little Endian (PS3.7 section 6.3.1).
+    ///
+    /// # Errors
+    /// If it does not parse or lacks its command field or message ID.
+    pub fn read(command_set: &[u8]) -> Result<Self, CommandError> {
+        let refuse = |error: &dyn std::fmt::Display| CommandError(error.to_string());
+        check_extent(command_set, Encoding::ImplicitVr).map_err(|error| refuse(&error))?;
+        let command = InMemDicomObject::read_dataset_with_ts(command_set, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+            .map_err(|error| refuse(&error))?;
+        let number = |tag| command.get(tag).and_then(|element| element.to_int::<u16>().ok());
+        let text = |tag| crate::exam::text(&command, tag);
+        Ok(Self {
+            field: number(tags::COMMAND_FIELD).ok_or_else(|| refuse(&"it has no command field"))?,
+            message_id: number(tags::MESSAGE_ID).ok_or_else(|| refuse(&"it has no message ID"))?,
+            sop_class_uid: text(tags::AFFECTED_SOP_CLASS_UID),
+            sop_instance_uid: text(tags::AFFECTED_SOP_INSTANCE_UID),
+            has_data_set: number(tags::COMMAND_DATA_SET_TYPE) != Some(NO_DATA_SET),
+        })
+    }
+
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        match self.field {
+            C_ECHO_RQ => Operation::Echo,
+            C_STORE_RQ => Operation::Store,
+            other => Operation::Other(other),
+        }
+    }
+
+    /// The command set that answers this request.
+    ///
+    /// # Errors
+    /// If it cannot be encoded.
+    pub fn response(&self, status: Status) -> Result<Vec<u8>, CommandError> {
+        let mut elements = vec![
+            DataElement::new(tags::AFFECTED_SOP_CLASS_UID, VR::UI, PrimitiveValue::from(self.sop_class_uid.as_str())),
+            DataElement::new(tags::COMMAND_FIELD, VR::US, PrimitiveValue::from(self.field | RESPONSE)),
+            DataElement::new(tags::MESSAGE_ID_BEING_RESPONDED_TO, VR::US, PrimitiveValue::from(self.message_id)),
+            DataElement::new(tags::COMMAND_DATA_SET_TYPE, VR::US, PrimitiveValue::from(NO_DATA_SET)),
+            DataElement::new(tags::STATUS, VR::US, PrimitiveValue::from(status.0)),
+        ];
+        if !self.sop_instance_uid.is_empty() {
+            let uid = PrimitiveValue::from(self.sop_instance_uid.as_str());
+            elements.push(DataElement::new(tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, uid));
+        }
+        let command = InMemDicomObject::command_from_element_iter(elements);
+        let mut bytes = Vec::with_capacity(256);
+        command
+            .write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+            .map_err(|error| CommandError(error.to_string()))?;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_names_its_request() {
+        let request = Request {
+            field: C_STORE_RQ,
+            message_id: 7,
+            sop_class_uid: "1.2.840.10008.5.1.4.1.1.2".into(),
+            sop_instance_uid: "1.2.3".into(),
+            has_data_set: true,
+        };
+        let bytes = request.response(Status::DATA_SET_DOES_NOT_MATCH).unwrap();
+        let response =
+            InMemDicomObject::read_dataset_with_ts(bytes.as_slice(), &IMPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+        let number = |tag| response.get(tag).unwrap().to_int::<u16>().unwrap();
+        assert_eq!(number(tags::COMMAND_FIELD), 0x8001);
+        assert_eq!(number(tags::MESSAGE_ID_BEING_RESPONDED_TO), 7);
+        assert_eq!(number(tags::STATUS), 0xA900);
+        assert_eq!(number(tags::COMMAND_GROUP_LENGTH) as usize, bytes.len() - 12);
+    }
+
+    #[test]
+    fn rubbish_is_no_request() {
+        assert!(Request::read(b"GET / HTTP/1.1\r\n\r\n").is_err());
+        assert!(Request::read(&[]).is_err());
+    }
+}

@@ -1,0 +1,254 @@
+//! Whether a data set's elements stay within its bytes. A length that lies would have the parser ask for gigabytes, so
+//! this walk over tags and lengths comes before any parsing (PS3.5 section 7.1).
+
+use dicom_core::{DataDictionary, Tag, VR, dictionary::DataDictionaryEntry};
+use dicom_dictionary_std::{StandardDataDictionary, tags};
+
+/// Sequences nested deeper than this are an attack.
+const MAX_DEPTH: usize = 24;
+
+const UNDEFINED_LENGTH: u32 = 0xFFFF_FFFF;
+const ITEM: Tag = Tag(0xFFFE, 0xE000);
+const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
+const SEQUENCE_DELIMITER: Tag = Tag(0xFFFE, 0xE0DD);
+
+/// How a data set's bytes cannot be what they say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ExtentError {
+    #[error("the data set ends in the middle of an element, at byte {0}")]
+    Truncated(usize),
+    #[error("element {tag} at byte {at} claims {length} bytes, {left} are left")]
+    Overrun { tag: Tag, at: usize, length: u32, left: usize },
+    #[error("element {tag} at byte {at} is out of place: this is no DICOM data set")]
+    OutOfPlace { tag: Tag, at: usize },
+    #[error("sequences are nested more than {MAX_DEPTH} deep")]
+    TooDeep,
+}
+
+/// How values are preceded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    ImplicitVr,
+    ExplicitVr,
+}
+
+/// Walks all elements of a little-endian data set.
+///
+/// # Errors
+/// If an element reaches beyond its container or stands where none may.
+pub fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<(), ExtentError> {
+    Walk { bytes: data_set, at: 0, encoding }.elements(data_set.len(), 0, false)
+}
+
+struct Walk<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    encoding: Encoding,
+}
+
+struct Element {
+    tag: Tag,
+    start: usize,
+    vr: Option<VR>,
+    length: u32,
+}
+
+impl Walk<'_> {
+    /// Elements up to byte `end` or, in an item of undefined length, up to its delimiter. Tags must rise.
+    fn elements(&mut self, end: usize, depth: usize, delimited: bool) -> Result<(), ExtentError> {
+        if depth > MAX_DEPTH {
+            return Err(ExtentError::TooDeep);
+        }
+        let mut previous = None;
+        while self.at < end {
+            let element = self.header(end)?;
+            if element.tag == ITEM_DELIMITER && delimited {
+                return Ok(());
+            }
+            if element.tag.group() == 0xFFFE || previous.is_some_and(|previous| element.tag <= previous) {
+                return Err(ExtentError::OutOfPlace { tag: element.tag, at: element.start });
+            }
+            previous = Some(element.tag);
+            self.value(&element, end, depth)?;
+        }
+        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(()) }
+    }
+
+    fn value(&mut self, element: &Element, end: usize, depth: usize) -> Result<(), ExtentError> {
+        if element.length == UNDEFINED_LENGTH {
+            let outer = self.encoding;
+            if element.vr == Some(VR::UN) {
+                // PS3.5 section 6.2.2 note: what is of unknown VR and undefined length is implicit inside.
+                self.encoding = Encoding::ImplicitVr;
+            }
+            self.items(end, depth, element.tag == tags::PIXEL_DATA, true)?;
+            self.encoding = outer;
+            return Ok(());
+        }
+        let value_end = self.value_end(element, end)?;
+        if element.vr == Some(VR::SQ) {
+            return self.items(value_end, depth, false, false);
+        }
+        self.at = value_end;
+        Ok(())
+    }
+
+    /// Items up to `end` or the sequence's delimiter; `fragments` of encapsulated pixel data hold bytes, not elements.
+    fn items(&mut self, end: usize, depth: usize, fragments: bool, delimited: bool) -> Result<(), ExtentError> {
+        while self.at < end {
+            let item = self.item_header(end)?;
+            match item.tag {
+                SEQUENCE_DELIMITER if delimited => return Ok(()),
+                ITEM if fragments => self.at = self.value_end(&item, end)?,
+                ITEM if item.length == UNDEFINED_LENGTH => self.elements(end, depth + 1, true)?,
+                ITEM => {
+                    let item_end = self.value_end(&item, end)?;
+                    self.elements(item_end, depth + 1, false)?;
+                }
+                tag => return Err(ExtentError::OutOfPlace { tag, at: item.start }),
+            }
+        }
+        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(()) }
+    }
+
+    fn value_end(&self, element: &Element, end: usize) -> Result<usize, ExtentError> {
+        let left = end - self.at;
+        let length = element.length;
+        if length as usize > left {
+            return Err(ExtentError::Overrun { tag: element.tag, at: element.start, length, left });
+        }
+        Ok(self.at + length as usize)
+    }
+
+    fn header(&mut self, end: usize) -> Result<Element, ExtentError> {
+        let start = self.at;
+        let tag = Tag(self.u16(end)?, self.u16(end)?);
+        if tag.group() == 0xFFFE {
+            let length = self.u32(end)?;
+            return Ok(Element { tag, start, vr: None, length });
+        }
+        if self.encoding == Encoding::ImplicitVr {
+            let is_sequence = StandardDataDictionary.by_tag(tag).is_some_and(|entry| entry.vr().relaxed() == VR::SQ);
+            let length = self.u32(end)?;
+            return Ok(Element { tag, start, vr: is_sequence.then_some(VR::SQ), length });
+        }
+        let [first, second] = self.u16(end)?.to_le_bytes();
+        let vr = VR::from_binary([first, second]).ok_or(ExtentError::OutOfPlace { tag, at: start })?;
+        let length = if has_long_length(vr) {
+            self.u16(end)?;
+            self.u32(end)?
+        } else {
+            u32::from(self.u16(end)?)
+        };
+        Ok(Element { tag, start, vr: Some(vr), length })
+    }
+
+    fn item_header(&mut self, end: usize) -> Result<Element, ExtentError> {
+        let start = self.at;
+        let tag = Tag(self.u16(end)?, self.u16(end)?);
+        Ok(Element { tag, start, vr: None, length: self.u32(end)? })
+    }
+
+    fn take<const N: usize>(&mut self, end: usize) -> Result<[u8; N], ExtentError> {
+        let bytes = self.bytes[..end].get(self.at..self.at + N).and_then(|bytes| bytes.try_into().ok());
+        let bytes = bytes.ok_or(ExtentError::Truncated(self.at))?;
+        self.at += N;
+        Ok(bytes)
+    }
+
+    fn u16(&mut self, end: usize) -> Result<u16, ExtentError> {
+        self.take(end).map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self, end: usize) -> Result<u32, ExtentError> {
+        self.take(end).map(u32::from_le_bytes)
+    }
+}
+
+/// VRs whose length field has 32 bits in explicit VR encodings (PS3.5 table 7.1-1).
+fn has_long_length(vr: VR) -> bool {
+    use VR::{OB, OD, OF, OL, OV, OW, SQ, SV, UC, UN, UR, UT, UV};
+    matches!(vr, OB | OD | OF | OL | OV | OW | SQ | SV | UC | UN | UR | UT | UV)
+}
+
+#[cfg(test)]
+mod tests {
+    use dicom_core::value::DataSetSequence;
+    use dicom_core::{DataElement, PrimitiveValue};
+    use dicom_object::InMemDicomObject;
+    use dicom_transfer_syntax_registry::entries::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nested() -> InMemDicomObject {
+        let inner = InMemDicomObject::from_element_iter([DataElement::new(tags::PATIENT_ID, VR::LO, "inside")]);
+        InMemDicomObject::from_element_iter([
+            DataElement::new(tags::PATIENT_ID, VR::LO, "outside"),
+            DataElement::new(tags::REFERENCED_STUDY_SEQUENCE, VR::SQ, DataSetSequence::from(vec![inner])),
+            DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::from(vec![7_u8; 64])),
+        ])
+    }
+
+    fn encoded(encoding: Encoding) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let ts = match encoding {
+            Encoding::ImplicitVr => IMPLICIT_VR_LITTLE_ENDIAN.erased(),
+            Encoding::ExplicitVr => EXPLICIT_VR_LITTLE_ENDIAN.erased(),
+        };
+        nested().write_dataset_with_ts(&mut bytes, &ts).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_whole_data_set_passes_and_any_beginning_of_it_that_cuts_an_element_does_not() {
+        for encoding in [Encoding::ImplicitVr, Encoding::ExplicitVr] {
+            let whole = encoded(encoding);
+            check_extent(&whole, encoding).unwrap();
+            let cuts_that_pass = (1..whole.len()).filter(|end| check_extent(&whole[..*end], encoding).is_ok()).count();
+            assert_eq!(cuts_that_pass, 2, "only between the three elements may a cut go unnoticed");
+        }
+    }
+
+    #[test]
+    fn four_gigabytes_in_a_few_bytes_are_not_believed() {
+        let lie = [0x10, 0x00, 0x20, 0x00, 0xF0, 0xFF, 0xFF, 0xFF];
+        let error = check_extent(&lie, Encoding::ImplicitVr).unwrap_err();
+        assert!(matches!(error, ExtentError::Overrun { left: 0, .. }), "{error}");
+    }
+
+    #[test]
+    fn text_is_no_data_set() {
+        let text = b"Dear scanner, this is not a CT image at all, only a letter.";
+        assert!(check_extent(text, Encoding::ImplicitVr).is_err());
+        assert!(check_extent(text, Encoding::ExplicitVr).is_err());
+    }
+
+    #[test]
+    fn endless_nesting_is_refused() {
+        let mut bytes = Vec::new();
+        for _ in 0..1000 {
+            bytes.extend([
+                0x08, 0x00, 0x10, 0x11, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE, 0xFF, 0x00, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF,
+            ]);
+        }
+        assert_eq!(check_extent(&bytes, Encoding::ImplicitVr), Err(ExtentError::TooDeep));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_run_away(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = check_extent(&bytes, Encoding::ImplicitVr);
+            let _ = check_extent(&bytes, Encoding::ExplicitVr);
+        }
+
+        #[test]
+        fn no_changed_byte_makes_it_panic(at in 0..120_usize, byte in any::<u8>()) {
+            for encoding in [Encoding::ImplicitVr, Encoding::ExplicitVr] {
+                let mut bytes = encoded(encoding);
+                if let Some(changed) = bytes.get_mut(at) { *changed = byte; }
+                let _ = check_extent(&bytes, encoding);
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether a received data set is the instance that its C-STORE request names, before it is acknowledged.
+
+use std::io::Read;
+
+use dicom_core::Tag;
+use dicom_core::value::Value;
+use dicom_dictionary_std::{tags, uids};
+use dicom_encoding::TransferSyntaxIndex;
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+
+use super::dimse::Status;
+use super::extent::{Encoding, ExtentError, check_extent};
+use crate::exam::{HeaderError, InstanceHeader};
+
+/// Why a data set is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    #[error(transparent)]
+    Extent(#[from] ExtentError),
+    #[error("the deflated data set does not inflate: {0}")]
+    Inflate(std::io::Error),
+    #[error("the deflated data set inflates beyond {0} bytes")]
+    InflatesTooFar(u64),
+    #[error("the data set cannot be parsed: {0}")]
+    Parse(String),
+    #[error("transfer syntax {0} is not known")]
+    TransferSyntax(String),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("{what} is {found} in the data set, but {requested} in the C-STORE request")]
+    OtherInstance { what: &'static str, found: String, requested: String },
+    #[error("a CT image without pixel data (7FE0,0010)")]
+    NoPixelData,
+    #[error("rows x columns need {expected} bytes of pixel data (7FE0,0010), there are {found}")]
+    PixelDataLength { expected: u64, found: u64 },
+}
+
+impl ObjectError {
+    /// The C-STORE status that says so (PS3.4 section B.2.3).
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::OtherInstance { .. } | Self::NoPixelData | Self::PixelDataLength { .. } => {
+                Status::DATA_SET_DOES_NOT_MATCH
+            }
+            Self::Extent(_)
+            | Self::Inflate(_)
+            | Self::InflatesTooFar(_)
+            | Self::Parse(_)
+            | Self::TransferSyntax(_)
+            | Self::Header(_) => Status::CANNOT_UNDERSTAND,
+        }
+    }
+
+    /// The reason in metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Extent(_) => "truncated_or_not_dicom",
+            Self::Inflate(_) | Self::InflatesTooFar(_) => "deflate",
+            Self::Parse(_) => "unparsable",
+            Self::TransferSyntax(_) => "transfer_syntax",
+            Self::Header(_) => "missing_uid",
+            Self::OtherInstance { .. } => "other_instance",
+            Self::NoPixelData => "no_pixel_data",
+            Self::PixelDataLength { .. } => "pixel_data_length",
+        }
+    }
+}
+
+/// What the C-STORE request says of the data set that follows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Requested<'a> {
+    pub sop_class_uid: &'a str,
+    pub sop_instance_uid: &'a str,
+    pub transfer_syntax_uid: &'a str,
+}
+
+/// Parses a data set and holds it against the request.
+///
+/// # Errors
+/// If it cannot be parsed, is another instance than was announced, or is a CT image whose pixel data cannot be right.
+pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Result<InstanceHeader, ObjectError> {
+    let object = parse(data_set, requested.transfer_syntax_uid, max_bytes)?;
+    let header = InstanceHeader::read(&object)?;
+    let same = |what, found: &str, requested: &str| {
+        if found == requested {
+            return Ok(());
+        }
+        Err(ObjectError::OtherInstance { what, found: found.to_owned(), requested: requested.to_owned() })
+    };
+    same("SOP Class UID (0008,0016)", &header.sop_class_uid, requested.sop_class_uid)?;
+    same("SOP Instance UID (0008,0018)", &header.sop_instance_uid, requested.sop_instance_uid)?;
+    if header.sop_class_uid == uids::CT_IMAGE_STORAGE {
+        check_pixel_data(&object)?;
+    }
+    Ok(header)
+}
+
+fn parse(data_set: &[u8], transfer_syntax_uid: &str, max_bytes: u64) -> Result<InMemDicomObject, ObjectError> {
+    let inflated;
+    let (data_set, transfer_syntax_uid) = if transfer_syntax_uid == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
+        inflated = inflate(data_set, max_bytes)?;
+        (inflated.as_slice(), uids::EXPLICIT_VR_LITTLE_ENDIAN)
+    } else {
+        (data_set, transfer_syntax_uid)
+    };
+    let implicit = transfer_syntax_uid == uids::IMPLICIT_VR_LITTLE_ENDIAN;
+    check_extent(data_set, if implicit { Encoding::ImplicitVr } else { Encoding::ExplicitVr })?;
+    let transfer_syntax = TransferSyntaxRegistry
+        .get(transfer_syntax_uid)
+        .ok_or_else(|| ObjectError::TransferSyntax(transfer_syntax_uid.to_owned()))?;
+    InMemDicomObject::read_dataset_with_ts(data_set, transfer_syntax)
+        .map_err(|error| ObjectError::Parse(error.to_string()))
+}
+
+fn inflate(deflated: &[u8], max_bytes: u64) -> Result<Vec<u8>, ObjectError> {
+    let mut inflated = Vec::new();
+    let read = flate2::read::DeflateDecoder::new(deflated).take(max_bytes + 1).read_to_end(&mut inflated);
+    read.map_err(ObjectError::Inflate)?;
+    if inflated.len() as u64 > max_bytes {
+        return Err(ObjectError::InflatesTooFar(max_bytes));
+    }
+    Ok(inflated)
+}
+
+fn check_pixel_data(object: &InMemDicomObject) -> Result<(), ObjectError> {
+    let pixel_data = object.get(tags::PIXEL_DATA).ok_or(ObjectError::NoPixelData)?;
+    match pixel_data.value() {
+        Value::PixelSequence(sequence) if sequence.fragments().iter().any(|fragment| !fragment.is_empty()) => Ok(()),
+        Value::PixelSequence(_) | Value::Sequence(_) => Err(ObjectError::NoPixelData),
+        Value::Primitive(value) => check_native_length(object, value.calculate_byte_len() as u64),
+    }
+}
+
+/// Native pixel data has just the size that rows, columns and bits make, plus a byte where that is odd (PS3.5 section 8.1.1).
+fn check_native_length(object: &InMemDicomObject, found: u64) -> Result<(), ObjectError> {
+    let number =
+        |tag: Tag, absent: u64| object.get(tag).and_then(|element| element.to_int::<u64>().ok()).unwrap_or(absent);
+    let samples = number(tags::SAMPLES_PER_PIXEL, 1);
+    let frames = number(tags::NUMBER_OF_FRAMES, 1);
+    let bits = number(tags::BITS_ALLOCATED, 16);
+    let pixels =
+        [number(tags::COLUMNS, 0), samples, frames].into_iter().fold(number(tags::ROWS, 0), u64::saturating_mul);
+    let expected = pixels.saturating_mul(bits).div_ceil(8);
+    if found == expected || found == expected.next_multiple_of(2) {
+        Ok(())
+    } else {
+        Err(ObjectError::PixelDataLength { expected, found })
+    }
+}

@@ -1,0 +1,47 @@
+//! Tableside stands beside a CT scanner, analyses every chest-CT slice the moment it is received, and tells the
+//! technician before the patient leaves the table. Research use only; not a medical device.
+//!
+//! Data goes one way, and no stage knows the one after it:
+//!
+//! ```text
+//! scanner --C-STORE--> ingest --> spool (fsync) --> C-STORE-RSP
+//!                                   |
+//!                                   v
+//!                       exam: slices in z order, slabs, completion, quality
+//!                                   |
+//!                                   v
+//!                       preprocess -> window -> engine (embedded | ONNX Runtime)
+//!                                   |
+//!                                   v
+//!                       triage: evidence table, case score, lesions, verdict
+//!                                   |
+//!                                   v
+//!                       alert: flags, hub, console          telemetry: metrics, logs
+//! ```
+//!
+//! - [`ingest`] speaks DICOM with scanners; [`spool`] puts what it acknowledges on the disk.
+//! - [`exam`] reads geometry, orders slices into slabs, knows which windows are due and when an exam is over.
+//! - [`preprocess`] turns stored values into the model's plane; [`engine`] runs a model package on a window.
+//! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
+//! - [`alert`] tells people: flags and their life, the console, the database of what must survive.
+//! - [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.
+//! - [`scanner`] is the simulated scanner and its phantom; [`demo`] is daemon and scanner in one; [`folder`] runs the
+//!   pipeline without a network.
+//! - [`config`] and [`telemetry`] are what operators see.
+
+#![forbid(unsafe_code)]
+
+pub mod alert;
+pub mod config;
+pub mod daemon;
+pub mod demo;
+pub mod engine;
+pub mod exam;
+pub mod folder;
+pub mod ingest;
+pub mod pipeline;
+pub mod preprocess;
+pub mod scanner;
+pub mod spool;
+pub mod telemetry;
+pub mod triage;

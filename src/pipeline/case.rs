@@ -1,0 +1,324 @@
+//! One exam on its way to a verdict: what has come of it, its evidence, its flags.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::decode::Decoded;
+use crate::engine::{InputGeometry, Manifest};
+use crate::exam::{
+    Content, ExamKey, InstanceHeader, LungArea, Patient, PreparedSlice, QualityIssue, QualityLimits, Rhythm, Series,
+    WindowJob, issues,
+};
+use crate::triage::{
+    CaseReport, EarlyFlag, EvidenceTable, Facts, INTENDED_USE, Judgement, LesionSummary, ModelIdentity, SCHEMA_VERSION,
+    SlabEvidence, SliceCounts, TableRow, Thresholds, Timing, case_score, judge, lesions,
+};
+
+/// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
+const LUNG_SLAB_CM2: f64 = 20.0;
+
+/// Slabs of lung that must have been judged before an early flag: a running score over less says little.
+const EARLY_MIN_LUNG_SLABS: usize = 8;
+
+/// Where an exam is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Receiving,
+    Complete,
+}
+
+/// One series with its evidence.
+#[derive(Debug, Default)]
+pub struct JudgedSeries {
+    pub series: Series,
+    pub table: EvidenceTable,
+}
+
+/// An exam and everything known of it.
+#[derive(Debug)]
+pub struct Case {
+    pub key: ExamKey,
+    pub stage: Stage,
+    pub rhythm: Rhythm,
+    /// Acknowledged instances that wait to be decoded.
+    pub waiting: VecDeque<PathBuf>,
+    /// Instances that are being decoded.
+    pub decoding: usize,
+    early_flag: Option<EarlyFlag>,
+    pub patient: Patient,
+    pub description: String,
+    /// Calling AE title of the scanner.
+    pub scanner: String,
+    pub started: Timestamp,
+    pub engine_failure: Option<String>,
+    pub report: Option<CaseReport>,
+    study_instance_uid: String,
+    first_arrival: Instant,
+    last_slice: Instant,
+    known: BTreeSet<PathBuf>,
+    received: usize,
+    kept: usize,
+    defects: Vec<String>,
+    series: BTreeMap<String, JudgedSeries>,
+    inferences: usize,
+    inference_time: Duration,
+}
+
+impl Case {
+    #[must_use]
+    pub fn new(key: ExamKey, now: Instant) -> Self {
+        Self {
+            key,
+            stage: Stage::Receiving,
+            rhythm: Rhythm::new(now),
+            waiting: VecDeque::new(),
+            decoding: 0,
+            early_flag: None,
+            patient: Patient::default(),
+            description: String::new(),
+            scanner: String::new(),
+            started: Timestamp::now(),
+            engine_failure: None,
+            report: None,
+            study_instance_uid: String::new(),
+            first_arrival: now,
+            last_slice: now,
+            known: BTreeSet::new(),
+            received: 0,
+            kept: 0,
+            defects: Vec::new(),
+            series: BTreeMap::new(),
+            inferences: 0,
+            inference_time: Duration::ZERO,
+        }
+    }
+
+    /// Queues an instance for decoding. `false` if it has come before.
+    pub fn take(&mut self, path: PathBuf) -> bool {
+        let new = self.known.insert(path.clone());
+        if new {
+            self.received += 1;
+            self.waiting.push_back(path);
+        }
+        new
+    }
+
+    /// Adds what decoding made of an instance. `true` if it was a slice, so that an earlier verdict no longer stands.
+    pub fn add(&mut self, decoded: Decoded, arrived: Instant, input: &InputGeometry) -> bool {
+        let header = match decoded.header {
+            Ok(header) => header,
+            Err(reason) => {
+                self.defects.push(reason);
+                return self.reopen(arrived);
+            }
+        };
+        self.identify(&header, decoded.calling_ae_title);
+        match (header.content, decoded.plane) {
+            (Content::Slice(slice), Ok(Some(plane))) => {
+                let series = self.series.entry(header.series_instance_uid).or_default();
+                header.series_description.clone_into(&mut series.series.description);
+                let prepared = PreparedSlice {
+                    sop_instance_uid: header.sop_instance_uid,
+                    header: slice,
+                    plane,
+                    path: decoded.path,
+                };
+                series.series.add(prepared, input);
+            }
+            (_, Err(reason)) | (Content::Defective(reason), _) => self.defects.push(reason),
+            (Content::Kept(_) | Content::Slice(_), Ok(_)) => {
+                self.kept += 1;
+                return false;
+            }
+        }
+        self.reopen(arrived)
+    }
+
+    fn reopen(&mut self, arrived: Instant) -> bool {
+        self.last_slice = self.last_slice.max(arrived);
+        self.stage = Stage::Receiving;
+        self.engine_failure = None;
+        true
+    }
+
+    fn identify(&mut self, header: &InstanceHeader, calling_ae_title: String) {
+        if self.study_instance_uid.is_empty() {
+            self.study_instance_uid.clone_from(&header.study_instance_uid);
+            self.patient = header.patient.clone();
+            self.description.clone_from(&header.study_description);
+            self.scanner = calling_ae_title;
+        }
+    }
+
+    /// The series that is judged: the one with the most slices; of equals the one whose UID comes first.
+    #[must_use]
+    pub fn judged(&self) -> Option<(&str, &JudgedSeries)> {
+        let best = self.series.iter().rev().max_by_key(|(_, series)| series.series.len())?;
+        Some((best.0, best.1))
+    }
+
+    /// Slices in the judged series, and how many the scanner announced.
+    #[must_use]
+    pub fn progress(&self) -> (usize, Option<usize>) {
+        self.judged().map_or((0, None), |(_, judged)| (judged.series.len(), judged.series.expected()))
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> SliceCounts {
+        let (analysed, expected) = self.progress();
+        let other_slices: usize = self.series.values().map(|series| series.series.len()).sum::<usize>() - analysed;
+        SliceCounts {
+            received: self.received,
+            analysed,
+            kept: self.kept + other_slices,
+            failed: self.defects.len(),
+            expected,
+        }
+    }
+
+    /// Nothing waits to be decoded.
+    #[must_use]
+    pub fn is_decoded(&self) -> bool {
+        self.waiting.is_empty() && self.decoding == 0
+    }
+
+    /// The next window of the judged series that is due; see [`Series::next_window`].
+    #[must_use]
+    pub fn next_window(&self, input: &InputGeometry, finishing: bool) -> Option<(String, WindowJob)> {
+        if self.engine_failure.is_some() {
+            return None;
+        }
+        let (uid, judged) = self.judged()?;
+        let job = judged.series.next_window(input, finishing, |slab, inputs| judged.table.is_done(slab, inputs))?;
+        Some((uid.to_owned(), job))
+    }
+
+    pub fn put_evidence(&mut self, series_uid: &str, job: &WindowJob, evidence: SlabEvidence, took: Duration) {
+        self.inferences += 1;
+        self.inference_time += took;
+        if let Some(judged) = self.series.get_mut(series_uid) {
+            judged.table.put(job, evidence);
+        }
+    }
+
+    /// The case score as things stand.
+    #[must_use]
+    pub fn running_score(&self, manifest: &Manifest) -> Option<f64> {
+        case_score(self.judged()?.1.table.evidence(), &manifest.case)
+    }
+
+    /// The early flag, if the running score calls for one now.
+    pub fn early_flag(&mut self, manifest: &Manifest, now: Instant) -> Option<EarlyFlag> {
+        let (_, judged) = self.judged()?;
+        let lung_slabs = judged.table.evidence().filter(|slab| slab.lung_cm2 >= LUNG_SLAB_CM2).count();
+        if self.stage == Stage::Complete || lung_slabs < EARLY_MIN_LUNG_SLABS {
+            return None;
+        }
+        let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
+        let flag = EarlyFlag { after_slices: self.received, after_s: self.since_first(now).as_secs_f64(), score };
+        self.early_flag.get_or_insert(flag);
+        Some(flag)
+    }
+
+    #[must_use]
+    pub fn since_first(&self, now: Instant) -> Duration {
+        now - self.first_arrival
+    }
+
+    #[must_use]
+    pub fn since_last_slice(&self, now: Instant) -> Duration {
+        now - self.last_slice
+    }
+
+    /// Judges the exam and keeps the report.
+    pub fn conclude(&mut self, context: &Conclusion<'_>) -> &CaseReport {
+        let judged = self.judged();
+        let table = judged.map(|(_, judged)| judged.table.rows(&judged.series)).unwrap_or_default();
+        let point = &context.manifest.operating_point;
+        let lung_ml: f64 = table.iter().map(|row| row.evidence.lung_cm2 * row.thickness_mm / 10.0).sum();
+        let lesion_ml: f64 = table.iter().map(|row| row.evidence.lesion_cm2 * row.thickness_mm / 10.0).sum();
+        let centre = judged.and_then(|(_, judged)| Some(judged.series.slices().next()?.header.geometry.centre));
+        let lesions = lesions(&table, &context.manifest.input, centre.unwrap_or_default());
+        let lung_share = if lung_ml > 0.0 { lesion_ml / lung_ml } else { 0.0 };
+        let lesion_summary = LesionSummary { count: lesions.len(), volume_ml: lesion_ml, lung_share };
+        let quality = self.quality(&table, context.limits);
+        let score = self.running_score(context.manifest);
+        let counts = self.counts();
+        let judgement = judge(&Facts {
+            slices: counts.analysed,
+            defective: self.defects.len(),
+            defect: self.defects.first().map(String::as_str),
+            engine_failure: self.engine_failure.as_deref(),
+            score,
+            suspected_from: point.suspected,
+            lung_ml,
+            lesions: lesion_summary,
+            quality: &quality,
+            limits: context.limits,
+        });
+        let Judgement { verdict, reason } = judgement;
+        let report = CaseReport {
+            schema_version: SCHEMA_VERSION,
+            tableside: env!("CARGO_PKG_VERSION").to_owned(),
+            intended_use: INTENDED_USE.to_owned(),
+            exam: self.key.clone(),
+            study_instance_uid: self.study_instance_uid.clone(),
+            series_instance_uid: judged.map(|(uid, _)| uid.to_owned()),
+            verdict,
+            reason,
+            revised: self.report.is_some(),
+            score,
+            thresholds: Thresholds { early: point.early, suspected: point.suspected },
+            early_flag: self.early_flag,
+            slices: counts,
+            lung_ml,
+            lesion_summary,
+            lesions,
+            quality,
+            engine: context.engine.to_owned(),
+            model: ModelIdentity { name: context.manifest.name.clone(), version: context.manifest.version.clone() },
+            timing: self.timing(context),
+        };
+        self.stage = Stage::Complete;
+        self.report.insert(report)
+    }
+
+    fn quality(&self, table: &[TableRow<'_>], limits: &QualityLimits) -> Vec<QualityIssue> {
+        let lung: Vec<LungArea> =
+            table.iter().map(|row| LungArea { z_mm: row.z_mm, lung_cm2: row.evidence.lung_cm2 }).collect();
+        let mut quality = self
+            .judged()
+            .map(|(_, judged)| {
+                issues(&judged.series.positions_mm(), &judged.series.double_positions_mm(), &lung, limits)
+            })
+            .unwrap_or_default();
+        if let Some(reason) = self.defects.first() {
+            quality.push(QualityIssue::DefectiveSlices { count: self.defects.len(), reason: reason.clone() });
+        }
+        quality
+    }
+
+    fn timing(&self, context: &Conclusion<'_>) -> Timing {
+        let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+        Timing {
+            first_slice_to_verdict_ms: ms(self.since_first(context.now)),
+            last_slice_to_verdict_ms: ms(self.since_last_slice(context.now)),
+            completed_by: context.rule,
+            inferences: self.inferences,
+            inference_ms: ms(self.inference_time) / (self.inferences.max(1) as f64),
+        }
+    }
+}
+
+/// What a conclusion is drawn with.
+#[derive(Debug, Clone, Copy)]
+pub struct Conclusion<'a> {
+    pub manifest: &'a Manifest,
+    pub engine: &'a str,
+    pub limits: &'a QualityLimits,
+    pub rule: crate::exam::CompletionRule,
+    pub now: Instant,
+}

@@ -1,0 +1,99 @@
+//! The decode pool: threads that turn files of the spool into planes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+use dicom_object::DefaultDicomObject;
+
+use crate::engine::InputGeometry;
+use crate::exam::{Content, ExamKey, InstanceHeader};
+use crate::preprocess::{Plane, hounsfield_image};
+use crate::telemetry;
+
+/// A file to decode.
+#[derive(Debug)]
+pub struct DecodeJob {
+    pub exam: ExamKey,
+    pub path: PathBuf,
+    pub arrived: Instant,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Decoded {
+    pub path: PathBuf,
+    pub calling_ae_title: String,
+    /// The header, or why the file cannot be read.
+    pub header: Result<InstanceHeader, String>,
+    /// The plane of a slice, `None` for what is not one, or why the pixels cannot be used.
+    pub plane: Result<Option<Arc<Plane>>, String>,
+}
+
+/// Starts `threads` decoders. They end when `jobs` is closed.
+///
+/// # Errors
+/// If the system gives no threads.
+pub fn start(
+    threads: usize,
+    jobs: &Receiver<DecodeJob>,
+    results: &Sender<(DecodeJob, Decoded)>,
+    input: &InputGeometry,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    (0..threads)
+        .map(|number| {
+            let (jobs, results, input) = (jobs.clone(), results.clone(), input.clone());
+            std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
+                for job in jobs {
+                    let decoded = decode(&job.path, &input);
+                    if results.send((job, decoded)).is_err() {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect()
+}
+
+fn decode(path: &Path, input: &InputGeometry) -> Decoded {
+    let started = Instant::now();
+    let unreadable = |reason: String| Decoded {
+        path: path.to_owned(),
+        calling_ae_title: String::new(),
+        header: Err(format!("a stored instance cannot be read back: {reason}")),
+        plane: Ok(None),
+    };
+    let object: DefaultDicomObject = match dicom_object::open_file(path) {
+        Ok(object) => object,
+        Err(error) => return unreadable(error.to_string()),
+    };
+    let header = match InstanceHeader::read(&object) {
+        Ok(header) => header,
+        Err(error) => return unreadable(error.to_string()),
+    };
+    let calling_ae_title = object.meta().source_application_entity_title().unwrap_or_default().trim().to_owned();
+    let plane = plane_of(&object, &header, input, started);
+    Decoded { path: path.to_owned(), calling_ae_title, header: Ok(header), plane }
+}
+
+fn plane_of(
+    object: &DefaultDicomObject,
+    header: &InstanceHeader,
+    input: &InputGeometry,
+    started: Instant,
+) -> Result<Option<Arc<Plane>>, String> {
+    let Content::Slice(slice) = &header.content else { return Ok(None) };
+    let image = hounsfield_image(object, slice).map_err(|error| {
+        telemetry::slice_failed();
+        tracing::warn!(sop_instance_uid = %header.sop_instance_uid, %error, "slice cannot be decoded");
+        error.to_string()
+    })?;
+    telemetry::stage("decode", started.elapsed());
+    let decoded = Instant::now();
+    let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
+    telemetry::stage("preprocess", decoded.elapsed());
+    telemetry::slice_prepared();
+    Ok(Some(Arc::new(plane)))
+}

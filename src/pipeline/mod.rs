@@ -1,0 +1,109 @@
+//! The pipeline behind ingest: the decode pool and the one analyst thread, which owns the exams and the engine.
+//!
+//! Instances come in as paths into the spool, so that any backlog waits on the disk. Verdicts and flags go out to the hub.
+
+mod analyst;
+mod case;
+mod decode;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use crate::alert::Hub;
+use crate::engine::{Engine, ModelPackage};
+use crate::exam::{AssociationId, CompletionTimes, ExamKey, QualityLimits};
+use crate::ingest::{InstanceSink, StoredInstance};
+use analyst::{Analyst, Message};
+
+/// How exams are analysed.
+#[derive(Debug, Clone, Copy)]
+pub struct PipelineOptions {
+    pub times: CompletionTimes,
+    pub limits: QualityLimits,
+    /// Threads that decode slices.
+    pub decoders: usize,
+}
+
+/// Finds the files of an exam that was begun before: after a restart, or when a late slice of a finished exam comes.
+pub type EarlierInstances = Box<dyn Fn(&ExamKey) -> Vec<std::path::PathBuf> + Send>;
+
+/// The running pipeline.
+#[derive(Debug)]
+pub struct Pipeline {
+    messages: Sender<Message>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The way into the pipeline; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PipelineInput {
+    messages: Sender<Message>,
+}
+
+impl Pipeline {
+    /// Starts all threads.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn start(
+        options: PipelineOptions,
+        package: &ModelPackage,
+        engine: Box<dyn Engine>,
+        hub: Arc<Hub>,
+        earlier: EarlierInstances,
+    ) -> std::io::Result<Self> {
+        // Messages are small; what they speak of waits in the spool. So this channel needs no bound.
+        let (messages, inbox) = crossbeam_channel::unbounded();
+        let (jobs, jobs_out) = crossbeam_channel::bounded(options.decoders * 2);
+        let (results, results_out) = crossbeam_channel::unbounded();
+        let mut threads = decode::start(options.decoders, &jobs_out, &results, &package.manifest.input)?;
+        let analyst = Analyst::new(options, package.manifest.clone(), engine, hub, jobs, earlier);
+        let spawned =
+            std::thread::Builder::new().name("analyst".to_owned()).spawn(move || analyst.run(&inbox, &results_out));
+        threads.push(spawned?);
+        Ok(Self { messages, threads })
+    }
+
+    #[must_use]
+    pub fn input(&self) -> PipelineInput {
+        PipelineInput { messages: self.messages.clone() }
+    }
+
+    /// Whether every thread still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
+    }
+
+    /// Stops the threads and waits for them. Exams without a verdict go on from the spool at the next start.
+    pub fn stop(self) {
+        // A closed channel means that the analyst has stopped already.
+        let _ = self.messages.send(Message::Stop);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the pipeline had stopped unexpectedly");
+            }
+        }
+    }
+}
+
+impl PipelineInput {
+    fn send(&self, message: Message) {
+        if self.messages.send(message).is_err() {
+            tracing::error!("the pipeline has stopped: what arrives is kept in the spool and not analysed");
+        }
+    }
+}
+
+impl InstanceSink for PipelineInput {
+    fn stored(&self, instance: StoredInstance) {
+        self.send(Message::Stored(instance));
+    }
+
+    fn association_closed(&self, association: AssociationId, at: Instant) {
+        self.send(Message::AssociationClosed(association, at));
+    }
+}

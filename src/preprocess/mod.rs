@@ -1,0 +1,86 @@
+//! From a slice's Hounsfield units to the network's window: the specification on the CPU.
+//!
+//! 1. Hounsfield units are clamped to the model's window and scaled to 0..=1 ([`Plane::resample`]); clamping comes
+//!    first, so that padding values far outside do not bleed into their neighbours.
+//! 2. The slice is resampled to the model's plane: square pixels of `pixel_mm`, centred on the image, columns running
+//!    from the patient's right to the left (+x of LPS), rows from anterior to posterior (+y). The filter is a triangle
+//!    whose half-width is the wider of the two pixel distances, so that nothing aliases. Outside the image is air.
+//! 3. A slab is the mean of its slices in order of position ([`slab_mean`]).
+//! 4. A [`Window`] is a slab between its neighbours, in ascending z.
+
+mod pixels;
+mod resample;
+
+pub use pixels::{HounsfieldImage, PixelError, hounsfield_image};
+pub use resample::{InPlane, SourceAxis};
+
+use crate::engine::InputGeometry;
+
+/// One slice in the model's plane: `rows x columns` values in 0..=1, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plane {
+    values: Vec<f32>,
+}
+
+impl Plane {
+    /// Clamps, scales and resamples a slice (steps 1 and 2 of the module's specification).
+    #[must_use]
+    pub fn resample(image: &HounsfieldImage, in_plane: &InPlane, target: &InputGeometry) -> Self {
+        Self { values: resample::resample(image, in_plane, target) }
+    }
+
+    /// The values, row by row.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+/// The mean of a slab's slices. The caller gives them in ascending position: the sum is then the same in any order of arrival.
+#[must_use]
+pub fn slab_mean(slices: &[&Plane]) -> Vec<f32> {
+    let Some((first, rest)) = slices.split_first() else { return Vec::new() };
+    let mut mean = first.values.clone();
+    for slice in rest {
+        for (sum, value) in mean.iter_mut().zip(&slice.values) {
+            *sum += value;
+        }
+    }
+    let share = 1.0 / slices.len() as f32;
+    mean.iter_mut().for_each(|value| *value *= share);
+    mean
+}
+
+/// What an engine eats: `1 x slabs x rows x columns` values in 0..=1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    shape: [usize; 4],
+    values: Vec<f32>,
+}
+
+impl Window {
+    /// Puts slabs, in ascending z, into one window. There must be `input.slabs` of them, each a whole plane.
+    #[must_use]
+    pub fn of_slabs(slabs: &[&[f32]], input: &InputGeometry) -> Self {
+        debug_assert_eq!(slabs.len(), input.slabs);
+        Self { shape: [1, input.slabs, input.rows, input.columns], values: slabs.concat() }
+    }
+
+    /// A window of air.
+    #[must_use]
+    pub fn empty(input: &InputGeometry) -> Self {
+        Self { shape: [1, input.slabs, input.rows, input.columns], values: vec![0.0; input.slabs * input.plane_len()] }
+    }
+
+    /// Batch (1), slabs, rows, columns.
+    #[must_use]
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    /// The values, slab by slab and row by row.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+}

@@ -1,0 +1,100 @@
+//! From a CT instance's pixel data to Hounsfield units.
+
+use dicom_object::DefaultDicomObject;
+use dicom_pixeldata::{PixelDecoder, PixelRepresentation};
+
+use crate::exam::SliceHeader;
+
+/// A slice in Hounsfield units, row by row as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HounsfieldImage {
+    pub rows: usize,
+    pub columns: usize,
+    pub values: Vec<f32>,
+}
+
+/// Why a slice's pixels cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PixelError {
+    #[error("pixel data (7FE0,0010) cannot be decoded: {0}")]
+    Decode(String),
+    #[error("the decoder for the pixel data gave up on it")]
+    DecoderPanicked,
+    #[error(
+        "pixel data decodes to {found_rows} x {found_columns} x {samples} of {bits} bits, expected {rows} x {columns} x 1 of 8 or 16"
+    )]
+    Shape { found_rows: usize, found_columns: usize, samples: u16, bits: u16, rows: usize, columns: usize },
+    #[error("pixel data decodes to {found} bytes, {rows} rows x {columns} columns need {expected}")]
+    Length { found: usize, expected: usize, rows: usize, columns: usize },
+}
+
+/// Decodes the pixel data and applies the rescale slope and intercept (PS3.3 C.11.1.1.2).
+///
+/// # Errors
+/// If the pixel data does not decode or is not what the header says.
+pub fn hounsfield_image(object: &DefaultDicomObject, header: &SliceHeader) -> Result<HounsfieldImage, PixelError> {
+    // The codecs are other people's code on other people's bytes: one of them giving up costs one slice.
+    let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| object.decode_pixel_data()))
+        .map_err(|_| PixelError::DecoderPanicked)?
+        .map_err(|error| PixelError::Decode(error.to_string()))?;
+    let (rows, columns) = (header.geometry.rows, header.geometry.columns);
+    let (found_rows, found_columns) = (decoded.rows() as usize, decoded.columns() as usize);
+    let (samples, bits) = (decoded.samples_per_pixel(), decoded.bits_allocated());
+    if (found_rows, found_columns, samples) != (rows, columns, 1) || !matches!(bits, 8 | 16) {
+        return Err(PixelError::Shape { found_rows, found_columns, samples, bits, rows, columns });
+    }
+    let bytes = decoded.data();
+    let expected = rows * columns * usize::from(bits / 8);
+    if bytes.len() < expected {
+        return Err(PixelError::Length { found: bytes.len(), expected, rows, columns });
+    }
+    let signed = decoded.pixel_representation() == PixelRepresentation::Signed;
+    let stored = StoredValue::new(decoded.bits_stored(), decoded.high_bit(), signed);
+    let hounsfield = |raw: u16| stored.of(raw) * header.rescale_slope + header.rescale_intercept;
+    let values = match bits {
+        8 => bytes[..expected].iter().map(|byte| hounsfield(u16::from(*byte))).collect(),
+        _ => bytes[..expected].chunks_exact(2).map(|pair| hounsfield(u16::from_le_bytes([pair[0], pair[1]]))).collect(),
+    };
+    Ok(HounsfieldImage { rows, columns, values })
+}
+
+/// Takes the stored value out of its cell: bits above High Bit may hold overlays, the sign is in the highest stored bit
+/// (PS3.5 section 8.1.1).
+struct StoredValue {
+    shift_up: u32,
+    shift_down: u32,
+    signed: bool,
+}
+
+impl StoredValue {
+    fn new(bits_stored: u16, high_bit: u16, signed: bool) -> Self {
+        let bits_stored = u32::from(bits_stored.clamp(1, 16));
+        let high_bit = u32::from(high_bit).clamp(bits_stored - 1, 15);
+        Self { shift_up: 15 - high_bit, shift_down: 16 - bits_stored, signed }
+    }
+
+    fn of(&self, cell: u16) -> f32 {
+        let aligned = cell << self.shift_up;
+        if self.signed { f32::from((aligned as i16) >> self.shift_down) } else { f32::from(aligned >> self.shift_down) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twelve_signed_bits_carry_their_sign() {
+        let stored = StoredValue::new(12, 11, true);
+        assert_eq!(stored.of(0x0FFF), -1.0);
+        assert_eq!(stored.of(0x07FF), 2047.0);
+        assert_eq!(stored.of(0x0800), -2048.0);
+    }
+
+    #[test]
+    fn an_overlay_in_the_unused_bits_is_ignored() {
+        assert_eq!(StoredValue::new(12, 11, false).of(0xF123), f32::from(0x123_u16));
+        assert_eq!(StoredValue::new(12, 15, false).of(0x123F), f32::from(0x123_u16));
+        assert_eq!(StoredValue::new(16, 15, true).of(0xFFFE), -2.0);
+    }
+}

@@ -1,0 +1,124 @@
+//! A simulated scanner: the peer that Tableside is demonstrated with and tested against.
+//!
+//! It sends an exam as a scanner does, one C-STORE after the other at the scanner's pace, from a folder of DICOM files or
+//! from a synthetic [`phantom`]. What goes wrong at a real scanner can be asked for: slices in another order, missing,
+//! sent twice, or dealt out to several associations.
+//!
+//! [`instances()`] gives what is to be sent, already encoded; [`send()`] sends it and returns what came of it.
+
+use std::path::PathBuf;
+
+mod arrange;
+mod options;
+pub mod phantom;
+mod renumber;
+mod report;
+mod send;
+pub mod series;
+mod target;
+mod uid;
+mod wire;
+
+pub use arrange::{Order, drop_slices, duplicate_slices, reorder};
+pub use options::{ScanOptions, Source, SourceArgs, instances};
+pub use phantom::{Phantom, PhantomKind, PhantomOptions};
+pub use renumber::new_uids;
+pub use report::{Failure, Progress, Quantiles, ScanReport};
+pub use send::{SendOptions, echo, send};
+pub use series::Instance;
+pub use target::Target;
+pub use uid::UidSource;
+
+/// Why the scanner could not do what it was told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScannerError {
+    /// A path that does not exist or may not be read or written.
+    #[error("cannot read or write {folder}: {source}", folder = folder.display())]
+    Folder {
+        /// The file or folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No DICOM file below the folder.
+    #[error(
+        "no DICOM file to send below {folder} ({skipped} other files); give a folder of Part 10 files",
+        folder = folder.display()
+    )]
+    NothingToSend {
+        /// The folder that was searched.
+        folder: PathBuf,
+        /// How many files are not DICOM.
+        skipped: usize,
+    },
+    /// A data set that cannot be encoded or decoded.
+    #[error("cannot encode {origin}: {reason}")]
+    Encoding {
+        /// File or phantom slice.
+        origin: String,
+        /// What the encoder said.
+        reason: String,
+    },
+    /// A transfer syntax this program does not know.
+    #[error("transfer syntax {uid} is not known here; convert the file first, or send it without --new-uids")]
+    TransferSyntax {
+        /// `TransferSyntaxUID`.
+        uid: String,
+    },
+    /// More slices asked for than there are.
+    #[error("{wanted} slices wanted but only {available} can be chosen; ask for fewer")]
+    TooFewSlices {
+        /// How many were asked for.
+        wanted: usize,
+        /// How many there are.
+        available: usize,
+    },
+    /// A target that cannot be read.
+    #[error("{text:?} is no target: {reason}; write AE@HOST:PORT, for example TABLESIDE@localhost:11112")]
+    Target {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A calling AE title that DICOM does not allow.
+    #[error("{title:?} cannot be the scanner's title: {reason}")]
+    CallingAe {
+        /// What was given.
+        title: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A rate that is no rate.
+    #[error("{rate} slices/s is no rate; give a number above 0, or 0 for as fast as possible")]
+    Rate {
+        /// What was given, slices/s.
+        rate: f64,
+    },
+    /// More kinds of instances than an association can carry.
+    #[error("{count} kinds of instances at once, an association carries {most}; send a smaller folder")]
+    TooManyContexts {
+        /// Pairs of SOP class and transfer syntax.
+        count: usize,
+        /// The most that can be proposed.
+        most: usize,
+    },
+    /// No association, or no sensible answer.
+    #[error("{target} does not take part: {reason}; check that it runs and knows this scanner's AE title")]
+    Peer {
+        /// Who was called.
+        target: Target,
+        /// What happened.
+        reason: String,
+    },
+    /// A worker ended before its work was done.
+    #[error("the work was interrupted by a fault in this program; see the messages above")]
+    Interrupted,
+}
+
+impl ScannerError {
+    fn encoding(origin: &str, reason: &dyn std::error::Error) -> Self {
+        Self::Encoding { origin: origin.to_owned(), reason: wire::chain(reason) }
+    }
+}

@@ -1,0 +1,183 @@
+//! DIMSE messages as bytes: encoded before they are due, so that sending is one write.
+
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
+use dicom_ul::association::client::AsyncClientAssociation;
+use dicom_ul::pdu::{PDataValueType, Pdu};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::Instance;
+
+pub(super) type Connection = AsyncClientAssociation<TcpStream>;
+
+const C_STORE_RQ: u16 = 0x0001;
+const C_ECHO_RQ: u16 = 0x0030;
+const NO_DATA_SET: u16 = 0x0101;
+const WITH_DATA_SET: u16 = 0x0001;
+/// A response without this bit is a request that we did not expect.
+const RESPONSE: u16 = 0x8000;
+
+/// The larger of what peers take and what a write gains from.
+const LARGEST_PDU: u32 = 256 * 1024;
+/// Bytes of a PDV before its fragment: length, context, control (PS3.8 9.3.5.1).
+const PDV_HEADER: u32 = 6;
+
+/// A C-STORE request with its data set as P-DATA-TF PDUs for one association.
+pub(super) fn store_request(
+    instance: &Instance,
+    context: u8,
+    message_id: u16,
+    peer_max_pdu: u32,
+) -> Result<Vec<u8>, String> {
+    let command = encode_command([
+        (tags::AFFECTED_SOP_CLASS_UID, VR::UI, instance.sop_class_uid.as_str().into()),
+        (tags::COMMAND_FIELD, VR::US, C_STORE_RQ.into()),
+        (tags::MESSAGE_ID, VR::US, message_id.into()),
+        (tags::PRIORITY, VR::US, 0_u16.into()),
+        (tags::COMMAND_DATA_SET_TYPE, VR::US, WITH_DATA_SET.into()),
+        (tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, instance.sop_instance_uid.as_str().into()),
+    ])?;
+    let mut message = Vec::with_capacity(command.len() + instance.data.len() + 16 * 1024);
+    append_pdus(&mut message, context, true, &command, peer_max_pdu);
+    append_pdus(&mut message, context, false, &instance.data, peer_max_pdu);
+    Ok(message)
+}
+
+/// A C-ECHO request.
+pub(super) fn echo_request(context: u8, peer_max_pdu: u32) -> Result<Vec<u8>, String> {
+    let command = encode_command([
+        (tags::AFFECTED_SOP_CLASS_UID, VR::UI, dicom_dictionary_std::uids::VERIFICATION.into()),
+        (tags::COMMAND_FIELD, VR::US, C_ECHO_RQ.into()),
+        (tags::MESSAGE_ID, VR::US, 1_u16.into()),
+        (tags::COMMAND_DATA_SET_TYPE, VR::US, NO_DATA_SET.into()),
+    ])?;
+    let mut message = Vec::new();
+    append_pdus(&mut message, context, true, &command, peer_max_pdu);
+    Ok(message)
+}
+
+fn encode_command<const N: usize>(elements: [(dicom_core::Tag, VR, PrimitiveValue); N]) -> Result<Vec<u8>, String> {
+    let elements = elements.map(|(tag, vr, value)| DataElement::new(tag, vr, value));
+    let command = InMemDicomObject::command_from_element_iter(elements);
+    let mut bytes = Vec::new();
+    command.write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).map_err(|e| e.to_string())?;
+    Ok(bytes)
+}
+
+/// Cuts bytes into PDUs of one PDV each (PS3.8 9.3.5, E.2).
+fn append_pdus(message: &mut Vec<u8>, context: u8, command: bool, bytes: &[u8], peer_max_pdu: u32) {
+    let fragment = peer_max_pdu.min(LARGEST_PDU).saturating_sub(PDV_HEADER).max(2) & !1;
+    let mut fragments = bytes.chunks(fragment as usize).peekable();
+    while let Some(fragment) = fragments.next() {
+        let last = fragments.peek().is_none();
+        // A fragment is at most LARGEST_PDU long.
+        #[allow(clippy::cast_possible_truncation)]
+        let length = fragment.len() as u32;
+        message.extend_from_slice(&[0x04, 0x00]);
+        message.extend_from_slice(&(length + PDV_HEADER).to_be_bytes());
+        message.extend_from_slice(&(length + 2).to_be_bytes());
+        message.extend_from_slice(&[context, u8::from(command) | u8::from(last) << 1]);
+        message.extend_from_slice(fragment);
+    }
+}
+
+/// Writes a message and waits for its response's status.
+pub(super) async fn exchange(
+    connection: &mut Connection,
+    message: &[u8],
+    message_id: u16,
+    write_timeout: std::time::Duration,
+) -> Result<u16, String> {
+    let writing = connection.inner_stream().write_all(message);
+    tokio::time::timeout(write_timeout, writing)
+        .await
+        .map_err(|_| "the peer takes no more data: write timeout".to_owned())?
+        .map_err(|e| format!("cannot write to the peer: {e}"))?;
+    let mut command = Vec::new();
+    loop {
+        match connection.receive().await.map_err(|e| chain(&e))? {
+            Pdu::PData { data } => {
+                for value in data {
+                    if value.value_type != PDataValueType::Command {
+                        return Err("the peer sent a data set that was not asked for".to_owned());
+                    }
+                    command.extend_from_slice(&value.data);
+                    if value.is_last {
+                        return status_of(&command, message_id);
+                    }
+                }
+            }
+            Pdu::AbortRQ { .. } => return Err("the peer aborted the association".to_owned()),
+            Pdu::ReleaseRQ => return Err("the peer asked to release the association".to_owned()),
+            other => return Err(format!("unexpected answer: {}", other.short_description())),
+        }
+    }
+}
+
+fn status_of(command: &[u8], message_id: u16) -> Result<u16, String> {
+    let response = InMemDicomObject::read_dataset_with_ts(command, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+        .map_err(|e| format!("unreadable response: {e}"))?;
+    let number = |tag| {
+        let element = response.get(tag)?;
+        element.to_int::<u16>().ok()
+    };
+    if number(tags::COMMAND_FIELD).is_none_or(|field| field & RESPONSE == 0) {
+        return Err("the peer answered with something that is not a response".to_owned());
+    }
+    if number(tags::MESSAGE_ID_BEING_RESPONDED_TO) != Some(message_id) {
+        return Err("the response belongs to another message".to_owned());
+    }
+    number(tags::STATUS).ok_or_else(|| "the response has no status".to_owned())
+}
+
+/// An error with what caused it.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pdus_stay_within_the_peers_limit_and_only_the_last_fragment_says_so() {
+        let bytes: Vec<u8> = (0..10_000_u32).map(|i| i.to_le_bytes()[0]).collect();
+        let mut message = Vec::new();
+        append_pdus(&mut message, 3, false, &bytes, 4096);
+        let (mut at, mut back, mut lasts) = (0, Vec::new(), Vec::new());
+        while at < message.len() {
+            let length = u32::from_be_bytes(message[at + 2..at + 6].try_into().expect("4"));
+            assert!(length <= 4096);
+            assert_eq!(message[at], 4);
+            assert_eq!(message[at + 10], 3);
+            lasts.push(message[at + 11]);
+            back.extend_from_slice(&message[at + 12..at + 6 + length as usize]);
+            at += 6 + length as usize;
+        }
+        assert_eq!(back, bytes);
+        assert_eq!(lasts, [0, 0, 2]);
+    }
+
+    #[test]
+    fn a_response_to_another_message_is_refused() {
+        let response = encode_command([
+            (tags::COMMAND_FIELD, VR::US, 0x8001_u16.into()),
+            (tags::MESSAGE_ID_BEING_RESPONDED_TO, VR::US, 7_u16.into()),
+            (tags::COMMAND_DATA_SET_TYPE, VR::US, NO_DATA_SET.into()),
+            (tags::STATUS, VR::US, 0xB000_u16.into()),
+        ])
+        .expect("encoded");
+        assert_eq!(status_of(&response, 7), Ok(0xB000));
+        assert!(status_of(&response, 8).is_err());
+        assert!(status_of(&response[..20], 7).is_err());
+    }
+}

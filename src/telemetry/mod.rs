@@ -1,0 +1,169 @@
+//! Metrics and logs. Both are part of the interface: names and labels are documented in `docs/metrics.md` and tested.
+//! Neither carries a patient's name or ID; an exam appears under its key.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+const INSTANCES_RECEIVED: &str = "tableside_instances_received_total";
+const RECEIVED_BYTES: &str = "tableside_received_bytes_total";
+const OBJECTS_REFUSED: &str = "tableside_objects_refused_total";
+const C_STORE_RESPONSES: &str = "tableside_c_store_responses_total";
+const STAGE_DURATION: &str = "tableside_stage_duration_seconds";
+const ASSOCIATIONS_OPEN: &str = "tableside_associations_open";
+const QUEUE_DEPTH: &str = "tableside_queue_depth";
+const EXAMS_OPEN: &str = "tableside_exams_open";
+const SLICES_PREPARED: &str = "tableside_slices_prepared_total";
+const SLICES_FAILED: &str = "tableside_slices_failed_total";
+const FLAGS: &str = "tableside_flags_total";
+const VERDICTS: &str = "tableside_verdicts_total";
+const COMPLETIONS: &str = "tableside_completions_total";
+const VERDICT_DELAY: &str = "tableside_last_slice_to_verdict_seconds";
+const EARLY_FLAG_DELAY: &str = "tableside_first_slice_to_early_flag_seconds";
+const ENGINE_INFO: &str = "tableside_engine_info";
+const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
+
+/// Upper bounds of the histograms' buckets, seconds: from one fast store to an exam that waited for quiet.
+const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// Why metrics cannot be served.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("cannot set up metrics: {0}")]
+pub struct MetricsError(String);
+
+/// The process's one metrics recorder; installs it at the first call.
+///
+/// # Errors
+/// If another recorder is installed in this process.
+pub fn metrics() -> Result<PrometheusHandle, MetricsError> {
+    static HANDLE: OnceLock<Result<PrometheusHandle, MetricsError>> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let handle = PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+                .and_then(PrometheusBuilder::install_recorder)
+                .map_err(|error| MetricsError(error.to_string()))?;
+            describe();
+            Ok(handle)
+        })
+        .clone()
+}
+
+fn describe() {
+    describe_counter!(INSTANCES_RECEIVED, "Instances that are on the disk and were acknowledged");
+    describe_counter!(RECEIVED_BYTES, Unit::Bytes, "Bytes of the data sets of these instances");
+    describe_counter!(OBJECTS_REFUSED, "Objects that were refused or kept without being analysable, by reason");
+    describe_counter!(C_STORE_RESPONSES, "C-STORE responses by status");
+    describe_histogram!(STAGE_DURATION, Unit::Seconds, "Time of one slice or window in a stage");
+    describe_gauge!(ASSOCIATIONS_OPEN, "Open associations");
+    describe_gauge!(QUEUE_DEPTH, "Instances that wait for a stage");
+    describe_gauge!(EXAMS_OPEN, "Exams that have no verdict yet");
+    describe_counter!(SLICES_PREPARED, "Slices that were decoded and resampled");
+    describe_counter!(SLICES_FAILED, "Slices that could not be decoded");
+    describe_counter!(FLAGS, "Flags raised, by kind and state");
+    describe_counter!(VERDICTS, "Verdicts, revised ones included");
+    describe_counter!(COMPLETIONS, "How the end of an exam was known");
+    describe_histogram!(VERDICT_DELAY, Unit::Seconds, "From the last slice being on the disk to the verdict");
+    describe_histogram!(EARLY_FLAG_DELAY, Unit::Seconds, "From an exam's first slice to its early flag");
+    describe_gauge!(ENGINE_INFO, "The engine and the model in use; always 1");
+    describe_counter!(ENGINE_FAILURES, "Windows on which the engine failed");
+}
+
+/// An instance of this many bytes was stored.
+pub fn received(bytes: usize) {
+    counter!(INSTANCES_RECEIVED).increment(1);
+    counter!(RECEIVED_BYTES).increment(bytes as u64);
+}
+
+/// An object was refused, or kept although it cannot be analysed.
+pub fn refused(reason: &'static str) {
+    counter!(OBJECTS_REFUSED, "reason" => reason).increment(1);
+}
+
+pub fn c_store_response(status: u16) {
+    counter!(C_STORE_RESPONSES, "status" => format!("{status:04X}")).increment(1);
+}
+
+/// One slice or window spent this long in a stage: `store`, `decode`, `preprocess`, `inference` or `publish`.
+pub fn stage(stage: &'static str, duration: Duration) {
+    histogram!(STAGE_DURATION, "stage" => stage).record(duration);
+}
+
+/// An association was opened (1) or has ended (-1).
+pub fn associations_open(change: f64) {
+    gauge!(ASSOCIATIONS_OPEN).increment(change);
+}
+
+/// How many instances wait for a stage.
+pub fn queue_depth(queue: &'static str, depth: usize) {
+    gauge!(QUEUE_DEPTH, "queue" => queue).set(depth as f64);
+}
+
+pub fn exams_open(count: usize) {
+    gauge!(EXAMS_OPEN).set(count as f64);
+}
+
+pub fn slice_prepared() {
+    counter!(SLICES_PREPARED).increment(1);
+}
+
+pub fn slice_failed() {
+    counter!(SLICES_FAILED).increment(1);
+}
+
+pub fn flag(kind: &'static str, state: &'static str) {
+    counter!(FLAGS, "kind" => kind, "state" => state).increment(1);
+}
+
+pub fn early_flag(since_first_slice: Duration) {
+    histogram!(EARLY_FLAG_DELAY).record(since_first_slice);
+}
+
+pub fn verdict(verdict: &'static str, rule: &'static str, since_last_slice: Duration) {
+    counter!(VERDICTS, "verdict" => verdict).increment(1);
+    counter!(COMPLETIONS, "rule" => rule).increment(1);
+    histogram!(VERDICT_DELAY).record(since_last_slice);
+}
+
+/// The engine that serves, with the model it runs.
+pub fn engine(engine: &'static str, model: &str) {
+    gauge!(ENGINE_INFO, "engine" => engine, "model" => model.to_owned()).set(1.0);
+}
+
+pub fn engine_failure() {
+    counter!(ENGINE_FAILURES).increment(1);
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The DICOM libraries remark on much that real files have; what matters of it comes back as an error and is logged here.
+const LIBRARY_LEVELS: &str =
+    "dicom_object=error,dicom_parser=error,dicom_ul=error,dicom_pixeldata=error,rten=error,ort=error";
+
+/// Sends log lines to standard error. `level` is an `EnvFilter` directive; `RUST_LOG` overrides it.
+pub fn log_to_stderr(format: LogFormat, level: &str) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{LIBRARY_LEVELS},{level}")));
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(colour);
+    // A second call in one process, as tests make it, leaves the first setting.
+    let _ = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+}

@@ -1,0 +1,17 @@
+//! Triage: from the slabs' evidence to a verdict. Evidence is a table, the case is a fold over it.
+
+mod evidence;
+mod lesions;
+mod report;
+mod verdict;
+
+pub use evidence::{EvidenceTable, Mask, SlabEvidence, TableRow, case_score, thicknesses_mm};
+pub use lesions::{Lesion, SMALLEST_LESION_ML, Side, lesions};
+pub use report::{
+    CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
+    schema,
+};
+pub use verdict::{Facts, Judgement, Verdict, judge};
+
+#[cfg(test)]
+pub(crate) use report::example_report;

@@ -1,0 +1,176 @@
+//! The case report: what `demo` and `triage` print and the console shows once an exam is complete.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Lesion, Verdict};
+use crate::exam::{CompletionRule, ExamKey, QualityIssue};
+
+/// Version of the report's format; it rises when a key changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Stands wherever users look.
+pub const INTENDED_USE: &str = "Research use only. Not a medical device.";
+
+/// Everything that is said of one exam.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CaseReport {
+    pub schema_version: u32,
+    /// Version of the program.
+    pub tableside: String,
+    pub intended_use: String,
+    pub exam: ExamKey,
+    pub study_instance_uid: String,
+    /// The series that was judged.
+    pub series_instance_uid: Option<String>,
+    pub verdict: Verdict,
+    /// One sentence that says why the verdict is what it is.
+    pub reason: String,
+    /// More slices came after an earlier verdict.
+    pub revised: bool,
+    /// Case probability, 0 to 1.
+    pub score: Option<f64>,
+    pub thresholds: Thresholds,
+    /// When the running score first crossed the early threshold.
+    pub early_flag: Option<EarlyFlag>,
+    pub slices: SliceCounts,
+    /// Volume of both lungs, lesions included, ml.
+    pub lung_ml: f64,
+    pub lesion_summary: LesionSummary,
+    /// Largest first.
+    pub lesions: Vec<Lesion>,
+    pub quality: Vec<QualityIssue>,
+    pub engine: String,
+    pub model: ModelIdentity,
+    pub timing: Timing,
+}
+
+/// Probabilities from which an exam is flagged.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Thresholds {
+    pub early: f64,
+    pub suspected: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EarlyFlag {
+    /// Slices received when the flag was raised.
+    pub after_slices: usize,
+    /// Time since the exam's first slice, seconds.
+    pub after_s: f64,
+    /// The running score that raised it.
+    pub score: f64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SliceCounts {
+    /// Instances received.
+    pub received: usize,
+    /// Slices in the series that was judged.
+    pub analysed: usize,
+    /// Instances that are rightly not analysed: scouts, other series, other objects.
+    pub kept: usize,
+    /// CT slices that cannot be analysed.
+    pub failed: usize,
+    /// Images that the scanner announced.
+    pub expected: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LesionSummary {
+    pub count: usize,
+    pub volume_ml: f64,
+    /// Share of the lungs that is lesion, 0 to 1.
+    pub lung_share: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelIdentity {
+    pub name: String,
+    pub version: String,
+}
+
+/// Durations, ms unless named otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timing {
+    pub first_slice_to_verdict_ms: f64,
+    /// From the last slice being on disk to the verdict.
+    pub last_slice_to_verdict_ms: f64,
+    pub completed_by: CompletionRule,
+    /// Windows that the engine judged, repeated ones included.
+    pub inferences: usize,
+    /// Mean time of one inference.
+    pub inference_ms: f64,
+}
+
+impl std::fmt::Display for CaseReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Suspected => "SUSPECTED: isolate",
+            Verdict::NotSuspected => "not suspected",
+            Verdict::NotAnalysed => "NOT ANALYSED",
+        };
+        writeln!(f, "{verdict}")?;
+        writeln!(f, "  {}{}", self.reason, if self.revised { " (revised)" } else { "" })?;
+        if let Some(score) = self.score {
+            writeln!(f, "  score     {score:.3} (suspected from {:.3})", self.thresholds.suspected)?;
+        }
+        match &self.early_flag {
+            Some(flag) => writeln!(f, "  early     flagged after {} slices, {:.1} s", flag.after_slices, flag.after_s)?,
+            None => writeln!(f, "  early     no flag during the scan")?,
+        }
+        let SliceCounts { received, analysed, kept, failed, .. } = self.slices;
+        writeln!(f, "  slices    {received} received, {analysed} analysed, {kept} kept, {failed} failed")?;
+        let LesionSummary { count, volume_ml, lung_share } = self.lesion_summary;
+        writeln!(
+            f,
+            "  lesions   {count}, {volume_ml:.1} ml, {:.1} % of {:.0} ml lung",
+            lung_share * 100.0,
+            self.lung_ml
+        )?;
+        for issue in &self.quality {
+            writeln!(f, "  quality   {issue}")?;
+        }
+        writeln!(f, "  engine    {}, model {} {}", self.engine, self.model.name, self.model.version)?;
+        writeln!(f, "  verdict   {:.0} ms after the last slice", self.timing.last_slice_to_verdict_ms)?;
+        write!(f, "{}", self.intended_use)
+    }
+}
+
+/// The JSON schema of [`CaseReport`].
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(CaseReport).to_value()
+}
+
+#[cfg(test)]
+pub(crate) fn example_report() -> CaseReport {
+    CaseReport {
+        schema_version: SCHEMA_VERSION,
+        tableside: "0.0.0".into(),
+        intended_use: INTENDED_USE.into(),
+        exam: ExamKey::new("1.2", "A"),
+        study_instance_uid: "1.2".into(),
+        series_instance_uid: Some("1.2.3".into()),
+        verdict: Verdict::NotSuspected,
+        reason: "because".into(),
+        revised: false,
+        score: Some(0.9),
+        thresholds: Thresholds { early: 0.9, suspected: 0.5 },
+        early_flag: None,
+        slices: SliceCounts { received: 100, analysed: 100, ..SliceCounts::default() },
+        lung_ml: 4000.0,
+        lesion_summary: LesionSummary::default(),
+        lesions: Vec::new(),
+        quality: Vec::new(),
+        engine: "embedded".into(),
+        model: ModelIdentity { name: "reference".into(), version: "0".into() },
+        timing: Timing {
+            first_slice_to_verdict_ms: 0.0,
+            last_slice_to_verdict_ms: 0.0,
+            completed_by: CompletionRule::QuietTime,
+            inferences: 0,
+            inference_ms: 0.0,
+        },
+    }
+}
