@@ -117,10 +117,10 @@ impl Daemon {
             }
         }
         let pipeline = self.pipeline.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(pipeline) = pipeline {
-            if tokio::task::spawn_blocking(move || pipeline.stop()).await.is_err() {
-                tracing::error!("the pipeline did not stop in order");
-            }
+        if let Some(pipeline) = pipeline
+            && tokio::task::spawn_blocking(move || pipeline.stop()).await.is_err()
+        {
+            tracing::error!("the pipeline did not stop in order");
         }
     }
 }
@@ -139,12 +139,14 @@ fn instances(spool: &Spool, key: &ExamKey) -> Vec<PathBuf> {
     })
 }
 
-/// Exams in the spool that have no verdict go on where they were.
+/// Exams in the spool that have no verdict, or one that knows nothing of some of their instances, go on where they were.
 fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
     for exam in spool.exams()? {
-        let Some(path) = instances(spool, &exam).into_iter().next().filter(|_| !hub.is_complete(&exam)) else {
+        let instances = spool.instances(&exam)?;
+        if hub.judged_instances(&exam) == Some(instances.len()) {
             continue;
-        };
+        }
+        let Some(path) = instances.into_iter().next() else { continue };
         tracing::info!(%exam, "the exam goes on from the spool");
         input.stored(StoredInstance { exam, path, association: AssociationId(0), at: std::time::Instant::now() });
     }

@@ -68,7 +68,7 @@ pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
     }
     let hub = Arc::new(Hub::new(Store::in_memory()?));
     // A folder is whole: its end is known, nothing needs to be waited for.
-    let times = CompletionTimes { release_grace: Duration::ZERO, quiet: Duration::from_secs(3600), series_sized: 1 };
+    let times = CompletionTimes { release_grace: Duration::ZERO, quiet: Duration::from_hours(1), series_sized: 1 };
     let options = PipelineOptions { times, limits: config.quality, decoders: config.decoders };
     let pipeline = Pipeline::start(options, &package, engine, hub.clone(), Box::new(|_| Vec::new()))
         .map_err(FolderError::Threads)?;

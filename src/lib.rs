@@ -29,8 +29,6 @@
 //!   pipeline without a network.
 //! - [`config`] and [`telemetry`] are what operators see.
 
-#![forbid(unsafe_code)]
-
 pub mod alert;
 pub mod config;
 pub mod daemon;
@@ -38,6 +36,7 @@ pub mod demo;
 pub mod engine;
 pub mod exam;
 pub mod folder;
+mod hex;
 pub mod ingest;
 pub mod pipeline;
 pub mod preprocess;

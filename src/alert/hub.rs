@@ -136,19 +136,21 @@ impl Hub {
 
     #[must_use]
     pub fn record(&self, key: &ExamKey) -> Option<Record> {
-        self.records().get(key).cloned()
+        let at_hand = self.records().get(key).cloned();
+        at_hand.or_else(|| self.store.load(key))
     }
 
-    /// Whether the exam has a verdict.
+    /// How many instances the exam's kept verdict was made from; `None` for an exam without one.
     #[must_use]
-    pub fn is_complete(&self, key: &ExamKey) -> bool {
-        self.records().get(key).is_some_and(|record| record.exam.state == ExamState::Complete)
+    pub fn judged_instances(&self, key: &ExamKey) -> Option<usize> {
+        let record = self.store.load(key).filter(|record| record.exam.state == ExamState::Complete)?;
+        Some(record.exam.slices.received)
     }
 
     /// Brings an exam up to date; its flags are the hub's own and stay.
     pub fn update(&self, exam: ExamView) {
         let mut records = self.records();
-        let view = put(&mut records, exam).exam.clone();
+        let view = self.put(&mut records, exam).exam.clone();
         forget_oldest(&mut records);
         self.send(Event::Exam(Box::new(view)));
     }
@@ -175,12 +177,12 @@ impl Hub {
     }
 
     /// Shows and keeps a verdict, and sees to the flags. The database comes last: watchers do not wait for the disk.
-    pub fn conclude(&self, exam: ExamView, report: CaseReport, limits: &QualityLimits) {
+    pub fn conclude(&self, exam: ExamView, report: &CaseReport, limits: &QualityLimits) {
         let key = exam.key.clone();
         {
             let mut records = self.records();
-            let record = put(&mut records, exam);
-            record.flags.conclude(&report, limits, Timestamp::now());
+            let record = self.put(&mut records, exam);
+            record.flags.conclude(report, limits, Timestamp::now());
             record.exam.flags = record.flags.all().to_vec();
             record.report = Some(report.clone());
             for flag in record.flags.all() {
@@ -220,6 +222,21 @@ impl Hub {
         exam.ok_or(AcknowledgeError::NoSuchFlag)
     }
 
+    /// Puts an exam in its record, an earlier one where the database has it; flags and the time of the first slice stay.
+    fn put<'a>(&self, records: &'a mut BTreeMap<ExamKey, Record>, exam: ExamView) -> &'a mut Record {
+        let record = records.entry(exam.key.clone()).or_insert_with(|| {
+            self.store.load(&exam.key).unwrap_or_else(|| Record {
+                exam: exam.clone(),
+                slabs: BTreeMap::new(),
+                report: None,
+                pictures: BTreeMap::new(),
+                flags: Flags::default(),
+            })
+        });
+        record.exam = ExamView { flags: record.flags.all().to_vec(), started: record.exam.started, ..exam };
+        record
+    }
+
     fn change_flags(&self, key: &ExamKey, change: impl FnOnce(&mut Flags)) -> Option<ExamView> {
         let mut records = self.records();
         let record = records.get_mut(key)?;
@@ -231,10 +248,10 @@ impl Hub {
     }
 
     fn save(&self, key: &ExamKey) {
-        if let Some(record) = self.record(key) {
-            if let Err(error) = self.store.save(&record) {
-                tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown but not kept");
-            }
+        if let Some(record) = self.record(key)
+            && let Err(error) = self.store.save(&record)
+        {
+            tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown but not kept");
         }
     }
 
@@ -246,19 +263,6 @@ impl Hub {
     fn records(&self) -> MutexGuard<'_, BTreeMap<ExamKey, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Puts an exam in its record; flags and the time of the first slice stay.
-fn put(records: &mut BTreeMap<ExamKey, Record>, exam: ExamView) -> &mut Record {
-    let record = records.entry(exam.key.clone()).or_insert_with(|| Record {
-        exam: exam.clone(),
-        slabs: BTreeMap::new(),
-        report: None,
-        pictures: BTreeMap::new(),
-        flags: Flags::default(),
-    });
-    record.exam = ExamView { flags: record.flags.all().to_vec(), started: record.exam.started, ..exam };
-    record
 }
 
 /// Lets the longest finished exams go; those that have no verdict yet stay.

@@ -46,10 +46,10 @@ fn follow(edges: &mut BTreeMap<Corner, Vec<Corner>>, start: Corner) -> Outline {
     let mut corners = vec![start];
     let mut at = start;
     while let Some(next) = take_edge(edges, at) {
-        if let [.., before, last] = corners[..] {
-            if is_straight(before, last, next) {
-                corners.pop();
-            }
+        if let [.., before, last] = corners[..]
+            && is_straight(before, last, next)
+        {
+            corners.pop();
         }
         if next == start {
             break;

@@ -50,8 +50,12 @@ pub fn picture_with_outlines(
     let grey = grey(file, plane).map_err(refuse)?;
     let mut colour: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
     let scale = SIDE as f64 / plane.columns as f64;
-    lung.iter().for_each(|outline| draw(&mut colour, outline, scale, LUNG_COLOUR));
-    lesion.iter().for_each(|outline| draw(&mut colour, outline, scale, LESION_COLOUR));
+    for outline in lung {
+        draw(&mut colour, outline, scale, LUNG_COLOUR);
+    }
+    for outline in lesion {
+        draw(&mut colour, outline, scale, LESION_COLOUR);
+    }
     encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
 }
 

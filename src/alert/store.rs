@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, params};
 
 use super::hub::Record;
+use crate::exam::ExamKey;
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,21 @@ impl Store {
         Ok(())
     }
 
+    /// One exam; `None` if it is not there or cannot be read.
+    #[must_use]
+    pub fn load(&self, key: &ExamKey) -> Option<Record> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = connection.query_row("SELECT record FROM exam WHERE key = ?1", [key.to_string()], |row| row.get(0));
+        match row {
+            Ok::<String, _>(json) => parse(&json),
+            Err(rusqlite::Error::QueryReturnedNoRows) => None,
+            Err(error) => {
+                tracing::error!(exam = %key, %error, "an earlier exam cannot be read from the database");
+                None
+            }
+        }
+    }
+
     /// The newest exams; what cannot be read is left out, with a log line.
     #[must_use]
     pub fn newest(&self, count: usize) -> Vec<Record> {
@@ -76,11 +92,10 @@ impl Store {
             tracing::error!(%error, "earlier exams cannot be read from the database");
             Vec::new()
         });
-        let parsed = rows.iter().filter_map(|json| {
-            serde_json::from_str(json)
-                .inspect_err(|error| tracing::error!(%error, "an earlier exam cannot be read"))
-                .ok()
-        });
-        parsed.collect()
+        rows.iter().filter_map(|json| parse(json)).collect()
     }
+}
+
+fn parse(json: &str) -> Option<Record> {
+    serde_json::from_str(json).inspect_err(|error| tracing::error!(%error, "an earlier exam cannot be read")).ok()
 }

@@ -24,6 +24,7 @@ use super::hub::{Event, Hub, Status};
 use super::picture::picture;
 use crate::engine::InputGeometry;
 use crate::exam::{ExamKey, SlabIndex};
+use crate::hex::hex;
 
 /// The page's files, part of the program.
 #[derive(rust_embed::RustEmbed)]
@@ -56,7 +57,7 @@ pub async fn serve(listener: TcpListener, options: WebOptions, mut stop: watch::
         .route("/api/exams/{key}/slabs/{picture}", get(slab_picture))
         .route("/api/exams/{key}/flags/{flag}/acknowledge", post(acknowledge))
         .route("/api/status", get(status))
-        .route("/api/events", get(move |state| events(state, stopping)))
+        .route("/api/events", get(move |state| std::future::ready(events(state, stopping))))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
@@ -174,7 +175,7 @@ async fn metrics(State(options): State<WebOptions>) -> Response {
 
 /// Exams and slabs as they change, and a heartbeat. A watcher that lags too far behind is cut off: it comes back and
 /// fetches everything anew.
-async fn events(
+fn events(
     State(options): State<WebOptions>,
     stop: watch::Receiver<bool>,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
@@ -213,8 +214,7 @@ async fn page(uri: Uri, headers: HeaderMap) -> Response {
         path => path,
     };
     let Some(file) = Page::get(path) else { return problem(StatusCode::NOT_FOUND, "there is no such page") };
-    let tag =
-        format!("\"{}\"", file.metadata.sha256_hash().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return StatusCode::NOT_MODIFIED.into_response();
     }

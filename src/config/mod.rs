@@ -50,7 +50,7 @@ impl Default for Config {
                 max_associations: 16,
                 max_pdu_bytes: 128 * 1024,
                 max_object_bytes: 256 * 1024 * 1024,
-                idle_timeout: Duration::from_secs(60),
+                idle_timeout: Duration::from_mins(1),
             },
             console_listen: LOOPBACK_CONSOLE,
             data: default_data_folder(),

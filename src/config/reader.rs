@@ -111,10 +111,10 @@ impl<'a> Section<'a, '_> {
 
     /// Reads a string with `read`; what that does not take is an error.
     fn string(&mut self, key: &'static str, expected: &str, mut read: impl FnMut(&str) -> bool) {
-        if let Some(value) = self.value(key) {
-            if !value.get_ref().as_str().is_some_and(&mut read) {
-                self.refuse(key, value.span(), expected);
-            }
+        if let Some(value) = self.value(key)
+            && !value.get_ref().as_str().is_some_and(&mut read)
+        {
+            self.refuse(key, value.span(), expected);
         }
     }
 
@@ -172,7 +172,11 @@ impl<'a> Section<'a, '_> {
             match number.filter(|number| range.contains(number)) {
                 Some(number) => set(number),
                 None => {
-                    self.refuse(key, value.span(), &format!("a whole number from {} to {}", range.start(), range.end()))
+                    self.refuse(
+                        key,
+                        value.span(),
+                        &format!("a whole number from {} to {}", range.start(), range.end()),
+                    );
                 }
             }
         }

@@ -108,13 +108,13 @@ fn checked(
     outputs: [&[f32]; 4],
 ) -> Result<Inference, EngineError> {
     let [lung, lesion, attention, logit] = outputs;
-    let named = [
+    let expected_lengths = [
         (&names.lung, lung, plane_len),
         (&names.lesion, lesion, plane_len),
         (&names.attention, attention, 1),
         (&names.logit, logit, 1),
     ];
-    for (output, values, expected) in named {
+    for (output, values, expected) in expected_lengths {
         if values.len() != expected {
             return Err(EngineError::Shape { engine, output: output.clone(), found: values.len(), expected });
         }

@@ -87,7 +87,7 @@ fn find_library(configured: Option<&Path>) -> Result<PathBuf, EngineError> {
     })
 }
 
-/// `libonnxruntime.so` or, as the PyPI wheel names it, `libonnxruntime.so.<version>`.
+/// `libonnxruntime.so` or, as the `PyPI` wheel names it, `libonnxruntime.so.<version>`.
 fn library_in(folder: &Path) -> Option<PathBuf> {
     std::fs::read_dir(folder)
         .ok()?

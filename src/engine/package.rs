@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
+
 /// The package that is built into the program, so that it works with no file at all.
 const BUILT_IN_MANIFEST: &str = include_str!("../../engines/reference/model.toml");
 const BUILT_IN_WEIGHTS: &[u8] = include_bytes!("../../engines/reference/model.onnx");
@@ -153,7 +155,7 @@ impl ModelPackage {
         manifest.make_sense().map_err(invalid)?;
         let path = folder.join(&manifest.weights);
         let weights = read_weights(&path).map_err(|source| PackageError::Read { path: path.clone(), source })?;
-        let found: String = Sha256::digest(&weights).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = hex(&Sha256::digest(&weights));
         if found != manifest.sha256.to_lowercase() {
             return Err(PackageError::Checksum { path, found, expected: manifest.sha256 });
         }

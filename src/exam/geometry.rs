@@ -63,8 +63,8 @@ impl SliceGeometry {
         if !position.iter().all(|mm| mm.is_finite()) {
             return Err(GeometryError::Position);
         }
-        let [a, b, c, d, e, f] = orientation;
-        let (along_row, along_column) = ([a, b, c], [d, e, f]);
+        let along_row: Lps = std::array::from_fn(|axis| orientation[axis]);
+        let along_column: Lps = std::array::from_fn(|axis| orientation[axis + 3]);
         let unit = |v: Lps| (dot(v, v) - 1.0).abs() < COSINE_TOLERANCE;
         if !unit(along_row) || !unit(along_column) || dot(along_row, along_column).abs() > COSINE_TOLERANCE {
             return Err(GeometryError::Orientation);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::geometry::{Lps, SliceGeometry};
+use crate::hex::hex;
 
 /// Names an exam in logs, metrics, paths and URLs without naming the patient: derived from Study Instance UID and
 /// Patient ID, so that two patients under one study UID are two exams.
@@ -19,7 +20,7 @@ impl ExamKey {
     #[must_use]
     pub fn new(study_instance_uid: &str, patient_id: &str) -> Self {
         let digest = Sha256::digest(format!("{study_instance_uid}\n{patient_id}"));
-        Self(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(&digest[..8]))
     }
 
     /// Reads a key back from a URL or a folder name; `None` if it cannot be one.

@@ -71,6 +71,7 @@ impl ObjectError {
 
 /// What the C-STORE request says of the data set that follows it.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the names of DICOM's attributes")]
 pub struct Requested<'a> {
     pub sop_class_uid: &'a str,
     pub sop_instance_uid: &'a str,

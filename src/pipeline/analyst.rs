@@ -298,7 +298,7 @@ impl Analyst {
         telemetry::verdict(report.verdict.as_str(), rule.as_str(), since_last_slice);
         let view = self.cases.get(&key).map(|case| self.view(case));
         if let Some(view) = view {
-            self.hub.conclude(view, report, &self.options.limits);
+            self.hub.conclude(view, &report, &self.options.limits);
         }
         self.forget_finished();
         true

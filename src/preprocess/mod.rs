@@ -47,7 +47,9 @@ pub fn slab_mean(slices: &[&Plane]) -> Vec<f32> {
         }
     }
     let share = 1.0 / slices.len() as f32;
-    mean.iter_mut().for_each(|value| *value *= share);
+    for value in &mut mean {
+        *value *= share;
+    }
     mean
 }
 

@@ -238,7 +238,7 @@ mod tests {
         assert!(matches!(spool.store(&incoming(&header, b"second")).unwrap(), Stored::Differs(_)));
         assert!(matches!(spool.store(&incoming(&header, b"second")).unwrap(), Stored::Again(_)));
         assert_eq!(spool.exams().unwrap(), [header.exam_key()]);
-        assert_eq!(spool.instances(&header.exam_key()).unwrap(), [path.clone()]);
+        assert_eq!(spool.instances(&header.exam_key()).unwrap(), std::slice::from_ref(&path));
         assert!(fs::read(&path).unwrap().ends_with(b"first!"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
