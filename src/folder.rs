@@ -10,10 +10,11 @@ use dicom_object::OpenFileOptions;
 
 use crate::alert::{self, Hub, PictureError, Store, StoreError};
 use crate::config::Config;
-use crate::engine::{self, EngineError, InputGeometry, ModelPackage, PackageError};
+use crate::engine::{self, EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionTimes, ExamKey, InstanceHeader};
 use crate::ingest::{InstanceSink, StoredInstance};
 use crate::pipeline::{Pipeline, PipelineOptions};
+use crate::preprocess::InputGeometry;
 use crate::triage::CaseReport;
 
 /// Why a folder cannot be analysed.

@@ -5,93 +5,20 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use super::flag::{AcknowledgeError, Flag, Flags};
-use super::outline::Outline;
+use super::flag::{AcknowledgeError, Flags};
 use super::store::Store;
-use crate::exam::{ExamKey, Patient, QualityLimits, SlabIndex};
+use super::view::{ExamState, ExamView, Record, SlabView};
+use crate::exam::{ExamKey, QualityLimits};
 use crate::telemetry;
-use crate::triage::{CaseReport, EarlyFlag, LesionSummary, SliceCounts, Thresholds, Verdict};
-
-/// An exam as the console shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExamView {
-    pub key: ExamKey,
-    pub state: ExamState,
-    pub patient: Patient,
-    /// Calling AE title.
-    pub scanner: String,
-    pub description: String,
-    pub started: Timestamp,
-    pub updated: Timestamp,
-    pub slices: SliceCounts,
-    /// Lowest and highest slice of the judged series.
-    pub z_mm: Option<[f64; 2]>,
-    pub slabs: usize,
-    /// Running case probability, final once complete.
-    pub score: Option<f64>,
-    pub threshold: Thresholds,
-    pub verdict: Option<Verdict>,
-    pub reason: String,
-    pub revised: bool,
-    pub lesions: Option<LesionSummary>,
-    pub flags: Vec<Flag>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExamState {
-    Receiving,
-    Complete,
-}
-
-/// A slab's evidence as the console shows it. Outlines are in plane pixels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SlabView {
-    pub index: SlabIndex,
-    pub z_mm: f64,
-    pub lung_cm2: f64,
-    pub lesion_cm2: f64,
-    pub attention: f32,
-    pub logit: f32,
-    /// The running score once this slab was judged.
-    pub score: Option<f64>,
-    pub picture: String,
-    pub lung: Vec<Outline>,
-    pub lesion: Vec<Outline>,
-}
-
-/// The daemon's own state.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Status {
-    pub version: String,
-    pub ready: bool,
-    pub problems: Vec<String>,
-    pub engine: String,
-    pub model: String,
-    pub ae_title: String,
-    pub dicom_address: String,
-    pub port: u16,
-}
+use crate::triage::{CaseReport, EarlyFlag};
 
 /// What is sent to those who watch.
 #[derive(Debug, Clone)]
 pub enum Event {
     Exam(Box<ExamView>),
     Slab(ExamKey, Box<SlabView>),
-}
-
-/// One exam as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    pub exam: ExamView,
-    pub slabs: BTreeMap<SlabIndex, SlabView>,
-    pub report: Option<CaseReport>,
-    /// The file of the slice that stands for a slab.
-    pub pictures: BTreeMap<SlabIndex, PathBuf>,
-    pub flags: Flags,
 }
 
 /// Events that a watcher may lag behind before it has to fetch everything again.

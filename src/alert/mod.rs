@@ -5,11 +5,13 @@ mod hub;
 mod outline;
 mod picture;
 mod store;
+mod view;
 mod web;
 
 pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, FlagState, Flags, Severity};
-pub use hub::{Event, ExamState, ExamView, Hub, SlabView, Status};
+pub use hub::{Event, Hub};
 pub use outline::{Outline, outlines};
 pub use picture::{PictureError, picture, picture_with_outlines};
 pub use store::{Store, StoreError};
+pub use view::{ExamState, ExamView, Record, SlabView, Status};
 pub use web::{WebOptions, serve};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::engine::InputGeometry;
 use crate::exam::{Content, InstanceHeader};
+use crate::preprocess::InputGeometry;
 use crate::preprocess::{Plane, hounsfield_image};
 
 use super::outline::Outline;

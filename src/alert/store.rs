@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
 
-use super::hub::Record;
+use super::view::Record;
 use crate::exam::ExamKey;
 
 /// Why the database cannot be used.

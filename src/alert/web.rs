@@ -20,11 +20,12 @@ use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
 use tokio_stream::{Stream, StreamExt};
 
 use super::flag::AcknowledgeError;
-use super::hub::{Event, Hub, Status};
+use super::hub::{Event, Hub};
 use super::picture::picture;
-use crate::engine::InputGeometry;
+use super::view::Status;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::hex::hex;
+use crate::preprocess::InputGeometry;
 
 /// The page's files, part of the program.
 #[derive(rust_embed::RustEmbed)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use embedded::EmbeddedEngine;
 pub use onnxruntime::OnnxRuntimeEngine;
-pub use package::{CaseHead, InputGeometry, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError};
+pub use package::{CaseHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError};
 
 use crate::preprocess::Window;
 

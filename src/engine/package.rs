@@ -6,6 +6,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::hex::hex;
+use crate::preprocess::InputGeometry;
 
 /// The package that is built into the program, so that it works with no file at all.
 const BUILT_IN_MANIFEST: &str = include_str!("../../engines/reference/model.toml");
@@ -43,45 +44,6 @@ pub struct Manifest {
     pub outputs: OutputNames,
     pub case: CaseHead,
     pub operating_point: OperatingPoint,
-}
-
-/// What a window is: its channels are slabs in ascending z, its plane is square to the patient (see [`crate::preprocess`]).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputGeometry {
-    /// The name of the network's input.
-    pub name: String,
-    /// Slabs in a window: the one that is judged and its neighbours on either side. Odd.
-    pub slabs: usize,
-    /// Thickness of a bin of the absolute z grid, mm.
-    pub slab_mm: f64,
-    pub rows: usize,
-    pub columns: usize,
-    /// Distance of pixel centres in the plane, mm.
-    pub pixel_mm: f64,
-    /// Hounsfield units that become 0 and 1; what lies outside is clamped.
-    pub hu_window: [f32; 2],
-}
-
-impl InputGeometry {
-    /// Pixels of one plane.
-    #[must_use]
-    pub fn plane_len(&self) -> usize {
-        self.rows * self.columns
-    }
-
-    /// Area of one plane pixel, cm².
-    #[must_use]
-    pub fn pixel_cm2(&self) -> f64 {
-        self.pixel_mm * self.pixel_mm / 100.0
-    }
-
-    /// Hounsfield units of a normalised plane value in 0..=1.
-    #[must_use]
-    pub fn hounsfield(&self, plane_value: f32) -> f32 {
-        let [low, high] = self.hu_window;
-        low + plane_value * (high - low)
-    }
 }
 
 /// Names of the network's outputs: `lung` and `lesion` are probabilities in the plane of the window's centre slab,

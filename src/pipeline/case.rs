@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::decode::Decoded;
-use crate::engine::{InputGeometry, Manifest};
+use crate::engine::Manifest;
 use crate::exam::{
     Content, ExamKey, InstanceHeader, LungArea, Patient, PreparedSlice, QualityIssue, QualityLimits, Rhythm, Series,
     WindowJob, issues,
 };
+use crate::preprocess::InputGeometry;
 use crate::triage::{
     CaseReport, EarlyFlag, EvidenceTable, Facts, INTENDED_USE, Judgement, LesionSummary, ModelIdentity, SCHEMA_VERSION,
     SlabEvidence, SliceCounts, TableRow, Thresholds, Timing, case_score, judge, lesions,

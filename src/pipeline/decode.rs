@@ -8,8 +8,8 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 use dicom_object::DefaultDicomObject;
 
-use crate::engine::InputGeometry;
 use crate::exam::{Content, ExamKey, InstanceHeader};
+use crate::preprocess::InputGeometry;
 use crate::preprocess::{Plane, hounsfield_image};
 use crate::telemetry;
 

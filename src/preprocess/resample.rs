@@ -1,7 +1,7 @@
 //! Separable, anti-aliased resampling of a slice into the model's plane.
 
 use super::HounsfieldImage;
-use crate::engine::InputGeometry;
+use crate::preprocess::InputGeometry;
 
 /// Which way of the stored image runs along an axis of the plane.
 #[derive(Debug, Clone, Copy, PartialEq)]

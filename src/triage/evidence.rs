@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{CaseHead, Inference, InputGeometry, OperatingPoint};
+use crate::engine::{CaseHead, Inference, OperatingPoint};
 use crate::exam::{Series, SlabIndex, WindowInputs, WindowJob};
+use crate::preprocess::InputGeometry;
 
 /// A set of plane pixels, one bit each.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{Mask, TableRow};
-use crate::engine::InputGeometry;
 use crate::exam::{Lps, SlabIndex};
+use crate::preprocess::InputGeometry;
 
 /// Components smaller than this are noise of the segmentation and are not listed, ml.
 pub const SMALLEST_LESION_ML: f64 = 0.1;
