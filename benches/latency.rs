@@ -14,13 +14,18 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use tableside::exam::ExamKey;
-use tableside::scanner::{self, PhantomKind, ScanOptions, Source, Target};
+use tableside::scanner::{
+    self, Instance, Phantom, PhantomKind, PhantomOptions, ScanOptions, Source, Target, UidSource,
+};
 
 #[derive(Parser)]
 struct Arguments {
     /// Folder of DICOM files; without it the synthetic patient with pneumonia is sent
     #[arg(long)]
     series: Option<PathBuf>,
+    /// Slices of the synthetic patient, from apex to base whatever their number
+    #[arg(long, default_value_t = 150)]
+    slices: usize,
     #[arg(long, default_value = "embedded")]
     engine: String,
     #[arg(long, default_value_t = 10)]
@@ -38,14 +43,13 @@ fn main() {
     let data = std::env::temp_dir().join(format!("tableside-latency-{}", std::process::id()));
     let daemon = Daemon::start(&arguments.engine, &data);
     let idle_mb = daemon.memory_mb("VmRSS");
-    let source = arguments.series.clone().map_or(Source::Phantom(PhantomKind::Pneumonia), Source::Folder);
     let options = ScanOptions { rate: arguments.rate, new_uids: true, ..ScanOptions::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
 
     let mut delays_ms: Vec<f64> = Vec::new();
     let mut slices = 0;
     for run in 1..=arguments.runs {
-        let instances = scanner::instances(&source, &options).unwrap();
+        let instances = exam(&arguments, &options);
         slices = instances.len();
         let last = instances.last().unwrap();
         let exam = ExamKey::new(&last.study_instance_uid, &last.patient_id);
@@ -72,6 +76,17 @@ fn main() {
     );
     drop(daemon);
     std::fs::remove_dir_all(data).unwrap();
+}
+
+/// A new exam, encoded.
+fn exam(arguments: &Arguments, options: &ScanOptions) -> Vec<Instance> {
+    if let Some(folder) = &arguments.series {
+        return scanner::instances(&Source::Folder(folder.clone()), options).unwrap();
+    }
+    let usual = PhantomOptions::default();
+    let spacing_mm = usual.spacing_mm * usual.slices as f32 / arguments.slices as f32;
+    let phantom = PhantomOptions { slices: arguments.slices, spacing_mm, ..usual };
+    Phantom::new(PhantomKind::Pneumonia, phantom).instances(UidSource::fresh()).unwrap()
 }
 
 /// The program itself, on ports of its own.

@@ -150,6 +150,7 @@ fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), Spoo
         tracing::info!(%exam, "the exam goes on from the spool");
         input.stored(StoredInstance { exam, path, association: AssociationId(0), at: std::time::Instant::now() });
     }
+    input.association_closed(AssociationId(0), std::time::Instant::now());
     Ok(())
 }
 

@@ -74,6 +74,8 @@ pub struct OperatingPoint {
     pub suspected: f64,
     /// A running exam is flagged from this running probability on.
     pub early: f64,
+    /// How much lung must have been judged before an early flag, mm: a running score over less says little.
+    pub early_min_lung_mm: f64,
     /// The share of negative exams that `early` is calibrated to flag at most.
     pub early_alpha: f64,
     pub lung_probability: f32,
@@ -157,6 +159,7 @@ impl Manifest {
                     && probability(f64::from(point.lesion_probability)),
                 "the operating point's probabilities must lie between 0 and 1".into(),
             ),
+            (point.early_min_lung_mm >= 0.0, "operating_point.early_min_lung_mm must not be negative".into()),
             (self.case.calibration_slope > 0.0, "case.calibration_slope must be above 0".into()),
         ];
         match checks.into_iter().find(|(holds, _)| !holds) {

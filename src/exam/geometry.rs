@@ -31,9 +31,9 @@ pub enum GeometryError {
     Orientation,
     #[error("the image plane is not axial (tilted by {0:.0} degrees)")]
     NotAxial(f64),
-    #[error("pixel spacing (0028,0030) is {0} x {1} mm, expected two numbers above 0")]
+    #[error("pixel spacing (0028,0030) is {0} x {1} mm, expected two numbers from 0.02 to 20")]
     Spacing(f64, f64),
-    #[error("image position (0020,0032) is not three numbers")]
+    #[error("image position (0020,0032) is not three numbers within 100 m of the origin")]
     Position,
     #[error("the image has {0} rows and {1} columns")]
     Size(usize, usize),
@@ -56,11 +56,11 @@ impl SliceGeometry {
             return Err(GeometryError::Size(rows, columns));
         }
         let [between_rows, between_columns] = spacing_mm;
-        let usable = |mm: f64| mm.is_finite() && mm > 0.0;
+        let usable = |mm: f64| SPACINGS_MM.contains(&mm);
         if !usable(between_rows) || !usable(between_columns) {
             return Err(GeometryError::Spacing(between_rows, between_columns));
         }
-        if !position.iter().all(|mm| mm.is_finite()) {
+        if !position.iter().all(|mm| mm.abs() <= MAX_POSITION_MM) {
             return Err(GeometryError::Position);
         }
         let along_row: Lps = std::array::from_fn(|axis| orientation[axis]);
@@ -87,6 +87,12 @@ impl SliceGeometry {
         })
     }
 }
+
+/// Pixel distances of any CT: finer or coarser ones would cost time and memory without end.
+const SPACINGS_MM: std::ops::RangeInclusive<f64> = 0.02..=20.0;
+
+/// No scanner's coordinates reach further.
+const MAX_POSITION_MM: f64 = 100_000.0;
 
 /// The most rows or columns that a CT image is expected to have; more is taken for an attack on memory.
 const MAX_SIDE: usize = 4096;
@@ -148,9 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn zero_spacing_and_crooked_axes_are_errors() {
+    fn senseless_spacing_position_and_axes_are_errors() {
         let zero = SliceGeometry::new(512, 512, [0.0; 3], SUPINE, [0.0, 0.7]).unwrap_err();
         assert_eq!(zero, GeometryError::Spacing(0.0, 0.7));
+        let fine = SliceGeometry::new(512, 512, [0.0; 3], SUPINE, [1e-9; 2]).unwrap_err();
+        assert_eq!(fine, GeometryError::Spacing(1e-9, 1e-9));
+        let far = SliceGeometry::new(512, 512, [0.0, 0.0, 1e300], SUPINE, [0.7; 2]).unwrap_err();
+        assert_eq!(far, GeometryError::Position);
         let crooked = SliceGeometry::new(512, 512, [0.0; 3], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0], [0.7; 2]).unwrap_err();
         assert_eq!(crooked, GeometryError::Orientation);
     }

@@ -150,6 +150,9 @@ fn content(object: &InMemDicomObject, sop_class_uid: &str) -> Content {
     }
 }
 
+/// Rescale slopes and intercepts beyond this make no Hounsfield units.
+const MAX_RESCALE: f64 = 100_000.0;
+
 enum SliceError {
     NotAxial,
     Defect(String),
@@ -165,10 +168,15 @@ fn slice_header(object: &InMemDicomObject) -> Result<SliceHeader, SliceError> {
         .ok_or_else(|| defect("image orientation (0020,0037) is missing or not six numbers"))?;
     let spacing_mm = numbers(object, tags::PIXEL_SPACING)
         .ok_or_else(|| defect("pixel spacing (0028,0030) is missing or not two numbers"))?;
-    let slope = number(object, tags::RESCALE_SLOPE).filter(|slope| *slope != 0.0);
-    let slope = slope.ok_or_else(|| defect("rescale slope (0028,1053) is missing or 0: no Hounsfield units"))?;
-    let intercept = number(object, tags::RESCALE_INTERCEPT)
-        .ok_or_else(|| defect("rescale intercept (0028,1052) is missing: no Hounsfield units"))?;
+    if number(object, tags::NUMBER_OF_FRAMES).is_some_and(|frames| frames > 1.0) {
+        return Err(defect("number of frames (0028,0008) is above 1, a CT image has one"));
+    }
+    let slope = number(object, tags::RESCALE_SLOPE).filter(|slope| *slope != 0.0 && slope.abs() <= MAX_RESCALE);
+    let slope =
+        slope.ok_or_else(|| defect("rescale slope (0028,1053) is missing or senseless: no Hounsfield units"))?;
+    let intercept = number(object, tags::RESCALE_INTERCEPT).filter(|intercept| intercept.abs() <= MAX_RESCALE);
+    let intercept = intercept
+        .ok_or_else(|| defect("rescale intercept (0028,1052) is missing or senseless: no Hounsfield units"))?;
     let geometry =
         SliceGeometry::new(rows as usize, columns as usize, position, orientation, spacing_mm).map_err(|error| {
             match error {

@@ -249,6 +249,8 @@ impl Series {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -256,7 +258,10 @@ mod tests {
     use crate::exam::geometry::SliceGeometry;
 
     fn input() -> InputGeometry {
-        InputGeometry { rows: 4, columns: 4, ..ModelPackage::built_in().unwrap().manifest.input }
+        // Loading a package checks the weights' SHA-256, which would take most of these tests' time.
+        static INPUT: LazyLock<InputGeometry> =
+            LazyLock::new(|| InputGeometry { rows: 4, columns: 4, ..ModelPackage::built_in().unwrap().manifest.input });
+        INPUT.clone()
     }
 
     fn slice(z_mm: f64, uid: &str) -> PreparedSlice {

@@ -19,10 +19,7 @@ use crate::triage::{
 };
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
-const LUNG_SLAB_CM2: f64 = 20.0;
-
-/// Slabs of lung that must have been judged before an early flag: a running score over less says little.
-const EARLY_MIN_LUNG_SLABS: usize = 8;
+const LUNG_SLAB_CM2: f64 = 10.0;
 
 /// Where an exam is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,8 +211,10 @@ impl Case {
     /// The early flag, if the running score calls for one now.
     pub fn early_flag(&mut self, manifest: &Manifest, now: Instant) -> Option<EarlyFlag> {
         let (_, judged) = self.judged()?;
-        let lung_slabs = judged.table.evidence().filter(|slab| slab.lung_cm2 >= LUNG_SLAB_CM2).count();
-        if self.stage == Stage::Complete || lung_slabs < EARLY_MIN_LUNG_SLABS {
+        let rows = judged.table.rows(&judged.series);
+        let lung_mm: f64 =
+            rows.iter().filter(|row| row.evidence.lung_cm2 >= LUNG_SLAB_CM2).map(|row| row.thickness_mm).sum();
+        if self.stage == Stage::Complete || lung_mm < manifest.operating_point.early_min_lung_mm {
             return None;
         }
         let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
