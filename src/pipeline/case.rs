@@ -14,8 +14,8 @@ use crate::exam::{
 };
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, EarlyFlag, EvidenceTable, Facts, INTENDED_USE, Judgement, LesionSummary, ModelIdentity, SCHEMA_VERSION,
-    SlabEvidence, SliceCounts, TableRow, Thresholds, Timing, case_score, judge, lesions,
+    CaseReport, EarlyFlag, EvidenceTable, Facts, INTENDED_USE, Judgement, LesionSummary, Lungs, ModelIdentity,
+    SCHEMA_VERSION, SlabEvidence, SliceCounts, Thresholds, Timing, case_score, judge, lesions,
 };
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
@@ -238,13 +238,14 @@ impl Case {
         let judged = self.judged();
         let table = judged.map(|(_, judged)| judged.table.rows(&judged.series)).unwrap_or_default();
         let point = &context.manifest.operating_point;
-        let lung_ml: f64 = table.iter().map(|row| row.evidence.lung_cm2 * row.thickness_mm / 10.0).sum();
-        let lesion_ml: f64 = table.iter().map(|row| row.evidence.lesion_cm2 * row.thickness_mm / 10.0).sum();
+        let lungs = Lungs::find(&table, &context.manifest.input);
+        let lung_ml = lungs.volume_ml;
         let centre = judged.and_then(|(_, judged)| Some(judged.series.slices().next()?.header.geometry.centre));
-        let lesions = lesions(&table, &context.manifest.input, centre.unwrap_or_default());
+        let lesions = lesions(&table, &lungs, &context.manifest.input, centre.unwrap_or_default());
+        let lesion_ml: f64 = lesions.iter().map(|lesion| lesion.volume_ml).sum();
         let lung_share = if lung_ml > 0.0 { lesion_ml / lung_ml } else { 0.0 };
         let lesion_summary = LesionSummary { count: lesions.len(), volume_ml: lesion_ml, lung_share };
-        let quality = self.quality(&table, context.limits);
+        let quality = self.quality(&lungs.areas, context.limits);
         let score = self.running_score(context.manifest);
         let counts = self.counts();
         let judgement = judge(&Facts {
@@ -286,13 +287,11 @@ impl Case {
         self.report.insert(report)
     }
 
-    fn quality(&self, table: &[TableRow<'_>], limits: &QualityLimits) -> Vec<QualityIssue> {
-        let lung: Vec<LungArea> =
-            table.iter().map(|row| LungArea { z_mm: row.z_mm, lung_cm2: row.evidence.lung_cm2 }).collect();
+    fn quality(&self, lung: &[LungArea], limits: &QualityLimits) -> Vec<QualityIssue> {
         let mut quality = self
             .judged()
             .map(|(_, judged)| {
-                issues(&judged.series.positions_mm(), &judged.series.double_positions_mm(), &lung, limits)
+                issues(&judged.series.positions_mm(), &judged.series.double_positions_mm(), lung, limits)
             })
             .unwrap_or_default();
         if let Some(reason) = self.defects.first() {

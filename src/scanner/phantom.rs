@@ -22,6 +22,7 @@ mod lesions;
 mod lung;
 mod organs;
 mod render;
+mod scanner_room;
 mod thorax;
 
 use std::num::NonZeroUsize;
@@ -29,7 +30,8 @@ use std::num::NonZeroUsize;
 use field::{Noise, SplitMix};
 use lesions::Lesions;
 use lung::Trees;
-use render::{Grid, PADDING, Scene, add_noise};
+use render::{Grid, PADDING, Scene};
+use scanner_room::add_noise;
 
 use super::{Instance, ScannerError, UidSource};
 

@@ -1,6 +1,7 @@
 //! The evidence of one slab, the table of all slabs, and the fold of the table into the case score.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::engine::{CaseHead, Inference, OperatingPoint};
 use crate::exam::{Series, SlabIndex, WindowInputs, WindowJob};
@@ -25,6 +26,16 @@ impl Mask {
         Self { rows, columns, bits }
     }
 
+    /// The mask of these pixels.
+    #[must_use]
+    pub fn from_pixels(rows: usize, columns: usize, pixels: &[usize]) -> Self {
+        let mut bits = vec![0_u64; (rows * columns).div_ceil(64)];
+        for at in pixels {
+            bits[at / 64] |= 1 << (at % 64);
+        }
+        Self { rows, columns, bits }
+    }
+
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
@@ -39,6 +50,14 @@ impl Mask {
     #[must_use]
     pub fn contains(&self, at: usize) -> bool {
         self.bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    /// How many pixels before this one are set: its place in [`Mask::pixels`].
+    #[must_use]
+    pub fn rank(&self, at: usize) -> usize {
+        let whole: u32 = self.bits[..at / 64].iter().map(|word| word.count_ones()).sum();
+        let below = self.bits[at / 64] & ((1 << (at % 64)) - 1);
+        (whole + below.count_ones()) as usize
     }
 
     /// How many pixels are set.
@@ -87,6 +106,15 @@ impl SlabEvidence {
         let (lung_cm2, lesion_cm2) =
             (lung.count() as f64 * input.pixel_cm2(), lesion.count() as f64 * input.pixel_cm2());
         Self { attention: inference.attention, logit: inference.logit, lung, lesion, lesion_hu, lung_cm2, lesion_cm2 }
+    }
+}
+
+impl SlabEvidence {
+    /// Hounsfield units of these neighbouring pixels of the lesion.
+    #[must_use]
+    pub fn lesion_hu_of(&self, pixels: Range<usize>) -> &[f32] {
+        let first = self.lesion.rank(pixels.start);
+        self.lesion_hu.get(first..first + pixels.len()).unwrap_or_default()
     }
 }
 
@@ -188,12 +216,24 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) fn evidence(attention: f32, logit: f32, lung: &[usize], lesion: &[usize]) -> SlabEvidence {
-        let mask = |pixels: &[usize]| Mask::from_fn(256, 256, |at| pixels.contains(&at));
-        let (lung, lesion) = (mask(lung), mask(lesion));
-        let lesion_hu = vec![-500.0; lesion.count()];
-        let (lung_cm2, lesion_cm2) = (lung.count() as f64 * 0.0225, lesion.count() as f64 * 0.0225);
-        SlabEvidence { attention, logit, lung, lesion, lesion_hu, lung_cm2, lesion_cm2 }
+    fn evidence(attention: f32, logit: f32) -> SlabEvidence {
+        SlabEvidence { attention, logit, ..masks(1, &[], &[]) }
+    }
+
+    /// Evidence of a square slab; a lesion's density is the negative of its pixel's number, HU.
+    pub(crate) fn masks(side: usize, lung: &[usize], lesion: &[usize]) -> SlabEvidence {
+        let (lung, lesion) = (Mask::from_pixels(side, side, lung), Mask::from_pixels(side, side, lesion));
+        let lesion_hu = lesion.pixels().map(|at| -(at as f32)).collect();
+        SlabEvidence { attention: 0.0, logit: 0.0, lung, lesion, lesion_hu, lung_cm2: 0.0, lesion_cm2: 0.0 }
+    }
+
+    pub(crate) fn table_of<'a>(slabs: &'a [SlabEvidence], z_mm: &[f64]) -> Vec<TableRow<'a>> {
+        let rows = z_mm.iter().zip(thicknesses_mm(z_mm)).zip(slabs).enumerate();
+        rows.map(|(at, ((z_mm, thickness_mm), evidence))| {
+            let slab = SlabIndex(at as i64);
+            TableRow { slab, z_mm: *z_mm, thickness_mm, evidence }
+        })
+        .collect()
     }
 
     const HEAD: CaseHead = CaseHead { bias: 0.0, calibration_slope: 1.0, calibration_intercept: 0.0 };
@@ -205,7 +245,7 @@ pub(crate) mod tests {
 
     #[test]
     fn attention_decides_whose_logit_counts() {
-        let rows = [evidence(10.0, 3.0, &[], &[]), evidence(-10.0, -50.0, &[], &[])];
+        let rows = [evidence(10.0, 3.0), evidence(-10.0, -50.0)];
         let score = case_score(rows.iter(), &HEAD).unwrap();
         assert!((score - 1.0 / (1.0 + (-3.0_f64).exp())).abs() < 1e-6, "{score}");
     }
@@ -223,11 +263,14 @@ pub(crate) mod tests {
             let mask = Mask::from_fn(10, 20, |at| pixels.contains(&at));
             prop_assert_eq!(mask.pixels().collect::<Vec<_>>(), pixels.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(mask.count(), pixels.len());
+            for (place, at) in pixels.iter().enumerate() {
+                prop_assert_eq!(mask.rank(*at), place);
+            }
         }
 
         #[test]
         fn the_score_is_a_probability(rows in prop::collection::vec((-80.0_f32..80.0, -80.0_f32..80.0), 1..40)) {
-            let rows: Vec<_> = rows.iter().map(|(a, z)| evidence(*a, *z, &[], &[])).collect();
+            let rows: Vec<_> = rows.iter().map(|(a, z)| evidence(*a, *z)).collect();
             let score = case_score(rows.iter(), &HEAD).unwrap();
             prop_assert!((0.0..=1.0).contains(&score));
         }

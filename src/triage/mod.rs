@@ -1,12 +1,15 @@
 //! Triage: from the slabs' evidence to a verdict. Evidence is a table, the case is a fold over it.
 
+mod components;
 mod evidence;
 mod lesions;
+mod lungs;
 mod report;
 mod verdict;
 
 pub use evidence::{EvidenceTable, Mask, SlabEvidence, TableRow, case_score, thicknesses_mm};
 pub use lesions::{Lesion, SMALLEST_LESION_ML, Side, lesions};
+pub use lungs::Lungs;
 pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
     schema,

@@ -42,12 +42,7 @@ pub(super) fn pow_2_5(value: f32) -> f32 {
 
 /// Signed distance along the ray from the centre to a superellipse of exponent 2.5, mm; negative inside.
 pub(super) fn superellipse(x: f32, y: f32, half_width: f32, half_depth: f32) -> f32 {
-    let (across, along) = ((x / half_width).abs(), (y / half_depth).abs());
-    if across.max(along) > 1.3 {
-        // Far outside only the sign matters.
-        return 0.2 * half_width.min(half_depth);
-    }
-    let reach = pow_2_5(across) + pow_2_5(along);
+    let reach = pow_2_5((x / half_width).abs()) + pow_2_5((y / half_depth).abs());
     if reach < 1e-4 {
         return -half_width.min(half_depth);
     }

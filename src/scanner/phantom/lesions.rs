@@ -88,9 +88,9 @@ impl Lesions {
     }
 
     pub fn at(&self, p: Point, depth: Depth) -> Option<Change> {
-        const FADE: f32 = 0.28;
+        const FADE: f32 = 0.12;
         let level = self.level(p, depth)?;
-        let opaque = ease(self.edge - 0.5 * FADE, self.edge + FADE, level);
+        let opaque = ease(self.edge - FADE, self.edge + FADE, level);
         if opaque <= 0.0 {
             return None;
         }
