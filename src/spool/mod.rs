@@ -1,12 +1,13 @@
 //! The spool: every instance that was acknowledged lies here as a Part 10 file (PS3.10 section 7), synced to the disk.
 //!
 //! ```text
+//! <root>/lock                                            held by the program that uses the spool
 //! <root>/incoming/                                       files that are being written
 //! <root>/exams/<exam key>/<series UID>/<SOP UID>.dcm     what was acknowledged
 //! <root>/exams/<exam key>/<series UID>/<SOP UID>.dcm.N   other bytes under a UID that was taken: kept, not analysed
 //! ```
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ use crate::exam::{ExamKey, InstanceHeader};
 pub enum SpoolError {
     #[error("cannot prepare the spool folder {path}: {source}; it must be writable for the user that runs tableside")]
     Prepare { path: PathBuf, source: std::io::Error },
+    #[error("another tableside uses the spool folder {0}: stop it, or set another data.folder")]
+    InUse(PathBuf),
     #[error("cannot write to the spool: {0}")]
     Write(#[from] std::io::Error),
     #[error("cannot encode the file meta information: {0}")]
@@ -62,15 +65,23 @@ pub struct Spool {
     incoming: PathBuf,
     exams: PathBuf,
     next_file: AtomicU64,
+    /// Locked while it is open.
+    _lock: File,
 }
 
 impl Spool {
     /// Makes the folders, for this user alone, and removes what an earlier run had not finished: it was never acknowledged.
     ///
     /// # Errors
-    /// If the folders cannot be made or read.
+    /// If the folders cannot be made or read, or another program uses them.
     pub fn open(root: &Path) -> Result<Self, SpoolError> {
-        let spool = Self { incoming: root.join("incoming"), exams: root.join("exams"), next_file: AtomicU64::new(0) };
+        make_folder(root).map_err(|source| SpoolError::Prepare { path: root.to_owned(), source })?;
+        let spool = Self {
+            incoming: root.join("incoming"),
+            exams: root.join("exams"),
+            next_file: AtomicU64::new(0),
+            _lock: lock(root)?,
+        };
         for folder in [&spool.incoming, &spool.exams] {
             make_folder(folder).map_err(|source| SpoolError::Prepare { path: folder.clone(), source })?;
         }
@@ -171,6 +182,18 @@ impl Spool {
     }
 }
 
+/// What is in `incoming/` belongs to whoever holds this lock.
+fn lock(root: &Path) -> Result<File, SpoolError> {
+    let path = root.join("lock");
+    let file = File::options().create(true).write(true).truncate(false).mode(0o600).open(&path);
+    let file = file.map_err(|source| SpoolError::Prepare { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(SpoolError::InUse(root.to_owned())),
+        Err(TryLockError::Error(source)) => Err(SpoolError::Prepare { path, source }),
+    }
+}
+
 fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
@@ -242,6 +265,15 @@ mod tests {
         assert!(fs::read(&path).unwrap().ends_with(b"first!"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_spool_that_is_in_use_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let first = Spool::open(root.path()).unwrap();
+        assert!(matches!(Spool::open(root.path()), Err(SpoolError::InUse(_))));
+        drop(first);
+        Spool::open(root.path()).unwrap();
     }
 
     #[test]
