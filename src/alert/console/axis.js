@@ -43,10 +43,11 @@ function areaMaxOf(slabs) {
 
 const rounded = (pixels) => Math.round(pixels * 10) / 10;
 
-/** The smallest step between neighbours: gaps are wider than that and stay empty. */
+/** The usual step between neighbours: gaps are wider than that and stay empty. The outermost slabs, cut by the scan, step less. */
 function spacingOf(slabs) {
   const steps = slabs.slice(1).map((slab, place) => slab.z_mm - slabs[place].z_mm).filter((step) => step > 0);
-  return steps.length > 0 ? Math.min(...steps) : 1;
+  steps.sort((one, other) => one - other);
+  return steps[Math.floor(steps.length / 2)] ?? 1;
 }
 
 function rangeOf(slabs, spacing, direction) {
