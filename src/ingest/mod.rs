@@ -24,7 +24,7 @@ use crate::spool::Spool;
 use crate::telemetry;
 
 /// The transfer syntaxes that are taken: those whose pixel data can be decoded.
-const TRANSFER_SYNTAXES: [&str; 13] = [
+const TRANSFER_SYNTAXES: [&str; 14] = [
     uids::EXPLICIT_VR_LITTLE_ENDIAN,
     uids::IMPLICIT_VR_LITTLE_ENDIAN,
     uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -32,6 +32,7 @@ const TRANSFER_SYNTAXES: [&str; 13] = [
     uids::JPEG_LOSSLESS_SV1,
     uids::JPEG_LOSSLESS,
     uids::JPEGLS_LOSSLESS,
+    uids::JPEGLS_NEAR_LOSSLESS,
     uids::JPEG2000_LOSSLESS,
     uids::JPEG2000,
     uids::HTJ2K_LOSSLESS,
