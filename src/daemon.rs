@@ -56,10 +56,7 @@ impl Daemon {
     /// If the model, the engine, the folders, the database or a port cannot be used; nothing listens then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let metrics = telemetry::metrics()?;
-        let package = match &config.model {
-            Some(folder) => ModelPackage::load(folder)?,
-            None => ModelPackage::built_in()?,
-        };
+        let package = ModelPackage::find(config.model.as_deref())?;
         let engine = engine::load(&package, &config.engine)?;
         let engine_name = engine.name();
         telemetry::engine(engine_name, &package.title());

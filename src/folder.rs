@@ -55,10 +55,7 @@ pub struct Triage {
 /// # Errors
 /// If the folder has no DICOM file or the model or engine cannot serve.
 pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
-    let package = match &config.model {
-        Some(folder) => ModelPackage::load(folder)?,
-        None => ModelPackage::built_in()?,
-    };
+    let package = ModelPackage::find(config.model.as_deref())?;
     let engine = engine::load(&package, &config.engine)?;
     let files = files(folder)?;
     let instances: Vec<(ExamKey, PathBuf)> =

@@ -98,6 +98,14 @@ impl ModelPackage {
         Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, |_| Ok(BUILT_IN_WEIGHTS.into()))
     }
 
+    /// The package in `folder`, without one the built-in.
+    ///
+    /// # Errors
+    /// As [`ModelPackage::load`].
+    pub fn find(folder: Option<&Path>) -> Result<Self, PackageError> {
+        folder.map_or_else(Self::built_in, Self::load)
+    }
+
     /// Reads the package in `folder`.
     ///
     /// # Errors
