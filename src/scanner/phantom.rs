@@ -167,26 +167,22 @@ impl Phantom {
     /// If a data set cannot be encoded, which is a fault in this program.
     pub fn instances(&self, uids: UidSource) -> Result<Vec<Instance>, ScannerError> {
         let exam = dicom::Exam::new(self, uids);
-        let mut instances = vec![exam.scout()?];
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let drawn = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads)
-                .map(|first| {
-                    let exam = &exam;
-                    scope.spawn(move || {
-                        (first..self.options.slices)
-                            .step_by(threads)
-                            .map(|index| exam.slice(index))
-                            .collect::<Result<Vec<_>, _>>()
-                    })
-                })
-                .collect();
+            let exam = &exam;
+            let scout = scope.spawn(move || Ok(vec![exam.scout()?]));
+            let slices = (0..threads).map(|first| {
+                let own = (first..self.options.slices).step_by(threads);
+                scope.spawn(move || own.map(|index| exam.slice(index)).collect::<Result<Vec<_>, _>>())
+            });
+            // All have to be started before the first is waited for.
+            let workers: Vec<_> = std::iter::once(scout).chain(slices).collect();
             workers
                 .into_iter()
                 .map(|worker| worker.join().map_err(|_| ScannerError::Interrupted)?)
                 .collect::<Result<Vec<_>, _>>()
         })?;
-        instances.extend(drawn.into_iter().flatten());
+        let mut instances: Vec<Instance> = drawn.into_iter().flatten().collect();
         instances.sort_by_key(|instance| (instance.series_number, instance.instance_number));
         Ok(instances)
     }

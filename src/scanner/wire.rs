@@ -1,5 +1,7 @@
 //! DIMSE messages as bytes: encoded before they are due, so that sending is one write.
 
+use std::borrow::Cow;
+
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
@@ -42,7 +44,13 @@ pub(super) fn store_request(
     ])?;
     let mut message = Vec::with_capacity(command.len() + instance.data.len() + 16 * 1024);
     append_pdus(&mut message, context, true, &command, peer_max_pdu);
-    append_pdus(&mut message, context, false, &instance.data, peer_max_pdu);
+    // A deflated data set may be odd in a file, but no fragment is (PS3.5 A.5): a zero byte follows it.
+    let data = if instance.data.len().is_multiple_of(2) {
+        Cow::Borrowed(&instance.data[..])
+    } else {
+        Cow::Owned([&instance.data[..], &[0]].concat())
+    };
+    append_pdus(&mut message, context, false, &data, peer_max_pdu);
     Ok(message)
 }
 
@@ -165,6 +173,29 @@ mod tests {
         }
         assert_eq!(back, bytes);
         assert_eq!(lasts, [0, 0, 2]);
+    }
+
+    #[test]
+    fn a_data_set_of_odd_length_is_padded() {
+        let mut instance = Instance {
+            sop_class_uid: "1.2".to_owned(),
+            sop_instance_uid: "1.3".to_owned(),
+            transfer_syntax_uid: "1.2.840.10008.1.2.1.99".to_owned(),
+            patient_id: String::new(),
+            study_instance_uid: String::new(),
+            series_instance_uid: String::new(),
+            series_number: None,
+            instance_number: None,
+            position_um: None,
+            scout: false,
+            origin: "test".to_owned(),
+            data: [1, 2, 3].as_slice().into(),
+        };
+        let odd = store_request(&instance, 1, 1, 4096).expect("encoded");
+        assert!(odd.ends_with(&[0, 0, 0, 10, 0, 0, 0, 6, 1, 2, 1, 2, 3, 0]));
+        instance.data = [1, 2, 3, 4].as_slice().into();
+        let even = store_request(&instance, 1, 1, 4096).expect("encoded");
+        assert!(even.ends_with(&[0, 0, 0, 10, 0, 0, 0, 6, 1, 2, 1, 2, 3, 4]));
     }
 
     #[test]

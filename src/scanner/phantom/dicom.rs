@@ -57,6 +57,7 @@ impl<'a> Exam<'a> {
         let corner = f64::from(grid.x(0));
         let mut header = self.header(&self.instance_uids[index + 1], options);
         text(&mut header, tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\AXIAL");
+        text(&mut header, tags::RESCALE_TYPE, VR::LO, "HU");
         text(&mut header, tags::SERIES_INSTANCE_UID, VR::UI, &self.series_uid);
         text(&mut header, tags::SERIES_NUMBER, VR::IS, "2");
         let spacing = decimal(f64::from(options.spacing_mm));
@@ -231,7 +232,6 @@ fn pixels(header: &mut InMemDicomObject, grid: Grid, pixel_mm: f64, stored: Vec<
     text(header, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
     text(header, tags::RESCALE_INTERCEPT, VR::DS, &INTERCEPT.to_string());
     text(header, tags::RESCALE_SLOPE, VR::DS, "1");
-    text(header, tags::RESCALE_TYPE, VR::LO, "HU");
     let numbers = [
         (tags::SAMPLES_PER_PIXEL, 1),
         (tags::ROWS, grid.rows as u16),
