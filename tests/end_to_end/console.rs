@@ -1,0 +1,64 @@
+//! The console in a real browser, against a real daemon.
+
+use tableside::scanner::PhantomKind;
+
+use crate::daemon::{Daemon, flag};
+use crate::peers::scan;
+use crate::series::{folder_of, phantom};
+use crate::webdriver::Browser;
+
+const SLICES: usize = 40;
+
+#[test]
+fn the_page_fills_slice_by_slice_shows_the_flag_and_takes_its_acknowledgement() {
+    let Some(browser) = Browser::start() else { return };
+    let daemon = Daemon::start();
+    browser.open(&format!("http://{}/", daemon.console()));
+    browser.wait_until("the live stream", "document.querySelector('#connection').dataset.state === 'live'");
+    assert_eq!(browser.run("return document.querySelector('#exam').dataset.key"), "");
+
+    let folder = folder_of(&phantom(PhantomKind::Pneumonia, SLICES));
+    std::thread::scope(|scope| {
+        scope.spawn(|| scan(&daemon, folder.path(), &["--rate", "8"]));
+        let received = "Number(document.querySelector('#slices-received').textContent)";
+        browser.wait_until("the exam while it fills", &format!("{received} > 3 && {received} < {SLICES}"));
+        assert_eq!(browser.run("return document.querySelector('#exam').dataset.state"), "receiving");
+        assert_eq!(browser.run("return document.querySelector('#banner').dataset.verdict"), "");
+    });
+    browser.wait_until("the verdict", "document.querySelector('#banner').dataset.verdict === 'suspected'");
+    let exam = daemon.verdict_on(SLICES)["exam"].clone();
+    assert_eq!(browser.run("return document.querySelector('#exam').dataset.key"), exam["key"]);
+    let score = format!("{:.2}", exam["score"].as_f64().unwrap());
+    browser.wait_until("the score", &format!("document.querySelector('#score').textContent.startsWith('{score}')"));
+    let slabs = exam["slabs"].to_string();
+    browser.wait_until("all slabs", &format!("document.querySelector('#strip').dataset.slabs === '{slabs}'"));
+
+    browser.click("#worst");
+    browser.wait_until("a picture with a lesion", "Number(document.querySelector('#outlines').dataset.lesion) > 0");
+    browser.wait_until("its lungs", "Number(document.querySelector('#outlines').dataset.lung) > 0");
+    let bright = "const c = document.querySelector('#picture'); \
+                  return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 100)";
+    assert_eq!(browser.run(bright), true, "the picture is black");
+
+    let button = "button[data-acknowledge=\"suspected\"]";
+    browser.wait_until(
+        "the button",
+        &format!("document.querySelector('{button}') && !document.querySelector('{button}').disabled"),
+    );
+    browser.click(button);
+    browser.write("#initials-field", "ab");
+    browser.click("#initials button[value=given]");
+    browser.wait_until("the acknowledgement", &format!("document.querySelector('{button}').hidden"));
+    assert_eq!(flag(&daemon.exams()[0], "suspected").unwrap()["acknowledged"]["by"], "ab");
+}
+
+#[test]
+fn the_page_says_that_the_connection_is_lost_when_the_daemon_is_gone() {
+    let Some(browser) = Browser::start() else { return };
+    let daemon = Daemon::start();
+    browser.open(&format!("http://{}/", daemon.console()));
+    browser.wait_until("the live stream", "document.querySelector('#connection').dataset.state === 'live'");
+    let (status, _) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "an open page does not hinder the stop");
+    browser.wait_until("the loss", "document.querySelector('#connection').dataset.state === 'lost'");
+}

@@ -1,0 +1,137 @@
+//! A DICOM peer that can misbehave: any bytes as a data set, announced as anything.
+
+use std::time::Duration;
+
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::entries::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
+use dicom_ul::Pdu;
+use dicom_ul::association::client::{ClientAssociation, ClientAssociationOptions};
+use dicom_ul::pdu::{PDataValue, PDataValueType};
+use tableside::scanner::Instance;
+
+use crate::daemon::Daemon;
+
+const TIMEOUT: Duration = Duration::from_mins(1);
+const C_STORE_RQ: u16 = 0x0001;
+const WITH_DATA_SET: u16 = 0x0001;
+/// Small enough for any acceptor.
+const FRAGMENT: usize = 16 * 1024;
+
+/// An association for CT images and secondary captures in Explicit VR Little Endian.
+pub struct Association {
+    inner: ClientAssociation<std::net::TcpStream>,
+    messages: u16,
+}
+
+impl Association {
+    pub fn open(daemon: &Daemon) -> Self {
+        let syntaxes = || vec![uids::EXPLICIT_VR_LITTLE_ENDIAN];
+        let inner = ClientAssociationOptions::new()
+            .calling_ae_title("TEST")
+            .called_ae_title("TABLESIDE")
+            .read_timeout(TIMEOUT)
+            .with_presentation_context(uids::CT_IMAGE_STORAGE, syntaxes())
+            .with_presentation_context(uids::SECONDARY_CAPTURE_IMAGE_STORAGE, syntaxes())
+            .establish(daemon.dicom())
+            .unwrap();
+        Self { inner, messages: 0 }
+    }
+
+    /// Stores an instance and returns the response's status.
+    pub fn store(&mut self, instance: &Instance) -> u16 {
+        self.store_bytes(&instance.sop_class_uid, &instance.sop_instance_uid, &instance.data)
+    }
+
+    /// Announces one thing and sends any bytes.
+    pub fn store_bytes(&mut self, class: &str, instance: &str, data_set: &[u8]) -> u16 {
+        self.try_store(class, instance, data_set).expect("a response")
+    }
+
+    /// `None` where the peer ends the association instead of answering.
+    pub fn try_store(&mut self, class: &str, instance: &str, data_set: &[u8]) -> Option<u16> {
+        self.messages += 1;
+        let command = command([
+            (tags::AFFECTED_SOP_CLASS_UID, VR::UI, class.into()),
+            (tags::COMMAND_FIELD, VR::US, C_STORE_RQ.into()),
+            (tags::MESSAGE_ID, VR::US, self.messages.into()),
+            (tags::PRIORITY, VR::US, 0_u16.into()),
+            (tags::COMMAND_DATA_SET_TYPE, VR::US, WITH_DATA_SET.into()),
+            (tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, instance.into()),
+        ]);
+        let context = self.context(class);
+        self.send(context, &PDataValueType::Command, &command)?;
+        self.send(context, &PDataValueType::Data, data_set)?;
+        self.status()
+    }
+
+    pub fn release(self) {
+        self.inner.release().unwrap();
+    }
+
+    /// The bare connection, with the association standing.
+    pub fn into_stream(mut self) -> std::net::TcpStream {
+        self.inner.inner_stream().try_clone().unwrap()
+    }
+
+    fn context(&self, class: &str) -> u8 {
+        let accepted = self.inner.presentation_contexts();
+        accepted.iter().find(|context| context.abstract_syntax == class).unwrap_or(&accepted[0]).id
+    }
+
+    fn send(&mut self, context: u8, value_type: &PDataValueType, bytes: &[u8]) -> Option<()> {
+        let mut fragments = bytes.chunks(FRAGMENT).peekable();
+        while let Some(fragment) = fragments.next() {
+            let value = PDataValue {
+                presentation_context_id: context,
+                value_type: value_type.clone(),
+                is_last: fragments.peek().is_none(),
+                data: fragment.to_vec(),
+            };
+            self.inner.send(&Pdu::PData { data: vec![value] }).ok()?;
+        }
+        Some(())
+    }
+
+    fn status(&mut self) -> Option<u16> {
+        let Ok(Pdu::PData { data }) = self.inner.receive() else { return None };
+        let transfer_syntax = IMPLICIT_VR_LITTLE_ENDIAN.erased();
+        let response = InMemDicomObject::read_dataset_with_ts(data[0].data.as_slice(), &transfer_syntax).unwrap();
+        Some(response.element(tags::STATUS).unwrap().to_int().unwrap())
+    }
+}
+
+fn command<const N: usize>(elements: [(Tag, VR, PrimitiveValue); N]) -> Vec<u8> {
+    let elements = elements.map(|(tag, vr, value)| DataElement::new(tag, vr, value));
+    let mut bytes = Vec::new();
+    InMemDicomObject::command_from_element_iter(elements)
+        .write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+        .unwrap();
+    bytes
+}
+
+/// An instance with something about it changed; what names it follows the change.
+pub fn changed(instance: &Instance, change: impl FnOnce(&mut InMemDicomObject)) -> Instance {
+    let transfer_syntax = EXPLICIT_VR_LITTLE_ENDIAN.erased();
+    let mut object = InMemDicomObject::read_dataset_with_ts(&*instance.data, &transfer_syntax).unwrap();
+    change(&mut object);
+    let mut data = Vec::new();
+    object.write_dataset_with_ts(&mut data, &transfer_syntax).unwrap();
+    let text = |tag| object.element(tag).unwrap().to_str().unwrap().trim_end_matches('\0').to_owned();
+    Instance {
+        sop_class_uid: text(tags::SOP_CLASS_UID),
+        sop_instance_uid: text(tags::SOP_INSTANCE_UID),
+        patient_id: text(tags::PATIENT_ID),
+        study_instance_uid: text(tags::STUDY_INSTANCE_UID),
+        series_instance_uid: text(tags::SERIES_INSTANCE_UID),
+        data: data.into(),
+        ..instance.clone()
+    }
+}
+
+/// Puts a text where one was.
+pub fn set_text(object: &mut InMemDicomObject, tag: Tag, value: &str) {
+    let vr = object.element(tag).unwrap().vr();
+    object.put(DataElement::new(tag, vr, PrimitiveValue::from(value)));
+}

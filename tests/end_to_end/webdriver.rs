@@ -1,0 +1,123 @@
+//! As much of `WebDriver` (W3C recommendation) as the console's tests need, spoken to chromedriver.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::daemon::wait_for;
+use crate::http;
+
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// A headless browser of a test's own.
+pub struct Browser {
+    driver: Child,
+    address: String,
+    session: String,
+    profile: tempfile::TempDir,
+}
+
+fn installed(names: &[&str]) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders)
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
+        .find(|path| path.exists())
+}
+
+impl Browser {
+    /// `None`, with a word why, where no browser is installed.
+    pub fn start() -> Option<Self> {
+        let (driver, browser) = (installed(&["chromedriver"]), installed(&["chromium", "google-chrome"]));
+        let (Some(driver), Some(browser)) = (driver, browser) else {
+            eprintln!("SKIPPED: no browser here; it is in the Debian packages chromium and chromium-driver");
+            return None;
+        };
+        Some(Self::start_programs(&driver, &browser))
+    }
+
+    fn start_programs(driver: &Path, browser: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let profile = tempfile::tempdir().unwrap();
+        let driver = Command::new(driver)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let address = format!("127.0.0.1:{port}");
+        let mut this = Self { driver, address, session: String::new(), profile };
+        wait_for("chromedriver", || std::net::TcpStream::connect(&this.address).ok());
+        let profile = format!("--user-data-dir={}", this.profile.path().display());
+        let args = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1280,1000",
+            &profile,
+        ];
+        let options = json!({ "binary": browser, "args": args });
+        let capabilities = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
+        let session = this.post("/session", &capabilities);
+        session["sessionId"].as_str().unwrap().clone_into(&mut this.session);
+        this
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let response = http::post(&self.address, path, body);
+        assert_eq!(response.status, 200, "{path} {body}: {}", response.text());
+        response.json()["value"].clone()
+    }
+
+    fn command(&self, path: &str, body: &Value) -> Value {
+        self.post(&format!("/session/{}/{path}", self.session), body)
+    }
+
+    pub fn open(&self, url: &str) {
+        self.command("url", &json!({ "url": url }));
+    }
+
+    /// What a script returns.
+    pub fn run(&self, script: &str) -> Value {
+        self.command("execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Waits until a script returns true.
+    pub fn wait_until(&self, what: &str, condition: &str) {
+        let script = format!("return Boolean({condition})");
+        wait_for(what, || (self.run(&script) == true).then_some(()));
+    }
+
+    fn element(&self, selector: &str) -> String {
+        let found = self.command("element", &json!({ "using": "css selector", "value": selector }));
+        found[ELEMENT].as_str().unwrap().to_owned()
+    }
+
+    /// Clicks as a user does: what is hidden or covered cannot be clicked.
+    pub fn click(&self, selector: &str) {
+        self.command(&format!("element/{}/click", self.element(selector)), &json!({}));
+    }
+
+    pub fn write(&self, selector: &str, text: &str) {
+        self.command(&format!("element/{}/value", self.element(selector)), &json!({ "text": text }));
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() {
+            let session = format!("/session/{}", self.session);
+            // Closes the browser; a panic on top of a failed test would hide its message.
+            let _ = std::panic::catch_unwind(|| http::request(&self.address, "DELETE", &session, None));
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
