@@ -139,7 +139,7 @@ fn instances(spool: &Spool, key: &ExamKey) -> Vec<PathBuf> {
 /// Exams in the spool that have no verdict, or one that knows nothing of some of their instances, go on where they were.
 fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
     for exam in spool.exams()? {
-        let instances = spool.instances(&exam)?;
+        let instances = instances(spool, &exam);
         if hub.judged_instances(&exam) == Some(instances.len()) {
             continue;
         }

@@ -150,6 +150,8 @@ impl Flags {
             Some((severity, text)) => {
                 self.put(FlagKind::Rescan, severity, FlagState::Final, text, Raised { score: None, ..raised });
             }
+            // An exam that was not analysed shows no issue because nothing was looked at.
+            None if report.verdict == Verdict::NotAnalysed => {}
             None => self.withdraw(FlagKind::Rescan, "the missing slices have come since"),
         }
     }

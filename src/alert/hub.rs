@@ -99,6 +99,7 @@ impl Hub {
         self.change_flags(key, |flags| raised = flags.raise_early(early, Timestamp::now()));
         if raised {
             telemetry::flag("suspected", "early");
+            self.save(key);
         }
         raised
     }
@@ -125,8 +126,9 @@ impl Hub {
     pub fn wait_for_report(&self, key: &ExamKey, is_alive: impl Fn() -> bool) -> Option<CaseReport> {
         let mut records = self.records();
         loop {
-            let complete = records.get(key).filter(|record| record.exam.state == ExamState::Complete);
-            if let Some(report) = complete.and_then(|record| record.report.clone()) {
+            let record = records.get(key).cloned().or_else(|| self.store.load(key));
+            let complete = record.filter(|record| record.exam.state == ExamState::Complete);
+            if let Some(report) = complete.and_then(|record| record.report) {
                 return Some(report);
             }
             if !is_alive() {

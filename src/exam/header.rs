@@ -123,12 +123,11 @@ impl InstanceHeader {
     }
 }
 
-/// Digits and dots, at most 64 of them.
+/// Numbers with dots between them, at most 64 characters.
 #[must_use]
 pub fn is_uid(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && !text.contains("..")
+    let is_component = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 64 && text.split('.').all(is_component)
 }
 
 fn content(object: &InMemDicomObject, sop_class_uid: &str) -> Content {
@@ -241,6 +240,8 @@ mod tests {
         assert!(!is_uid(""));
         assert!(!is_uid("../1.2"));
         assert!(!is_uid("1..2"));
+        assert!(!is_uid("."));
+        assert!(!is_uid("1.2."));
         assert!(!is_uid(&"1".repeat(65)));
     }
 }

@@ -58,15 +58,16 @@ impl std::fmt::Display for QualityIssue {
 /// A gap is wider than the series' usual distance times this.
 const GAP_FACTOR: f64 = 1.5;
 
-/// Holes in the series: pairs of ascending neighbours that stand further apart than the series' median distance explains.
+/// Holes in the series: pairs of ascending neighbours that stand further apart than the
+/// series' median distance explains, or than `max_gap_mm` in any case.
 #[must_use]
-pub fn gaps(positions_mm: &[f64]) -> Vec<(f64, f64)> {
+pub fn gaps(positions_mm: &[f64], max_gap_mm: f64) -> Vec<(f64, f64)> {
     let mut distances: Vec<f64> = positions_mm.windows(2).map(|pair| pair[1] - pair[0]).collect();
     distances.sort_by(f64::total_cmp);
     let Some(median) = distances.get(distances.len() / 2).copied() else { return Vec::new() };
     positions_mm
         .windows(2)
-        .filter(|pair| pair[1] - pair[0] > median * GAP_FACTOR)
+        .filter(|pair| pair[1] - pair[0] > (median * GAP_FACTOR).min(max_gap_mm))
         .map(|pair| (pair[0], pair[1]))
         .collect()
 }
@@ -89,7 +90,9 @@ pub fn issues(
     let cut_off = |area: Option<&LungArea>| area.copied().filter(|area| area.lung_cm2 > limits.cut_off_lung_cm2);
     let apex = cut_off(lung.last()).map(|LungArea { z_mm, lung_cm2 }| QualityIssue::ApexCutOff { lung_cm2, z_mm });
     let base = cut_off(lung.first()).map(|LungArea { z_mm, lung_cm2 }| QualityIssue::BaseCutOff { lung_cm2, z_mm });
-    let gaps = gaps(positions_mm).into_iter().map(|(from_z_mm, to_z_mm)| QualityIssue::Gap { from_z_mm, to_z_mm });
+    let gaps = gaps(positions_mm, limits.max_gap_mm)
+        .into_iter()
+        .map(|(from_z_mm, to_z_mm)| QualityIssue::Gap { from_z_mm, to_z_mm });
     let doubles = double_positions_mm.iter().map(|z_mm| QualityIssue::DuplicatePosition { z_mm: *z_mm });
     apex.into_iter().chain(base).chain(gaps).chain(doubles).collect()
 }
@@ -99,9 +102,10 @@ mod tests {
     use super::*;
     #[test]
     fn a_dropped_slice_is_a_gap_and_even_spacing_is_none() {
-        assert_eq!(gaps(&[0.0, 2.0, 4.0, 8.0, 10.0]), [(4.0, 8.0)]);
-        assert_eq!(gaps(&[0.0, 5.0, 10.0]), []);
-        assert_eq!(gaps(&[]), []);
+        assert_eq!(gaps(&[0.0, 2.0, 4.0, 8.0, 10.0], 10.0), [(4.0, 8.0)]);
+        assert_eq!(gaps(&[0.0, 5.0, 10.0], 10.0), []);
+        assert_eq!(gaps(&[], 10.0), []);
+        assert_eq!(gaps(&[0.0, 20.0, 40.0], 10.0).len(), 2, "slices that are all far apart leave as much unseen");
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub enum Message {
 /// Finished exams whose slices stay in memory, for those that go on; later slices bring others back from the spool.
 const FINISHED_IN_MEMORY: usize = 2;
 
+/// Exams whose slices are decoded at the same time; those of others wait in the spool, not in memory.
+const DECODED_AT_ONCE: usize = 8;
+
 /// The analyst looks at the clock at least this often.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -135,7 +138,11 @@ impl Analyst {
 
     /// Keeps the decoders busy without waiting for them.
     fn send_to_decoders(&mut self) {
-        for key in self.by_priority() {
+        let unfinished = |key: &ExamKey| {
+            self.cases.get(key).is_some_and(|case| case.stage == Stage::Receiving || !case.waiting.is_empty())
+        };
+        let first: Vec<ExamKey> = self.by_priority().into_iter().filter(unfinished).take(DECODED_AT_ONCE).collect();
+        for key in first {
             let Some(case) = self.cases.get_mut(&key) else { continue };
             let arrived = case.rhythm.last_arrival();
             while let Some(path) = case.waiting.pop_front() {
@@ -272,8 +279,10 @@ impl Analyst {
     fn conclude_one(&mut self) -> bool {
         let now = Instant::now();
         let over = self.by_priority().into_iter().find_map(|key| {
-            let rule = self.is_over(self.cases.get(&key)?, now)?;
-            Some((key, rule))
+            let case = self.cases.get(&key)?;
+            let rule = self.is_over(case, now)?;
+            // The deadline may have passed since the last look for windows: those that are due come first.
+            case.next_window(&self.manifest.input, true).is_none().then_some((key, rule))
         });
         let Some((key, rule)) = over else { return false };
         let Some(case) = self.cases.get_mut(&key) else { return false };

@@ -8,6 +8,7 @@
 //! 3. A slab is the mean of its slices in order of position ([`slab_mean`]).
 //! 4. A [`Window`] is a slab between its neighbours, in ascending z.
 
+mod codestream;
 mod pixels;
 mod resample;
 

@@ -1,8 +1,11 @@
 //! From a CT instance's pixel data to Hounsfield units.
 
+use dicom_core::value::Value;
+use dicom_dictionary_std::{tags, uids};
 use dicom_object::DefaultDicomObject;
 use dicom_pixeldata::{PixelDecoder, PixelRepresentation};
 
+use super::codestream::{FrameSize, frame_size, is_rle_frame};
 use crate::exam::SliceHeader;
 
 /// A slice in Hounsfield units, row by row as stored.
@@ -18,6 +21,10 @@ pub struct HounsfieldImage {
 pub enum PixelError {
     #[error("pixel data (7FE0,0010) cannot be decoded: {0}")]
     Decode(String),
+    #[error("the compressed frame is {found:?}, expected {expected:?}")]
+    Frame { found: Option<FrameSize>, expected: FrameSize },
+    #[error("the compressed frame has no RLE header")]
+    NoRleHeader,
     #[error("the decoder for the pixel data gave up on it")]
     DecoderPanicked,
     #[error(
@@ -33,6 +40,7 @@ pub enum PixelError {
 /// # Errors
 /// If the pixel data does not decode or is not what the header says.
 pub fn hounsfield_image(object: &DefaultDicomObject, header: &SliceHeader) -> Result<HounsfieldImage, PixelError> {
+    check_frame(object, header)?;
     // The codecs are other people's code on other people's bytes: one of them giving up costs one slice.
     let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| object.decode_pixel_data()))
         .map_err(|_| PixelError::DecoderPanicked)?
@@ -56,6 +64,23 @@ pub fn hounsfield_image(object: &DefaultDicomObject, header: &SliceHeader) -> Re
         _ => bytes[..expected].chunks_exact(2).map(|pair| hounsfield(u16::from_le_bytes([pair[0], pair[1]]))).collect(),
     };
     Ok(HounsfieldImage { rows, columns, values })
+}
+
+/// Holds a compressed frame's own header against the image's: decoders allocate what the frame claims.
+fn check_frame(object: &DefaultDicomObject, header: &SliceHeader) -> Result<(), PixelError> {
+    let Some(Value::PixelSequence(sequence)) = object.get(tags::PIXEL_DATA).map(dicom_object::mem::InMemElement::value)
+    else {
+        return Ok(());
+    };
+    let codestream = sequence.fragments().first().map(Vec::as_slice).unwrap_or_default();
+    if object.meta().transfer_syntax() == uids::RLE_LOSSLESS {
+        return if is_rle_frame(codestream) { Ok(()) } else { Err(PixelError::NoRleHeader) };
+    }
+    let expected = FrameSize { rows: header.geometry.rows, columns: header.geometry.columns, components: 1 };
+    match frame_size(codestream) {
+        Some(found) if found == expected => Ok(()),
+        found => Err(PixelError::Frame { found, expected }),
+    }
 }
 
 /// Takes the stored value out of its cell: bits above High Bit may hold overlays, the sign is in the highest stored bit

@@ -107,8 +107,11 @@ impl Spool {
             return self.store_beside(&path, instance);
         }
         make_folder(&folder)?;
-        self.write(&path, instance)?;
-        Ok(Stored::New(path))
+        match self.write(&path, instance) {
+            Ok(()) => Ok(Stored::New(path)),
+            Err(SpoolError::Write(error)) if error.kind() == std::io::ErrorKind::AlreadyExists => self.store(instance),
+            Err(error) => Err(error),
+        }
     }
 
     fn store_beside(&self, taken: &Path, instance: &Incoming<'_>) -> Result<Stored, SpoolError> {
@@ -126,6 +129,7 @@ impl Spool {
         Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into())
     }
 
+    /// Fails with [`std::io::ErrorKind::AlreadyExists`] if something lies there already.
     fn write(&self, path: &Path, instance: &Incoming<'_>) -> Result<(), SpoolError> {
         let meta = FileMetaTableBuilder::new()
             .media_storage_sop_class_uid(&instance.header.sop_class_uid)
@@ -145,13 +149,13 @@ impl Spool {
             file.write_all(&head)?;
             file.write_all(instance.data_set)?;
             file.sync_all()?;
-            fs::rename(&unfinished, path)?;
-            sync_parent(path)
+            // Unlike a rename, a link never replaces what another association has stored under this name meanwhile.
+            fs::hard_link(&unfinished, path)?;
+            // What is not synced is not acknowledged, so it must not be found either when it is sent again.
+            sync_parent(path).inspect_err(|_| drop(fs::remove_file(path)))
         })();
-        if written.is_err() {
-            // The first error is the one to report; what is left over is removed at the next start at the latest.
-            let _ = fs::remove_file(&unfinished);
-        }
+        // The first error is the one to report; what is left over is removed at the next start at the latest.
+        let _ = fs::remove_file(&unfinished);
         Ok(written?)
     }
 
@@ -174,7 +178,7 @@ impl Spool {
             return Ok(Vec::new());
         }
         let mut files = Vec::new();
-        for series in entries(&folder)? {
+        for series in entries(&folder)?.into_iter().filter(|path| path.is_dir()) {
             files.extend(entries(&series)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "dcm")));
         }
         files.sort();

@@ -120,6 +120,9 @@ fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
             "{:.0} mm of the scan are missing between z = {from_z_mm:.0} mm and z = {to_z_mm:.0} mm",
             to_z_mm - from_z_mm
         )),
+        QualityIssue::ApexCutOff { .. } | QualityIssue::BaseCutOff { .. } => {
+            Some(format!("{issue}: the rest was not seen"))
+        }
         _ => None,
     })
 }
@@ -159,6 +162,7 @@ mod tests {
     #[test]
     fn nothing_that_is_missing_or_broken_reads_as_clear() {
         let hole = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 12.0 }];
+        let cut_off = [QualityIssue::BaseCutOff { lung_cm2: 100.0, z_mm: 0.0 }];
         let broken = [
             Facts { slices: 0, ..clear() },
             Facts { slices: 9, ..clear() },
@@ -167,6 +171,7 @@ mod tests {
             Facts { lung_ml: 10.0, ..clear() },
             Facts { defective: 20, defect: Some("no position"), ..clear() },
             Facts { quality: &hole, ..clear() },
+            Facts { quality: &cut_off, ..clear() },
         ];
         for facts in broken {
             assert_eq!(verdict(&facts), Verdict::NotAnalysed, "{facts:?}");

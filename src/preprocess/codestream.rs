@@ -1,0 +1,110 @@
+//! What a compressed frame says of its own size, before a decoder is let loose on it: a frame that claims more than its
+//! image has would have the decoder ask for memory without end, and one that claims less would come back as noise.
+
+/// Rows, columns and components as the codestream has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameSize {
+    pub rows: usize,
+    pub columns: usize,
+    pub components: usize,
+}
+
+/// RLE (PS3.5 annex G): at most 15 segments, after a header of 64 bytes.
+const RLE_HEADER_BYTES: usize = 64;
+const MAX_RLE_SEGMENTS: u32 = 15;
+
+/// The size in the header of a JPEG, JPEG-LS or JPEG 2000 codestream (HTJ2K included); `None` if it has none.
+#[must_use]
+pub fn frame_size(codestream: &[u8]) -> Option<FrameSize> {
+    match codestream {
+        [0xFF, 0xD8, rest @ ..] => jpeg_frame(rest),
+        [0xFF, 0x4F, 0xFF, 0x51, siz @ ..] => jpeg2000_frame(siz),
+        _ => None,
+    }
+}
+
+/// Whether an RLE frame's header is one.
+#[must_use]
+pub fn is_rle_frame(frame: &[u8]) -> bool {
+    let segments = frame.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    frame.len() >= RLE_HEADER_BYTES && segments.is_some_and(|segments| (1..=MAX_RLE_SEGMENTS).contains(&segments))
+}
+
+/// Walks marker segments to the start of frame (ITU-T T.81 B.2.2; for JPEG-LS ITU-T T.87 C.2.2).
+fn jpeg_frame(mut segments: &[u8]) -> Option<FrameSize> {
+    loop {
+        let [0xFF, marker, rest @ ..] = segments else { return None };
+        if *marker == 0xFF {
+            segments = &segments[1..];
+            continue;
+        }
+        let length = usize::from(u16_at(rest, 0)?);
+        let is_frame = matches!(marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF | 0xF7);
+        if is_frame {
+            let (rows, columns) = (usize::from(u16_at(rest, 3)?), usize::from(u16_at(rest, 5)?));
+            return Some(FrameSize { rows, columns, components: usize::from(*rest.get(7)?) });
+        }
+        segments = rest.get(length.max(2)..)?;
+    }
+}
+
+/// The SIZ marker segment (ITU-T T.800 A.5.1), from its length on.
+fn jpeg2000_frame(siz: &[u8]) -> Option<FrameSize> {
+    let (x, y) = (u32_at(siz, 4)?, u32_at(siz, 8)?);
+    let (x_offset, y_offset) = (u32_at(siz, 12)?, u32_at(siz, 16)?);
+    let components = usize::from(u16_at(siz, 36)?);
+    Some(FrameSize { rows: y.checked_sub(y_offset)? as usize, columns: x.checked_sub(x_offset)? as usize, components })
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_jpeg_frame_is_found_behind_other_segments() {
+        let jpeg = [0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 1, 2, 0xFF, 0xC3, 0, 11, 16, 2, 0, 1, 0, 1, 1, 0x11, 0, 0xFF, 0xDA];
+        assert_eq!(frame_size(&jpeg), Some(FrameSize { rows: 512, columns: 256, components: 1 }));
+    }
+
+    #[test]
+    fn the_samples_of_jpeg_2000_and_htj2k_say_their_size() {
+        for name in ["jpeg2000-lossless", "jpeg2000", "htj2k-lossless", "htj2k"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+            let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+            let bytes = std::fs::read(file).unwrap();
+            let start = bytes.windows(4).position(|four| four == [0xFF, 0x4F, 0xFF, 0x51]).unwrap();
+            assert_eq!(frame_size(&bytes[start..]), Some(FrameSize { rows: 96, columns: 96, components: 1 }), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_rle_header_of_too_many_segments_is_none() {
+        let mut frame = [0_u8; 64];
+        assert!(!is_rle_frame(&frame));
+        frame[0] = 2;
+        assert!(is_rle_frame(&frame));
+        frame[..4].copy_from_slice(&[0xFE, 0xFF, 0xFF, 0xFF]);
+        assert!(!is_rle_frame(&frame));
+        assert!(!is_rle_frame(&[1, 0, 0, 0]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_run_away(mut bytes in prop::collection::vec(any::<u8>(), 4..200), jpeg in any::<bool>()) {
+            let start: &[u8] = if jpeg { &[0xFF, 0xD8, 0xFF] } else { &[0xFF, 0x4F, 0xFF, 0x51] };
+            bytes[..start.len()].copy_from_slice(start);
+            let _ = frame_size(&bytes);
+            let _ = is_rle_frame(&bytes);
+        }
+    }
+}
