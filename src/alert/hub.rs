@@ -70,7 +70,7 @@ impl Hub {
     /// How many instances the exam's kept verdict was made from; `None` for an exam without one.
     #[must_use]
     pub fn judged_instances(&self, key: &ExamKey) -> Option<usize> {
-        let record = self.store.load(key).filter(|record| record.exam.state == ExamState::Complete)?;
+        let record = self.store.load(key).filter(|record| record.final_report().is_some())?;
         Some(record.exam.slices.received)
     }
 
@@ -126,10 +126,12 @@ impl Hub {
     pub fn wait_for_report(&self, key: &ExamKey, is_alive: impl Fn() -> bool) -> Option<CaseReport> {
         let mut records = self.records();
         loop {
-            let record = records.get(key).cloned().or_else(|| self.store.load(key));
-            let complete = record.filter(|record| record.exam.state == ExamState::Complete);
-            if let Some(report) = complete.and_then(|record| record.report) {
-                return Some(report);
+            let report = match records.get(key) {
+                Some(record) => record.final_report().cloned(),
+                None => self.store.load(key).and_then(|record| record.final_report().cloned()),
+            };
+            if report.is_some() {
+                return report;
             }
             if !is_alive() {
                 return None;

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use crate::exam::{Content, InstanceHeader};
-use crate::preprocess::InputGeometry;
-use crate::preprocess::{Plane, hounsfield_image};
+use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
 
 use super::outline::Outline;
 

@@ -82,3 +82,11 @@ pub struct Record {
     pub pictures: BTreeMap<SlabIndex, PathBuf>,
     pub flags: Flags,
 }
+
+impl Record {
+    /// The case report, unless slices have come since that it does not know of.
+    #[must_use]
+    pub fn final_report(&self) -> Option<&CaseReport> {
+        self.report.as_ref().filter(|_| self.exam.state == ExamState::Complete)
+    }
+}

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::SliceHeader;
-use crate::preprocess::InputGeometry;
-use crate::preprocess::{Plane, Window, slab_mean};
+use crate::preprocess::{InputGeometry, Plane, Window, slab_mean};
 
 /// Number of a bin of the absolute z grid: bin k holds the slices with `k * slab_mm <= z < (k + 1) * slab_mm`.
 #[derive(

@@ -9,8 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use dicom_object::DefaultDicomObject;
 
 use crate::exam::{Content, ExamKey, InstanceHeader};
-use crate::preprocess::InputGeometry;
-use crate::preprocess::{Plane, hounsfield_image};
+use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
 use crate::telemetry;
 
 /// A file to decode.

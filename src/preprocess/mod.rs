@@ -17,7 +17,8 @@ pub use resample::{InPlane, SourceAxis};
 
 use serde::Deserialize;
 
-/// What a window is: its channels are slabs in ascending z, its plane is square to the patient (see the module's specification); a part of the model's manifest.
+/// What a window is: its channels are slabs in ascending z, its plane is square to the patient (see the module's
+/// specification). A part of the model's manifest.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputGeometry {

@@ -19,16 +19,12 @@ impl Mask {
     /// The pixels, row by row, for which `is_set` holds.
     #[must_use]
     pub fn from_fn(rows: usize, columns: usize, is_set: impl Fn(usize) -> bool) -> Self {
-        let mut bits = vec![0_u64; (rows * columns).div_ceil(64)];
-        for at in (0..rows * columns).filter(|at| is_set(*at)) {
-            bits[at / 64] |= 1 << (at % 64);
-        }
-        Self { rows, columns, bits }
+        Self::from_pixels(rows, columns, (0..rows * columns).filter(|at| is_set(*at)))
     }
 
     /// The mask of these pixels.
     #[must_use]
-    pub fn from_pixels(rows: usize, columns: usize, pixels: &[usize]) -> Self {
+    pub fn from_pixels(rows: usize, columns: usize, pixels: impl IntoIterator<Item = usize>) -> Self {
         let mut bits = vec![0_u64; (rows * columns).div_ceil(64)];
         for at in pixels {
             bits[at / 64] |= 1 << (at % 64);
@@ -222,7 +218,10 @@ pub(crate) mod tests {
 
     /// Evidence of a square slab; a lesion's density is the negative of its pixel's number, HU.
     pub(crate) fn masks(side: usize, lung: &[usize], lesion: &[usize]) -> SlabEvidence {
-        let (lung, lesion) = (Mask::from_pixels(side, side, lung), Mask::from_pixels(side, side, lesion));
+        let (lung, lesion) = (
+            Mask::from_pixels(side, side, lung.iter().copied()),
+            Mask::from_pixels(side, side, lesion.iter().copied()),
+        );
         let lesion_hu = lesion.pixels().map(|at| -(at as f32)).collect();
         SlabEvidence { attention: 0.0, logit: 0.0, lung, lesion, lesion_hu, lung_cm2: 0.0, lesion_cm2: 0.0 }
     }

@@ -41,7 +41,7 @@ impl Lungs {
             }
         }
         let masks: Vec<Mask> =
-            pixels.iter().map(|pixels| Mask::from_pixels(input.rows, input.columns, pixels)).collect();
+            pixels.into_iter().map(|pixels| Mask::from_pixels(input.rows, input.columns, pixels)).collect();
         let areas: Vec<LungArea> = table
             .iter()
             .zip(&masks)
