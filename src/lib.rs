@@ -44,3 +44,4 @@ pub mod scanner;
 pub mod spool;
 pub mod telemetry;
 pub mod triage;
+pub mod validation;
