@@ -41,7 +41,7 @@ pub struct Observation {
     pub slices: usize,
     pub lung_ml: f64,
     pub lesion_ml: f64,
-    /// Running probability after each slab, slices in acquisition order (InstanceNumber).
+    /// Running probability after each slab, slices in acquisition order (`InstanceNumber`).
     pub path: Vec<PathPoint>,
     /// Largest running probability over the path in acquisition order and the path in the opposite one, among points
     /// with at least the operating point's `early_min_lung_mm` of lung; `None` if no point has that much.
