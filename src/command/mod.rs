@@ -1,0 +1,87 @@
+//! The commands, one a file, and what they share: configuration in, output and exit code out.
+
+pub mod check_config;
+pub mod demo;
+pub mod scan;
+pub mod serve;
+pub mod triage;
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tableside::config::{Config, ConfigError};
+use tableside::scanner::Progress;
+use tableside::triage::{CaseReport, Verdict};
+
+/// The exam was analysed, or what was asked for was done.
+pub const DONE: u8 = 0;
+/// Something could not be done; standard error says what and what to do about it.
+pub const FAILED: u8 = 1;
+/// The exam came to a report, and the report says "not analysed".
+pub const NOT_ANALYSED: u8 = 3;
+/// The receiver did not store every instance.
+pub const NOT_ALL_STORED: u8 = 4;
+
+pub const EXIT_CODES: &str = "Exit codes:
+  0  done; the exam was analysed, whatever the verdict
+  1  could not be done; standard error says why and what to do
+  2  the command line is wrong
+  3  the exam reads \"not analysed\"
+  4  scan: the receiver did not store every instance
+
+Research use only. Not a medical device.";
+
+/// A command's exit code, or why it could not be done.
+pub type Outcome = Result<u8, Box<dyn std::error::Error>>;
+
+/// The configuration of a file, or what holds without one.
+pub fn configuration(file: Option<&Path>) -> Result<Config, String> {
+    let Some(file) = file else { return Ok(Config::default()) };
+    Config::load(file).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ConfigError::to_string).collect();
+        format!("{} is not valid:\n  {}", file.display(), lines.join("\n  "))
+    })
+}
+
+pub fn print_json(value: &impl serde::Serialize) -> Outcome {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(DONE)
+}
+
+pub fn print_report(report: &CaseReport, json: bool) -> Outcome {
+    if json {
+        return print_json(report);
+    }
+    println!("{report}");
+    Ok(DONE)
+}
+
+/// The exit code of these reports.
+pub fn exit_code(reports: &[CaseReport]) -> u8 {
+    let analysed = reports.iter().all(|report| report.verdict != Verdict::NotAnalysed);
+    if analysed { DONE } else { NOT_ANALYSED }
+}
+
+pub async fn stop_requested() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+pub fn progress_bar(instances: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} slices  {msg}");
+    let bar = ProgressBar::new(instances as u64);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+pub fn advance(bar: &ProgressBar, step: &Progress) {
+    bar.inc(1);
+    if let Some(failure) = &step.failure {
+        bar.println(format!("not stored: {}: {}", failure.origin, failure.reason));
+    }
+}
