@@ -1,6 +1,16 @@
 //! How well a model package does on labelled cases: what an observer notes of each case, and what follows from all of them.
 //! Data goes one way here too: `cases` -> `observe` -> [`CaseResult`] -> `statistics` -> `summary` -> files and the exit code.
 
+pub mod calibration;
+pub mod curves;
+pub mod files;
+mod html;
+pub mod limits;
+#[cfg(test)]
+mod made;
+pub mod statistics;
+pub mod summary;
+
 use serde::{Deserialize, Serialize};
 
 use crate::triage::Verdict;
@@ -17,6 +27,29 @@ pub struct CaseResult {
     /// What the patient has, such as "normal", "lung tumour" or "covid-19"; empty if not stated.
     pub group: String,
     pub outcome: Outcome,
+}
+
+impl CaseResult {
+    /// What was observed, if the case came to a result: suspected or not suspected.
+    #[must_use]
+    pub fn judged(&self) -> Option<&Observation> {
+        match &self.outcome {
+            Outcome::Judged(seen) if matches!(seen.verdict, Verdict::Suspected | Verdict::NotSuspected) => Some(seen),
+            _ => None,
+        }
+    }
+
+    /// Whether the final verdict flags the case.
+    #[must_use]
+    pub fn flagged(&self) -> bool {
+        self.judged().is_some_and(|seen| seen.verdict == Verdict::Suspected)
+    }
+
+    /// Whether the case could not be run at all.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed { .. })
+    }
 }
 
 /// What became of a case.
@@ -81,10 +114,18 @@ pub struct FlagTime {
 pub struct MaskAgreement {
     /// `None` without a lung mask, or where both are empty.
     pub lung_dice: Option<f64>,
+    /// `None` without a lesion mask, or where both are empty.
     pub lesion_dice: Option<f64>,
-    /// Lesions in the mask of at least 0.5 ml, and how many of them the model touched.
-    pub lesions: usize,
-    pub lesions_found: usize,
-    /// Lesions of at least 0.5 ml that the model drew where the mask has none.
+    /// `None` without a lesion mask: that none was drawn does not mean that there is no lesion.
+    pub lesions: Option<LesionAgreement>,
+}
+
+/// Lesions of at least 0.5 ml in a person's mask and in the model's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LesionAgreement {
+    /// Lesions in the person's mask, and how many of them the model touched.
+    pub count: usize,
+    pub found: usize,
+    /// Lesions that the model drew where the person's mask has none.
     pub false_lesions: usize,
 }
