@@ -104,7 +104,8 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.metric.name)?;
         if self.of_interval {
-            write!(f, ":{}", self.metric.side.end())?;
+            let end = if self.metric.side == Side::AtLeast { "lower" } else { "upper" };
+            write!(f, ", {end} end of the interval,")?;
         }
         write!(f, " at {} {}", if self.metric.side == Side::AtLeast { "least" } else { "most" }, self.value)
     }

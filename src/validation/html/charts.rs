@@ -17,7 +17,7 @@ struct Area {
 /// A square chart, and one as wide as the page.
 const SQUARE: Area = Area { left: 58.0, top: 14.0, width: 320.0, height: 320.0 };
 const SQUARE_SIZE: (f64, f64) = (400.0, 386.0);
-const WIDE: Area = Area { left: 58.0, top: 14.0, width: 760.0, height: 280.0 };
+const WIDE: Area = Area { left: 66.0, top: 14.0, width: 740.0, height: 280.0 };
 const WIDE_SIZE: (f64, f64) = (980.0, 346.0);
 
 impl Area {
@@ -71,7 +71,7 @@ fn percent(share: f64) -> String {
 
 fn svg(size: (f64, f64), title: &str, content: &Markup) -> Markup {
     html! {
-        svg viewBox=(format!("0 0 {} {}", size.0, size.1)) role="img" aria-label=(title) { (content) }
+        svg.wide[size == WIDE_SIZE] viewBox=(format!("0 0 {} {}", size.0, size.1)) role="img" aria-label=(title) { (content) }
     }
 }
 
@@ -87,7 +87,7 @@ pub fn roc(curve: &[RocPoint], counts: &Counts, subject: &Subject) -> Markup {
         path.curve d=(area.line(curve.iter().map(|point| (1.0 - point.specificity, point.sensitivity)))) {}
         circle.point cx=(area.x(false_flags)) cy=(area.y(sensitivity)) r="6" {}
         text.label x=(area.x(false_flags) + if label_left { -11.0 } else { 11.0 })
-            y=(area.y(sensitivity) + 18.0) text-anchor=(if label_left { "end" } else { "start" }) {
+            y=((area.y(sensitivity) + 18.0).min(area.bottom() - 6.0)) text-anchor=(if label_left { "end" } else { "start" }) {
             "operating point: from " (format!("{:.3}", subject.suspected))
         }
     };
@@ -124,6 +124,7 @@ pub fn paths(cases: &[CaseResult], subject: &Subject) -> Markup {
             .filter_map(|case| Some((case, case.judged().filter(|seen| !seen.path.is_empty())?)))
     };
     let right = area.left + area.width;
+    let early_is_upper = subject.early >= subject.suspected;
     let content = html! {
         (area.axes("slices received", "running score"))
         @for (case, seen) in judged(false).chain(judged(true)) {
@@ -131,10 +132,10 @@ pub fn paths(cases: &[CaseResult], subject: &Subject) -> Markup {
                 title { (case.name) }
             }
         }
-        @for (threshold, name, other) in
-            [(subject.early, "early flag", subject.suspected), (subject.suspected, "suspected", subject.early)] {
+        @for (threshold, name, is_upper) in
+            [(subject.early, "early flag", early_is_upper), (subject.suspected, "suspected", !early_is_upper)] {
             line.threshold x1=(area.left) x2=(right) y1=(area.y(threshold)) y2=(area.y(threshold)) {}
-            text.label x=(right + 6.0) y=(area.y(threshold) + if threshold < other { 13.0 } else { -1.0 }) {
+            text.label x=(right + 6.0) y=(area.y(threshold) + if is_upper { -1.0 } else { 14.0 }) {
                 (name) " from " (format!("{threshold:.3}"))
             }
         }

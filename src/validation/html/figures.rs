@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::validation::statistics::{Estimate, Method};
+use crate::validation::statistics::{Estimate, Interval, Method};
 use crate::validation::summary::{Figure, Figures, Spread};
 
 /// How a figure is written.
@@ -68,8 +68,8 @@ fn figure_cells(figure: &Figure, unit: Unit) -> Markup {
             td.number { (written(estimate.value, unit)) }
             td.number {
                 @match estimate.interval {
-                    Some(interval) => { (written(interval.low, unit)) " to " (written(interval.high, unit)) }
-                    None => { "none: too few or too equal" }
+                    Some(Interval { low, high, .. }) => (range(low, high, unit)),
+                    None => { span.absent { "none: values do not differ" } }
                 }
             }
             td.number {
@@ -90,27 +90,31 @@ fn method(method: Method) -> &'static str {
     }
 }
 
+/// Numbers and their units are joined by a space that does not break.
 fn written(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Percent => percent(value),
+        Unit::Percent => format!("{:.1}\u{a0}%", value * 100.0),
         Unit::Number => format!("{value:.3}"),
-        Unit::Seconds => format!("{value:.1} s"),
+        Unit::Seconds => format!("{value:.1}\u{a0}s"),
     }
 }
 
+/// The unit stands once, behind the upper end.
+fn range(low: f64, high: f64, unit: Unit) -> String {
+    let low = written(low, unit);
+    format!("{} to {}", low.split('\u{a0}').next().unwrap_or(&low), written(high, unit))
+}
+
 pub fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    written(share, Unit::Percent)
 }
 
 pub fn interval_in_percent(estimate: &Estimate) -> Option<String> {
-    estimate.interval.map(|interval| format!("{} to {}", percent(interval.low), percent(interval.high)))
+    estimate.interval.map(|interval| range(interval.low, interval.high, Unit::Percent))
 }
 
 fn quartiles(spread: &Spread, unit: Unit) -> String {
-    spread.quartiles.map_or_else(
-        || "none".to_owned(),
-        |(first, third)| format!("{} to {}", written(first, unit), written(third, unit)),
-    )
+    spread.quartiles.map_or_else(|| "none".to_owned(), |(first, third)| range(first, third, unit))
 }
 
 /// The figures of each site or group.
@@ -119,7 +123,7 @@ pub fn parts(title: &str, parts: &BTreeMap<String, Figures>) -> Markup {
         @if !parts.is_empty() {
             section {
                 h2 { (title) }
-                table {
+                table.parts {
                     thead {
                         tr {
                             th { } th { "sensitivity" } th { "specificity" } th { "AUC" } th { "lesion Dice" }
@@ -142,6 +146,7 @@ pub fn parts(title: &str, parts: &BTreeMap<String, Figures>) -> Markup {
                         }
                     }
                 }
+                p.note { "Value, 95 % interval, n. -: no cases for it." }
             }
         }
     }
@@ -152,9 +157,13 @@ fn short(figure: &Figure, unit: Unit) -> Markup {
         Figure::Absent { absent } => html! { span.absent title=(absent) { "-" } },
         Figure::Known(estimate) => html! {
             (written(estimate.value, unit))
-            " (" @if let Some(count) = estimate.count { (count) " of " } @else { "n = " } (estimate.n) ")"
-            @if let Some(interval) = estimate.interval {
-                br; small { (written(interval.low, unit)) " to " (written(interval.high, unit)) }
+            br;
+            small {
+                @if let Some(interval) = estimate.interval {
+                    (range(interval.low, interval.high, unit)) br;
+                }
+                @if let Some(count) = estimate.count { (count) " of " } @else { "n = " }
+                (estimate.n)
             }
         },
     }

@@ -75,7 +75,8 @@ pub fn card(shown: &Shown<'_>, pictures: &Path) -> Markup {
                 None => { div.no-picture { "no picture" } }
             }
             figcaption {
-                b { (case.name) } " " span.why { (why) } br;
+                b { (case.name) } br;
+                span.wrong[what_is_wrong(case, seen).is_some()] { (why) } br;
                 @if !case.group.is_empty() { (case.group) ", " }
                 "score " (format!("{:.3}", seen.score))
                 @if let Some(dice) = seen.masks.and_then(|masks| masks.lesion_dice) {
