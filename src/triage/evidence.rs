@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::body::Body;
 use crate::engine::{CaseHead, Inference, OperatingPoint};
 use crate::exam::{Series, SlabIndex, WindowInputs, WindowJob};
 use crate::preprocess::InputGeometry;
@@ -80,7 +81,7 @@ impl Mask {
 pub struct SlabEvidence {
     pub attention: f32,
     pub logit: f32,
-    /// Lung, lesions included.
+    /// Lung, lesions included: what the network takes for it, inside the body.
     pub lung: Mask,
     /// Lesion within the lung.
     pub lesion: Mask,
@@ -91,10 +92,13 @@ pub struct SlabEvidence {
 }
 
 impl SlabEvidence {
-    /// Applies the operating point's thresholds to an inference; `slab_plane` is the slab's mean plane, 0..=1.
+    /// Applies the operating point's thresholds to an inference, within the body; `slab_plane` is the slab's mean plane,
+    /// 0..=1.
     #[must_use]
     pub fn new(inference: &Inference, slab_plane: &[f32], input: &InputGeometry, point: &OperatingPoint) -> Self {
-        let is_lung = |at: usize| inference.lung[at] >= point.lung_probability;
+        let body = Body::find(slab_plane, input);
+        let is_body = |at: usize| body.as_ref().is_none_or(|body| body.contains(at));
+        let is_lung = |at: usize| inference.lung[at] >= point.lung_probability && is_body(at);
         let is_lesion = |at: usize| is_lung(at) && inference.lesion[at] >= point.lesion_probability;
         let lung = Mask::from_fn(input.rows, input.columns, is_lung);
         let lesion = Mask::from_fn(input.rows, input.columns, is_lesion);

@@ -1,5 +1,6 @@
 //! Triage: from the slabs' evidence to a verdict. Evidence is a table, the case is a fold over it.
 
+mod body;
 mod components;
 mod evidence;
 mod lesions;

@@ -1,0 +1,255 @@
+//! Where the patient's body is on a slab, from the slab's own values alone: what lies outside of it is no lung, whatever
+//! the network says.
+
+use super::components::{Run, components};
+use super::evidence::Mask;
+use crate::preprocess::InputGeometry;
+
+/// What is denser than this is tissue: half way between soft tissue and lung or air, HU.
+const TISSUE_HU: f32 = -400.0;
+
+/// Tissue thinner than this is taken away before the body is sought: shells of tables, blankets and tubes are thinner,
+/// the chest wall of a wasted patient is not, mm.
+const THINNEST_MM: f64 = 7.5;
+
+/// A body smaller than this is none that a mask may rely on: the slimmest neck has half as much again, cm².
+const MIN_BODY_CM2: f64 = 50.0;
+
+/// How far a lung may reach beyond the last wall in front of and behind it where a round field of view cuts its side, mm.
+const CUT_REACH_MM: f64 = 30.0;
+
+/// The body of the patient on one slab, lungs and all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Body {
+    mask: Mask,
+    /// Area of the cross-section, cm².
+    pub area_cm2: f64,
+    /// Mean column of the cross-section: the patient's midline, in plane pixels.
+    pub middle_column: f64,
+}
+
+impl Body {
+    /// Finds the body on a slab's plane of values in 0..=1: the largest connected piece of tissue, once what is thin has
+    /// been taken away, and all that has it in front and behind. So a lung that the field of view cuts at its side stays
+    /// in, and the air beside the chest, above a table, stays out.
+    ///
+    /// `None` where there is too little tissue to tell. A slab without a body keeps what the network found: to take lung
+    /// away on no evidence could hide a lesion.
+    #[must_use]
+    pub fn find(plane: &[f32], input: &InputGeometry) -> Option<Self> {
+        let tissue: Vec<bool> = plane.iter().map(|value| input.hounsfield(*value) > TISSUE_HU).collect();
+        let side = (THINNEST_MM / input.pixel_mm).round().max(1.0) as u16;
+        let opened = open(&tissue, input.columns, side);
+        let thick = Mask::from_pixels(input.rows, input.columns, (0..opened.len()).filter(|at| opened[*at]));
+        let pieces = components(&[&thick], &[0.0]);
+        let pixels = |runs: &[Run]| runs.iter().map(|run| run.columns.len()).sum::<usize>();
+        let largest = pieces.iter().max_by_key(|runs| pixels(runs.as_slice()))?;
+        let trunk = Mask::from_pixels(
+            input.rows,
+            input.columns,
+            largest.iter().flat_map(|run| run.columns.clone().map(|column| run.row * input.columns + column)),
+        );
+        let reach = (CUT_REACH_MM / input.pixel_mm).round() as usize;
+        let mask = enclosed(&trunk, &tissue, reach);
+        let count = mask.count();
+        let area_cm2 = count as f64 * input.pixel_cm2();
+        let columns: usize = mask.pixels().map(|at| at % input.columns).sum();
+        (area_cm2 >= MIN_BODY_CM2).then(|| Self { mask, area_cm2, middle_column: columns as f64 / count as f64 })
+    }
+
+    /// Whether the pixel at `row * columns + column` is body.
+    #[must_use]
+    pub fn contains(&self, at: usize) -> bool {
+        self.mask.contains(at)
+    }
+}
+
+/// Morphological opening with a square of `side` pixels: what no such square fits into goes. Two sweeps, by the largest
+/// square of set pixels that ends at each pixel.
+fn open(set: &[bool], columns: usize, side: u16) -> Vec<bool> {
+    let mut square = vec![0_u16; set.len()];
+    for at in 0..set.len() {
+        if set[at] {
+            let inner = at >= columns && !at.is_multiple_of(columns);
+            square[at] = if inner {
+                1 + square[at - 1].min(square[at - columns]).min(square[at - columns - 1])
+            } else {
+                1
+            };
+        }
+    }
+    // Backwards: how many more pixels up and left of this one the nearest whole square covers.
+    let mut covered = vec![0_u16; set.len()];
+    for at in (0..set.len()).rev() {
+        let below = covered.get(at + columns).copied().unwrap_or(0);
+        let is_last = (at + 1).is_multiple_of(columns);
+        let beside = if is_last { 0 } else { covered[at + 1] };
+        let across = if is_last { 0 } else { covered.get(at + columns + 1).copied().unwrap_or(0) };
+        let reached = below.max(beside).max(across).saturating_sub(1);
+        covered[at] = if square[at] >= side { side } else { reached };
+    }
+    covered.iter().map(|reach| *reach > 0).collect()
+}
+
+/// The trunk with all that has it above and below. Where that ends at a side in air instead of tissue there is no wall:
+/// the field of view cuts a lung, whose rest is let in as far as `reach` pixels.
+fn enclosed(trunk: &Mask, tissue: &[bool], reach: usize) -> Mask {
+    let (rows, columns) = (trunk.rows(), trunk.columns());
+    let mut spans = vec![(usize::MAX, 0); columns];
+    for at in trunk.pixels() {
+        let (top, bottom) = &mut spans[at % columns];
+        (*top, *bottom) = ((*top).min(at / columns), (*bottom).max(at / columns));
+    }
+    let is_within = |row: usize, column: &usize| (spans[*column].0..=spans[*column].1).contains(&row);
+    let pixels = (0..rows).flat_map(|row| {
+        let first = (0..columns).find(|column| is_within(row, column));
+        let last = (0..columns).rfind(|column| is_within(row, column));
+        let is_bare = |column: usize| !tissue[row * columns + column];
+        let left = first.filter(|first| is_bare(*first)).map(|first| first.saturating_sub(reach)..first);
+        let right = last.filter(|last| is_bare(*last)).map(|last| last + 1..columns.min(last + 1 + reach));
+        let bare = left.into_iter().chain(right).flatten();
+        (0..columns).filter(move |column| is_within(row, column)).chain(bare).map(move |column| row * columns + column)
+    });
+    Mask::from_pixels(rows, columns, pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::ModelPackage;
+
+    const SIDE: usize = 256;
+
+    fn input() -> InputGeometry {
+        static INPUT: std::sync::LazyLock<InputGeometry> =
+            std::sync::LazyLock::new(|| ModelPackage::built_in().unwrap().manifest.input);
+        INPUT.clone()
+    }
+
+    /// Half axes, mm, and centre, mm from the plane's, of an ellipse.
+    #[derive(Clone, Copy)]
+    struct Ellipse(f64, f64, f64, f64);
+
+    const TRUNK: Ellipse = Ellipse(150.0, 105.0, 0.0, 0.0);
+    const LUNGS: [Ellipse; 2] = [Ellipse(50.0, 75.0, -70.0, 0.0), Ellipse(50.0, 75.0, 70.0, 0.0)];
+
+    impl Ellipse {
+        fn holds(self, (x, y): (f64, f64)) -> bool {
+            ((x - self.2) / self.0).powi(2) + ((y - self.3) / self.1).powi(2) <= 1.0
+        }
+    }
+
+    fn place(at: usize) -> (f64, f64) {
+        let mm = |place: usize| (place as f64 - 127.5) * 1.5;
+        (mm(at % SIDE), mm(at / SIDE))
+    }
+
+    fn is_lung(at: usize) -> bool {
+        LUNGS.iter().any(|lung| lung.holds(place(at)))
+    }
+
+    /// A plane of a chest, with `extra` drawn over it where it says so.
+    fn chest(extra: impl Fn((f64, f64)) -> Option<f32>) -> Vec<f32> {
+        let hu = |at| match place(at) {
+            p if let Some(hu) = extra(p) => hu,
+            _ if is_lung(at) => -850.0,
+            p if TRUNK.holds(p) => 30.0,
+            _ => -1000.0,
+        };
+        let [low, high] = input().hu_window;
+        (0..SIDE * SIDE).map(|at| ((hu(at) - low) / (high - low)).clamp(0.0, 1.0)).collect()
+    }
+
+    fn body(plane: &[f32]) -> Body {
+        Body::find(plane, &input()).unwrap()
+    }
+
+    /// Share of the lungs' pixels, among those for which `is_seen` holds, that are body.
+    fn lung_inside(body: &Body, is_seen: impl Fn((f64, f64)) -> bool) -> f64 {
+        let lung: Vec<usize> = (0..SIDE * SIDE).filter(|at| is_lung(*at) && is_seen(place(*at))).collect();
+        lung.iter().filter(|at| body.contains(**at)).count() as f64 / lung.len() as f64
+    }
+
+    #[test]
+    fn the_body_holds_the_lungs_and_neither_the_table_nor_the_air_on_it_nor_the_arms() {
+        let table = |(x, y): (f64, f64)| ((105.0..108.0).contains(&y) && f64::abs(x) < 185.0).then_some(0.0);
+        let arms = [Ellipse(14.0, 30.0, -172.0, 20.0), Ellipse(14.0, 30.0, 172.0, 20.0)];
+        let plane = chest(|p| arms.iter().any(|arm| arm.holds(p)).then_some(40.0).or_else(|| table(p)));
+        let body = body(&plane);
+        assert_eq!(lung_inside(&body, |_| true), 1.0);
+        let outside = (0..SIDE * SIDE).filter(|at| body.contains(*at) && !TRUNK.holds(place(*at))).count();
+        let trunk = (0..SIDE * SIDE).filter(|at| TRUNK.holds(place(*at))).count();
+        assert!(outside * 50 < trunk, "{outside} of {trunk} pixels too many");
+        assert!((body.middle_column - 127.5).abs() < 0.5, "{}", body.middle_column);
+        assert!((body.area_cm2 / (std::f64::consts::PI * 15.0 * 10.5) - 1.0).abs() < 0.02, "{}", body.area_cm2);
+    }
+
+    #[test]
+    fn lungs_that_a_circular_field_of_view_cuts_stay_in_the_body() {
+        for padding in [-1024.0, -3024.0] {
+            let in_field = |(x, y): (f64, f64)| f64::hypot(x, y) < 110.0;
+            let body = body(&chest(|p| (!in_field(p)).then_some(padding)));
+            assert!(lung_inside(&body, in_field) > 0.99, "{}", lung_inside(&body, in_field));
+        }
+    }
+
+    #[test]
+    fn lungs_that_reach_the_border_of_the_image_stay_in_the_body() {
+        let in_image = |(x, _): (f64, f64)| x > -100.0;
+        let body = body(&chest(|p| (!in_image(p)).then_some(-1150.0)));
+        assert!(lung_inside(&body, in_image) > 0.99, "{}", lung_inside(&body, in_image));
+    }
+
+    #[test]
+    fn a_plane_of_air_has_no_body_and_one_of_bone_is_all_body() {
+        assert_eq!(Body::find(&vec![0.1; SIDE * SIDE], &input()), None);
+        assert_eq!(body(&vec![1.0; SIDE * SIDE]).mask.count(), SIDE * SIDE);
+    }
+
+    /// Morphological opening by its definition.
+    fn open_slowly(set: &[bool], columns: usize, side: usize) -> Vec<bool> {
+        let rows = set.len() / columns;
+        let mut opened = vec![false; set.len()];
+        for (top, left) in (0..=rows - side).flat_map(|top| (0..=columns - side).map(move |left| (top, left))) {
+            let square = || (top..top + side).flat_map(|row| (left..left + side).map(move |c| row * columns + c));
+            if square().all(|at| set[at]) {
+                square().for_each(|at| opened[at] = true);
+            }
+        }
+        opened
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn opening_is_the_union_of_the_squares_that_fit(
+            set in prop::collection::vec(prop::bool::weighted(0.85), 13 * 17), side in 1_usize..5,
+        ) {
+            prop_assert_eq!(open(&set, 17, side as u16), open_slowly(&set, 17, side));
+        }
+
+        #[test]
+        fn the_lungs_stay_in_the_body_under_noise_and_an_offset(
+            noise_hu in 0.0_f32..90.0, offset_hu in -40.0_f32..40.0, seed in 1_u32..1000,
+        ) {
+            let state = std::cell::Cell::new(seed);
+            // The mean of four uniform numbers is normal enough.
+            let normal = || {
+                let uniform = || {
+                    state.set(state.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+                    (state.get() >> 8) as f32 / (1 << 24) as f32 - 0.5
+                };
+                (uniform() + uniform() + uniform() + uniform()) * 3.0_f32.sqrt()
+            };
+            let noisy: Vec<f32> = chest(|_| None)
+                .into_iter()
+                .map(|value| (value + (normal() * noise_hu + offset_hu) / 1300.0).clamp(0.0, 1.0))
+                .collect();
+            let found = body(&noisy);
+            prop_assert_eq!(lung_inside(&found, |_| true), 1.0);
+            prop_assert!((found.middle_column - 127.5).abs() < 1.0, "{}", found.middle_column);
+        }
+    }
+}
