@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::exam::{QualityIssue, QualityLimits};
-use crate::triage::{CaseReport, EarlyFlag, Verdict};
+use crate::triage::{CaseReport, EarlyFlag, PatternKind, Verdict};
 
 /// What a flag is about; an exam has at most one flag of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagKind {
     Suspected,
+    Abnormal,
     Rescan,
     NotAnalysed,
 }
@@ -21,6 +22,7 @@ impl FlagKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Suspected => "suspected",
+            Self::Abnormal => "abnormal",
             Self::Rescan => "rescan",
             Self::NotAnalysed => "not_analysed",
         }
@@ -134,10 +136,21 @@ impl Flags {
                 };
                 let text = format!("COVID-19 pneumonia suspected, isolate the patient: {reason}");
                 self.put(FlagKind::Suspected, Severity::Alarm, state, text, raised);
+                self.withdraw(FlagKind::Abnormal, "the exam is suspected since");
+                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since");
+            }
+            // An early flag stands where the lungs cannot be assessed; a mass says what its score came from.
+            Verdict::Abnormal => {
+                if report.pattern.kind == PatternKind::MassLike {
+                    self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"));
+                }
+                let text = format!("abnormal, not assessed: {reason}");
+                self.put(FlagKind::Abnormal, Severity::Warning, FlagState::Final, text, raised);
                 self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since");
             }
             Verdict::NotSuspected => {
                 self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"));
+                self.withdraw(FlagKind::Abnormal, &format!("withdrawn: {reason}"));
                 self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since");
             }
             // An early flag stands: that something broke says nothing against it.
@@ -264,6 +277,31 @@ mod tests {
         assert_eq!(flags.all()[1].kind, FlagKind::NotAnalysed);
         conclude(&mut flags, Verdict::NotSuspected, &[]);
         assert!(flags.all().iter().all(|flag| flag.state == FlagState::Withdrawn));
+    }
+
+    #[test]
+    fn an_abnormal_exam_is_a_warning_that_isolates_nobody_and_goes_when_the_rest_of_the_lungs_comes() {
+        let mut flags = Flags::default();
+        conclude(&mut flags, Verdict::Abnormal, &[]);
+        let [flag] = flags.all() else { panic!("{flags:?}") };
+        assert_eq!((flag.kind, flag.severity, flag.state), (FlagKind::Abnormal, Severity::Warning, FlagState::Final));
+        assert!(flag.text.starts_with("abnormal, not assessed: "));
+        conclude(&mut flags, Verdict::NotSuspected, &[]);
+        assert_eq!(flags.all()[0].state, FlagState::Withdrawn);
+    }
+
+    #[test]
+    fn an_early_flag_stands_over_a_missing_lung_and_is_withdrawn_for_a_lone_mass() {
+        for (kind, state) in
+            [(PatternKind::PneumoniaLike, FlagState::Early), (PatternKind::MassLike, FlagState::Withdrawn)]
+        {
+            let mut flags = early();
+            let mut report = CaseReport { verdict: Verdict::Abnormal, ..crate::triage::example_report() };
+            report.pattern.kind = kind;
+            flags.conclude(&report, &QualityLimits::default(), Timestamp::now());
+            assert_eq!(flags.all()[0].state, state);
+            assert_eq!(flags.all()[1].kind, FlagKind::Abnormal);
+        }
     }
 
     #[test]

@@ -17,8 +17,8 @@ use tableside::triage::{CaseReport, Verdict};
 pub const DONE: u8 = 0;
 /// Something could not be done; standard error says what and what to do about it.
 pub const FAILED: u8 = 1;
-/// The exam came to a report, and the report says "not analysed".
-pub const NOT_ANALYSED: u8 = 3;
+/// The exam came to a report, and the report says "not analysed" or "abnormal, not assessed".
+pub const NOT_ASSESSED: u8 = 3;
 /// The receiver did not store every instance.
 pub const NOT_ALL_STORED: u8 = 4;
 
@@ -26,7 +26,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   0  done; the exam was analysed, whatever the verdict
   1  could not be done; standard error says why and what to do
   2  the command line is wrong
-  3  the exam reads \"not analysed\"
+  3  the exam reads \"not analysed\" or \"abnormal, not assessed\"
   4  scan: the receiver did not store every instance
 
 Research use only. Not a medical device.";
@@ -58,8 +58,8 @@ pub fn print_report(report: &CaseReport, json: bool) -> Outcome {
 
 /// The exit code of these reports.
 pub fn exit_code(reports: &[CaseReport]) -> u8 {
-    let analysed = reports.iter().all(|report| report.verdict != Verdict::NotAnalysed);
-    if analysed { DONE } else { NOT_ANALYSED }
+    let assessed = reports.iter().all(|report| !matches!(report.verdict, Verdict::NotAnalysed | Verdict::Abnormal));
+    if assessed { DONE } else { NOT_ASSESSED }
 }
 
 pub async fn stop_requested() -> std::io::Result<()> {

@@ -141,6 +141,8 @@ impl Config {
             quality.number("max_gap_mm", 0.1..=1000.0, |mm| config.quality.max_gap_mm = mm);
             quality.number("cut_off_lung_cm2", 0.1..=1000.0, |cm2| config.quality.cut_off_lung_cm2 = cm2);
             quality.number("min_lung_ml", 1.0..=10_000.0, |ml| config.quality.min_lung_ml = ml);
+            quality.number("min_lung_ratio", 0.0..=1.0, |ratio| config.quality.min_lung_ratio = ratio);
+            quality.number("min_chest_share", 0.0..=1.0, |share| config.quality.min_chest_share = share);
             quality.count("min_slices", 1..=1000, |n| config.quality.min_slices = n);
         });
 

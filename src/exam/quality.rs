@@ -11,13 +11,26 @@ pub struct QualityLimits {
     pub cut_off_lung_cm2: f64,
     /// Less lung than this is not a chest CT that can be judged, ml.
     pub min_lung_ml: f64,
+    /// A lung with less than this share of the other's volume is dense, collapsed or gone: no negative verdict without it.
+    /// A healthy left lung has about 0.85 of the right one.
+    pub min_lung_ratio: f64,
+    /// Lungs that fill less than this share of the chest, from their lowest to their uppermost slab, are largely dense or
+    /// hardly inflated: no negative verdict on what is left.
+    pub min_chest_share: f64,
     /// Fewer slices than this are not judged.
     pub min_slices: usize,
 }
 
 impl Default for QualityLimits {
     fn default() -> Self {
-        Self { max_gap_mm: 10.0, cut_off_lung_cm2: 25.0, min_lung_ml: 800.0, min_slices: 10 }
+        Self {
+            max_gap_mm: 10.0,
+            cut_off_lung_cm2: 25.0,
+            min_lung_ml: 800.0,
+            min_lung_ratio: 0.5,
+            min_chest_share: 0.12,
+            min_slices: 10,
+        }
     }
 }
 

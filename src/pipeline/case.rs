@@ -14,8 +14,8 @@ use crate::exam::{
 };
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, EarlyFlag, EvidenceTable, Facts, INTENDED_USE, Judgement, LesionSummary, Lungs, ModelIdentity,
-    SCHEMA_VERSION, SlabEvidence, SliceCounts, Thresholds, Timing, case_score, judge, lesions,
+    CaseReport, EarlyFlag, EvidenceTable, Facts, Findings, INTENDED_USE, Judgement, ModelIdentity, SCHEMA_VERSION,
+    SlabEvidence, SliceCounts, Thresholds, Timing, case_score, judge,
 };
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
@@ -35,6 +35,13 @@ pub struct JudgedSeries {
     pub table: EvidenceTable,
 }
 
+impl JudgedSeries {
+    fn findings(&self, input: &InputGeometry) -> Findings {
+        let centre = self.series.slices().next().map(|slice| slice.header.geometry.centre).unwrap_or_default();
+        Findings::of(&self.table.rows(&self.series), input, centre)
+    }
+}
+
 /// An exam and everything known of it.
 #[derive(Debug)]
 pub struct Case {
@@ -46,6 +53,8 @@ pub struct Case {
     /// Instances that are being decoded.
     pub decoding: usize,
     early_flag: Option<EarlyFlag>,
+    /// The opacities have been looked at since the last verdict and may isolate the patient.
+    may_isolate: bool,
     pub patient: Patient,
     pub description: String,
     /// Calling AE title of the scanner.
@@ -75,6 +84,7 @@ impl Case {
             waiting: VecDeque::new(),
             decoding: 0,
             early_flag: None,
+            may_isolate: false,
             patient: Patient::default(),
             description: String::new(),
             scanner: String::new(),
@@ -208,7 +218,7 @@ impl Case {
         case_score(self.judged()?.1.table.evidence(), &manifest.case)
     }
 
-    /// The early flag, if the running score calls for one now.
+    /// The early flag, if the running score calls for one now and the opacities are not of a kind that isolates nobody.
     pub fn early_flag(&mut self, manifest: &Manifest, now: Instant) -> Option<EarlyFlag> {
         let (_, judged) = self.judged()?;
         let rows = judged.table.rows(&judged.series);
@@ -218,6 +228,10 @@ impl Case {
             return None;
         }
         let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
+        if !self.may_isolate && !judged.findings(&manifest.input).pattern.may_isolate() {
+            return None;
+        }
+        self.may_isolate = true;
         let flag = EarlyFlag { after_slices: self.received, after_s: self.since_first(now).as_secs_f64(), score };
         self.early_flag.get_or_insert(flag);
         Some(flag)
@@ -236,15 +250,9 @@ impl Case {
     /// Judges the exam and keeps the report.
     pub fn conclude(&mut self, context: &Conclusion<'_>) -> &CaseReport {
         let judged = self.judged();
-        let table = judged.map(|(_, judged)| judged.table.rows(&judged.series)).unwrap_or_default();
         let point = &context.manifest.operating_point;
-        let lungs = Lungs::find(&table, &context.manifest.input);
-        let lung_ml = lungs.volume_ml;
-        let centre = judged.and_then(|(_, judged)| Some(judged.series.slices().next()?.header.geometry.centre));
-        let lesions = lesions(&table, &lungs, &context.manifest.input, centre.unwrap_or_default());
-        let lesion_ml: f64 = lesions.iter().map(|lesion| lesion.volume_ml).sum();
-        let lung_share = if lung_ml > 0.0 { lesion_ml / lung_ml } else { 0.0 };
-        let lesion_summary = LesionSummary { count: lesions.len(), volume_ml: lesion_ml, lung_share };
+        let findings = judged.map(|(_, judged)| judged.findings(&context.manifest.input)).unwrap_or_default();
+        let Findings { lungs, lesions, lesion_summary, pattern } = findings;
         let quality = self.quality(&lungs.areas, context.limits);
         let score = self.running_score(context.manifest);
         let counts = self.counts();
@@ -255,8 +263,10 @@ impl Case {
             engine_failure: self.engine_failure.as_deref(),
             score,
             suspected_from: point.suspected,
-            lung_ml,
+            lungs: lungs.summary,
             lesions: lesion_summary,
+            pattern,
+            largest: lesions.first(),
             quality: &quality,
             limits: context.limits,
         });
@@ -275,8 +285,10 @@ impl Case {
             thresholds: Thresholds { early: point.early, suspected: point.suspected },
             early_flag: self.early_flag,
             slices: counts,
-            lung_ml,
+            lung_ml: lungs.volume_ml,
+            lungs: lungs.summary,
             lesion_summary,
+            pattern,
             lesions,
             quality,
             engine: context.engine.to_owned(),
@@ -284,6 +296,7 @@ impl Case {
             timing: self.timing(context),
         };
         self.stage = Stage::Complete;
+        self.may_isolate = false;
         self.report.insert(report)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::body::Body;
+use super::body::{Body, CrossSection};
 use crate::engine::{CaseHead, Inference, OperatingPoint};
 use crate::exam::{Series, SlabIndex, WindowInputs, WindowJob};
 use crate::preprocess::InputGeometry;
@@ -89,6 +89,8 @@ pub struct SlabEvidence {
     pub lesion_hu: Vec<f32>,
     pub lung_cm2: f64,
     pub lesion_cm2: f64,
+    /// `None` where there was too little tissue to find the body.
+    pub body: Option<CrossSection>,
 }
 
 impl SlabEvidence {
@@ -105,7 +107,16 @@ impl SlabEvidence {
         let lesion_hu = lesion.pixels().map(|at| input.hounsfield(slab_plane[at])).collect();
         let (lung_cm2, lesion_cm2) =
             (lung.count() as f64 * input.pixel_cm2(), lesion.count() as f64 * input.pixel_cm2());
-        Self { attention: inference.attention, logit: inference.logit, lung, lesion, lesion_hu, lung_cm2, lesion_cm2 }
+        Self {
+            attention: inference.attention,
+            logit: inference.logit,
+            lung,
+            lesion,
+            lesion_hu,
+            lung_cm2,
+            lesion_cm2,
+            body: body.map(|body| body.section),
+        }
     }
 }
 
@@ -227,7 +238,8 @@ pub(crate) mod tests {
             Mask::from_pixels(side, side, lesion.iter().copied()),
         );
         let lesion_hu = lesion.pixels().map(|at| -(at as f32)).collect();
-        SlabEvidence { attention: 0.0, logit: 0.0, lung, lesion, lesion_hu, lung_cm2: 0.0, lesion_cm2: 0.0 }
+        let body = None;
+        SlabEvidence { attention: 0.0, logit: 0.0, lung, lesion, lesion_hu, lung_cm2: 0.0, lesion_cm2: 0.0, body }
     }
 
     pub(crate) fn table_of<'a>(slabs: &'a [SlabEvidence], z_mm: &[f64]) -> Vec<TableRow<'a>> {

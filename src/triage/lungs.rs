@@ -1,8 +1,12 @@
-//! Which of what the network takes for lung is lung: gas in the bowel and air beside the body look like it, but are small
-//! and lie apart.
+//! Which of what the network takes for lung is lung: gas in the bowel looks like it, but is small and lies apart. Which
+//! lung is the right one and which the left, and whether both are what a chest has.
 
+use serde::{Deserialize, Serialize};
+
+use super::body::SpinePlace;
 use super::components::components;
 use super::evidence::{Mask, TableRow};
+use super::lesions::Side;
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
 
@@ -10,14 +14,42 @@ use crate::preprocess::InputGeometry;
 /// far more, unless it is gone.
 const MIN_SHARE_OF_LARGEST: f64 = 0.15;
 
+/// Where lungs touch, they are parted no further from the patient's midline than this, mm.
+const PARTING_REACH_MM: f64 = 40.0;
+
+/// A slab with less lung than this says little of the chest, cm².
+const CHEST_SLAB_CM2: f64 = 10.0;
+
+/// The spine is in front if it is so on this share of the slabs that tell, and on [`MIN_SPINE_SLABS`]: bright contrast
+/// medium in the heart looks like it on fewer.
+const SPINE_IN_FRONT_SHARE: f64 = 0.8;
+const MIN_SPINE_SLABS: usize = 5;
+
 /// The lungs of a series, slab by slab in ascending z.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lungs {
     masks: Vec<Mask>,
+    /// The column on each slab from which on lung is the left one.
+    left_from: Vec<usize>,
     /// Area on each slab.
     pub areas: Vec<LungArea>,
     /// Volume of both lungs, lesions included, ml.
     pub volume_ml: f64,
+    pub summary: LungSummary,
+}
+
+/// What the lungs are like as a whole. Volumes include lesions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LungSummary {
+    /// ml.
+    pub right_ml: f64,
+    /// ml.
+    pub left_ml: f64,
+    /// Share of the chest's volume that is lung, from the lungs' lowest to their uppermost slab, 0 to 1; absent where the
+    /// body was not found.
+    pub chest_share: Option<f64>,
+    /// The spine lies in front: the image is upside down, whatever its orientation says.
+    pub spine_in_front: bool,
 }
 
 impl Lungs {
@@ -48,7 +80,10 @@ impl Lungs {
             .map(|(row, mask)| LungArea { z_mm: row.z_mm, lung_cm2: mask.count() as f64 * input.pixel_cm2() })
             .collect();
         let volume_ml = areas.iter().zip(table).map(|(area, row)| area.lung_cm2 * row.thickness_mm / 10.0).sum();
-        Self { masks, areas, volume_ml }
+        let middle = midline(table, &masks);
+        let left_from: Vec<usize> = masks.iter().map(|mask| left_from(mask, middle, input)).collect();
+        let summary = LungSummary::of(table, &masks, &left_from, &areas, input);
+        Self { masks, left_from, areas, volume_ml, summary }
     }
 
     /// Whether a plane pixel of the slab with this number in the table is lung.
@@ -57,17 +92,102 @@ impl Lungs {
         self.masks.get(slab).is_some_and(|mask| mask.contains(at))
     }
 
-    /// Half way between the lungs' outermost columns; `None` without lungs.
+    /// The lungs of each slab.
+    pub(super) fn masks(&self) -> &[Mask] {
+        &self.masks
+    }
+
+    /// Positions of the lowest and the uppermost slab that says something of the chest, mm; (0, 0) without one.
+    pub(super) fn height_mm(&self) -> (f64, f64) {
+        let mut chest = self.areas.iter().filter(|area| area.lung_cm2 >= CHEST_SLAB_CM2).map(|area| area.z_mm);
+        let low = chest.next();
+        low.map_or((0.0, 0.0), |low| (low, chest.next_back().unwrap_or(low)))
+    }
+
+    /// Which lung a column of the slab with this number in the table belongs to.
     #[must_use]
-    pub fn middle_column(&self) -> Option<f64> {
-        let columns = self.masks.iter().flat_map(|mask| mask.pixels().map(|at| at % mask.columns()));
-        let (low, high) = columns.fold((usize::MAX, 0), |(low, high), column| (low.min(column), high.max(column)));
-        (low <= high).then(|| (low + high) as f64 / 2.0)
+    pub fn side(&self, slab: usize, column: usize) -> Side {
+        if self.left_from.get(slab).is_some_and(|left_from| column >= *left_from) { Side::Left } else { Side::Right }
+    }
+}
+
+/// The patient's midline, in plane pixels: the mean of the body's over the slabs with lung; without a body half way between
+/// the lungs' outermost columns. A patient may have one lung only: its own middle says nothing of the patient's.
+fn midline(table: &[TableRow<'_>], masks: &[Mask]) -> f64 {
+    let chest = table.iter().zip(masks).filter(|(_, mask)| mask.count() > 0);
+    let middles: Vec<f64> = chest.filter_map(|(row, _)| Some(row.evidence.body?.middle_column)).collect();
+    if !middles.is_empty() {
+        return middles.iter().sum::<f64>() / middles.len() as f64;
+    }
+    let columns = masks.iter().flat_map(|mask| mask.pixels().map(|at| at % mask.columns()));
+    let (low, high) = columns.fold((usize::MAX, 0), |(low, high), column| (low.min(column), high.max(column)));
+    if low <= high { (low + high) as f64 / 2.0 } else { 0.0 }
+}
+
+/// The column from which on a slab's lung is the left one: beside the column with the least lung near the midline, and of
+/// equals the nearest. Columns run from the patient's right to the left.
+fn left_from(mask: &Mask, middle: f64, input: &InputGeometry) -> usize {
+    let mut lung = vec![0_usize; mask.columns()];
+    mask.pixels().for_each(|at| lung[at % mask.columns()] += 1);
+    let reach = PARTING_REACH_MM / input.pixel_mm;
+    let distance = |column: &usize| (*column as f64 - middle).abs();
+    let parting = (0..mask.columns())
+        .filter(|column| distance(column) <= reach)
+        .min_by(|a, b| lung[*a].cmp(&lung[*b]).then(distance(a).total_cmp(&distance(b))));
+    let column = parting.unwrap_or(middle as usize);
+    if column as f64 <= middle { column + 1 } else { column }
+}
+
+impl LungSummary {
+    fn of(
+        table: &[TableRow<'_>],
+        masks: &[Mask],
+        left_from: &[usize],
+        areas: &[LungArea],
+        input: &InputGeometry,
+    ) -> Self {
+        let mut summary = Self::default();
+        for ((row, mask), left_from) in table.iter().zip(masks).zip(left_from) {
+            let pixel_ml = input.pixel_cm2() * row.thickness_mm / 10.0;
+            let left = mask.pixels().filter(|at| at % mask.columns() >= *left_from).count();
+            summary.left_ml += left as f64 * pixel_ml;
+            summary.right_ml += (mask.count() - left) as f64 * pixel_ml;
+        }
+        let chest: Vec<_> = table.iter().zip(areas).filter(|(_, area)| area.lung_cm2 >= CHEST_SLAB_CM2).collect();
+        let lung: f64 = chest.iter().map(|(row, area)| area.lung_cm2 * row.thickness_mm).sum();
+        let body: Option<f64> = chest.iter().map(|(row, _)| Some(row.evidence.body?.area_cm2 * row.thickness_mm)).sum();
+        summary.chest_share = body.filter(|body| *body > 0.0).map(|body| lung / body);
+        let spines: Vec<SpinePlace> = chest.iter().filter_map(|(row, _)| row.evidence.body?.spine).collect();
+        let in_front = spines.iter().filter(|place| **place == SpinePlace::Front).count();
+        summary.spine_in_front =
+            in_front >= MIN_SPINE_SLABS && in_front as f64 >= SPINE_IN_FRONT_SHARE * spines.len() as f64;
+        summary
+    }
+
+    /// Both lungs, ml.
+    #[must_use]
+    pub fn volume_ml(&self) -> f64 {
+        self.right_ml + self.left_ml
+    }
+
+    /// The smaller lung and its share of the larger one's volume, 0 to 1; `None` without lungs.
+    #[must_use]
+    pub fn smaller(&self) -> Option<(Side, f64)> {
+        let (side, small, large) = if self.left_ml < self.right_ml {
+            (Side::Left, self.left_ml, self.right_ml)
+        } else {
+            (Side::Right, self.right_ml, self.left_ml)
+        };
+        (large > 0.0).then(|| (side, small / large))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::body::CrossSection;
+    use super::super::evidence::SlabEvidence;
     use super::super::evidence::tests::{masks, table_of};
     use super::*;
     use crate::engine::ModelPackage;
@@ -86,13 +206,85 @@ mod tests {
         assert!(!lungs.contain(1, 95));
         assert!(lungs.contain(1, 0) && lungs.contain(1, 9));
         assert_eq!(lungs.areas[1], LungArea { z_mm: 3.0, lung_cm2: lungs_only.len() as f64 * input.pixel_cm2() });
-        assert_eq!(lungs.middle_column(), Some(4.5));
+        assert_eq!((lungs.side(1, 3), lungs.side(1, 7)), (Side::Right, Side::Left));
+    }
+
+    const WIDE: usize = 60;
+
+    fn wide_input() -> InputGeometry {
+        static INPUT: std::sync::LazyLock<InputGeometry> = std::sync::LazyLock::new(|| InputGeometry {
+            rows: WIDE,
+            columns: WIDE,
+            pixel_mm: 5.0,
+            ..ModelPackage::built_in().unwrap().manifest.input
+        });
+        INPUT.clone()
+    }
+
+    fn section(spine: Option<SpinePlace>) -> CrossSection {
+        CrossSection { area_cm2: 600.0, middle_column: 29.5, spine }
+    }
+
+    /// Pixels of these columns in rows 20 to 40.
+    fn block(columns: std::ops::Range<usize>) -> Vec<usize> {
+        (20..40).flat_map(|row| columns.clone().map(move |column| row * WIDE + column)).collect()
+    }
+
+    fn summary(lung: &[usize], section: CrossSection) -> LungSummary {
+        let evidence = vec![SlabEvidence { body: Some(section), ..masks(WIDE, lung, &[]) }; 10];
+        let z_mm: Vec<f64> = (0..10).map(|at| f64::from(at) * 3.0).collect();
+        Lungs::find(&table_of(&evidence, &z_mm), &wide_input()).summary
+    }
+
+    #[test]
+    fn a_single_lung_is_not_halved_by_its_own_middle() {
+        let one = summary(&block(36..50), section(None));
+        assert_eq!(one.right_ml, 0.0);
+        assert_eq!(one.smaller(), Some((Side::Right, 0.0)));
+    }
+
+    #[test]
+    fn lungs_that_touch_are_parted_where_there_is_least_lung_near_the_midline() {
+        let touching = [block(10..30), (30..34).map(|column| 25 * WIDE + column).collect(), block(34..50)].concat();
+        let touching = summary(&touching, section(None));
+        assert!((touching.smaller().unwrap().1 - 0.8).abs() < 0.02, "{touching:?}");
+        let share = touching.chest_share.unwrap();
+        assert!((share - (20.0 * 36.0 + 4.0) * 0.25 / 600.0).abs() < 1e-9, "{share}");
+    }
+
+    #[test]
+    fn the_spine_is_in_front_only_if_nearly_all_slabs_say_so() {
+        let lung = [block(10..25), block(35..50)].concat();
+        let place = |number: usize, front: usize| if number < front { SpinePlace::Front } else { SpinePlace::Back };
+        let told = |front: usize| {
+            let evidence: Vec<SlabEvidence> = (0..10)
+                .map(|at| SlabEvidence { body: Some(section(Some(place(at, front)))), ..masks(WIDE, &lung, &[]) })
+                .collect();
+            let z_mm: Vec<f64> = (0..10).map(|at| f64::from(at) * 3.0).collect();
+            Lungs::find(&table_of(&evidence, &z_mm), &wide_input()).summary.spine_in_front
+        };
+        assert!(told(10) && told(9));
+        assert!(!told(5) && !told(0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn mirrored_lungs_have_mirrored_volumes(right in 5_usize..20, left in 5_usize..20, bridge in 0_usize..3) {
+            let drawn = [block(28 - right..28), block(32..32 + left), (20..20 + bridge)
+                .flat_map(|row| (28..32).map(move |column| row * WIDE + column)).collect()].concat();
+            let mirrored: Vec<usize> = drawn.iter().map(|at| at / WIDE * WIDE + (WIDE - 1 - at % WIDE)).collect();
+            let (drawn, mirrored) = (summary(&drawn, section(None)), summary(&mirrored, section(None)));
+            prop_assert!((drawn.right_ml - mirrored.left_ml).abs() < 1e-6, "{drawn:?} {mirrored:?}");
+            prop_assert!((drawn.left_ml - mirrored.right_ml).abs() < 1e-6, "{drawn:?} {mirrored:?}");
+        }
     }
 
     #[test]
     fn no_evidence_means_no_lungs() {
         let input = ModelPackage::built_in().unwrap().manifest.input;
         let lungs = Lungs::find(&[], &input);
-        assert_eq!((lungs.volume_ml, lungs.middle_column()), (0.0, None));
+        assert_eq!((lungs.volume_ml, lungs.summary), (0.0, LungSummary::default()));
+        assert_eq!(lungs.summary.smaller(), None);
     }
 }

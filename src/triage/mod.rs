@@ -3,14 +3,20 @@
 mod body;
 mod components;
 mod evidence;
+mod findings;
 mod lesions;
+mod location;
 mod lungs;
+mod pattern;
 mod report;
 mod verdict;
 
+pub use body::{CrossSection, SpinePlace};
 pub use evidence::{EvidenceTable, Mask, SlabEvidence, TableRow, case_score, thicknesses_mm};
+pub use findings::Findings;
 pub use lesions::{Lesion, SMALLEST_LESION_ML, Side, lesions};
-pub use lungs::Lungs;
+pub use lungs::{LungSummary, Lungs};
+pub use pattern::{Pattern, PatternKind};
 pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
     schema,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Lesion, Verdict};
+use super::{Lesion, LungSummary, Pattern, PatternKind, Verdict};
 use crate::exam::{CompletionRule, ExamKey, QualityIssue};
 
 /// Version of the report's format; it rises when a key changes its meaning or goes.
@@ -36,7 +36,9 @@ pub struct CaseReport {
     pub slices: SliceCounts,
     /// Volume of both lungs, lesions included, ml.
     pub lung_ml: f64,
+    pub lungs: LungSummary,
     pub lesion_summary: LesionSummary,
+    pub pattern: Pattern,
     /// Largest first.
     pub lesions: Vec<Lesion>,
     pub quality: Vec<QualityIssue>,
@@ -107,6 +109,7 @@ impl std::fmt::Display for CaseReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let verdict = match self.verdict {
             Verdict::Suspected => "SUSPECTED: isolate",
+            Verdict::Abnormal => "ABNORMAL, not assessed",
             Verdict::NotSuspected => "not suspected",
             Verdict::NotAnalysed => "NOT ANALYSED",
         };
@@ -128,6 +131,10 @@ impl std::fmt::Display for CaseReport {
             lung_share * 100.0,
             self.lung_ml
         )?;
+        if self.pattern.kind != PatternKind::None {
+            writeln!(f, "  pattern   {}", self.pattern.words())?;
+        }
+        writeln!(f, "  lungs     right {:.0} ml, left {:.0} ml", self.lungs.right_ml, self.lungs.left_ml)?;
         for issue in &self.quality {
             writeln!(f, "  quality   {issue}")?;
         }
@@ -160,7 +167,9 @@ pub(crate) fn example_report() -> CaseReport {
         early_flag: None,
         slices: SliceCounts { received: 100, analysed: 100, ..SliceCounts::default() },
         lung_ml: 4000.0,
+        lungs: LungSummary { right_ml: 2200.0, left_ml: 1800.0, chest_share: Some(0.3), spine_in_front: false },
         lesion_summary: LesionSummary::default(),
+        pattern: Pattern::default(),
         lesions: Vec::new(),
         quality: Vec::new(),
         engine: "embedded".into(),

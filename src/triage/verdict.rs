@@ -1,7 +1,11 @@
-//! The verdict on a finished exam. Whatever is missing or broken makes it "not analysed: why", never clear.
+//! The verdict on a finished exam. Whatever is missing or broken makes it "not analysed: why", lungs that are not what a
+//! chest has "abnormal, not assessed: why"; neither is clear.
 
 use serde::{Deserialize, Serialize};
 
+use super::lesions::{Lesion, Side};
+use super::lungs::LungSummary;
+use super::pattern::{Pattern, PatternKind};
 use super::report::LesionSummary;
 use crate::exam::{QualityIssue, QualityLimits};
 
@@ -9,7 +13,10 @@ use crate::exam::{QualityIssue, QualityLimits};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
+    /// Pneumonia-like opacities: isolate.
     Suspected,
+    /// Something else is wrong that Tableside does not judge: a radiologist must look.
+    Abnormal,
     NotSuspected,
     NotAnalysed,
 }
@@ -20,6 +27,7 @@ impl Verdict {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Suspected => "suspected",
+            Self::Abnormal => "abnormal",
             Self::NotSuspected => "not_suspected",
             Self::NotAnalysed => "not_analysed",
         }
@@ -45,8 +53,11 @@ pub struct Facts<'a> {
     pub score: Option<f64>,
     /// The case probability from which an exam is suspected.
     pub suspected_from: f64,
-    pub lung_ml: f64,
+    pub lungs: LungSummary,
     pub lesions: LesionSummary,
+    pub pattern: Pattern,
+    /// The largest lesion.
+    pub largest: Option<&'a Lesion>,
     pub quality: &'a [QualityIssue],
     pub limits: &'a QualityLimits,
 }
@@ -57,24 +68,37 @@ const MAX_DEFECTIVE_SHARE: f64 = 0.1;
 /// Judges a finished exam.
 #[must_use]
 pub fn judge(facts: &Facts<'_>) -> Judgement {
+    let judged = |verdict, reason| Judgement { verdict, reason };
     if let Some(reason) = why_not_analysed(facts) {
-        return Judgement { verdict: Verdict::NotAnalysed, reason };
+        return judged(Verdict::NotAnalysed, reason);
     }
     let score = facts.score.unwrap_or_default();
-    if score >= facts.suspected_from {
-        let LesionSummary { count, volume_ml, lung_share } = facts.lesions;
-        let reason = format!(
-            "pneumonia-like opacities, COVID-19 possible: probability {score:.2}, {count} lesions, {volume_ml:.0} ml, {:.1} % of the lungs",
-            lung_share * 100.0
-        );
-        return Judgement { verdict: Verdict::Suspected, reason };
+    let is_above = score >= facts.suspected_from;
+    if is_above && facts.pattern.may_isolate() {
+        return judged(Verdict::Suspected, suspicion(facts, score));
     }
-    // A positive finding stands whatever else is missing; a negative one needs the whole lungs.
+    // What was found stands whatever else is missing; a negative verdict needs the whole lungs.
+    if let Some(reason) = why_abnormal(facts) {
+        return judged(Verdict::Abnormal, format!("{reason}; a radiologist must look"));
+    }
     if let Some(reason) = why_not_clear(facts) {
-        return Judgement { verdict: Verdict::NotAnalysed, reason };
+        return judged(Verdict::NotAnalysed, reason);
     }
-    let reason = format!("no pneumonia-like opacities found: probability {score:.2}");
-    Judgement { verdict: Verdict::NotSuspected, reason }
+    let rim = if is_above { ", of a rim on the diaphragm alone" } else { "" };
+    judged(Verdict::NotSuspected, format!("no pneumonia-like opacities found: probability {score:.2}{rim}"))
+}
+
+/// COVID-19 cannot be told from another pneumonia: these words must never claim it.
+fn suspicion(facts: &Facts<'_>, score: f64) -> String {
+    let LesionSummary { count, volume_ml, lung_share } = facts.lesions;
+    let pattern = match facts.pattern.kind {
+        PatternKind::None => String::new(),
+        _ => format!(", {}", facts.pattern.words()),
+    };
+    format!(
+        "pneumonia-like opacities{pattern}: COVID-19 possible (probability {score:.2}, {count} lesions, {volume_ml:.0} ml, {:.1} % of the lungs)",
+        lung_share * 100.0
+    )
 }
 
 fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
@@ -96,16 +120,37 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
     if facts.score.is_none() {
         return Some("no slab was judged".to_owned());
     }
-    if facts.lung_ml < facts.limits.min_lung_ml {
+    let lung_ml = facts.lungs.volume_ml();
+    if lung_ml < facts.limits.min_lung_ml {
         return Some(format!(
-            "no lungs found ({:.0} ml): is this a chest, and are its Hounsfield units and orientation right?",
-            facts.lung_ml
+            "no lung found ({lung_ml:.0} ml): is this a chest, and are its rescale intercept and orientation right?"
         ));
     }
     None
 }
 
+fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
+    let LungSummary { right_ml, left_ml, chest_share, .. } = facts.lungs;
+    if let Some(mass) = facts.largest.filter(|_| facts.pattern.kind == PatternKind::MassLike) {
+        let Lesion { volume_ml, side, .. } = mass;
+        return Some(format!("one mass-like lesion, {volume_ml:.0} ml, {side} lung: not the pattern of pneumonia"));
+    }
+    if let Some((side, _)) = facts.lungs.smaller().filter(|(_, ratio)| *ratio < facts.limits.min_lung_ratio) {
+        let (small, large) = if side == Side::Right { (right_ml, left_ml) } else { (left_ml, right_ml) };
+        return Some(format!("{side} lung largely dense or missing, {small:.0} ml against {large:.0} ml of the other"));
+    }
+    let share = chest_share.filter(|share| *share < facts.limits.min_chest_share)?;
+    Some(format!(
+        "both lungs largely dense or hardly inflated, {:.0} ml and {:.0} % of the chest",
+        facts.lungs.volume_ml(),
+        share * 100.0
+    ))
+}
+
 fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
+    if facts.lungs.spine_in_front {
+        return Some("the spine lies in front: is the image's orientation right?".to_owned());
+    }
     let defective_share = facts.defective as f64 / (facts.slices + facts.defective) as f64;
     if defective_share > MAX_DEFECTIVE_SHARE {
         let defect = facts.defect.unwrap_or("unreadable");
@@ -131,8 +176,16 @@ fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    const LIMITS: QualityLimits =
-        QualityLimits { max_gap_mm: 10.0, cut_off_lung_cm2: 25.0, min_lung_ml: 800.0, min_slices: 10 };
+    const LIMITS: QualityLimits = QualityLimits {
+        max_gap_mm: 10.0,
+        cut_off_lung_cm2: 25.0,
+        min_lung_ml: 800.0,
+        min_lung_ratio: 0.5,
+        min_chest_share: 0.1,
+        min_slices: 10,
+    };
+    const LUNGS: LungSummary =
+        LungSummary { right_ml: 2200.0, left_ml: 1800.0, chest_share: Some(0.3), spine_in_front: false };
 
     fn clear() -> Facts<'static> {
         Facts {
@@ -142,8 +195,10 @@ mod tests {
             engine_failure: None,
             score: Some(0.1),
             suspected_from: 0.5,
-            lung_ml: 4000.0,
-            lesions: LesionSummary { count: 0, volume_ml: 0.0, lung_share: 0.0 },
+            lungs: LUNGS,
+            lesions: LesionSummary::default(),
+            pattern: Pattern::default(),
+            largest: None,
             quality: &[],
             limits: &LIMITS,
         }
@@ -168,7 +223,8 @@ mod tests {
             Facts { slices: 9, ..clear() },
             Facts { score: None, ..clear() },
             Facts { engine_failure: Some("the engine failed"), ..clear() },
-            Facts { lung_ml: 10.0, ..clear() },
+            Facts { lungs: LungSummary { right_ml: 10.0, left_ml: 10.0, ..LUNGS }, ..clear() },
+            Facts { lungs: LungSummary { spine_in_front: true, ..LUNGS }, ..clear() },
             Facts { defective: 20, defect: Some("no position"), ..clear() },
             Facts { quality: &hole, ..clear() },
             Facts { quality: &cut_off, ..clear() },
@@ -183,6 +239,61 @@ mod tests {
     fn a_positive_finding_stands_although_slices_are_missing() {
         let hole = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 12.0 }];
         assert_eq!(verdict(&Facts { score: Some(0.9), quality: &hole, ..clear() }), Verdict::Suspected);
+    }
+
+    #[test]
+    fn a_lung_that_is_dense_or_missing_is_abnormal_and_named_and_no_negative() {
+        let lungs = LungSummary { right_ml: 300.0, left_ml: 1800.0, ..LUNGS };
+        let judgement = judge(&Facts { lungs, ..clear() });
+        assert_eq!(judgement.verdict, Verdict::Abnormal);
+        assert!(judgement.reason.starts_with("right lung largely dense or missing, 300 ml"), "{}", judgement.reason);
+        let lungs = LungSummary { left_ml: 300.0, ..LUNGS };
+        assert!(judge(&Facts { lungs, ..clear() }).reason.starts_with("left lung"));
+        let lungs = LungSummary { chest_share: Some(0.05), ..LUNGS };
+        assert_eq!(verdict(&Facts { lungs, ..clear() }), Verdict::Abnormal);
+    }
+
+    #[test]
+    fn a_positive_finding_stands_although_a_lung_is_missing_and_a_missing_lung_although_slices_are() {
+        let lungs = LungSummary { right_ml: 300.0, left_ml: 1800.0, ..LUNGS };
+        assert_eq!(verdict(&Facts { lungs, score: Some(0.9), ..clear() }), Verdict::Suspected);
+        let hole = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 12.0 }];
+        assert_eq!(verdict(&Facts { lungs, quality: &hole, ..clear() }), Verdict::Abnormal);
+    }
+
+    #[test]
+    fn a_lone_mass_is_abnormal_and_isolates_nobody_whatever_the_score() {
+        let mass = super::super::lesions::tests::lesion(34.0, Side::Right);
+        let pattern = Pattern { kind: PatternKind::MassLike, ..Pattern::default() };
+        for score in [0.1, 0.99] {
+            let judgement = judge(&Facts { score: Some(score), pattern, largest: Some(&mass), ..clear() });
+            assert_eq!(judgement.verdict, Verdict::Abnormal);
+            assert_eq!(
+                judgement.reason,
+                "one mass-like lesion, 34 ml, right lung: not the pattern of pneumonia; a radiologist must look"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rim_on_the_diaphragm_isolates_nobody_and_hides_nothing_that_is_missing() {
+        let pattern = Pattern { kind: PatternKind::DiaphragmRim, ..Pattern::default() };
+        let rim = Facts { score: Some(0.9), pattern, ..clear() };
+        assert_eq!(verdict(&rim), Verdict::NotSuspected);
+        assert!(judge(&rim).reason.contains("diaphragm"));
+        let cut_off = [QualityIssue::BaseCutOff { lung_cm2: 100.0, z_mm: 0.0 }];
+        assert_eq!(verdict(&Facts { quality: &cut_off, ..rim }), Verdict::NotAnalysed);
+    }
+
+    #[test]
+    fn the_words_of_a_suspicion_say_what_was_seen_and_never_that_it_is_covid_19() {
+        let pattern =
+            Pattern { bilateral: true, kind: PatternKind::PneumoniaLike, peripheral_share: 0.8, ..Pattern::default() };
+        let reason = judge(&Facts { score: Some(0.95), pattern, ..clear() }).reason;
+        assert!(
+            reason.starts_with("pneumonia-like opacities, bilateral, peripheral, ground-glass: COVID-19 possible ("),
+            "{reason}"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ import { isOpen } from "./verdict.js";
 import { clock, quantity, slices } from "./words.js";
 
 const INITIALS = "tableside.initials";
-const KIND_WORDS = { suspected: "Suspected", rescan: "Rescan", not_analysed: "Not analysed" };
+const KIND_WORDS = { suspected: "Suspected", abnormal: "Abnormal", rescan: "Rescan", not_analysed: "Not analysed" };
 const STATE_WORDS = {
   early: "early, to be confirmed or withdrawn",
   confirmed: "confirmed",

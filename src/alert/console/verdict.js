@@ -7,7 +7,7 @@
 import { progress, slices } from "./words.js";
 
 const LEVELS = ["alarm", "warning", "notice", "receiving", "neutral"];
-const KINDS = ["suspected", "rescan", "not_analysed", "withdrawn", "receiving", "not_suspected"];
+const KINDS = ["suspected", "abnormal", "rescan", "not_analysed", "withdrawn", "receiving", "not_suspected"];
 
 /** A flag that has been withdrawn asks for nothing any more. */
 export const isOpen = (flag) => flag.state !== "withdrawn";
@@ -27,9 +27,10 @@ function rank({ level, kind, acknowledged }) {
 /** A severity or kind that this console does not know is still shown, as a warning. */
 function ofFlag(flag) {
   const level = ["alarm", "warning", "notice"].includes(flag.severity) ? flag.severity : "warning";
-  const kind = ["suspected", "rescan", "not_analysed"].includes(flag.kind) ? flag.kind : "not_analysed";
+  const kind = ["suspected", "abnormal", "rescan", "not_analysed"].includes(flag.kind) ? flag.kind : "not_analysed";
   const common = { kind, level, detail: flag.text, acknowledged: Boolean(flag.acknowledged) };
   if (flag.kind === "suspected") return { ...common, ...suspected(flag.state === "early", slices(flag.after_slices)) };
+  if (flag.kind === "abnormal") return { ...common, ...ABNORMAL };
   if (flag.kind === "rescan") return { ...common, ...rescan(level) };
   if (flag.kind === "not_analysed") return { ...common, ...NOT_ANALYSED };
   return { ...common, stage: "", headline: "Look at the flags", badge: "Flagged" };
@@ -45,6 +46,8 @@ function rescan(level) {
   return { stage: "", headline, badge: level === "notice" ? "Check scan" : "Rescan" };
 }
 
+const ABNORMAL = { stage: "This is not a negative", headline: "Abnormal, not assessed: a radiologist must look", badge: "Abnormal" };
+
 const NOT_ANALYSED = { stage: "This is not a negative", headline: "Not analysed", badge: "Not analysed" };
 
 function ofVerdict(exam) {
@@ -53,6 +56,9 @@ function ofVerdict(exam) {
     case "suspected":
       if (flagged("suspected")) return [];
       return [{ kind: "suspected", level: "alarm", detail: exam.reason, ...suspected(false) }];
+    case "abnormal":
+      if (flagged("abnormal")) return [];
+      return [{ kind: "abnormal", level: "warning", detail: exam.reason, ...ABNORMAL }];
     case "not_analysed":
       if (flagged("not_analysed")) return [];
       return [{ kind: "not_analysed", level: "warning", detail: exam.reason, ...NOT_ANALYSED }];
