@@ -83,7 +83,7 @@ pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
 }
 
 /// All files of a folder and those below it, in the order of their names.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     let failed = |source| FolderError::Read { path: folder.to_owned(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {

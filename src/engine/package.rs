@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::hex::hex;
@@ -37,7 +37,8 @@ pub struct Manifest {
     pub name: String,
     pub version: String,
     weights: PathBuf,
-    sha256: String,
+    /// Of the weights, as written.
+    pub sha256: String,
     pub card: PathBuf,
     pub intended_use: String,
     pub input: InputGeometry,
@@ -58,7 +59,7 @@ pub struct OutputNames {
 }
 
 /// From the slabs' attentions and logits to the case probability: `sigmoid(slope * (sum softmax(a)_i z_i + bias) + intercept)`.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseHead {
     pub bias: f64,
@@ -67,7 +68,7 @@ pub struct CaseHead {
 }
 
 /// The decision thresholds, all probabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatingPoint {
     /// A finished exam is suspected from this case probability on.

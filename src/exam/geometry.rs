@@ -110,11 +110,11 @@ fn in_plane(along_row: Lps, along_column: Lps, between_rows: f64, between_column
     }
 }
 
-fn dot(a: Lps, b: Lps) -> f64 {
+pub(crate) fn dot(a: Lps, b: Lps) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
-fn cross(a: Lps, b: Lps) -> Lps {
+pub(crate) fn cross(a: Lps, b: Lps) -> Lps {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 

@@ -212,11 +212,11 @@ fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String
     Ok(value)
 }
 
-fn number(object: &InMemDicomObject, tag: Tag) -> Option<f64> {
+pub(crate) fn number(object: &InMemDicomObject, tag: Tag) -> Option<f64> {
     object.get(tag)?.to_float64().ok().filter(|value| value.is_finite())
 }
 
-fn numbers<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
+pub(crate) fn numbers<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
     let values = object.get(tag)?.to_multi_float64().ok()?;
     let values: [f64; N] = values.try_into().ok()?;
     values.iter().all(|value| value.is_finite()).then_some(values)

@@ -9,7 +9,8 @@ mod series;
 
 pub use completion::{AssociationId, CompletionRule, CompletionTimes, Rhythm};
 pub use geometry::{GeometryError, Lps, SliceGeometry};
-pub(crate) use header::text;
+pub(crate) use geometry::{cross, dot};
 pub use header::{Content, ExamKey, HeaderError, InstanceHeader, Patient, SliceHeader, is_uid};
+pub(crate) use header::{number, numbers, text};
 pub use quality::{LungArea, QualityIssue, QualityLimits, issues};
 pub use series::{PreparedSlice, Series, SlabIndex, WindowInputs, WindowJob};

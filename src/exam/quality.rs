@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// When an acquisition is found wanting.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct QualityLimits {
     /// A distance between neighbouring slices beyond this hides lesions that matter: no negative verdict over it, mm.
     pub max_gap_mm: f64,

@@ -10,13 +10,14 @@ use jiff::Timestamp;
 
 use super::case::{Case, Conclusion, Stage};
 use super::decode::{DecodeJob, Decoded};
+use super::inference::judge_window;
 use super::{EarlierInstances, PipelineOptions};
 use crate::alert::{ExamState, ExamView, Hub, SlabView, outlines};
 use crate::engine::{Engine, Manifest};
 use crate::exam::{AssociationId, CompletionRule, ExamKey, SlabIndex, WindowJob};
 use crate::ingest::StoredInstance;
 use crate::telemetry;
-use crate::triage::{SlabEvidence, Thresholds};
+use crate::triage::Thresholds;
 
 /// What the analyst is told.
 #[derive(Debug)]
@@ -223,13 +224,11 @@ impl Analyst {
     }
 
     fn infer(&mut self, key: &ExamKey, series_uid: &str, job: &WindowJob) {
-        let started = Instant::now();
-        let inference = self.engine.infer(&job.window);
-        let took = started.elapsed();
+        let (evidence, took) = judge_window(self.engine.as_mut(), job, &self.manifest);
         telemetry::stage("inference", took);
         let Some(case) = self.cases.get_mut(key) else { return };
-        let inference = match inference {
-            Ok(inference) => inference,
+        let evidence = match evidence {
+            Ok(evidence) => evidence,
             Err(error) => {
                 telemetry::engine_failure();
                 tracing::error!(exam = %key, %error, "the engine failed");
@@ -237,9 +236,6 @@ impl Analyst {
                 return;
             }
         };
-        let centre = self.manifest.input.slabs / 2 * self.manifest.input.plane_len();
-        let slab_plane = &job.window.values()[centre..centre + self.manifest.input.plane_len()];
-        let evidence = SlabEvidence::new(&inference, slab_plane, &self.manifest.input, &self.manifest.operating_point);
         case.put_evidence(series_uid, job, evidence, took);
         let raised = case.early_flag(&self.manifest, Instant::now());
         let since_first = case.since_first(Instant::now());

@@ -15,11 +15,16 @@ use crate::exam::{
 use crate::preprocess::InputGeometry;
 use crate::triage::{
     CaseReport, EarlyFlag, EvidenceTable, Facts, Findings, INTENDED_USE, Judgement, ModelIdentity, SCHEMA_VERSION,
-    SlabEvidence, SliceCounts, Thresholds, Timing, case_score, judge,
+    SlabEvidence, SliceCounts, TableRow, Thresholds, Timing, case_score, judge,
 };
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
 const LUNG_SLAB_CM2: f64 = 10.0;
+
+/// How much lung these rows of a table show, mm along z.
+pub fn lung_mm(rows: &[TableRow<'_>]) -> f64 {
+    rows.iter().filter(|row| row.evidence.lung_cm2 >= LUNG_SLAB_CM2).map(|row| row.thickness_mm).sum()
+}
 
 /// Where an exam is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,16 +223,19 @@ impl Case {
         case_score(self.judged()?.1.table.evidence(), &manifest.case)
     }
 
+    /// How much lung has been judged so far, mm along z.
+    #[must_use]
+    pub fn judged_lung_mm(&self) -> f64 {
+        self.judged().map_or(0.0, |(_, judged)| lung_mm(&judged.table.rows(&judged.series)))
+    }
+
     /// The early flag, if the running score calls for one now and the opacities are not of a kind that isolates nobody.
     pub fn early_flag(&mut self, manifest: &Manifest, now: Instant) -> Option<EarlyFlag> {
-        let (_, judged) = self.judged()?;
-        let rows = judged.table.rows(&judged.series);
-        let lung_mm: f64 =
-            rows.iter().filter(|row| row.evidence.lung_cm2 >= LUNG_SLAB_CM2).map(|row| row.thickness_mm).sum();
-        if self.stage == Stage::Complete || lung_mm < manifest.operating_point.early_min_lung_mm {
+        if self.stage == Stage::Complete || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm {
             return None;
         }
         let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
+        let (_, judged) = self.judged()?;
         if !self.may_isolate && !judged.findings(&manifest.input).pattern.may_isolate() {
             return None;
         }

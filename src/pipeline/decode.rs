@@ -56,7 +56,8 @@ pub fn start(
         .collect()
 }
 
-fn decode(path: &Path, input: &InputGeometry) -> Decoded {
+/// Reads a file and makes the model's plane of it.
+pub fn decode(path: &Path, input: &InputGeometry) -> Decoded {
     let started = Instant::now();
     let unreadable = |reason: String| Decoded {
         path: path.to_owned(),

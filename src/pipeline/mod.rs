@@ -3,8 +3,9 @@
 //! Instances come in as paths into the spool, so that any backlog waits on the disk. Verdicts and flags go out to the hub.
 
 mod analyst;
-mod case;
-mod decode;
+pub(crate) mod case;
+pub(crate) mod decode;
+pub(crate) mod inference;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -12,6 +12,7 @@ mod report;
 mod verdict;
 
 pub use body::{CrossSection, SpinePlace};
+pub(crate) use components::{Run, components};
 pub use evidence::{EvidenceTable, Mask, SlabEvidence, TableRow, case_score, thicknesses_mm};
 pub use findings::Findings;
 pub use lesions::{Lesion, SMALLEST_LESION_ML, Side, lesions};
@@ -23,5 +24,7 @@ pub use report::{
 };
 pub use verdict::{Facts, Judgement, Verdict, judge};
 
+#[cfg(test)]
+pub(crate) use evidence::tests;
 #[cfg(test)]
 pub(crate) use report::example_report;

@@ -1,15 +1,24 @@
 //! How well a model package does on labelled cases: what an observer notes of each case, and what follows from all of them.
 //! Data goes one way here too: `cases` -> `observe` -> [`CaseResult`] -> `statistics` -> `summary` -> files and the exit code.
 
+mod acquisition;
+mod agreement;
 pub mod calibration;
+pub mod cases;
 pub mod curves;
 pub mod files;
 mod html;
+mod journal;
 pub mod limits;
 #[cfg(test)]
 mod made;
+mod masks;
+mod observe;
+mod run;
 pub mod statistics;
 pub mod summary;
+
+pub use run::{RunError, RunOptions, run};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +29,7 @@ use crate::triage::Verdict;
 pub struct CaseResult {
     /// The case's name in the list, unique.
     pub name: String,
-    /// Whether the label says that the case must be flagged.
+    /// Whether the label says that the case must be flagged; `false` too where it says neither, which is a failed case.
     pub positive: bool,
     /// Where the case was scanned; empty if not stated.
     pub site: String,

@@ -1,0 +1,64 @@
+//! A run over all listed cases: those that are finished already are taken over, each other one is observed and kept at once.
+
+use std::path::{Path, PathBuf};
+
+use super::CaseResult;
+use super::cases::ListedCase;
+use super::journal::{Journal, JournalError, RunIdentity};
+use super::observe::{Observer, PICTURES};
+use crate::engine::{self, EngineError, EngineOptions, ModelPackage};
+use crate::exam::QualityLimits;
+
+/// How cases are run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    pub engine: EngineOptions,
+    pub limits: QualityLimits,
+    /// Slices that the scanner is taken to send in a second, for times.
+    pub slices_per_s: f64,
+}
+
+/// Why a run cannot be made. What goes wrong with a case is its outcome and no error.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("cannot write to {path}: {source}")]
+    Out { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Runs the cases in the order of their list. Results and pictures go into `out`; `done` is told of each case, and whether
+/// it was taken over from an earlier run.
+///
+/// # Errors
+/// If the engine cannot serve, or the folder cannot be used or holds results of another run.
+pub fn run(
+    package: &ModelPackage,
+    cases: &[ListedCase],
+    out: &Path,
+    options: &RunOptions,
+    mut done: impl FnMut(&CaseResult, bool),
+) -> Result<Vec<CaseResult>, RunError> {
+    let pictures = out.join(PICTURES);
+    std::fs::create_dir_all(&pictures).map_err(|source| RunError::Out { path: pictures, source })?;
+    let engine = engine::load(package, &options.engine)?;
+    let identity = RunIdentity::new(package, engine.name(), options.limits, options.slices_per_s);
+    let mut journal = Journal::open(out, &identity)?;
+    let RunOptions { limits, slices_per_s, .. } = *options;
+    let mut observer = Observer { manifest: &package.manifest, engine, limits, slices_per_s, out };
+    cases
+        .iter()
+        .map(|case| {
+            let earlier = journal.finished(case);
+            let taken_over = earlier.is_some();
+            let result = match earlier {
+                Some(result) => result,
+                None => journal.put(&case.input, observer.observe(case))?,
+            };
+            done(&result, taken_over);
+            Ok(result)
+        })
+        .collect()
+}
