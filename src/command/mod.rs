@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod demo;
+pub mod model;
 pub mod scan;
 pub mod serve;
 pub mod triage;
@@ -21,6 +22,8 @@ pub const FAILED: u8 = 1;
 pub const NOT_ASSESSED: u8 = 3;
 /// The receiver did not store every instance.
 pub const NOT_ALL_STORED: u8 = 4;
+/// A limit that the command line states does not hold or cannot be computed.
+pub const LIMIT_NOT_KEPT: u8 = 5;
 
 pub const EXIT_CODES: &str = "Exit codes:
   0  done; the exam was analysed, whatever the verdict
@@ -28,6 +31,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   2  the command line is wrong
   3  the exam reads \"not analysed\" or \"abnormal, not assessed\"
   4  scan: the receiver did not store every instance
+  5  model validate: a limit of --require does not hold or cannot be computed
 
 Research use only. Not a medical device.";
 

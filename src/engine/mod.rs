@@ -54,8 +54,9 @@ pub trait Engine: Send {
 }
 
 /// Which engine the configuration asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
 pub enum EngineChoice {
     /// The ONNX Runtime where its library is found, the embedded engine elsewhere.
     #[default]

@@ -20,6 +20,8 @@ const FORMAT: u32 = 1;
 pub enum PackageError {
     #[error("cannot read {path}: {source}; a model package is a folder with model.toml and its weights")]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write {path}: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
     #[error("{path} is not a valid model.toml: {reason}")]
     Manifest { path: PathBuf, reason: String },
     #[error(
@@ -87,6 +89,8 @@ pub struct OperatingPoint {
 #[derive(Debug, Clone)]
 pub struct ModelPackage {
     pub manifest: Manifest,
+    /// `model.toml` as it is written.
+    pub manifest_text: String,
     weights: std::borrow::Cow<'static, [u8]>,
 }
 
@@ -124,6 +128,7 @@ impl ModelPackage {
         read_weights: impl FnOnce(&Path) -> std::io::Result<std::borrow::Cow<'static, [u8]>>,
     ) -> Result<Self, PackageError> {
         let invalid = |reason: String| PackageError::Manifest { path: folder.join("model.toml"), reason };
+        let manifest_text = manifest.to_owned();
         let manifest: Manifest = toml::from_str(manifest).map_err(|error| invalid(error.to_string()))?;
         manifest.make_sense().map_err(invalid)?;
         let path = folder.join(&manifest.weights);
@@ -132,13 +137,28 @@ impl ModelPackage {
         if found != manifest.sha256.to_lowercase() {
             return Err(PackageError::Checksum { path, found, expected: manifest.sha256 });
         }
-        Ok(Self { manifest, weights })
+        Ok(Self { manifest, manifest_text, weights })
     }
 
     /// The ONNX file's bytes.
     #[must_use]
     pub fn weights(&self) -> &[u8] {
         &self.weights
+    }
+
+    /// Writes manifest and weights into a folder, with another text for the manifest.
+    ///
+    /// # Errors
+    /// If that text makes no valid package, or the files cannot be written.
+    pub fn write_with(&self, manifest_text: &str, folder: &Path) -> Result<(), PackageError> {
+        let changed = Self::check(folder, manifest_text, |_| Ok(self.weights.clone()))?;
+        let write = |path: PathBuf, bytes: &[u8]| {
+            let parent = path.parent().unwrap_or(folder);
+            let written = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, bytes));
+            written.map_err(|source| PackageError::Write { path, source })
+        };
+        write(folder.join(&changed.manifest.weights), &self.weights)?;
+        write(folder.join("model.toml"), manifest_text.as_bytes())
     }
 
     /// Name and version, as reports and metrics show them.
@@ -155,7 +175,10 @@ impl Manifest {
         let probability = |p: f64| p > 0.0 && p < 1.0;
         let checks = [
             (self.format == FORMAT, format!("format is {}, this program reads format {FORMAT}", self.format)),
-            (self.weights.is_relative(), "weights must be a file inside the package".into()),
+            (
+                self.weights.components().all(|part| matches!(part, std::path::Component::Normal(_))),
+                "weights must be a file inside the package".into(),
+            ),
             (input.slabs % 2 == 1, format!("input.slabs is {}, expected an odd number", input.slabs)),
             (input.slab_mm > 0.0, "input.slab_mm must be above 0".into()),
             (input.pixel_mm > 0.0, "input.pixel_mm must be above 0".into()),

@@ -14,11 +14,13 @@ pub mod limits;
 mod made;
 mod masks;
 mod observe;
+mod operating_point;
 mod run;
 pub mod statistics;
 pub mod summary;
 
-pub use run::{RunError, RunOptions, run};
+pub use operating_point::{OperatingPointError, with_operating_point};
+pub use run::{Run, RunError, RunOptions, run};
 
 use serde::{Deserialize, Serialize};
 

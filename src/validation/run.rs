@@ -18,6 +18,17 @@ pub struct RunOptions {
     pub slices_per_s: f64,
 }
 
+/// All cases, observed.
+#[derive(Debug)]
+pub struct Run {
+    /// In the order of the list.
+    pub results: Vec<CaseResult>,
+    /// Name of the engine that served.
+    pub engine: &'static str,
+    /// How many results are those of an earlier run.
+    pub taken_over: usize,
+}
+
 /// Why a run cannot be made. What goes wrong with a case is its outcome and no error.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -29,8 +40,7 @@ pub enum RunError {
     Journal(#[from] JournalError),
 }
 
-/// Runs the cases in the order of their list. Results and pictures go into `out`; `done` is told of each case, and whether
-/// it was taken over from an earlier run.
+/// Runs the cases in the order of their list. Results and pictures go into `out`; `done` is told of each case.
 ///
 /// # Errors
 /// If the engine cannot serve, or the folder cannot be used or holds results of another run.
@@ -39,26 +49,26 @@ pub fn run(
     cases: &[ListedCase],
     out: &Path,
     options: &RunOptions,
-    mut done: impl FnMut(&CaseResult, bool),
-) -> Result<Vec<CaseResult>, RunError> {
+    mut done: impl FnMut(&CaseResult),
+) -> Result<Run, RunError> {
     let pictures = out.join(PICTURES);
     std::fs::create_dir_all(&pictures).map_err(|source| RunError::Out { path: pictures, source })?;
     let engine = engine::load(package, &options.engine)?;
-    let identity = RunIdentity::new(package, engine.name(), options.limits, options.slices_per_s);
+    let engine_name = engine.name();
+    let identity = RunIdentity::new(package, engine_name, options.limits, options.slices_per_s);
     let mut journal = Journal::open(out, &identity)?;
     let RunOptions { limits, slices_per_s, .. } = *options;
     let mut observer = Observer { manifest: &package.manifest, engine, limits, slices_per_s, out };
-    cases
-        .iter()
-        .map(|case| {
-            let earlier = journal.finished(case);
-            let taken_over = earlier.is_some();
-            let result = match earlier {
-                Some(result) => result,
-                None => journal.put(&case.input, observer.observe(case))?,
-            };
-            done(&result, taken_over);
-            Ok(result)
-        })
-        .collect()
+    let mut run = Run { results: Vec::with_capacity(cases.len()), engine: engine_name, taken_over: 0 };
+    for case in cases {
+        let earlier = journal.finished(case);
+        run.taken_over += usize::from(earlier.is_some());
+        let result = match earlier {
+            Some(result) => result,
+            None => journal.put(&case.input, observer.observe(case))?,
+        };
+        done(&result);
+        run.results.push(result);
+    }
+    Ok(run)
 }

@@ -22,3 +22,4 @@ mod order_of_arrival;
 mod real_exams;
 mod restart;
 mod transfer_syntaxes;
+mod validation;
