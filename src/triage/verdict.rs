@@ -65,6 +65,10 @@ pub struct Facts<'a> {
 /// The share of defective slices from which the rest cannot stand for the exam.
 const MAX_DEFECTIVE_SHARE: f64 = 0.1;
 
+/// Beside a lung that is dense or missing a score is a finding only if at least so much of its lesions lies in the lung that
+/// is left, ml: networks also see opacities in a dense lung's edges, which are no lung.
+const MIN_FINDING_ML: f64 = 5.0;
+
 /// Judges a finished exam.
 #[must_use]
 pub fn judge(facts: &Facts<'_>) -> Judgement {
@@ -74,11 +78,13 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     }
     let score = facts.score.unwrap_or_default();
     let is_above = score >= facts.suspected_from;
-    if is_above && facts.pattern.may_isolate() {
+    let abnormality = why_abnormal(facts);
+    let is_found = abnormality.is_none() || facts.lesions.volume_ml >= MIN_FINDING_ML;
+    if is_above && facts.pattern.may_isolate() && is_found {
         return judged(Verdict::Suspected, suspicion(facts, score));
     }
     // What was found stands whatever else is missing; a negative verdict needs the whole lungs.
-    if let Some(reason) = why_abnormal(facts) {
+    if let Some(reason) = abnormality {
         return judged(Verdict::Abnormal, format!("{reason}; a radiologist must look"));
     }
     if let Some(reason) = why_not_clear(facts) {
@@ -256,7 +262,10 @@ mod tests {
     #[test]
     fn a_positive_finding_stands_although_a_lung_is_missing_and_a_missing_lung_although_slices_are() {
         let lungs = LungSummary { right_ml: 300.0, left_ml: 1800.0, ..LUNGS };
-        assert_eq!(verdict(&Facts { lungs, score: Some(0.9), ..clear() }), Verdict::Suspected);
+        let found = LesionSummary { count: 3, volume_ml: 60.0, lung_share: 0.03 };
+        assert_eq!(verdict(&Facts { lungs, score: Some(0.9), lesions: found, ..clear() }), Verdict::Suspected);
+        let edges = LesionSummary { count: 3, volume_ml: 0.9, lung_share: 0.0 };
+        assert_eq!(verdict(&Facts { lungs, score: Some(0.6), lesions: edges, ..clear() }), Verdict::Abnormal);
         let hole = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 12.0 }];
         assert_eq!(verdict(&Facts { lungs, quality: &hole, ..clear() }), Verdict::Abnormal);
     }

@@ -12,6 +12,7 @@ mod peers;
 mod series;
 mod webdriver;
 
+mod abnormal;
 mod associations;
 mod bad_input;
 mod command_line;
