@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use command::check_config::{CheckConfigArgs, check_config};
 use command::demo::{DemoArgs, demo};
+use command::model::{ModelArgs, model};
 use command::scan::{ScanArgs, scan};
 use command::serve::{ServeArgs, serve};
 use command::triage::{TriageArgs, triage};
@@ -35,6 +36,8 @@ enum Command {
     /// Analyse a folder of DICOM files without a network
     #[command(after_help = EXIT_CODES)]
     Triage(TriageArgs),
+    /// Say what model packages are and whether they run
+    Model(ModelArgs),
     /// Check a configuration file and name every error with its line
     #[command(after_help = EXIT_CODES)]
     CheckConfig(CheckConfigArgs),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => on_runtime(demo(args)),
         Command::Scan(args) => on_runtime(scan(args)),
         Command::Triage(args) => triage(&args),
+        Command::Model(args) => model(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Schema => print_json(&schema()),
     };

@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod demo;
+pub mod model;
 pub mod scan;
 pub mod serve;
 pub mod triage;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::hex::hex;
@@ -11,6 +11,7 @@ use crate::preprocess::InputGeometry;
 /// The package that is built into the program, so that it works with no file at all.
 const BUILT_IN_MANIFEST: &str = include_str!("../../engines/reference/model.toml");
 const BUILT_IN_WEIGHTS: &[u8] = include_bytes!("../../engines/reference/model.onnx");
+const BUILT_IN_CARD: &str = include_str!("../../engines/reference/MODEL_CARD.md");
 
 /// The one manifest format that this program reads.
 const FORMAT: u32 = 1;
@@ -27,6 +28,13 @@ pub enum PackageError {
          the package is damaged or was changed; install it again"
     )]
     Checksum { path: PathBuf, found: String, expected: String },
+    #[error("cannot read the models folder {path}: {source}")]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error(
+        "there is no model package {name:?}; there are {}; or give the path of a folder with a model.toml",
+        known.join(", ")
+    )]
+    Unknown { name: String, known: Vec<String> },
 }
 
 /// `model.toml`, as written.
@@ -37,8 +45,9 @@ pub struct Manifest {
     pub name: String,
     pub version: String,
     weights: PathBuf,
-    sha256: String,
-    pub card: PathBuf,
+    /// Of the weights, as written.
+    pub sha256: String,
+    card: PathBuf,
     pub intended_use: String,
     pub input: InputGeometry,
     pub outputs: OutputNames,
@@ -48,7 +57,7 @@ pub struct Manifest {
 
 /// Names of the network's outputs: `lung` and `lesion` are probabilities in the plane of the window's centre slab,
 /// `attention` and `logit` one number each.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputNames {
     pub lung: String,
@@ -58,7 +67,7 @@ pub struct OutputNames {
 }
 
 /// From the slabs' attentions and logits to the case probability: `sigmoid(slope * (sum softmax(a)_i z_i + bias) + intercept)`.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseHead {
     pub bias: f64,
@@ -67,7 +76,7 @@ pub struct CaseHead {
 }
 
 /// The decision thresholds, all probabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatingPoint {
     /// A finished exam is suspected from this case probability on.
@@ -86,6 +95,8 @@ pub struct OperatingPoint {
 #[derive(Debug, Clone)]
 pub struct ModelPackage {
     pub manifest: Manifest,
+    /// Where it lies; `None` for the one that is part of the program.
+    pub folder: Option<PathBuf>,
     weights: std::borrow::Cow<'static, [u8]>,
 }
 
@@ -95,7 +106,8 @@ impl ModelPackage {
     /// # Errors
     /// If the program was built from a package whose weights and manifest disagree.
     pub fn built_in() -> Result<Self, PackageError> {
-        Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, |_| Ok(BUILT_IN_WEIGHTS.into()))
+        let weights = |_: &Path| Ok(BUILT_IN_WEIGHTS.into());
+        Ok(Self { folder: None, ..Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, weights)? })
     }
 
     /// The package in `folder`, without one the built-in.
@@ -131,13 +143,23 @@ impl ModelPackage {
         if found != manifest.sha256.to_lowercase() {
             return Err(PackageError::Checksum { path, found, expected: manifest.sha256 });
         }
-        Ok(Self { manifest, weights })
+        Ok(Self { manifest, folder: Some(folder.to_owned()), weights })
     }
 
     /// The ONNX file's bytes.
     #[must_use]
     pub fn weights(&self) -> &[u8] {
         &self.weights
+    }
+
+    /// The text of the model card.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn card(&self) -> Result<String, PackageError> {
+        let Some(folder) = &self.folder else { return Ok(BUILT_IN_CARD.to_owned()) };
+        let path = folder.join(&self.manifest.card);
+        std::fs::read_to_string(&path).map_err(|source| PackageError::Read { path, source })
     }
 
     /// Name and version, as reports and metrics show them.
@@ -154,7 +176,8 @@ impl Manifest {
         let probability = |p: f64| p > 0.0 && p < 1.0;
         let checks = [
             (self.format == FORMAT, format!("format is {}, this program reads format {FORMAT}", self.format)),
-            (self.weights.is_relative(), "weights must be a file inside the package".into()),
+            (inside(&self.weights), "weights must be a file inside the package".into()),
+            (inside(&self.card), "card must be a file inside the package".into()),
             (input.slabs % 2 == 1, format!("input.slabs is {}, expected an odd number", input.slabs)),
             (input.slab_mm > 0.0, "input.slab_mm must be above 0".into()),
             (input.pixel_mm > 0.0, "input.pixel_mm must be above 0".into()),
@@ -175,6 +198,11 @@ impl Manifest {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a path leads nowhere but down.
+fn inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 #[cfg(test)]
@@ -210,6 +238,17 @@ mod tests {
         assert!(ModelPackage::load(folder.path()).unwrap_err().to_string().contains("colour"));
         copy_of_the_built_in(folder.path(), &BUILT_IN_MANIFEST.replace("format = 1", "format = 2"));
         assert!(ModelPackage::load(folder.path()).unwrap_err().to_string().contains("format is 2"));
+    }
+
+    #[test]
+    fn a_file_outside_the_package_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for (key, value) in [("card", "MODEL_CARD.md"), ("weights", "model.onnx")] {
+            let outside = format!("{key} = \"../{value}\"");
+            copy_of_the_built_in(folder.path(), &BUILT_IN_MANIFEST.replace(&format!("{key} = \"{value}\""), &outside));
+            let error = ModelPackage::load(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(&format!("{key} must be a file inside")), "{error}");
+        }
     }
 
     #[test]

@@ -226,6 +226,11 @@ impl Series {
         self.slices.is_empty()
     }
 
+    /// The slabs in ascending z.
+    pub fn slab_indices(&self) -> impl Iterator<Item = SlabIndex> {
+        self.slabs.keys().copied()
+    }
+
     #[must_use]
     pub fn slab_count(&self) -> usize {
         self.slabs.len()

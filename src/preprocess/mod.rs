@@ -15,11 +15,11 @@ mod resample;
 pub use pixels::{HounsfieldImage, PixelError, hounsfield_image};
 pub use resample::{InPlane, SourceAxis};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a window is: its channels are slabs in ascending z, its plane is square to the patient (see the module's
 /// specification). A part of the model's manifest.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputGeometry {
     /// The name of the network's input.

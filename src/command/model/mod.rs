@@ -1,0 +1,60 @@
+//! `model`: model packages, what they are and whether they run.
+
+mod check;
+mod inspect;
+mod list;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use tableside::engine::ModelFolders;
+use tableside::telemetry::{self, LogFormat};
+
+use super::{Outcome, configuration};
+
+const EXIT_CODES: &str =
+    "NAME is a package's: \"reference\" is the one in this program, else the path of a folder with a
+model.toml, else a folder of that name in engines/ or /usr/lib/tableside/models (see --models).
+
+Exit codes:
+  0  done, and all holds
+  1  could not be done, or something does not hold: list: a package is damaged; check: an engine fails or differs
+  2  the command line is wrong
+
+Research use only. Not a medical device.";
+
+#[derive(Args)]
+pub struct ModelArgs {
+    #[command(subcommand)]
+    command: ModelCommand,
+    /// Look for packages by name in this folder and not in engines/ and /usr/lib/tableside/models
+    #[arg(long, value_name = "DIR", global = true)]
+    models: Option<PathBuf>,
+    /// Configuration file; its [engine] section names the ONNX Runtime's library and the threads
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum ModelCommand {
+    /// List the packages that are found by name and the engines that can serve them
+    #[command(after_help = EXIT_CODES)]
+    List(list::ListArgs),
+    /// Say what a package is: input, operating point, weights, work, intended use
+    #[command(after_help = EXIT_CODES)]
+    Inspect(inspect::InspectArgs),
+    /// Run a package in every engine on this machine, hold the outputs against each other and take the time
+    #[command(after_help = EXIT_CODES)]
+    Check(check::CheckArgs),
+}
+
+pub fn model(args: &ModelArgs) -> Outcome {
+    telemetry::log_to_stderr(LogFormat::Text, "warn");
+    let config = configuration(args.config.as_deref())?;
+    let folders = ModelFolders::new(args.models.clone());
+    match &args.command {
+        ModelCommand::List(args) => list::list(args, &folders, &config.engine),
+        ModelCommand::Inspect(args) => inspect::inspect(args, &folders),
+        ModelCommand::Check(args) => check::check(args, &folders, &config.engine),
+    }
+}
