@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
-pub use network::operations_per_window;
+pub use network::{fits, operations_per_window};
 pub use onnxruntime::OnnxRuntimeEngine;
 pub use package::{CaseHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError};
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::exam::WINDOW_SLABS;
 use crate::hex::hex;
 use crate::preprocess::InputGeometry;
 
@@ -178,7 +179,10 @@ impl Manifest {
             (self.format == FORMAT, format!("format is {}, this program reads format {FORMAT}", self.format)),
             (inside(&self.weights), "weights must be a file inside the package".into()),
             (inside(&self.card), "card must be a file inside the package".into()),
-            (input.slabs % 2 == 1, format!("input.slabs is {}, expected an odd number", input.slabs)),
+            (
+                input.slabs == WINDOW_SLABS,
+                format!("input.slabs is {}, this program makes windows of {WINDOW_SLABS} slabs", input.slabs),
+            ),
             (input.slab_mm > 0.0, "input.slab_mm must be above 0".into()),
             (input.pixel_mm > 0.0, "input.pixel_mm must be above 0".into()),
             (input.rows > 0 && input.columns > 0, "input.rows and input.columns must be above 0".into()),

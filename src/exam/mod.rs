@@ -12,4 +12,4 @@ pub use geometry::{GeometryError, Lps, SliceGeometry};
 pub(crate) use header::text;
 pub use header::{Content, ExamKey, HeaderError, InstanceHeader, Patient, SliceHeader, is_uid};
 pub use quality::{LungArea, QualityIssue, QualityLimits, issues};
-pub use series::{PreparedSlice, Series, SlabIndex, WindowInputs, WindowJob};
+pub use series::{PreparedSlice, Series, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};

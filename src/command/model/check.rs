@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use tableside::check::{CheckReport, EngineRun, EngineState, TOLERANCE, WindowEvidence, phantom_exam, windows_of};
-use tableside::engine::{EngineOptions, ModelFolders};
+use tableside::engine::{self, EngineOptions, ModelFolders};
 use tableside::scanner::{self, ScanOptions, Source};
 
 use crate::command::{DONE, FAILED, Outcome, print_json};
@@ -40,6 +40,7 @@ struct Evidence<'a> {
 
 pub fn check(args: &CheckArgs, folders: &ModelFolders, options: &EngineOptions) -> Outcome {
     let package = folders.find(&args.name)?;
+    engine::fits(&package)?;
     let exam = match &args.series {
         Some(folder) => scanner::instances(&Source::Folder(folder.clone()), &ScanOptions::default())?,
         None => phantom_exam()?,
