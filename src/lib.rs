@@ -27,9 +27,11 @@
 //! - [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.
 //! - [`scanner`] is the simulated scanner and its phantom; [`demo`] is daemon and scanner in one; [`folder`] runs the
 //!   pipeline without a network.
+//! - [`check`] holds a model package's outputs in all engines against each other.
 //! - [`config`] and [`telemetry`] are what operators see.
 
 pub mod alert;
+pub mod check;
 pub mod config;
 pub mod daemon;
 pub mod demo;

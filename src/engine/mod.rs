@@ -2,6 +2,8 @@
 //! know which one serves.
 
 mod embedded;
+mod folders;
+mod network;
 mod onnxruntime;
 mod package;
 
@@ -10,6 +12,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use embedded::EmbeddedEngine;
+pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
+pub use network::{fits, operations_per_window};
 pub use onnxruntime::OnnxRuntimeEngine;
 pub use package::{CaseHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError};
 
@@ -31,6 +35,8 @@ pub struct Inference {
 pub enum EngineError {
     #[error("the {engine} engine cannot load {model}: {reason}")]
     Load { engine: &'static str, model: String, reason: String },
+    #[error("the network of {model} cannot serve: {reason}")]
+    Network { model: String, reason: String },
     #[error("the ONNX Runtime cannot be used: {0}")]
     Library(String),
     #[error("the {engine} engine failed on a window: {reason}")]
@@ -75,15 +81,25 @@ pub struct EngineOptions {
     pub threads: usize,
 }
 
+impl EngineOptions {
+    /// How many threads one inference has.
+    #[must_use]
+    pub fn inference_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
 /// Loads the engine that `options` asks for and lets it judge one empty window.
 ///
 /// # Errors
-/// If the engine asked for by name cannot serve; with [`EngineChoice::Auto`] only if no engine can.
+/// If the package's network is not what its manifest says, or the engine asked for by name cannot serve; with
+/// [`EngineChoice::Auto`] only if no engine can.
 pub fn load(package: &ModelPackage, options: &EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
-    let threads = match options.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n,
-    };
+    network::fits(package)?;
+    let threads = options.inference_threads();
     let mut engine: Box<dyn Engine> = match options.choice {
         EngineChoice::Embedded => Box::new(EmbeddedEngine::load(package, threads)?),
         EngineChoice::OnnxRuntime => {

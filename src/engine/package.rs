@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::exam::WINDOW_SLABS;
 use crate::hex::hex;
 use crate::preprocess::InputGeometry;
 
 /// The package that is built into the program, so that it works with no file at all.
 const BUILT_IN_MANIFEST: &str = include_str!("../../engines/reference/model.toml");
 const BUILT_IN_WEIGHTS: &[u8] = include_bytes!("../../engines/reference/model.onnx");
+const BUILT_IN_CARD: &str = include_str!("../../engines/reference/MODEL_CARD.md");
 
 /// The one manifest format that this program reads.
 const FORMAT: u32 = 1;
@@ -29,6 +31,13 @@ pub enum PackageError {
          the package is damaged or was changed; install it again"
     )]
     Checksum { path: PathBuf, found: String, expected: String },
+    #[error("cannot read the models folder {path}: {source}")]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error(
+        "there is no model package {name:?}; there are {}; or give the path of a folder with a model.toml",
+        known.join(", ")
+    )]
+    Unknown { name: String, known: Vec<String> },
 }
 
 /// `model.toml`, as written.
@@ -41,7 +50,7 @@ pub struct Manifest {
     weights: PathBuf,
     /// Of the weights, as written.
     pub sha256: String,
-    pub card: PathBuf,
+    card: PathBuf,
     pub intended_use: String,
     pub input: InputGeometry,
     pub outputs: OutputNames,
@@ -51,7 +60,7 @@ pub struct Manifest {
 
 /// Names of the network's outputs: `lung` and `lesion` are probabilities in the plane of the window's centre slab,
 /// `attention` and `logit` one number each.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputNames {
     pub lung: String,
@@ -91,6 +100,8 @@ pub struct ModelPackage {
     pub manifest: Manifest,
     /// `model.toml` as it is written.
     pub manifest_text: String,
+    /// Where it lies; `None` for the one that is part of the program.
+    pub folder: Option<PathBuf>,
     weights: std::borrow::Cow<'static, [u8]>,
 }
 
@@ -100,7 +111,8 @@ impl ModelPackage {
     /// # Errors
     /// If the program was built from a package whose weights and manifest disagree.
     pub fn built_in() -> Result<Self, PackageError> {
-        Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, |_| Ok(BUILT_IN_WEIGHTS.into()))
+        let weights = |_: &Path| Ok(BUILT_IN_WEIGHTS.into());
+        Ok(Self { folder: None, ..Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, weights)? })
     }
 
     /// The package in `folder`, without one the built-in.
@@ -137,7 +149,7 @@ impl ModelPackage {
         if found != manifest.sha256.to_lowercase() {
             return Err(PackageError::Checksum { path, found, expected: manifest.sha256 });
         }
-        Ok(Self { manifest, manifest_text, weights })
+        Ok(Self { manifest, manifest_text, folder: Some(folder.to_owned()), weights })
     }
 
     /// The ONNX file's bytes.
@@ -146,7 +158,7 @@ impl ModelPackage {
         &self.weights
     }
 
-    /// Writes manifest and weights into a folder, with another text for the manifest.
+    /// Writes manifest, weights and the card, where there is one, into a folder, with another text for the manifest.
     ///
     /// # Errors
     /// If that text makes no valid package, or the files cannot be written.
@@ -158,7 +170,21 @@ impl ModelPackage {
             written.map_err(|source| PackageError::Write { path, source })
         };
         write(folder.join(&changed.manifest.weights), &self.weights)?;
+        // A package runs without its card, so it can be copied without one too.
+        if let Ok(card) = self.card() {
+            write(folder.join(&changed.manifest.card), card.as_bytes())?;
+        }
         write(folder.join("model.toml"), manifest_text.as_bytes())
+    }
+
+    /// The text of the model card.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn card(&self) -> Result<String, PackageError> {
+        let Some(folder) = &self.folder else { return Ok(BUILT_IN_CARD.to_owned()) };
+        let path = folder.join(&self.manifest.card);
+        std::fs::read_to_string(&path).map_err(|source| PackageError::Read { path, source })
     }
 
     /// Name and version, as reports and metrics show them.
@@ -175,11 +201,12 @@ impl Manifest {
         let probability = |p: f64| p > 0.0 && p < 1.0;
         let checks = [
             (self.format == FORMAT, format!("format is {}, this program reads format {FORMAT}", self.format)),
+            (inside(&self.weights), "weights must be a file inside the package".into()),
+            (inside(&self.card), "card must be a file inside the package".into()),
             (
-                self.weights.components().all(|part| matches!(part, std::path::Component::Normal(_))),
-                "weights must be a file inside the package".into(),
+                input.slabs == WINDOW_SLABS,
+                format!("input.slabs is {}, this program makes windows of {WINDOW_SLABS} slabs", input.slabs),
             ),
-            (input.slabs % 2 == 1, format!("input.slabs is {}, expected an odd number", input.slabs)),
             (input.slab_mm > 0.0, "input.slab_mm must be above 0".into()),
             (input.pixel_mm > 0.0, "input.pixel_mm must be above 0".into()),
             (input.rows > 0 && input.columns > 0, "input.rows and input.columns must be above 0".into()),
@@ -199,6 +226,11 @@ impl Manifest {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a path leads nowhere but down.
+fn inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 #[cfg(test)]
@@ -234,6 +266,17 @@ mod tests {
         assert!(ModelPackage::load(folder.path()).unwrap_err().to_string().contains("colour"));
         copy_of_the_built_in(folder.path(), &BUILT_IN_MANIFEST.replace("format = 1", "format = 2"));
         assert!(ModelPackage::load(folder.path()).unwrap_err().to_string().contains("format is 2"));
+    }
+
+    #[test]
+    fn a_file_outside_the_package_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for (key, value) in [("card", "MODEL_CARD.md"), ("weights", "model.onnx")] {
+            let outside = format!("{key} = \"../{value}\"");
+            copy_of_the_built_in(folder.path(), &BUILT_IN_MANIFEST.replace(&format!("{key} = \"{value}\""), &outside));
+            let error = ModelPackage::load(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(&format!("{key} must be a file inside")), "{error}");
+        }
     }
 
     #[test]

@@ -57,8 +57,11 @@ struct Slab {
     changed_at: usize,
 }
 
+/// Slabs in a window: below, itself, above.
+pub const WINDOW_SLABS: usize = 3;
+
 /// Which slabs, in which version, a window is made from: below, itself, above.
-pub type WindowInputs = [(SlabIndex, u64); 3];
+pub type WindowInputs = [(SlabIndex, u64); WINDOW_SLABS];
 
 /// A window that waits for the engine.
 #[derive(Debug)]
@@ -224,6 +227,11 @@ impl Series {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slices.is_empty()
+    }
+
+    /// The slabs in ascending z.
+    pub fn slab_indices(&self) -> impl Iterator<Item = SlabIndex> {
+        self.slabs.keys().copied()
     }
 
     #[must_use]

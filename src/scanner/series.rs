@@ -9,7 +9,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_encoding::TransferSyntaxIndex;
 use dicom_encoding::transfer_syntax::TransferSyntax;
-use dicom_object::{FileMetaTable, InMemDicomObject, OpenFileOptions};
+use dicom_object::{DefaultDicomObject, FileMetaTable, InMemDicomObject, OpenFileOptions};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::ScannerError;
@@ -50,6 +50,30 @@ impl Instance {
         // A scanner's coordinates are metres at most: exact in an f64.
         #[allow(clippy::cast_precision_loss)]
         self.position_um.map(|um| um as f64 / 1000.0)
+    }
+
+    /// The instance read.
+    ///
+    /// # Errors
+    ///
+    /// If its bytes are no data set.
+    pub fn object(&self) -> Result<DefaultDicomObject, ScannerError> {
+        dicom_object::from_reader(Cursor::new(self.part_10()?)).map_err(|e| ScannerError::encoding(&self.origin, &e))
+    }
+
+    /// The instance as a Part 10 file.
+    fn part_10(&self) -> Result<Vec<u8>, ScannerError> {
+        let meta = dicom_object::FileMetaTableBuilder::new()
+            .media_storage_sop_class_uid(self.sop_class_uid.as_str())
+            .media_storage_sop_instance_uid(self.sop_instance_uid.as_str())
+            .transfer_syntax(self.transfer_syntax_uid.as_str())
+            .build()
+            .map_err(|e| ScannerError::encoding(&self.origin, &e))?;
+        let mut bytes = vec![0; 128];
+        bytes.extend_from_slice(b"DICM");
+        meta.write(&mut bytes).map_err(|e| ScannerError::encoding(&self.origin, &e))?;
+        bytes.extend_from_slice(&self.data);
+        Ok(bytes)
     }
 }
 
@@ -237,17 +261,7 @@ pub fn transfer_syntaxes(instances: &[Instance]) -> BTreeMap<String, usize> {
 ///
 /// If the file cannot be written.
 pub fn write_file(instance: &Instance, path: &Path) -> Result<(), ScannerError> {
-    let meta = dicom_object::FileMetaTableBuilder::new()
-        .media_storage_sop_class_uid(instance.sop_class_uid.as_str())
-        .media_storage_sop_instance_uid(instance.sop_instance_uid.as_str())
-        .transfer_syntax(instance.transfer_syntax_uid.as_str())
-        .build()
-        .map_err(|e| ScannerError::encoding(&instance.origin, &e))?;
-    let mut bytes = vec![0; 128];
-    bytes.extend_from_slice(b"DICM");
-    meta.write(&mut bytes).map_err(|e| ScannerError::encoding(&instance.origin, &e))?;
-    bytes.extend_from_slice(&instance.data);
-    std::fs::write(path, bytes).map_err(|source| ScannerError::Folder { folder: path.to_owned(), source })
+    std::fs::write(path, instance.part_10()?).map_err(|source| ScannerError::Folder { folder: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ pub fn conformal_threshold(scores: &[f64], rate: f64) -> Result<f64, Calibration
 /// `floor((n + 1) rate)`, which is `n + 1 - ceil((n + 1)(1 - rate))`: the ranks of the `n + 1` that a flagged exam can
 /// have. A share such as 0.07 is no binary fraction: the small addend keeps `100 * 0.07` at 7.
 fn crossings(n: usize, rate: f64) -> usize {
-    ((n + 1) as f64 * rate + 1e-9).floor() as usize
+    (((n + 1) as f64 * rate + 1e-9).floor() as usize).min(n)
 }
 
 /// The least number of negative cases from which a rate can be promised: `1 / rate - 1`, rounded up.

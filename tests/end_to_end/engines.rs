@@ -1,59 +1,82 @@
-//! Two engines, one arithmetic.
+//! Two engines, one arithmetic; and the shipped package gives what it gave when it was made.
 
-use tableside::engine::{EmbeddedEngine, Engine, ModelPackage, OnnxRuntimeEngine};
-use tableside::preprocess::{HounsfieldImage, InPlane, Plane, SourceAxis, Window};
-use tableside::scanner::{Phantom, PhantomKind, PhantomOptions};
+use serde_json::Value;
+use tableside::check::{CheckReport, Comparison, EngineRun, EngineState, check, phantom_exam, windows_of};
+use tableside::engine::{EngineOptions, ModelPackage};
+use tableside::scanner::series::load_folder;
 
-use crate::series::onnxruntime;
+use crate::series::{onnxruntime, real_series};
 
-/// How far the engines may lie apart in any output.
-const TOLERANCE: f32 = 1e-4;
-/// Slices of the phantom whose windows are compared: from the apices to the recesses of the diaphragm.
-const CENTRES: [usize; 8] = [10, 25, 40, 55, 70, 85, 100, 120];
+/// What the shipped package's embedded engine finds on the phantom. After a change of weights or preprocessing that is
+/// meant: `cargo run -- model check reference --windows 8 --evidence engines/reference/pinned.json`
+const PINNED: &str = include_str!("../../engines/reference/pinned.json");
+
+/// How far machines and engines may lie from the pinned areas, cm²: a few pixels at a mask's edge.
+const AREA_TOLERANCE_CM2: f64 = 0.2;
+/// How far they may lie from the pinned attentions and logits.
+const NUMBER_TOLERANCE: f64 = 0.01;
 
 #[test]
-fn the_embedded_engine_and_the_onnx_runtime_agree_on_the_same_windows() {
+fn the_shipped_package_gives_its_pinned_outputs_on_the_phantom_in_every_engine() {
+    let pinned: Value = serde_json::from_str(PINNED).unwrap();
+    let package = ModelPackage::built_in().unwrap();
+    assert_eq!(pinned["sha256"], package.manifest.sha256.as_str(), "the weights were changed: renew pinned.json");
+    let pinned = pinned["windows"].as_array().unwrap();
+    let windows = windows_of(&phantom_exam().unwrap(), &package.manifest.input, pinned.len()).unwrap();
+    let report = check(&package, &options(), &windows);
+    for (engine, run) in runs(&report) {
+        assert!(run.problems.is_empty(), "{engine}: {:?}", run.problems);
+        assert_eq!(run.evidence.len(), pinned.len());
+        for (found, pinned) in run.evidence.iter().zip(pinned) {
+            assert_eq!(pinned["slab"], found.slab.0);
+            let pairs = [
+                ("lung_cm2", found.lung_cm2, AREA_TOLERANCE_CM2),
+                ("lesion_cm2", found.lesion_cm2, AREA_TOLERANCE_CM2),
+                ("attention", f64::from(found.attention), NUMBER_TOLERANCE),
+                ("logit", f64::from(found.logit), NUMBER_TOLERANCE),
+            ];
+            for (name, found, tolerance) in pairs {
+                let expected = pinned[name].as_f64().unwrap();
+                assert!(
+                    (found - expected).abs() <= tolerance,
+                    "{engine}: {name} is {found}, pinned {expected}: {pinned}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_engines_agree_on_a_hundred_windows_of_real_exams() {
     let Some(library) = onnxruntime() else { return };
     let package = ModelPackage::built_in().unwrap();
-    let mut embedded = EmbeddedEngine::load(&package, 2).unwrap();
-    let mut onnxruntime = OnnxRuntimeEngine::load(&package, Some(&library), 2).unwrap();
-    let phantom = Phantom::new(PhantomKind::Pneumonia, PhantomOptions::default());
-    let mut furthest = 0.0_f32;
-    for centre in CENTRES {
-        let window = window(&phantom, centre, &package);
-        furthest = furthest.max(distance(&mut embedded, &mut onnxruntime, &window));
+    let options = EngineOptions { onnxruntime_library: Some(library), ..EngineOptions::default() };
+    for name in ["covid-p001", "pneumonia-cap001", "normal-001", "screening-nlst"] {
+        let Some(folder) = real_series(name) else { continue };
+        let exam = load_folder(&folder).unwrap().instances;
+        let windows = windows_of(&exam, &package.manifest.input, 25).unwrap();
+        let report = check(&package, &options, &windows);
+        assert_eq!((runs(&report).count(), report.windows), (2, 25), "{report:?}");
+        let [Comparison { pixel_probability, slab_probability, case_probability, .. }] = report.comparisons[..] else {
+            panic!("{name}: {report:?}");
+        };
+        eprintln!("{name}: pixels {pixel_probability:.1e}, slabs {slab_probability:.1e}, case {case_probability:.1e}");
+        assert!(report.holds, "{name}: {:?}", report.comparisons);
     }
-    furthest = furthest.max(distance(&mut embedded, &mut onnxruntime, &Window::empty(&package.manifest.input)));
-    eprintln!("the engines lie at most {furthest:e} apart");
-    assert!(furthest <= TOLERANCE, "{furthest}");
 }
 
-/// The window around a slice of the phantom, each slice standing for its slab.
-fn window(phantom: &Phantom, centre: usize, package: &ModelPackage) -> Window {
-    let (options, input) = (phantom.options(), &package.manifest.input);
-    let spacing_mm = f64::from(options.pixel_mm);
-    let in_plane = InPlane {
-        x: SourceAxis { along_columns: true, reversed: false, spacing_mm },
-        y: SourceAxis { along_columns: false, reversed: false, spacing_mm },
-    };
-    // Slice 0 is the highest, a window's first slab the lowest.
-    let slices = (0..input.slabs).map(|slab| centre + input.slabs / 2 - slab);
-    let planes: Vec<Plane> = slices
-        .map(|index| {
-            let values = phantom.slice(index).hounsfield.into_iter().map(f32::from).collect();
-            let image = HounsfieldImage { rows: options.matrix, columns: options.matrix, values };
-            Plane::resample(&image, &in_plane, input)
-        })
-        .collect();
-    let slabs: Vec<&[f32]> = planes.iter().map(Plane::values).collect();
-    Window::of_slabs(&slabs, input)
+/// The embedded engine, and the ONNX Runtime where its library is found.
+fn options() -> EngineOptions {
+    EngineOptions { onnxruntime_library: onnxruntime(), ..EngineOptions::default() }
 }
 
-/// The largest difference of two engines in any output.
-fn distance(one: &mut dyn Engine, other: &mut dyn Engine, window: &Window) -> f32 {
-    let (one, other) = (one.infer(window).unwrap(), other.infer(window).unwrap());
-    let numbers = [(one.attention, other.attention), (one.logit, other.logit)];
-    let lung = one.lung.into_iter().zip(other.lung);
-    let lesion = one.lesion.into_iter().zip(other.lesion);
-    lung.chain(lesion).chain(numbers).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
+fn runs(report: &CheckReport) -> impl Iterator<Item = (&str, &EngineRun)> {
+    report.engines.iter().filter_map(|check| match &check.state {
+        EngineState::Ran(run) => Some((check.engine, run)),
+        EngineState::Absent { reason } => {
+            eprintln!("SKIPPED: {}: {reason}", check.engine);
+            None
+        }
+        EngineState::Failed { reason } => panic!("{}: {reason}", check.engine),
+    })
 }

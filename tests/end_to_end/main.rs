@@ -19,6 +19,7 @@ mod command_line;
 mod console;
 mod engines;
 mod interface;
+mod model;
 mod order_of_arrival;
 mod real_exams;
 mod restart;

@@ -1,6 +1,7 @@
 //! `model calibrate`: thresholds for a false-flag rate, and a package that has them.
 
 use clap::Args;
+use tableside::engine::ModelFolders;
 use tableside::config::Config;
 use tableside::validation::calibration::{self, Calibration, needed_negatives};
 use tableside::validation::with_operating_point;
@@ -25,8 +26,8 @@ fn share(text: &str) -> Result<f64, String> {
     share.filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "expected a share between 0 and 1".to_owned())
 }
 
-pub fn calibrate(args: &CalibrateArgs, config: &Config) -> Outcome {
-    let package = super::find(&args.name)?;
+pub fn calibrate(args: &CalibrateArgs, folders: &ModelFolders, config: &Config) -> Outcome {
+    let package = folders.find(&args.name)?;
     let listed = args.cases.listed()?;
     let rate = args.false_flag_rate;
     let negatives = listed.iter().filter(|case| !case.positive && case.fault.is_none()).count();

@@ -1,21 +1,39 @@
-//! `model`: model packages, what they are and what they are worth.
+//! `model`: model packages, what they are, whether they run and what they are worth.
 
 mod calibrate;
 mod cases;
+mod check;
+mod inspect;
+mod list;
 mod validate;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use tableside::engine::{ModelPackage, PackageError};
+use tableside::engine::ModelFolders;
 use tableside::telemetry::{self, LogFormat};
 
-use super::{EXIT_CODES, Outcome, configuration};
+use super::{Outcome, configuration};
+
+const EXIT_CODES: &str =
+    "NAME is a package's: \"reference\" is the one in this program, else the path of a folder with a
+model.toml, else a folder of that name in engines/ or /usr/lib/tableside/models (see --models).
+
+Exit codes:
+  0  done, and all holds
+  1  could not be done, or something does not hold: list: a package is damaged; check: an engine fails or differs
+  2  the command line is wrong
+  5  validate: a limit of --require does not hold or cannot be computed
+
+Research use only. Not a medical device.";
 
 #[derive(Args)]
 pub struct ModelArgs {
     #[command(subcommand)]
     command: ModelCommand,
+    /// Look for packages by name in this folder and not in engines/ and /usr/lib/tableside/models
+    #[arg(long, value_name = "DIR", global = true)]
+    models: Option<PathBuf>,
     /// Configuration file; its [engine] section names the ONNX Runtime's library and the threads
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -23,6 +41,15 @@ pub struct ModelArgs {
 
 #[derive(Subcommand)]
 enum ModelCommand {
+    /// List the packages that are found by name and the engines that can serve them
+    #[command(after_help = EXIT_CODES)]
+    List(list::ListArgs),
+    /// Say what a package is: input, operating point, weights, work, intended use
+    #[command(after_help = EXIT_CODES)]
+    Inspect(inspect::InspectArgs),
+    /// Run a package in every engine on this machine, hold the outputs against each other and take the time
+    #[command(after_help = EXIT_CODES)]
+    Check(check::CheckArgs),
     /// Run labelled cases and say how well the package does, with intervals, and whether stated limits hold
     #[command(after_help = EXIT_CODES)]
     Validate(validate::ValidateArgs),
@@ -34,13 +61,12 @@ enum ModelCommand {
 pub fn model(args: &ModelArgs) -> Outcome {
     telemetry::log_to_stderr(LogFormat::Text, "error");
     let config = configuration(args.config.as_deref())?;
+    let folders = ModelFolders::new(args.models.clone());
     match &args.command {
-        ModelCommand::Validate(args) => validate::validate(args, &config),
-        ModelCommand::Calibrate(args) => calibrate::calibrate(args, &config),
+        ModelCommand::List(args) => list::list(args, &folders, &config.engine),
+        ModelCommand::Inspect(args) => inspect::inspect(args, &folders),
+        ModelCommand::Check(args) => check::check(args, &folders, &config.engine),
+        ModelCommand::Validate(args) => validate::validate(args, &folders, &config),
+        ModelCommand::Calibrate(args) => calibrate::calibrate(args, &folders, &config),
     }
-}
-
-/// `reference` is the package in the program, all else a folder.
-fn find(name: &str) -> Result<ModelPackage, PackageError> {
-    if name == "reference" { ModelPackage::built_in() } else { ModelPackage::load(name.as_ref()) }
 }

@@ -1,6 +1,7 @@
 //! `model validate`: how well a package does on labelled cases, and whether that is well enough.
 
 use clap::Args;
+use tableside::engine::ModelFolders;
 use tableside::config::Config;
 use tableside::engine::ModelPackage;
 use tableside::validation::Run;
@@ -23,8 +24,8 @@ pub struct ValidateArgs {
     require: Vec<Limit>,
 }
 
-pub fn validate(args: &ValidateArgs, config: &Config) -> Outcome {
-    let package = super::find(&args.name)?;
+pub fn validate(args: &ValidateArgs, folders: &ModelFolders, config: &Config) -> Outcome {
+    let package = folders.find(&args.name)?;
     let run = args.cases.observe(&args.cases.listed()?, &package, config)?;
     let summary = summarise(&run.results, subject(&package, &run, args.cases.rate));
     let limits: Vec<LimitOutcome> = args.require.iter().map(|limit| limit.check(&summary)).collect();

@@ -1,0 +1,295 @@
+//! Whether a model package runs as it should on this machine: the same windows through every engine that is there, their
+//! outputs held against each other and against what any output must be, and their time taken.
+
+mod windows;
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::engine::{self, Engine, EngineChoice, EngineError, EngineOptions, Inference, Manifest, ModelPackage};
+use crate::exam::SlabIndex;
+use crate::scanner::Quantiles;
+use crate::triage::{SlabEvidence, case_score};
+
+pub use windows::{SlabWindow, WindowError, phantom_exam, windows_of};
+
+/// How far two engines may lie apart in any probability: of a pixel, of a slab, of the case.
+pub const TOLERANCE: f64 = 1e-3;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckReport {
+    pub model: String,
+    pub version: String,
+    /// Of the weights.
+    pub sha256: String,
+    /// How many windows every engine judged.
+    pub windows: usize,
+    /// Threads of one inference.
+    pub threads: usize,
+    /// See [`TOLERANCE`].
+    pub tolerance: f64,
+    pub engines: Vec<EngineCheck>,
+    /// Every further engine against the first that ran.
+    pub comparisons: Vec<Comparison>,
+    /// At least one engine ran, none failed or gave impossible outputs, and all agree.
+    pub holds: bool,
+}
+
+/// One engine and how it did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EngineCheck {
+    pub engine: &'static str,
+    #[serde(flatten)]
+    pub state: EngineState,
+}
+
+/// How an engine did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum EngineState {
+    /// It is not on this machine.
+    Absent {
+        reason: String,
+    },
+    /// It could not load the package or failed on a window.
+    Failed {
+        reason: String,
+    },
+    Ran(EngineRun),
+}
+
+/// What an engine made of the windows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EngineRun {
+    /// Time of one window, after each had been run once.
+    pub window_ms: Quantiles,
+    /// Of a case of these windows alone.
+    pub case_probability: f64,
+    /// What must not be, in words.
+    pub problems: Vec<String>,
+    pub evidence: Vec<WindowEvidence>,
+}
+
+/// What an engine says of one window, at the package's operating point.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct WindowEvidence {
+    pub slab: SlabIndex,
+    pub lung_cm2: f64,
+    pub lesion_cm2: f64,
+    pub attention: f32,
+    pub logit: f32,
+}
+
+/// The largest differences of two engines over all windows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Comparison {
+    pub engine: &'static str,
+    pub with: &'static str,
+    /// Lung or lesion probability of a pixel.
+    pub pixel_probability: f64,
+    /// Logistic function of a slab's logit.
+    pub slab_probability: f64,
+    pub case_probability: f64,
+    pub attention: f64,
+    pub logit: f64,
+    /// Whether all probabilities lie within [`TOLERANCE`].
+    pub agree: bool,
+}
+
+/// Runs the windows through every engine that is there.
+#[must_use]
+pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWindow]) -> CheckReport {
+    let manifest = &package.manifest;
+    let mut engines = Vec::new();
+    let mut ran: Vec<(&'static str, Vec<Inference>, f64)> = Vec::new();
+    for (name, choice) in [("embedded", EngineChoice::Embedded), ("onnxruntime", EngineChoice::OnnxRuntime)] {
+        let options = EngineOptions { choice, ..options.clone() };
+        let outcome = engine::load(package, &options).and_then(|mut engine| run(engine.as_mut(), windows));
+        let state = match outcome {
+            Err(EngineError::Library(reason)) => EngineState::Absent { reason },
+            Err(error) => EngineState::Failed { reason: error.to_string() },
+            Ok(run) => {
+                let report = run.report(windows, manifest);
+                ran.push((name, run.inferences, report.case_probability));
+                EngineState::Ran(report)
+            }
+        };
+        engines.push(EngineCheck { engine: name, state });
+    }
+    let comparisons: Vec<Comparison> = match ran.split_first() {
+        Some((first, others)) => others.iter().map(|other| compare(other, first)).collect(),
+        None => Vec::new(),
+    };
+    let sound = |check: &EngineCheck| match &check.state {
+        EngineState::Absent { .. } => true,
+        EngineState::Failed { .. } => false,
+        EngineState::Ran(run) => run.problems.is_empty(),
+    };
+    let holds = !ran.is_empty() && engines.iter().all(sound) && comparisons.iter().all(|comparison| comparison.agree);
+    CheckReport {
+        model: manifest.name.clone(),
+        version: manifest.version.clone(),
+        sha256: manifest.sha256.clone(),
+        windows: windows.len(),
+        threads: options.inference_threads(),
+        tolerance: TOLERANCE,
+        engines,
+        comparisons,
+        holds,
+    }
+}
+
+/// One of an inference's planes.
+type PlaneOf = fn(&Inference) -> &[f32];
+
+/// The raw outcome of an engine.
+struct Run {
+    inferences: Vec<Inference>,
+    /// Slabs whose second inference gave other bits than the first.
+    unsteady: Vec<SlabIndex>,
+    times: Vec<Duration>,
+}
+
+fn run(engine: &mut dyn Engine, windows: &[SlabWindow]) -> Result<Run, EngineError> {
+    let inferences = windows.iter().map(|one| engine.infer(&one.window)).collect::<Result<Vec<_>, _>>()?;
+    let (mut unsteady, mut times) = (Vec::new(), Vec::new());
+    for (one, first) in windows.iter().zip(&inferences) {
+        let started = Instant::now();
+        let again = engine.infer(&one.window)?;
+        times.push(started.elapsed());
+        if !same_bits(first, &again) {
+            unsteady.push(one.slab);
+        }
+    }
+    Ok(Run { inferences, unsteady, times })
+}
+
+fn same_bits(one: &Inference, other: &Inference) -> bool {
+    let bits = |inference: &Inference| -> Vec<u32> {
+        let numbers = [inference.attention, inference.logit];
+        inference.lung.iter().chain(&inference.lesion).chain(&numbers).map(|value| value.to_bits()).collect()
+    };
+    bits(one) == bits(other)
+}
+
+impl Run {
+    fn report(&self, windows: &[SlabWindow], manifest: &Manifest) -> EngineRun {
+        let (input, point) = (&manifest.input, &manifest.operating_point);
+        let middle = input.slabs / 2 * input.plane_len();
+        let slab_plane = |window: &SlabWindow| window.window.values()[middle..middle + input.plane_len()].to_vec();
+        let evidence: Vec<SlabEvidence> = windows
+            .iter()
+            .zip(&self.inferences)
+            .map(|(window, inference)| SlabEvidence::new(inference, &slab_plane(window), input, point))
+            .collect();
+        EngineRun {
+            window_ms: Quantiles::of(self.times.clone()),
+            case_probability: case_score(evidence.iter(), &manifest.case).unwrap_or_default(),
+            problems: self.problems(windows),
+            evidence: windows
+                .iter()
+                .zip(&evidence)
+                .map(|(window, evidence)| WindowEvidence {
+                    slab: window.slab,
+                    lung_cm2: evidence.lung_cm2,
+                    lesion_cm2: evidence.lesion_cm2,
+                    attention: evidence.attention,
+                    logit: evidence.logit,
+                })
+                .collect(),
+        }
+    }
+
+    fn problems(&self, windows: &[SlabWindow]) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(slab) = self.unsteady.first() {
+            let count = self.unsteady.len();
+            problems.push(format!(
+                "the same window does not give the same bits twice ({count} of {} windows, first slab {})",
+                windows.len(),
+                slab.0
+            ));
+        }
+        let planes: [(&str, PlaneOf); 2] = [("lung", |one| &one.lung), ("lesion", |one| &one.lesion)];
+        for (output, plane) in planes {
+            let values = || self.inferences.iter().flat_map(plane).copied();
+            let (lowest, highest) =
+                (values().fold(f32::INFINITY, f32::min), values().fold(f32::NEG_INFINITY, f32::max));
+            if lowest < 0.0 || highest > 1.0 {
+                problems.push(format!("{output} is no probability: it runs from {lowest} to {highest}"));
+            }
+            if lowest >= highest {
+                problems.push(format!("{output} is {lowest} in every pixel of every window"));
+            }
+        }
+        problems
+    }
+}
+
+type Ran = (&'static str, Vec<Inference>, f64);
+
+fn compare((engine, inferences, case): &Ran, (with, first_inferences, first_case): &Ran) -> Comparison {
+    let pairs = || inferences.iter().zip(first_inferences);
+    let largest = |of: fn(&Inference) -> f64| pairs().map(|(a, b)| (of(a) - of(b)).abs()).fold(0.0, f64::max);
+    let pixels = |plane: PlaneOf| {
+        let differences = pairs().flat_map(|(a, b)| plane(a).iter().zip(plane(b)).map(|(a, b)| (a - b).abs()));
+        f64::from(differences.fold(0.0, f32::max))
+    };
+    let pixel_probability = pixels(|one| &one.lung).max(pixels(|one| &one.lesion));
+    let slab_probability = largest(|one| 1.0 / (1.0 + (-f64::from(one.logit)).exp()));
+    let case_probability = (case - first_case).abs();
+    Comparison {
+        engine,
+        with,
+        pixel_probability,
+        slab_probability,
+        case_probability,
+        attention: largest(|one| f64::from(one.attention)),
+        logit: largest(|one| f64::from(one.logit)),
+        agree: [pixel_probability, slab_probability, case_probability].into_iter().all(|apart| apart <= TOLERANCE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two 1 x 2 planes and two numbers.
+    fn inference(lung: [f32; 2], lesion: [f32; 2], logit: f32) -> Inference {
+        Inference { lung: lung.to_vec(), lesion: lesion.to_vec(), attention: 0.0, logit }
+    }
+
+    fn problems_of(inferences: Vec<Inference>, unsteady: Vec<SlabIndex>) -> Vec<String> {
+        Run { inferences, unsteady, times: Vec::new() }.problems(&[])
+    }
+
+    #[test]
+    fn impossible_outputs_are_named() {
+        assert!(problems_of(vec![inference([0.1, 0.9], [0.0, 1.0], 0.0)], Vec::new()).is_empty());
+        let beyond = problems_of(vec![inference([0.1, 1.5], [0.0, 1.0], 0.0)], Vec::new());
+        assert!(beyond.len() == 1 && beyond[0].contains("lung is no probability"), "{beyond:?}");
+        let constant = problems_of(vec![inference([0.1, 0.9], [0.2, 0.2], 0.0); 3], Vec::new());
+        assert!(constant.len() == 1 && constant[0].contains("lesion is 0.2 in every pixel"), "{constant:?}");
+        let unsteady = problems_of(vec![inference([0.1, 0.9], [0.0, 1.0], 0.0)], vec![SlabIndex(7)]);
+        assert!(unsteady.len() == 1 && unsteady[0].contains("first slab 7"), "{unsteady:?}");
+    }
+
+    #[test]
+    fn zeros_of_either_sign_are_not_the_same_bits() {
+        let one = inference([0.0, 1.0], [0.0, 1.0], 0.0);
+        assert!(same_bits(&one, &one.clone()));
+        assert!(!same_bits(&one, &inference([-0.0, 1.0], [0.0, 1.0], 0.0)));
+    }
+
+    #[test]
+    fn engines_agree_by_their_probabilities_and_not_by_the_size_of_their_logits() {
+        let of = |lesion: f32, logit: f32, case: f64| ("test", vec![inference([0.0, 1.0], [0.0, lesion], logit)], case);
+        let far_but_sure = compare(&of(1.0, 30.0, 0.9), &of(1.0, 20.0, 0.9));
+        assert!(far_but_sure.agree && far_but_sure.logit == 10.0, "{far_but_sure:?}");
+        assert!(!compare(&of(0.99, 3.0, 0.9), &of(1.0, 3.0, 0.9)).agree);
+        assert!(!compare(&of(1.0, 0.1, 0.9), &of(1.0, 0.0, 0.9)).agree);
+        assert!(!compare(&of(1.0, 3.0, 0.9), &of(1.0, 3.0, 0.8)).agree);
+    }
+}

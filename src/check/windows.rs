@@ -1,0 +1,96 @@
+//! The windows that engines are checked with: of a DICOM series or of the phantom, made as the pipeline makes them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::exam::{Content, InstanceHeader, PreparedSlice, Series, SlabIndex};
+use crate::preprocess::{InputGeometry, Plane, Window, hounsfield_image};
+use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, ScannerError, UidSource};
+
+/// A window and the slab in its middle.
+#[derive(Debug, Clone)]
+pub struct SlabWindow {
+    pub slab: SlabIndex,
+    pub window: Window,
+}
+
+/// Why there are no windows.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    #[error(transparent)]
+    Source(#[from] ScannerError),
+    #[error("{origin} cannot be used: {reason}")]
+    Slice { origin: String, reason: String },
+    #[error("the exam holds no axial CT slice that can be analysed")]
+    NoSlices,
+}
+
+/// The phantom with pneumonia in 3 mm slices, 256 x 256: the same on every machine.
+///
+/// # Errors
+/// If the phantom cannot be encoded, which is a fault in this program.
+pub fn phantom_exam() -> Result<Vec<Instance>, ScannerError> {
+    Phantom::new(PhantomKind::Pneumonia, PhantomOptions::coarse(100, 256)).instances(UidSource::seeded(1))
+}
+
+/// At most `count` windows, evenly spread over the series of the exam that has the most slices.
+///
+/// # Errors
+/// If a slice cannot be decoded or there is none.
+pub fn windows_of(exam: &[Instance], input: &InputGeometry, count: usize) -> Result<Vec<SlabWindow>, WindowError> {
+    let mut by_series: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
+    for instance in exam.iter().filter(|instance| instance.position_um.is_some()) {
+        by_series.entry(&instance.series_instance_uid).or_default().push(instance);
+    }
+    let longest = by_series.into_values().max_by_key(Vec::len).ok_or(WindowError::NoSlices)?;
+    let mut series = Series::default();
+    for instance in longest {
+        if let Some(slice) = prepare(instance, input)? {
+            series.add(slice, input);
+        }
+    }
+    let slabs: Vec<SlabIndex> = series.slab_indices().collect();
+    let count = count.min(slabs.len());
+    let chosen = (0..count).filter_map(|at| slabs.get((2 * at + 1) * slabs.len() / (2 * count)).copied());
+    let window = |slab: SlabIndex| {
+        let job = series.next_window(input, true, |other, _| other != slab)?;
+        Some(SlabWindow { slab, window: job.window })
+    };
+    let windows: Vec<SlabWindow> = chosen.filter_map(window).collect();
+    if windows.is_empty() { Err(WindowError::NoSlices) } else { Ok(windows) }
+}
+
+/// The slice in an instance; `None` if it is something else.
+fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Option<PreparedSlice>, WindowError> {
+    let unusable = |reason: String| WindowError::Slice { origin: instance.origin.clone(), reason };
+    let object = instance.object()?;
+    let header = InstanceHeader::read(&object).map_err(|error| unusable(error.to_string()))?;
+    let slice = match header.content {
+        Content::Slice(slice) => slice,
+        Content::Kept(_) => return Ok(None),
+        Content::Defective(reason) => return Err(unusable(reason)),
+    };
+    let image = hounsfield_image(&object, &slice).map_err(|error| unusable(error.to_string()))?;
+    let plane = Arc::new(Plane::resample(&image, &slice.geometry.in_plane, input));
+    let sop_instance_uid = header.sop_instance_uid;
+    Ok(Some(PreparedSlice { sop_instance_uid, header: slice, plane, path: PathBuf::from(&instance.origin) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ModelPackage;
+
+    #[test]
+    fn windows_are_spread_evenly_and_never_more_than_there_are_slabs() {
+        let input = ModelPackage::built_in().unwrap().manifest.input;
+        let exam = Phantom::new(PhantomKind::Normal, PhantomOptions::coarse(12, 32)).instances(UidSource::seeded(1));
+        let exam = exam.unwrap();
+        let all = windows_of(&exam, &input, 1000).unwrap();
+        assert_eq!(all.len(), 12);
+        let few: Vec<SlabIndex> = windows_of(&exam, &input, 3).unwrap().iter().map(|window| window.slab).collect();
+        assert_eq!(few, [all[2].slab, all[6].slab, all[10].slab]);
+        assert!(matches!(windows_of(&[], &input, 3), Err(WindowError::NoSlices)));
+    }
+}

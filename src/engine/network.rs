@@ -1,0 +1,131 @@
+//! The network as its ONNX file describes it: what goes in, what comes out, how much work a window is.
+
+use std::collections::BTreeMap;
+
+use rten::{ModelOptions, ValueView};
+use rten_onnx::onnx::{GraphProto, ModelProto, ValueInfoProto};
+use rten_tensor::Layout as _;
+
+use super::{EngineError, Manifest, ModelPackage};
+use crate::preprocess::Window;
+
+/// Holds the package's ONNX file against its manifest, so that every engine refuses the same files for the same reasons.
+///
+/// # Errors
+/// If the file is no ONNX network, or its input and outputs are not those that the manifest names.
+pub fn fits(package: &ModelPackage) -> Result<(), EngineError> {
+    let refuse = |reason: String| EngineError::Network { model: package.title(), reason };
+    let graph = graph(package).map_err(refuse)?;
+    has_the_input(&graph, &package.manifest).map_err(refuse)?;
+    has_the_outputs(&graph, &package.manifest).map_err(refuse)
+}
+
+/// Multiplications and additions of all convolutions for one window. `None` if a convolution's kernel is no constant.
+///
+/// # Errors
+/// If the file is no ONNX network or the embedded engine cannot run it.
+pub fn operations_per_window(package: &ModelPackage) -> Result<Option<u64>, EngineError> {
+    let refuse = |reason: String| EngineError::Network { model: package.title(), reason };
+    let graph = graph(package).map_err(refuse)?;
+    let kernels: BTreeMap<&str, u64> = graph
+        .initializer
+        .iter()
+        .filter_map(|constant| {
+            Some((
+                constant.name.as_deref()?,
+                constant.dims.iter().fold(1, |size: u64, n| size.saturating_mul(n.unsigned_abs())),
+            ))
+        })
+        .collect();
+    let convolutions: Option<Vec<(&str, u64)>> = graph
+        .node
+        .iter()
+        .filter(|node| node.op_type.as_deref() == Some("Conv"))
+        .map(|node| Some((node.output.first()?.as_str(), *kernels.get(node.input.get(1)?.as_str())?)))
+        .collect();
+    let Some(convolutions) = convolutions else { return Ok(None) };
+    let planes = plane_sizes(package, convolutions.iter().map(|(output, _)| *output)).map_err(refuse)?;
+    Ok(Some(convolutions.iter().zip(planes).map(|((_, kernel), plane)| 2 * kernel * plane).sum()))
+}
+
+/// Rows times columns of these values of the network, by running it on an empty window.
+fn plane_sizes<'a>(package: &ModelPackage, values: impl Iterator<Item = &'a str>) -> Result<Vec<u64>, String> {
+    // An optimised network no longer has all the values that the file names.
+    let model = ModelOptions::with_all_ops()
+        .enable_optimization(false)
+        .load(package.weights().to_vec())
+        .map_err(|error| error.to_string())?;
+    let node = |name: &str| model.node_id(name).map_err(|error| error.to_string());
+    let wanted = values.map(node).collect::<Result<Vec<_>, _>>()?;
+    let window = Window::empty(&package.manifest.input);
+    let input = ValueView::from_shape(window.shape(), window.values()).map_err(|error| error.to_string())?;
+    let inputs = vec![(node(&package.manifest.input.name)?, input.into())];
+    let values = model.run(inputs, &wanted, None).map_err(|error| error.to_string())?;
+    let plane = |shape: &[usize]| shape.iter().skip(2).map(|n| *n as u64).product();
+    Ok(values.iter().map(|value| plane(&value.shape())).collect())
+}
+
+fn graph(package: &ModelPackage) -> Result<GraphProto, String> {
+    let network = ModelProto::parse_buf(package.weights()).map_err(|error| format!("it is no ONNX file ({error})"))?;
+    network.graph.filter(|graph| !graph.node.is_empty()).ok_or_else(|| "it is no ONNX file (no graph in it)".to_owned())
+}
+
+fn has_the_input(graph: &GraphProto, manifest: &Manifest) -> Result<(), String> {
+    let input = &manifest.input;
+    let Some(declared) = named(&graph.input, &input.name) else {
+        return Err(format!("it has no input {:?}, its inputs are {}", input.name, names(&graph.input)));
+    };
+    let dimensions = declared.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()?.shape.as_ref());
+    let Some(dimensions) = dimensions else { return Ok(()) };
+    let expected = [1, input.slabs as i64, input.rows as i64, input.columns as i64];
+    // A dimension without a number is free.
+    let fits = dimensions.dim.len() == expected.len()
+        && dimensions.dim.iter().zip(expected).all(|(declared, n)| declared.dim_value.is_none_or(|value| value == n));
+    if fits {
+        return Ok(());
+    }
+    let size = |dimension: &rten_onnx::onnx::Dimension| {
+        dimension.dim_value.map_or_else(|| dimension.dim_param.clone().unwrap_or_default(), |value| value.to_string())
+    };
+    let declared: Vec<String> = dimensions.dim.iter().map(size).collect();
+    Err(format!(
+        "its input {:?} is {}, a window of model.toml is 1 x {} x {} x {} (slabs, rows, columns)",
+        input.name,
+        declared.join(" x "),
+        input.slabs,
+        input.rows,
+        input.columns
+    ))
+}
+
+fn has_the_outputs(graph: &GraphProto, manifest: &Manifest) -> Result<(), String> {
+    let outputs = &manifest.outputs;
+    let wanted = [&outputs.lung, &outputs.lesion, &outputs.attention, &outputs.logit];
+    match wanted.into_iter().find(|name| named(&graph.output, name).is_none()) {
+        Some(missing) => Err(format!("it has no output {missing:?}, its outputs are {}", names(&graph.output))),
+        None => Ok(()),
+    }
+}
+
+fn named<'a>(values: &'a [ValueInfoProto], name: &str) -> Option<&'a ValueInfoProto> {
+    values.iter().find(|value| value.name.as_deref() == Some(name))
+}
+
+fn names(values: &[ValueInfoProto]) -> String {
+    let names: Vec<String> = values.iter().filter_map(|value| Some(format!("{:?}", value.name.as_ref()?))).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_network_fits_its_manifest_and_its_budget() {
+        let package = ModelPackage::built_in().unwrap();
+        fits(&package).unwrap();
+        let operations = operations_per_window(&package).unwrap().unwrap();
+        assert!((100_000_000..=1_500_000_000).contains(&operations), "{operations}");
+        assert!(package.weights().len() <= 10_000_000);
+    }
+}
