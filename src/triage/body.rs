@@ -54,8 +54,9 @@ pub enum SpinePlace {
 
 impl Body {
     /// Finds the body on a slab's plane of values in 0..=1: the largest connected piece of tissue, once what is thin has
-    /// been taken away, and all that has it in front and behind. So a lung that the field of view cuts at its side stays
-    /// in, and the air beside the chest, above a table, stays out.
+    /// been taken away, all that has it in front and behind, and what it and thinner tissue shut off from the air around.
+    /// So a lung that the field of view cuts at its side stays in, a lung behind the thin wall of a wasted chest too, and
+    /// the air beside the chest and above a table stays out.
     ///
     /// `None` where there is too little tissue to tell. A slab without a body keeps what the network found: to take lung
     /// away on no evidence could hide a lesion.
@@ -74,7 +75,7 @@ impl Body {
             largest.iter().flat_map(|run| run.columns.clone().map(|column| run.row * input.columns + column)),
         );
         let reach = (CUT_REACH_MM / input.pixel_mm).round() as usize;
-        let mask = enclosed(&trunk, &tissue, reach);
+        let mask = enclosed(&trunk, &tissue, reach).union(&shut_off(&trunk, &tissue, side));
         let count = mask.count();
         let area_cm2 = count as f64 * input.pixel_cm2();
         let columns: usize = mask.pixels().map(|at| at % input.columns).sum();
@@ -136,6 +137,38 @@ fn enclosed(trunk: &Mask, tissue: &[bool], reach: usize) -> Mask {
         (0..columns).filter(move |column| is_within(row, column)).chain(bare).map(move |column| row * columns + column)
     });
     Mask::from_pixels(rows, columns, pixels)
+}
+
+/// What hangs together with the trunk and cannot be reached from the plane's border through air, less what is thin even so,
+/// such as a table's shell; on the trunk's rows: the air between a table and the back lies below them.
+fn shut_off(trunk: &Mask, tissue: &[bool], side: u16) -> Mask {
+    let (rows, columns) = (trunk.rows(), trunk.columns());
+    let border = (0..tissue.len()).filter(|at| {
+        let (row, column) = (at / columns, at % columns);
+        row == 0 || row + 1 == rows || column == 0 || column + 1 == columns
+    });
+    let is_open = reached(border, columns, |at| !tissue[at], tissue.len());
+    let is_closed = open(&reached(trunk.pixels(), columns, |at| !is_open[at], tissue.len()), columns, side);
+    let first = trunk.pixels().next().unwrap_or(0) / columns * columns;
+    let end = trunk.pixels().last().map_or(0, |last| (last / columns + 1) * columns);
+    Mask::from_pixels(rows, columns, (first..end).filter(|at| is_closed[*at]))
+}
+
+/// Which of `len` pixels can be reached from these, up, down or beside, over pixels that let pass.
+fn reached(from: impl Iterator<Item = usize>, columns: usize, passes: impl Fn(usize) -> bool, len: usize) -> Vec<bool> {
+    let mut is_reached = vec![false; len];
+    let mut to_visit: Vec<usize> = from.collect();
+    while let Some(at) = to_visit.pop() {
+        if is_reached[at] || !passes(at) {
+            continue;
+        }
+        is_reached[at] = true;
+        let left = (!at.is_multiple_of(columns)).then(|| at - 1);
+        let right = Some(at + 1).filter(|right| !right.is_multiple_of(columns));
+        let below = Some(at + columns).filter(|below| *below < len);
+        to_visit.extend([left, right, at.checked_sub(columns), below].into_iter().flatten());
+    }
+    is_reached
 }
 
 /// Where near the midline there is at least twice as much bone in the front or the back third of the body as in the other:
@@ -251,6 +284,16 @@ mod tests {
         let in_image = |(x, _): (f64, f64)| x > -100.0;
         let body = body(&chest(|p| (!in_image(p)).then_some(-1150.0)));
         assert!(lung_inside(&body, in_image) > 0.99, "{}", lung_inside(&body, in_image));
+    }
+
+    #[test]
+    fn the_lungs_stay_in_a_body_whose_chest_wall_is_thinner_than_what_is_taken_away() {
+        let inner = Ellipse(TRUNK.0 - 5.0, TRUNK.1 - 5.0, 0.0, 0.0);
+        let lung = |p: (f64, f64)| inner.holds(p) && p.0.abs() > 30.0;
+        let body = body(&chest(|p| if lung(p) { Some(-850.0) } else { TRUNK.holds(p).then_some(30.0) }));
+        let pixels: Vec<usize> = (0..SIDE * SIDE).filter(|at| lung(place(*at))).collect();
+        let inside = pixels.iter().filter(|at| body.contains(**at)).count();
+        assert_eq!(inside, pixels.len());
     }
 
     #[test]

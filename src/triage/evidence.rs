@@ -57,6 +57,13 @@ impl Mask {
         (whole + below.count_ones()) as usize
     }
 
+    /// The pixels of this mask and of another one of the same size.
+    #[must_use]
+    pub fn union(mut self, other: &Self) -> Self {
+        self.bits.iter_mut().zip(&other.bits).for_each(|(word, more)| *word |= more);
+        self
+    }
+
     /// How many pixels are set.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -1,8 +1,8 @@
 //! `model calibrate`: thresholds for a false-flag rate, and a package that has them.
 
 use clap::Args;
-use tableside::engine::ModelFolders;
 use tableside::config::Config;
+use tableside::engine::ModelFolders;
 use tableside::validation::calibration::{self, Calibration, needed_negatives};
 use tableside::validation::with_operating_point;
 

@@ -1,8 +1,8 @@
 //! `model validate`: how well a package does on labelled cases, and whether that is well enough.
 
 use clap::Args;
-use tableside::engine::ModelFolders;
 use tableside::config::Config;
+use tableside::engine::ModelFolders;
 use tableside::engine::ModelPackage;
 use tableside::validation::Run;
 use tableside::validation::files::write_all;
