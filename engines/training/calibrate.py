@@ -1,11 +1,8 @@
 """Fits the head, the calibration and the early threshold on bags made of training data only.
 
 A bag is a labelled volume or part of it, varied in scale and look as one scan would be, with or without a pasted
-mass. Where a fold left the volume out, that fold's weights draw it, so that what the head sees is what it will see.
-
-    python calibrate.py --drawn-by medseg-4=fold48,medseg-8=fold48
-
-Writes calibration.json, which export.py puts into the package.
+mass. The fold that left a volume with lesions out draws it, so that what the head sees is what it will see. Writes
+calibration.json, which export.py puts into the package.
 """
 
 from __future__ import annotations
@@ -20,7 +17,8 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from data import HU_RANGE, SCREENING, MassSite, Volume, load_volumes, paste_mass, place, point_in, slab_at
+from crossvalidate import run_without
+from data import place, slab_at
 from evaluate import (
     DEFAULT_DATA,
     FEWEST_LUNG_SLABS,
@@ -33,13 +31,15 @@ from evaluate import (
     running_logits,
 )
 from network import EvidenceHead, SegmentationNet
+from pasting import MassSite, paste_mass, point_in
 from preprocess import PIXEL_MM
+from volumes import HU_RANGE, SCREENING, Volume, load_volumes
 
 SLICE_MM = {SCREENING: 2.0, "medseg-3": 0.75}
 THICK_SLICE_MM = 7.0
 LEAST_LESION_SHARE = 0.005  # a bag with less is neither positive nor negative
 EARLY_ALPHA = 0.1
-LEAST_EARLY = 0.9  # an early flag interrupts the technician: never on less, whatever the few negatives allow
+LEAST_EARLY = 0.7  # an early flag interrupts the technician: never on less, whatever the few negatives allow
 IDENTITY = {"slope": 1.0, "intercept": 0.0}  # the head is calibrated as it is
 SLOPE_PENALTY = 0.002
 
@@ -180,18 +180,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--runs", type=Path, default=HERE / "runs")
-    parser.add_argument("--checkpoint", default="final")
-    parser.add_argument("--drawn-by", default="", help="VOLUME=RUN,...: the run that left the volume out")
     parser.add_argument("--output", type=Path, default=HERE / "calibration.json")
     parser.add_argument("--varieties", type=int, default=8, help="scans made of every volume")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
-    drawn_by = dict(pair.split("=") for pair in arguments.drawn_by.split(",") if pair)
     bags: list[Bag] = []
     for volume in load_volumes(arguments.data):
         segmentation = SegmentationNet()
-        run = drawn_by.get(volume.name, arguments.checkpoint)
-        segmentation.load_state_dict(torch.load(arguments.runs / f"{run}.pt", weights_only=True))
+        # One fold left out both volumes without lesions: without any of their like in training it draws what the
+        # shipped weights do not. So these two are drawn by weights that have seen them.
+        run = arguments.runs / (f"{run_without(volume.name)}.pt" if volume.has_lesions else "final.pt")
+        segmentation.load_state_dict(torch.load(run, weights_only=True))
         bags += bags_of(volume, segmentation, range(arguments.varieties))
     head = fit_head(bags)
     print_bags(bags, head)

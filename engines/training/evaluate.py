@@ -12,17 +12,17 @@ import argparse
 import csv
 import json
 import math
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from data import SCREENING, Volume, load_volumes, place, slab_at
+from data import place, slab_at
 from export import load_model
 from network import PIXEL_CM2, EvidenceHead, ReferenceModel, SegmentationNet
 from preprocess import SLAB_MM, read_series, slabs_of, windows_of
+from volumes import SCREENING, Volume, load_volumes
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_DATA = HERE.parents[2] / "shared/data"
@@ -51,14 +51,21 @@ class Evidence:
 
 
 @torch.no_grad()
+def draw(segmentation: SegmentationNet, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lung and lesion probabilities of the windows, each (windows, 256, 256)."""
+    masks = [
+        torch.sigmoid(segmentation(torch.from_numpy(windows[start : start + 8]))).numpy()
+        for start in range(0, len(windows), 8)
+    ]
+    masks = np.concatenate(masks)
+    return masks[:, 0], masks[:, 1]
+
+
 def gather(segmentation: SegmentationNet, windows: np.ndarray) -> Evidence:
-    areas, masks = [], []
-    for start in range(0, len(windows), 8):
-        lung, lesion = torch.sigmoid(segmentation(torch.from_numpy(windows[start : start + 8]))).split(1, dim=1)
-        areas.append(torch.cat(EvidenceHead.areas_cm2(lung, lesion), dim=1).numpy())
-        masks.append(torch.cat([lung, lesion], dim=1).numpy() >= 0.5)
-    areas, masks = np.concatenate(areas), np.concatenate(masks)
-    return Evidence(areas[:, 0], areas[:, 1], masks[:, 0], masks[:, 1])
+    lung, lesion = draw(segmentation, windows)
+    areas = EvidenceHead.areas_cm2(torch.from_numpy(lung[:, None]), torch.from_numpy(lesion[:, None]))
+    lung_cm2, lesion_cm2 = (area.numpy()[:, 0] for area in areas)
+    return Evidence(lung_cm2, lesion_cm2, lung >= 0.5, lesion >= 0.5)
 
 
 def fold(attention: np.ndarray, logit: np.ndarray) -> float:

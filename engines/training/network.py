@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-WIDTHS = (32, 48, 80, 112, 128)
+WIDTHS = (24, 40, 72, 112, 128)
 PIXEL_CM2 = 0.15 * 0.15
 RELU_GAIN = 1.7139588594436646
 MASKS = ("lung", "lesion")

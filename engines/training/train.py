@@ -16,16 +16,20 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from data import Samples, Volume, load_volumes
+from data import Batches
 from network import SegmentationNet
+from volumes import Volume, load_volumes
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_DATA = HERE.parents[2] / "shared/data"
+STEPS = 2200
+BATCH = 8
+FIRST_SEED = 1
 PEAK_RATE = 2e-3
 WARM_UP_STEPS = 60
 AVERAGE_DECAY = 0.995
-LESION_POSITIVE_WEIGHT = 3.0
-MISSED_SHARE = 0.6  # Tversky: weight of missed against invented lesion
+LESION_POSITIVE_WEIGHT = 2.0
+MISSED_SHARE = 0.55  # Tversky: weight of missed against invented lesion
 
 
 def overlap_loss(probability, truth, known, missed_share: float) -> torch.Tensor:
@@ -41,7 +45,7 @@ def segmentation_loss(logits, masks, known) -> torch.Tensor:
     lung_known, lesion_known = known[:, :1], known[:, 1:]
     lung_logit, lesion_logit = logits[:, :1], logits[:, 1:]
     lung_entropy = (F.binary_cross_entropy_with_logits(lung_logit, lung, reduction="none") * lung_known).mean()
-    positive_weight = torch.tensor(LESION_POSITIVE_WEIGHT)
+    positive_weight = torch.tensor(LESION_POSITIVE_WEIGHT, device=logits.device)
     lesion_entropy = F.binary_cross_entropy_with_logits(
         lesion_logit, lesion, reduction="none", pos_weight=positive_weight
     )
@@ -68,22 +72,20 @@ def update_average(average: SegmentationNet, net: SegmentationNet, step: int) ->
 
 def train(volumes: list[Volume], steps: int, batch: int, seed: int, save_to: Path) -> SegmentationNet:
     torch.manual_seed(seed)
-    net = SegmentationNet().to(memory_format=torch.channels_last)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = SegmentationNet().to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(net)
     weights = [p for p in net.parameters() if p.ndim == 4 and p.numel() > p.shape[0]]
     others = [p for p in net.parameters() if not (p.ndim == 4 and p.numel() > p.shape[0])]
     optimiser = torch.optim.AdamW([{"params": weights, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}])
-    loader = torch.utils.data.DataLoader(
-        Samples(volumes, steps * batch, seed), batch, num_workers=1, prefetch_factor=4
-    )
+    workers = 1 if torch.get_num_threads() > 1 else 0
+    loader = torch.utils.data.DataLoader(Batches(volumes, steps, batch, seed), batch_size=None, num_workers=workers)
     started, recent = time.monotonic(), []
     for step, (window, masks, known) in enumerate(loader):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, steps)
-        window = window.to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = net(window)
-        loss = segmentation_loss(logits.float(), masks, known)
+        window, masks, known = (part.to(device) for part in (window, masks, known))
+        loss = segmentation_loss(net(window.to(memory_format=torch.channels_last)), masks, known)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -94,8 +96,7 @@ def train(volumes: list[Volume], steps: int, batch: int, seed: int, save_to: Pat
             rate = (step + 1) * batch / (time.monotonic() - started)
             print(f"step {step + 1}/{steps}  loss {np.mean(recent):.3f}  {rate:.1f} windows/s", flush=True)
             recent.clear()
-        if (step + 1) % 200 == 0 or step + 1 == steps:
-            torch.save(average.state_dict(), save_to)
+    torch.save(average.cpu().state_dict(), save_to)
     return average
 
 
@@ -105,9 +106,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=HERE / "runs")
     parser.add_argument("--name", default="final")
     parser.add_argument("--leave-out", default="", help="volumes to hold out, separated by commas")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=20201123)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--seed", type=int, default=FIRST_SEED)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

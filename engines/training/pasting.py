@@ -1,0 +1,147 @@
+"""What is pasted into a window (3, rows, columns) to show the network more than the volumes hold: masses, opacities,
+another patient's lesions, and a drawn chest. All change the window in place, inside the lung (rows, columns)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn import functional as F
+
+from volumes import units
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
+    """A random field of mean 0 and deviation 1 whose structures are about `sigma` pixels wide."""
+    coarse = [max(4, int(side / sigma)) for side in shape]
+    field = torch.from_numpy(rng.standard_normal((1, 1, *coarse), dtype=np.float32))
+    return F.interpolate(field, shape, mode="bilinear", align_corners=False)[0, 0].numpy() * 1.5
+
+
+def blob(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    centre: tuple[int, int],
+    radius: float,
+    roughness: float,
+    height: float | None = None,
+) -> np.ndarray:
+    """(3, rows, columns) signed depth in pixels below the surface of a rough ellipsoid cut by the three slabs.
+
+    `height` is how far above the ellipsoid's centre the middle slab lies, in pixels; any if not given."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    aspect = np.exp(rng.normal(0, 0.25))
+    distance = np.hypot((rows - centre[0]) * aspect, (columns - centre[1]) / aspect).astype(np.float32)
+    distance = distance + roughness * radius * smooth_noise(rng, shape, max(3.0, 0.4 * radius))
+    if height is None:
+        height = rng.uniform(-0.7, 0.7) * radius
+    heights = height + np.array([-2.0, 0.0, 2.0], np.float32)  # slabs are 3 mm apart: 2 pixels
+    radii = np.sqrt(np.maximum(0.0, radius**2 - heights**2)).astype(np.float32)
+    return radii[:, None, None] - distance
+
+
+def point_in(mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    places = np.flatnonzero(mask)
+    return tuple(int(each) for each in np.unravel_index(places[rng.integers(len(places))], mask.shape))
+
+
+def rim(lung: np.ndarray, pixels: int) -> np.ndarray:
+    """The lung's outermost pixels; the whole lung where it is no wider."""
+    edge = lung & (ndimage.uniform_filter(lung.astype(np.float32), 2 * pixels + 1) < 0.999)
+    return edge if edge.any() else lung
+
+
+@dataclass(frozen=True)
+class MassSite:
+    """Where a mass sits: its centre and radius in pixels, and the middle slab's height above the centre."""
+
+    centre: tuple[int, int]
+    radius: float
+    height: float | None = None
+
+
+def any_site(lung: np.ndarray, rng: np.random.Generator) -> MassSite:
+    """Anywhere in the lung; every other one at its border, against pleura or mediastinum."""
+    at = rim(lung, 3) if rng.random() < 0.5 else lung
+    return MassSite(point_in(at, rng), rng.uniform(3.5, 23))
+
+
+def paste_mass(window: np.ndarray, lung: np.ndarray, site: MassSite, rng: np.random.Generator) -> np.ndarray:
+    """A solid mass of 1 to 7 cm with haze on one side of it: a tumour, no pneumonia. Returns where it touches the slab."""
+    shape = lung.shape
+    depth = blob(rng, shape, site.centre, site.radius, rng.uniform(0.03, 0.15), site.height)
+    solid = np.clip(depth / rng.uniform(1.0, 3.0) + 0.5, 0, 1) * lung
+    if site.radius < 8 or rng.random() < 0.4:
+        reach, strength = rng.uniform(1.5, 6.0), rng.uniform(0, 0.22)
+    else:
+        reach, strength = rng.uniform(4.0, 18.0), rng.uniform(0.15, 0.42)
+    one_sided = np.clip(1 + smooth_noise(rng, shape, 2 * site.radius + 10), 0, 1)
+    texture = 1 + 0.2 * smooth_noise(rng, shape, rng.uniform(2, 5))
+    haze = np.clip(1.3 + depth * 1.3 / reach, 0, 1) * (depth > -reach) * one_sided * texture * lung * strength
+    tissue = units(rng.uniform(-30, 80)) + rng.normal(0, 0.02, window.shape).astype(np.float32)
+    hazy = window + haze * np.clip(1.1 - window / units(0), 0, 1)
+    window[:] = np.maximum(window, hazy * (1 - solid) + tissue * solid)
+    return (solid[1] > 0.02) | (haze[1] > 0.02)
+
+
+def paste_opacity(window: np.ndarray, lung: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One to five patches, mostly at the pleura: ground glass that leaves the vessels visible, consolidation with rough
+    edges that hides them, or haze over much of a lung. Returns the patches' strength (rows, columns)."""
+    kind = rng.choice(["ground glass", "consolidation", "diffuse"], p=[0.5, 0.3, 0.2])
+    strength = np.zeros_like(window)
+    for _ in range(1 if kind == "diffuse" else rng.integers(1, 6)):
+        seeds = rim(lung, 8) if rng.random() < 0.7 else lung
+        radius = rng.uniform(28, 70) if kind == "diffuse" else rng.uniform(4, 24)
+        roughness = rng.uniform(0.25, 0.5) if kind == "consolidation" else rng.uniform(0.05, 0.35)
+        depth = blob(rng, lung.shape, point_in(seeds, rng), radius, roughness)
+        softness = rng.uniform(4, 12) if kind == "diffuse" else rng.uniform(1.5, 7)
+        strength = np.maximum(strength, np.clip(depth / softness + 0.5, 0, 1))
+    patch = strength * lung
+    if kind == "consolidation":
+        texture = 1 + rng.uniform(0.02, 0.12) * smooth_noise(rng, lung.shape, rng.uniform(2, 6))
+        covered = units(rng.uniform(-300, 50)) * texture + 0.1 * (window - units(-850))
+    else:
+        texture = 1 + rng.uniform(0, 0.15) * smooth_noise(rng, lung.shape, rng.uniform(2, 5))
+        covered = units(rng.uniform(-700, -250)) * texture + 0.35 * (window - units(-850))
+    window[:] = np.maximum(window, window * (1 - patch) + covered * patch)
+    return patch[1]
+
+
+def transplant_lesions(window: np.ndarray, lung: np.ndarray, donor: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Puts lesions of another patient's slab (5, rows, columns) into this lung, near the place where they were.
+    Returns their strength (rows, columns)."""
+    parts, count = ndimage.label(donor[4] > 0.5)
+    if count == 0:
+        return np.zeros_like(window[0])
+    chosen = rng.random(count + 1) < rng.uniform(0.3, 1.0)
+    chosen[0] = False
+    shift = tuple(np.round(rng.normal(0, 10, 2)).astype(int))
+    mask = np.roll(chosen[parts], shift, (0, 1)) & lung
+    patch = ndimage.gaussian_filter(mask.astype(np.float32), rng.uniform(0.5, 1.2)) * lung
+    window[:] = window * (1 - patch) + np.roll(donor[:3], shift, (1, 2)) * patch
+    return patch
+
+
+def drawn_chest(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A drawn chest without disease: window and lung. For images with flat, noisy or no texture."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+
+    def ellipse(row: float, column: float, half_rows: float, half_columns: float) -> np.ndarray:
+        return ((rows - row) / half_rows) ** 2 + ((columns - column) / half_columns) ** 2 < 1
+
+    row, column = rng.normal((np.array(shape) - 1) / 2, 5)
+    body_rows, body_columns = rng.uniform(65, 95), rng.uniform(95, 125)
+    plane = np.full(shape, rng.choice([0.0, units(-1024), units(-1000)]), np.float32)
+    plane[ellipse(row, column, body_rows, body_columns)] = units(rng.uniform(-20, 70))
+    lung = np.zeros(shape, bool)
+    for side in (-1, 1):
+        centre = column + side * body_columns * rng.uniform(0.42, 0.52)
+        lung |= ellipse(row, centre, body_rows * rng.uniform(0.35, 0.75), body_columns * rng.uniform(0.2, 0.38))
+    plane[lung] = units(rng.uniform(-900, -800))
+    window = np.repeat(plane[None], 3, 0)
+    for _ in range(rng.integers(0, 40)):
+        vessel = ellipse(*point_in(lung, rng), rng.uniform(0.8, 3), rng.uniform(0.8, 3))
+        window[rng.integers(0, 3) :, vessel & lung] = units(rng.uniform(-300, 50))
+    return window, lung
