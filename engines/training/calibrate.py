@@ -39,7 +39,7 @@ SLICE_MM = {SCREENING: 2.0, "medseg-3": 0.75}
 THICK_SLICE_MM = 7.0
 LEAST_LESION_SHARE = 0.005  # a bag with less is neither positive nor negative
 EARLY_ALPHA = 0.1
-LEAST_EARLY = 0.7  # an early flag interrupts the technician: never on less, whatever the few negatives allow
+LEAST_EARLY = 0.65  # an early flag interrupts the technician: never on less, whatever the few negatives allow
 IDENTITY = {"slope": 1.0, "intercept": 0.0}  # the head is calibrated as it is
 SLOPE_PENALTY = 0.002
 
