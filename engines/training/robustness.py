@@ -32,7 +32,8 @@ def read(folder: Path) -> Slices:
     """The series in ascending z, pixels decoded."""
     slices = [pydicom.dcmread(path) for path in folder.glob("*.dcm")]
     for each in slices:
-        each.decompress()
+        if each.file_meta.TransferSyntaxUID.is_compressed:
+            each.decompress()
     return sorted(slices, key=lambda each: float(each.ImagePositionPatient[2]))
 
 

@@ -274,7 +274,7 @@ impl Case {
             lungs: lungs.summary,
             lesions: lesion_summary,
             pattern,
-            largest: lesions.first(),
+            listed: &lesions,
             quality: &quality,
             limits: context.limits,
         });

@@ -56,8 +56,8 @@ pub struct Facts<'a> {
     pub lungs: LungSummary,
     pub lesions: LesionSummary,
     pub pattern: Pattern,
-    /// The largest lesion.
-    pub largest: Option<&'a Lesion>,
+    /// The lesions, largest first.
+    pub listed: &'a [Lesion],
     pub quality: &'a [QualityIssue],
     pub limits: &'a QualityLimits,
 }
@@ -79,7 +79,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let score = facts.score.unwrap_or_default();
     let is_above = score >= facts.suspected_from;
     let abnormality = why_abnormal(facts);
-    let is_found = abnormality.is_none() || facts.lesions.volume_ml >= MIN_FINDING_ML;
+    let is_found = abnormality.is_none() || visible_lesions_ml(facts) >= MIN_FINDING_ML;
     if is_above && facts.pattern.may_isolate() && is_found {
         return judged(Verdict::Suspected, suspicion(facts, score));
     }
@@ -136,21 +136,55 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
 }
 
 fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
-    let LungSummary { right_ml, left_ml, chest_share, .. } = facts.lungs;
-    if let Some(mass) = facts.largest.filter(|_| facts.pattern.kind == PatternKind::MassLike) {
+    if let Some(mass) = facts.listed.first().filter(|_| facts.pattern.kind == PatternKind::MassLike) {
         let Lesion { volume_ml, side, .. } = mass;
         return Some(format!("one mass-like lesion, {volume_ml:.0} ml, {side} lung: not the pattern of pneumonia"));
     }
-    if let Some((side, _)) = facts.lungs.smaller().filter(|(_, ratio)| *ratio < facts.limits.min_lung_ratio) {
-        let (small, large) = if side == Side::Right { (right_ml, left_ml) } else { (left_ml, right_ml) };
-        return Some(format!("{side} lung largely dense or missing, {small:.0} ml against {large:.0} ml of the other"));
+    if let Some(DenseLung { side, aerated_ml, other_ml }) = dense_lung(facts) {
+        return Some(format!(
+            "{side} lung largely dense or missing, {aerated_ml:.0} ml against {other_ml:.0} ml of the other"
+        ));
     }
-    let share = chest_share.filter(|share| *share < facts.limits.min_chest_share)?;
+    let share = facts.lungs.chest_share.filter(|share| *share < facts.limits.min_chest_share)?;
     Some(format!(
         "both lungs largely dense or hardly inflated, {:.0} ml and {:.0} % of the chest",
         facts.lungs.volume_ml(),
         share * 100.0
     ))
+}
+
+/// A lung with too little air in it against the other one, volumes without consolidation, ml.
+struct DenseLung {
+    side: Side,
+    aerated_ml: f64,
+    other_ml: f64,
+}
+
+/// Consolidation is no air: whether a network draws a dense lung as lesion or leaves it out, it is dense.
+fn dense_lung(facts: &Facts<'_>) -> Option<DenseLung> {
+    let consolidated_ml = |side: Side| -> f64 {
+        let there = facts.listed.iter().filter(|lesion| lesion.side == side);
+        there.map(|lesion| lesion.volume_ml * lesion.consolidation_share).sum()
+    };
+    let aerated = LungSummary {
+        right_ml: (facts.lungs.right_ml - consolidated_ml(Side::Right)).max(0.0),
+        left_ml: (facts.lungs.left_ml - consolidated_ml(Side::Left)).max(0.0),
+        ..facts.lungs
+    };
+    let (side, _) = aerated.smaller().filter(|(_, ratio)| *ratio < facts.limits.min_lung_ratio)?;
+    let (right, left) = (aerated.right_ml, aerated.left_ml);
+    let (aerated_ml, other_ml) = if side == Side::Right { (right, left) } else { (left, right) };
+    Some(DenseLung { side, aerated_ml, other_ml })
+}
+
+/// What lies of the lesions in a lung that is not dense, ml.
+fn visible_lesions_ml(facts: &Facts<'_>) -> f64 {
+    match dense_lung(facts) {
+        None => facts.lesions.volume_ml,
+        Some(DenseLung { side, .. }) => {
+            facts.listed.iter().filter(|lesion| lesion.side != side).map(|lesion| lesion.volume_ml).sum()
+        }
+    }
 }
 
 fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
@@ -204,7 +238,7 @@ mod tests {
             lungs: LUNGS,
             lesions: LesionSummary::default(),
             pattern: Pattern::default(),
-            largest: None,
+            listed: &[],
             quality: &[],
             limits: &LIMITS,
         }
@@ -263,7 +297,11 @@ mod tests {
     fn a_positive_finding_stands_although_a_lung_is_missing_and_a_missing_lung_although_slices_are() {
         let lungs = LungSummary { right_ml: 300.0, left_ml: 1800.0, ..LUNGS };
         let found = LesionSummary { count: 3, volume_ml: 60.0, lung_share: 0.03 };
-        assert_eq!(verdict(&Facts { lungs, score: Some(0.9), lesions: found, ..clear() }), Verdict::Suspected);
+        let beside = [super::super::lesions::tests::lesion(60.0, Side::Left)];
+        let seen = Facts { lungs, score: Some(0.9), lesions: found, listed: &beside, ..clear() };
+        assert_eq!(verdict(&seen), Verdict::Suspected);
+        let within = [super::super::lesions::tests::lesion(60.0, Side::Right)];
+        assert_eq!(verdict(&Facts { listed: &within, ..seen }), Verdict::Abnormal, "the dense lung's own lesions");
         let edges = LesionSummary { count: 3, volume_ml: 0.9, lung_share: 0.0 };
         assert_eq!(verdict(&Facts { lungs, score: Some(0.6), lesions: edges, ..clear() }), Verdict::Abnormal);
         let hole = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 12.0 }];
@@ -271,11 +309,21 @@ mod tests {
     }
 
     #[test]
+    fn a_lung_that_is_drawn_as_one_consolidation_is_dense_all_the_same() {
+        let solid = Lesion { consolidation_share: 1.0, ..super::super::lesions::tests::lesion(1200.0, Side::Right) };
+        let lungs = LungSummary { right_ml: 1800.0, left_ml: 1800.0, ..LUNGS };
+        let lesions = LesionSummary { count: 1, volume_ml: 1200.0, lung_share: 0.33 };
+        let judgement = judge(&Facts { lungs, score: Some(0.99), lesions, listed: &[solid], ..clear() });
+        assert_eq!(judgement.verdict, Verdict::Abnormal);
+        assert!(judgement.reason.starts_with("right lung largely dense or missing, 600 ml"), "{}", judgement.reason);
+    }
+
+    #[test]
     fn a_lone_mass_is_abnormal_and_isolates_nobody_whatever_the_score() {
-        let mass = super::super::lesions::tests::lesion(34.0, Side::Right);
+        let mass = [super::super::lesions::tests::lesion(34.0, Side::Right)];
         let pattern = Pattern { kind: PatternKind::MassLike, ..Pattern::default() };
         for score in [0.1, 0.99] {
-            let judgement = judge(&Facts { score: Some(score), pattern, largest: Some(&mass), ..clear() });
+            let judgement = judge(&Facts { score: Some(score), pattern, listed: &mass, ..clear() });
             assert_eq!(judgement.verdict, Verdict::Abnormal);
             assert_eq!(
                 judgement.reason,

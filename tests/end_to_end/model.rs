@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use rten_onnx::onnx::{
-    DataType, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-    TypeProto, TypeProtoTensor, ValueInfoProto,
+    AttributeProto, AttributeType, DataType, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor, ValueInfoProto,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -211,9 +211,15 @@ fn network(lesion_operator: &str) -> Vec<u8> {
         ..TensorProto::default()
     };
     let lesion_inputs = if lesion_operator == "Sub" { &["lung", "lung"][..] } else { &["lung"] };
+    let strides = AttributeProto {
+        name: Some("strides".to_owned()),
+        ints: vec![1, 1],
+        r#type: Some(AttributeType::INTS),
+        ..AttributeProto::default()
+    };
     let graph = GraphProto {
         node: vec![
-            node("Conv", &["window", "ones"], "lung"),
+            NodeProto { attribute: vec![strides], ..node("Conv", &["window", "ones"], "lung") },
             node(lesion_operator, lesion_inputs, "lesion"),
             node("GlobalAveragePool", &["lung"], "attention"),
             node("GlobalAveragePool", &["lung"], "logit"),

@@ -100,8 +100,9 @@ impl Browser {
         found[ELEMENT].as_str().unwrap().to_owned()
     }
 
-    /// Clicks as a user does: what is hidden or covered cannot be clicked.
+    /// Scrolls to an element and clicks it as a user does: what is hidden or covered cannot be clicked.
     pub fn click(&self, selector: &str) {
+        self.run(&format!("document.querySelector('{selector}').scrollIntoView({{ block: 'center' }})"));
         self.command(&format!("element/{}/click", self.element(selector)), &json!({}));
     }
 
