@@ -66,8 +66,8 @@ pub struct Facts<'a> {
 const MAX_DEFECTIVE_SHARE: f64 = 0.1;
 
 /// Beside a lung that is dense or missing a score is a finding only if at least so much of its lesions lies in the lung that
-/// is left, ml: networks also see opacities in a dense lung's edges, which are no lung.
-const MIN_FINDING_ML: f64 = 5.0;
+/// is left, ml: networks also see opacities in a dense lung's edges, which are no lung and reach over the midline.
+const MIN_FINDING_ML: f64 = 10.0;
 
 /// Judges a finished exam.
 #[must_use]

@@ -53,7 +53,8 @@ fn a_dense_right_lung_is_abnormal_and_a_warning_on_the_console_that_isolates_nob
     let daemon = Daemon::start();
     scan(&daemon, folder.path(), &["--rate", "0"]);
     let details = daemon.verdict_on(SLICES);
-    assert_eq!(details["report"]["verdict"], "abnormal", "{}", details["report"]["reason"]);
+    let (reason, lungs) = (&details["report"]["reason"], &details["report"]["lungs"]);
+    assert_eq!(details["report"]["verdict"], "abnormal", "{reason} {lungs} {}", details["report"]["lesions"]);
     assert!(details["report"]["reason"].as_str().unwrap().starts_with("right lung largely dense or missing"));
     let warning = flag(&details["exam"], "abnormal").expect("a flag");
     assert_eq!(warning["severity"], "warning");

@@ -211,15 +211,16 @@ fn network(lesion_operator: &str) -> Vec<u8> {
         ..TensorProto::default()
     };
     let lesion_inputs = if lesion_operator == "Sub" { &["lung", "lung"][..] } else { &["lung"] };
-    let strides = AttributeProto {
-        name: Some("strides".to_owned()),
-        ints: vec![1, 1],
+    let attribute = |name: &str, ints: &[i64]| AttributeProto {
+        name: Some(name.to_owned()),
+        ints: ints.to_vec(),
         r#type: Some(AttributeType::INTS),
         ..AttributeProto::default()
     };
+    let plain = vec![attribute("strides", &[1, 1]), attribute("dilations", &[1, 1]), attribute("pads", &[0; 4])];
     let graph = GraphProto {
         node: vec![
-            NodeProto { attribute: vec![strides], ..node("Conv", &["window", "ones"], "lung") },
+            NodeProto { attribute: plain, ..node("Conv", &["window", "ones"], "lung") },
             node(lesion_operator, lesion_inputs, "lesion"),
             node("GlobalAveragePool", &["lung"], "attention"),
             node("GlobalAveragePool", &["lung"], "logit"),
