@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000
+from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, generate_uid
 from scipy import ndimage
 
 from evaluate import DEFAULT_DATA, HERE, SERIES
@@ -118,7 +118,9 @@ def thick_slices(slices: Slices) -> Slices:
         changed.ImagePositionPatient = [*each.ImagePositionPatient[:2], float(centre)]
         changed.SliceThickness = 5.0
         changed.InstanceNumber = k + 1
-        changed.SOPInstanceUID = changed.file_meta.MediaStorageSOPInstanceUID = f"{each.SOPInstanceUID}.{k}"[:64]
+        changed.SOPInstanceUID = changed.file_meta.MediaStorageSOPInstanceUID = generate_uid(
+            entropy_srcs=[each.SOPInstanceUID, str(k)]
+        )
         thick.append(changed)
     return thick
 
