@@ -237,7 +237,7 @@ impl Analyst {
             }
         };
         case.put_evidence(series_uid, job, evidence, took);
-        let raised = case.early_flag(&self.manifest, Instant::now());
+        let raised = case.early_flag(&self.manifest, &self.options.limits, Instant::now());
         let since_first = case.since_first(Instant::now());
         if let Some(early) = raised {
             self.publish(key);

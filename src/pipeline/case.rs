@@ -15,7 +15,7 @@ use crate::exam::{
 use crate::preprocess::InputGeometry;
 use crate::triage::{
     CaseReport, EarlyFlag, EvidenceTable, Facts, Findings, INTENDED_USE, Judgement, ModelIdentity, SCHEMA_VERSION,
-    SlabEvidence, SliceCounts, TableRow, Thresholds, Timing, case_score, judge,
+    SlabEvidence, SliceCounts, TableRow, Thresholds, Timing, case_score, is_seen_beside_a_dense_lung, judge,
 };
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
@@ -230,14 +230,17 @@ impl Case {
     }
 
     /// The early flag, if the running score calls for one now and the opacities are not of a kind that isolates nobody.
-    pub fn early_flag(&mut self, manifest: &Manifest, now: Instant) -> Option<EarlyFlag> {
+    pub fn early_flag(&mut self, manifest: &Manifest, limits: &QualityLimits, now: Instant) -> Option<EarlyFlag> {
         if self.stage == Stage::Complete || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm {
             return None;
         }
         let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
         let (_, judged) = self.judged()?;
-        if !self.may_isolate && !judged.findings(&manifest.input).pattern.may_isolate() {
-            return None;
+        if !self.may_isolate {
+            let Findings { lungs, lesions, pattern, .. } = judged.findings(&manifest.input);
+            if !pattern.may_isolate() || !is_seen_beside_a_dense_lung(lungs.summary, &lesions, limits) {
+                return None;
+            }
         }
         self.may_isolate = true;
         let flag = EarlyFlag { after_slices: self.received, after_s: self.since_first(now).as_secs_f64(), score };

@@ -22,7 +22,7 @@ pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
     schema,
 };
-pub use verdict::{Facts, Judgement, Verdict, judge};
+pub use verdict::{Facts, Judgement, Verdict, is_seen_beside_a_dense_lung, judge};
 
 #[cfg(test)]
 pub(crate) use evidence::tests;

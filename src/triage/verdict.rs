@@ -79,7 +79,9 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let score = facts.score.unwrap_or_default();
     let is_above = score >= facts.suspected_from;
     let abnormality = why_abnormal(facts);
-    let is_found = abnormality.is_none() || visible_lesions_ml(facts) >= MIN_FINDING_ML;
+    let is_found = abnormality.is_none()
+        || facts.lesions.volume_ml >= MIN_FINDING_ML
+            && is_seen_beside_a_dense_lung(facts.lungs, facts.listed, facts.limits);
     if is_above && facts.pattern.may_isolate() && is_found {
         return judged(Verdict::Suspected, suspicion(facts, score));
     }
@@ -140,7 +142,7 @@ fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
         let Lesion { volume_ml, side, .. } = mass;
         return Some(format!("one mass-like lesion, {volume_ml:.0} ml, {side} lung: not the pattern of pneumonia"));
     }
-    if let Some(DenseLung { side, aerated_ml, other_ml }) = dense_lung(facts) {
+    if let Some(DenseLung { side, aerated_ml, other_ml }) = dense_lung(facts.lungs, facts.listed, facts.limits) {
         return Some(format!(
             "{side} lung largely dense or missing, {aerated_ml:.0} ml against {other_ml:.0} ml of the other"
         ));
@@ -161,30 +163,29 @@ struct DenseLung {
 }
 
 /// Consolidation is no air: whether a network draws a dense lung as lesion or leaves it out, it is dense.
-fn dense_lung(facts: &Facts<'_>) -> Option<DenseLung> {
+fn dense_lung(lungs: LungSummary, lesions: &[Lesion], limits: &QualityLimits) -> Option<DenseLung> {
     let consolidated_ml = |side: Side| -> f64 {
-        let there = facts.listed.iter().filter(|lesion| lesion.side == side);
+        let there = lesions.iter().filter(|lesion| lesion.side == side);
         there.map(|lesion| lesion.volume_ml * lesion.consolidation_share).sum()
     };
     let aerated = LungSummary {
-        right_ml: (facts.lungs.right_ml - consolidated_ml(Side::Right)).max(0.0),
-        left_ml: (facts.lungs.left_ml - consolidated_ml(Side::Left)).max(0.0),
-        ..facts.lungs
+        right_ml: (lungs.right_ml - consolidated_ml(Side::Right)).max(0.0),
+        left_ml: (lungs.left_ml - consolidated_ml(Side::Left)).max(0.0),
+        ..lungs
     };
-    let (side, _) = aerated.smaller().filter(|(_, ratio)| *ratio < facts.limits.min_lung_ratio)?;
+    let (side, _) = aerated.smaller().filter(|(_, ratio)| *ratio < limits.min_lung_ratio)?;
     let (right, left) = (aerated.right_ml, aerated.left_ml);
     let (aerated_ml, other_ml) = if side == Side::Right { (right, left) } else { (left, right) };
     Some(DenseLung { side, aerated_ml, other_ml })
 }
 
-/// What lies of the lesions in a lung that is not dense, ml.
-fn visible_lesions_ml(facts: &Facts<'_>) -> f64 {
-    match dense_lung(facts) {
-        None => facts.lesions.volume_ml,
-        Some(DenseLung { side, .. }) => {
-            facts.listed.iter().filter(|lesion| lesion.side != side).map(|lesion| lesion.volume_ml).sum()
-        }
-    }
+/// Whether there is nothing dense or missing, or enough of the lesions lies beside it.
+#[must_use]
+pub fn is_seen_beside_a_dense_lung(lungs: LungSummary, lesions: &[Lesion], limits: &QualityLimits) -> bool {
+    dense_lung(lungs, lesions, limits).is_none_or(|dense| {
+        let beside = lesions.iter().filter(|lesion| lesion.side != dense.side);
+        beside.map(|lesion| lesion.volume_ml).sum::<f64>() >= MIN_FINDING_ML
+    })
 }
 
 fn why_not_clear(facts: &Facts<'_>) -> Option<String> {

@@ -51,9 +51,9 @@ impl Observer<'_> {
         let mut scan = Scan::new(&acquisition);
         for file in acquisition.files {
             scan.take(file, self.manifest);
-            scan.run_due_windows(self.engine.as_mut(), self.manifest, false)?;
+            scan.run_due_windows(self, false)?;
         }
-        scan.run_due_windows(self.engine.as_mut(), self.manifest, true)?;
+        scan.run_due_windows(self, true)?;
         let report = scan.conclude(self);
         // A verdict on the patient, or none.
         let judged = matches!(report.verdict, Verdict::Suspected | Verdict::NotSuspected);
@@ -158,12 +158,13 @@ impl Scan {
         }
     }
 
-    fn run_due_windows(&mut self, engine: &mut dyn Engine, manifest: &Manifest, finishing: bool) -> Result<(), String> {
+    fn run_due_windows(&mut self, observer: &mut Observer<'_>, finishing: bool) -> Result<(), String> {
+        let manifest = observer.manifest;
         while let Some((series_uid, job)) = self.case.next_window(&manifest.input, finishing) {
-            let (evidence, took) = judge_window(engine, &job, manifest);
+            let (evidence, took) = judge_window(observer.engine.as_mut(), &job, manifest);
             self.case.put_evidence(&series_uid, &job, evidence.map_err(|error| error.to_string())?, took);
             let (slices, _) = self.case.progress();
-            if self.case.early_flag(manifest, self.started).is_some() {
+            if self.case.early_flag(manifest, &observer.limits, self.started).is_some() {
                 self.flagged_after.get_or_insert(slices);
             }
             if let Some(score) = self.case.running_score(manifest) {
