@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -61,6 +61,9 @@ impl Daemon {
         let engine_name = engine.name();
         telemetry::engine(engine_name, &package.title());
         let spool = Arc::new(Spool::open(&config.data.join("spool"))?);
+        let recovery = spool.recovery();
+        tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
+        telemetry::spool_recovered(recovery.placed, recovery.set_aside);
         let database = config.data.join("tableside.db");
         let store = Store::open(&database).map_err(|source| StartError::Database { path: database, source })?;
         let hub = Arc::new(Hub::new(store));
@@ -79,7 +82,7 @@ impl Daemon {
 
         let (stop, stopping) = watch::channel(false);
         let ae_title = config.ingest.ae_title.clone();
-        let ingest = tokio::spawn(ingest::serve(dicom_listener, config.ingest, spool, input, stopping.clone()));
+        let ingest = tokio::spawn(ingest::serve(dicom_listener, config.ingest, spool.clone(), input, stopping.clone()));
         let state = State {
             engine: engine_name,
             model: package.title(),
@@ -87,7 +90,9 @@ impl Daemon {
             dicom_address,
             pipeline: pipeline.clone(),
             ingest: ingest.abort_handle(),
+            spool: Arc::downgrade(&spool),
             data: config.data,
+            insecure: config.insecure,
         };
         let web = WebOptions {
             hub: hub.clone(),
@@ -159,7 +164,9 @@ struct State {
     dicom_address: SocketAddr,
     pipeline: Arc<std::sync::Mutex<Option<Pipeline>>>,
     ingest: tokio::task::AbortHandle,
+    spool: Weak<Spool>,
     data: PathBuf,
+    insecure: bool,
 }
 
 impl State {
@@ -169,12 +176,19 @@ impl State {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: problems.is_empty(),
             problems,
+            notices: self.notices(),
             engine: self.engine.to_owned(),
             model: self.model.clone(),
             ae_title: self.ae_title.clone(),
             dicom_address: self.dicom_address.to_string(),
             port: self.dicom_address.port(),
         }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let open =
+            self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
+        open.into_iter().collect()
     }
 
     fn problems(&self) -> Vec<String> {
@@ -187,7 +201,9 @@ impl State {
             (!self.ingest.is_finished(), "no DICOM connections are accepted: restart tableside".to_owned()),
             (is_writable(&self.data), format!("{} cannot be written to", self.data.display())),
         ];
-        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem).collect()
+        let spool = self.spool.upgrade().and_then(|spool| spool.problem());
+        let failing = checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem);
+        failing.chain(spool.map(|problem| format!("nothing can be stored: {problem}"))).collect()
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Status {
     pub version: String,
     pub ready: bool,
     pub problems: Vec<String>,
+    /// What whoever looks should know although everything works.
+    pub notices: Vec<String>,
     pub engine: String,
     pub model: String,
     pub ae_title: String,

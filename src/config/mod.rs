@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::engine::{EngineChoice, EngineOptions};
 use crate::exam::{CompletionTimes, QualityLimits};
-use crate::ingest::IngestOptions;
+use crate::ingest::{IngestOptions, Scanner, parse_network};
 use crate::telemetry::LogFormat;
 use reader::Document;
 
@@ -21,6 +21,8 @@ pub struct Config {
     /// Where scanners connect.
     pub dicom_listen: SocketAddr,
     pub ingest: IngestOptions,
+    /// Anyone on the network may send.
+    pub insecure: bool,
     /// Where browsers and Prometheus connect.
     pub console_listen: SocketAddr,
     /// The folder of spool and database.
@@ -47,11 +49,16 @@ impl Default for Config {
             ingest: IngestOptions {
                 ae_title: "TABLESIDE".to_owned(),
                 require_called_ae_title: false,
-                max_associations: 16,
+                scanners: Vec::new(),
+                max_associations: 64,
+                max_associations_of_one: 16,
                 max_pdu_bytes: 128 * 1024,
                 max_object_bytes: 256 * 1024 * 1024,
+                request_timeout: Duration::from_secs(10),
                 idle_timeout: Duration::from_mins(1),
+                slowest_bytes_s: 16 * 1024,
             },
+            insecure: false,
             console_listen: LOOPBACK_CONSOLE,
             data: default_data_folder(),
             model: None,
@@ -93,18 +100,41 @@ impl Config {
 
         document.section("dicom", |dicom| {
             dicom.parsed("listen", &mut config.dicom_listen, "an address and port such as \"0.0.0.0:11112\"");
-            dicom.text(
-                "ae_title",
-                &mut config.ingest.ae_title,
-                "1 to 16 printable characters without backslash",
-                is_ae_title,
-            );
+            dicom.text("ae_title", &mut config.ingest.ae_title, AE_TITLE, is_ae_title);
             dicom.boolean("require_called_ae_title", &mut config.ingest.require_called_ae_title);
+            dicom.boolean("insecure", &mut config.insecure);
             dicom.count("max_associations", 1..=1024, |n| config.ingest.max_associations = n);
+            dicom.count("max_associations_of_one", 1..=1024, |n| config.ingest.max_associations_of_one = n);
             dicom.count("max_pdu_kib", 4..=1024, |n| config.ingest.max_pdu_bytes = n as u32 * 1024);
             dicom.count("max_object_mib", 1..=4096, |n| config.ingest.max_object_bytes = n * 1024 * 1024);
+            dicom.count("request_timeout_s", 1..=3600, |n| {
+                config.ingest.request_timeout = Duration::from_secs(n as u64);
+            });
             dicom.count("idle_timeout_s", 1..=3600, |n| config.ingest.idle_timeout = Duration::from_secs(n as u64));
+            dicom.count("slowest_kib_s", 1..=1_000_000, |n| config.ingest.slowest_bytes_s = n * 1024);
         });
+
+        document.list("scanner", |scanner| {
+            let (mut ae_title, mut addresses) = (String::new(), Vec::new());
+            scanner.text("ae_title", &mut ae_title, AE_TITLE, is_ae_title);
+            scanner.strings(
+                "addresses",
+                "a list of addresses or networks such as \"10.0.0.7\" or \"10.0.0.0/24\"",
+                |text| {
+                    addresses.extend(parse_network(text));
+                    parse_network(text).is_some()
+                },
+            );
+            config.ingest.scanners.push(Scanner { ae_title, addresses });
+        });
+        if config.ingest.scanners.iter().any(|scanner| scanner.ae_title.is_empty()) {
+            document.refuse("a [[scanner]] has no ae_title");
+        }
+        if !config.dicom_listen.ip().is_loopback() && config.ingest.scanners.is_empty() && !config.insecure {
+            document.refuse(
+                "dicom.listen is open to the network: list who may send as [[scanner]], or say dicom.insecure = true",
+            );
+        }
 
         document.section("console", |console| {
             console.parsed("listen", &mut config.console_listen, "an address and port such as \"0.0.0.0:8080\"");
@@ -160,6 +190,8 @@ impl Config {
     }
 }
 
+const AE_TITLE: &str = "1 to 16 printable characters without backslash";
+
 /// PS3.5 section 6.2, value representation AE.
 fn is_ae_title(title: &str) -> bool {
     (1..=16).contains(&title.len())
@@ -188,6 +220,26 @@ mod tests {
         assert!(told[0].contains("dicom.listen") && told[0].contains("an address and port"), "{told:#?}");
         assert!(told[2].contains("unknown key"), "{told:#?}");
         assert!(told[3].contains("auto, embedded or onnxruntime"), "{told:#?}");
+    }
+
+    #[test]
+    fn open_to_the_network_it_wants_to_know_who_may_send() {
+        let listen = "[dicom]\nlisten = \"0.0.0.0:11112\"\n";
+        assert!(Config::parse(listen).unwrap_err()[0].to_string().contains("[[scanner]]"));
+        assert!(Config::parse(&format!("{listen}insecure = true\n")).unwrap().insecure);
+        let scanner = "[[scanner]]\nae_title = \"CT1\"\naddresses = [\"10.0.0.7\", \"10.0.1.0/24\"]\n[[scanner]]\nae_title = \"CT2\"\n";
+        let config = Config::parse(&format!("{listen}{scanner}")).unwrap();
+        assert_eq!(config.ingest.scanners.len(), 2);
+        assert_eq!(config.ingest.scanners[0].addresses.len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_scanner_is_told_with_its_line() {
+        let errors =
+            Config::parse("[[scanner]]\nae_title = \"CT1\"\naddresses = [\"10.0.0\"]\nroom = 3\n").unwrap_err();
+        assert_eq!(errors.iter().filter_map(ConfigError::line).collect::<Vec<_>>(), [3, 4]);
+        assert!(Config::parse("[[scanner]]\n").unwrap_err()[0].to_string().contains("ae_title"));
+        assert!(Config::parse("[scanner]\n").unwrap_err()[0].to_string().contains("[[scanner]]"));
     }
 
     #[test]

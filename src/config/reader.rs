@@ -69,6 +69,32 @@ impl<'a> Document<'a> {
         section.refuse_unknown_keys();
     }
 
+    /// Lets `read` read each table of a list such as `[[scanner]]`.
+    pub fn list(&mut self, name: &'static str, mut read: impl FnMut(&mut Section<'a, '_>)) {
+        self.known.insert(name);
+        let Some(value) = self.root.get(name).cloned() else { return };
+        let items: Option<Vec<DeTable<'a>>> = value
+            .get_ref()
+            .as_array()
+            .and_then(|items| items.iter().map(|item| item.get_ref().as_table().cloned()).collect());
+        let Some(items) = items else {
+            let line = Some(line_of(self.text, value.span().start));
+            self.errors
+                .push(ConfigError { line, message: format!("{name} is not a list of sections: write [[{name}]]") });
+            return;
+        };
+        for entries in items {
+            let mut section = Section { document: self, name, entries, known: BTreeSet::new() };
+            read(&mut section);
+            section.refuse_unknown_keys();
+        }
+    }
+
+    /// Something that is wrong with the whole.
+    pub fn refuse(&mut self, message: &str) {
+        self.errors.push(ConfigError::whole_file(message.to_owned()));
+    }
+
     /// Nothing, if nothing is wrong; else all errors in the order of their lines.
     pub fn finish(mut self) -> Result<(), Vec<ConfigError>> {
         for key in self.root.keys().filter(|key| !self.known.contains(key.get_ref().as_ref())) {
@@ -140,6 +166,16 @@ impl<'a> Section<'a, '_> {
             }
             named
         });
+    }
+
+    /// Reads a list of strings; one that `read` does not take is an error.
+    pub fn strings(&mut self, key: &'static str, expected: &str, mut read: impl FnMut(&str) -> bool) {
+        if let Some(value) = self.value(key) {
+            let is_valid = |item: &Spanned<DeValue<'a>>| item.get_ref().as_str().is_some_and(&mut read);
+            if !value.get_ref().as_array().is_some_and(|items| items.iter().all(is_valid)) {
+                self.refuse(key, value.span(), expected);
+            }
+        }
     }
 
     pub fn choice<T: Copy>(&mut self, key: &'static str, target: &mut T, choices: &[(&str, T)]) {

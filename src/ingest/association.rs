@@ -1,17 +1,23 @@
 //! One association from its request to its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dicom_ul::Pdu;
-use dicom_ul::association::server::{AccessControl, ServerAssociationOptions};
-use dicom_ul::association::{Association, AsyncServerAssociation};
-use dicom_ul::pdu::{AssociationRJServiceUserReason, PDataValue, PDataValueType, UserIdentity};
-use tokio::net::TcpStream;
+use dicom_ul::pdu::{
+    AbortRQServiceProviderReason, AbortRQSource, AssociationRJ, AssociationRJResult, AssociationRJServiceUserReason,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 
+use super::access::{Place, Places, WaitingPlace, may_send};
 use super::dimse::{CommandError, Operation, Request, Status};
+use super::negotiation::{Agreement, limit_exceeded, negotiate, refused};
 use super::object::{Requested, check};
-use super::{IngestOptions, InstanceSink, StoredInstance, TRANSFER_SYNTAXES};
+use super::pdu::{FragmentHead, Next, PduError, PduStream, command_pdus, encode};
+use super::procedure_step::ProcedureSteps;
+use super::{IngestOptions, InstanceSink, StoredInstance};
 use crate::exam::{AssociationId, Content};
 use crate::spool::{Incoming, Spool, Stored};
 use crate::telemetry;
@@ -19,53 +25,77 @@ use crate::telemetry;
 /// A command set of a real peer has a few hundred bytes.
 const MAX_COMMAND_BYTES: usize = 64 * 1024;
 
-/// Why an association ended other than by release.
+/// A buffer that one large object has made larger than this is not kept for the next ones.
+const KEPT_BUFFER_BYTES: usize = 4 << 20;
+
+/// How long a peer may take for our last word.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why an association ended other than by release, or was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum AssociationError {
-    #[error("no association: {0}")]
-    Establish(dicom_ul::association::Error),
-    #[error("the connection failed: {0}")]
-    Network(dicom_ul::association::Error),
+    #[error(transparent)]
+    Pdu(#[from] PduError),
+    #[error("too many connections wait for an association: the oldest was closed")]
+    Crowded,
+    #[error("refused: {0}")]
+    Refused(String),
     #[error("the peer aborted the association")]
     Aborted,
-    #[error("unexpected {0}")]
-    UnexpectedPdu(String),
     #[error("the peer sent data on presentation context {0}, which was not accepted")]
     PresentationContext(u8),
     #[error("the peer sent a data set without a request")]
     NoRequest,
+    #[error("the peer sent a request before the data set of the last one")]
+    NoDataSet,
     #[error("an object is larger than the limit of {0} bytes (dicom.max_object_mib)")]
     TooLarge(usize),
     #[error(transparent)]
     Command(#[from] CommandError),
+    #[error("cannot encode a PDU: {0}")]
+    Encode(String),
     #[error("storing stopped unexpectedly")]
     Storing,
 }
 
-/// Accepts any caller; the called AE title must be ours where the configuration says so.
-struct CalledAeTitle {
-    required: bool,
-}
-
-impl AccessControl for CalledAeTitle {
-    fn check_access(
-        &self,
-        this_ae_title: &str,
-        _calling_ae_title: &str,
-        called_ae_title: &str,
-        _user_identity: Option<&UserIdentity>,
-    ) -> Result<(), AssociationRJServiceUserReason> {
-        if self.required && this_ae_title != called_ae_title.trim() {
-            return Err(AssociationRJServiceUserReason::CalledAETitleNotRecognized);
+impl AssociationError {
+    /// The reason in metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Pdu(PduError::Closed | PduError::Connection(_)) => "connection_lost",
+            Self::Pdu(PduError::TooSlow) => "too_slow",
+            Self::Pdu(_) | Self::Encode(_) => "bad_pdu",
+            Self::Crowded => "crowded",
+            Self::Refused(_) => "refused",
+            Self::Aborted => "aborted",
+            Self::PresentationContext(_) | Self::NoRequest | Self::NoDataSet | Self::Command(_) => "bad_message",
+            Self::TooLarge(_) => "too_large",
+            Self::Storing => "storing",
         }
-        Ok(())
+    }
+
+    /// What to tell the peer with an A-ABORT (PS3.8 table 9-26); nothing where it is gone or has had its answer.
+    fn abort_reason(&self) -> Option<AbortRQServiceProviderReason> {
+        match self {
+            Self::Pdu(PduError::Closed | PduError::Connection(_))
+            | Self::Refused(_)
+            | Self::Crowded
+            | Self::Aborted => None,
+            Self::Pdu(PduError::Unexpected(_)) => Some(AbortRQServiceProviderReason::UnexpectedPdu),
+            Self::Pdu(PduError::TooLong { .. } | PduError::Fragment { .. } | PduError::Request(_)) => {
+                Some(AbortRQServiceProviderReason::InvalidPduParameter)
+            }
+            _ => Some(AbortRQServiceProviderReason::ReasonNotSpecified),
+        }
     }
 }
 
 /// What an association shares with all others.
 pub(super) struct Shared {
     pub options: IngestOptions,
+    pub places: Arc<Places>,
     pub spool: Arc<Spool>,
+    pub procedure_steps: ProcedureSteps,
     pub sink: Arc<dyn InstanceSink>,
 }
 
@@ -73,157 +103,259 @@ pub(super) struct Shared {
 ///
 /// # Errors
 /// Why it did not end by release.
-pub(super) async fn serve(socket: TcpStream, id: AssociationId, shared: Arc<Shared>) -> Result<(), AssociationError> {
-    let options = &shared.options;
-    let access = CalledAeTitle { required: options.require_called_ae_title };
-    let mut acceptor = ServerAssociationOptions::new()
-        .ae_access_control(access)
-        .ae_title(options.ae_title.as_str())
-        .max_pdu_length(options.max_pdu_bytes)
-        .read_timeout(options.idle_timeout)
-        .write_timeout(options.idle_timeout)
-        .promiscuous(true);
-    for uid in TRANSFER_SYNTAXES {
-        acceptor = acceptor.with_transfer_syntax(uid);
-    }
-    let association = acceptor.establish_async(socket).await.map_err(AssociationError::Establish)?;
-    let calling_ae_title = association.peer_ae_title().trim().to_owned();
-    tracing::info!(association = id.0, calling_ae_title, "association opened");
-    let mut conversation = Conversation {
-        association,
-        calling_ae_title,
-        id,
-        shared: shared.clone(),
-        request: None,
-        command: Vec::new(),
-        data_set: Vec::new(),
-    };
-    let ended = conversation.run().await;
-    shared.sink.association_closed(id, Instant::now());
-    if let Err(error) = &ended {
-        tracing::warn!(association = id.0, %error, "association ended");
-        if !matches!(error, AssociationError::Aborted | AssociationError::Network(_)) {
-            // The peer may be gone already; there is nobody to tell then.
-            let _ = conversation.association.abort().await;
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    peer: SocketAddr,
+    id: AssociationId,
+    waiting: WaitingPlace,
+    shared: Arc<Shared>,
+) -> Result<(), AssociationError> {
+    let mut stream = PduStream::new(stream, shared.options.max_pdu_bytes);
+    let ended = match establish(&mut stream, peer, waiting, &shared).await {
+        Ok((agreement, place)) => {
+            tracing::info!(association = id.0, calling_ae_title = agreement.calling_ae_title, "association opened");
+            converse(&mut stream, agreement, place, id, shared).await
         }
-    } else {
-        tracing::info!(association = id.0, "association released");
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &ended
+        && let Some(reason) = error.abort_reason()
+        && let Ok(bytes) = encode(&Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason) })
+    {
+        // The peer may be gone already; there is nobody to tell then.
+        let _ = stream.send(&bytes, Instant::now() + FAREWELL).await;
     }
     ended
 }
 
-struct Conversation {
-    association: AsyncServerAssociation<TcpStream>,
-    calling_ae_title: String,
+async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut PduStream<S>,
+    peer: SocketAddr,
+    mut waiting: WaitingPlace,
+    shared: &Shared,
+) -> Result<(Agreement, Place), AssociationError> {
+    let options = &shared.options;
+    let deadline = Instant::now() + options.request_timeout;
+    let request = tokio::select! {
+        request = stream.association_request(deadline) => request?,
+        _ = &mut waiting.lost => return Err(AssociationError::Crowded),
+    };
+    drop(waiting);
+    let address = peer.ip().to_canonical();
+    let our_ae_title = options.require_called_ae_title.then_some(options.ae_title.as_str());
+    let agreed = negotiate(request, our_ae_title, options.max_pdu_bytes).and_then(|agreement| {
+        if !may_send(&options.scanners, &agreement.calling_ae_title, address) {
+            return Err(refused(AssociationRJServiceUserReason::CallingAETitleNotRecognized));
+        }
+        let place = shared.places.take(&agreement.calling_ae_title, address).ok_or_else(limit_exceeded)?;
+        Ok((agreement, place))
+    });
+    let deadline = Instant::now() + options.idle_timeout;
+    match agreed {
+        Ok((agreement, place)) => {
+            let answer = encode(&Pdu::AssociationAC(agreement.answer.clone())).map_err(AssociationError::Encode)?;
+            stream.send(&answer, deadline).await?;
+            Ok((agreement, place))
+        }
+        Err(rejection) => {
+            let reason = describe(&rejection);
+            let answer = encode(&Pdu::AssociationRJ(rejection)).map_err(AssociationError::Encode)?;
+            stream.send(&answer, deadline).await?;
+            Err(AssociationError::Refused(reason))
+        }
+    }
+}
+
+fn describe(rejection: &AssociationRJ) -> String {
+    let lasting = if rejection.result == AssociationRJResult::Permanent { "for good" } else { "for now" };
+    format!("{}, {lasting}", rejection.source)
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut PduStream<S>,
+    agreement: Agreement,
+    _place: Place,
+    id: AssociationId,
+    shared: Arc<Shared>,
+) -> Result<(), AssociationError> {
+    let sink = shared.sink.clone();
+    let mut conversation = Conversation {
+        stream,
+        agreement,
+        id,
+        shared,
+        request: None,
+        command: Vec::new(),
+        data_set: Vec::new(),
+        message_began: None,
+        last_placed: None,
+    };
+    let ended = conversation.run().await;
+    // What comes after ingest hears of the end once it has heard of every instance.
+    if let Some(placed) = conversation.last_placed.take() {
+        // The sender goes with the spool, when the daemon stops.
+        let _ = placed.await;
+    }
+    sink.association_closed(id, Instant::now());
+    ended
+}
+
+struct Conversation<'s, S> {
+    stream: &'s mut PduStream<S>,
+    agreement: Agreement,
     id: AssociationId,
     shared: Arc<Shared>,
     /// The request whose data set is coming in.
     request: Option<Request>,
     command: Vec<u8>,
     data_set: Vec<u8>,
+    message_began: Option<Instant>,
+    /// Ends when the last new instance can be read in the spool; those before it are there then too.
+    last_placed: Option<oneshot::Receiver<()>>,
 }
 
-impl Conversation {
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     async fn run(&mut self) -> Result<(), AssociationError> {
         loop {
-            match self.association.receive().await.map_err(AssociationError::Network)? {
-                Pdu::PData { data } => {
-                    for value in data {
-                        self.take(value).await?;
-                    }
+            match self.stream.next(self.deadline()).await? {
+                Next::Fragment(head) => self.take(head).await?,
+                Next::ReleaseRequest => {
+                    let answer = encode(&Pdu::ReleaseRP).map_err(AssociationError::Encode)?;
+                    return Ok(self.stream.send(&answer, self.deadline()).await?);
                 }
-                Pdu::ReleaseRQ => {
-                    return self.association.send(&Pdu::ReleaseRP).await.map_err(AssociationError::Network);
-                }
-                Pdu::AbortRQ { .. } => return Err(AssociationError::Aborted),
-                other => return Err(AssociationError::UnexpectedPdu(other.short_description().to_string())),
+                Next::Abort => return Err(AssociationError::Aborted),
             }
         }
+    }
+
+    /// When the next bytes have to be there: soon, and before a message has taken longer than the slowest network explains.
+    fn deadline(&self) -> Instant {
+        let options = &self.shared.options;
+        let silence = Instant::now() + options.idle_timeout;
+        let Some(began) = self.message_began else { return silence };
+        let received = (self.command.len() + self.data_set.len()) as f64;
+        let slowest = Duration::from_secs_f64(received / options.slowest_bytes_s as f64);
+        silence.min(began + options.idle_timeout + slowest)
     }
 
     /// Puts fragments together (PS3.8 annex E) and acts on a message once it is whole.
-    async fn take(&mut self, value: PDataValue) -> Result<(), AssociationError> {
-        let context = value.presentation_context_id;
-        match value.value_type {
-            PDataValueType::Command => {
-                append(&mut self.command, &value.data, MAX_COMMAND_BYTES)?;
-                if !value.is_last {
-                    return Ok(());
-                }
-                let request = Request::read(&std::mem::take(&mut self.command))?;
-                if request.has_data_set {
-                    self.request = Some(request);
-                    return Ok(());
-                }
-                self.answer(&request, context, Vec::new()).await
+    async fn take(&mut self, head: FragmentHead) -> Result<(), AssociationError> {
+        self.message_began.get_or_insert_with(Instant::now);
+        let deadline = self.deadline();
+        let (message, limit) = if head.is_command {
+            if self.request.is_some() {
+                return Err(AssociationError::NoDataSet);
             }
-            PDataValueType::Data => {
-                if self.request.is_none() {
-                    return Err(AssociationError::NoRequest);
-                }
-                append(&mut self.data_set, &value.data, self.shared.options.max_object_bytes)?;
-                if !value.is_last {
-                    return Ok(());
-                }
-                let data_set = std::mem::take(&mut self.data_set);
-                let request = self.request.take().ok_or(AssociationError::NoRequest)?;
-                self.answer(&request, context, data_set).await
+            (&mut self.command, MAX_COMMAND_BYTES)
+        } else {
+            if self.request.is_none() {
+                return Err(AssociationError::NoRequest);
             }
+            (&mut self.data_set, self.shared.options.max_object_bytes)
+        };
+        if message.len() + head.length as usize > limit {
+            return Err(AssociationError::TooLarge(limit));
+        }
+        self.stream.take_fragment(head, message, deadline).await?;
+        if !head.is_last {
+            return Ok(());
+        }
+        if head.is_command {
+            let request = Request::read(&self.command)?;
+            self.command.clear();
+            if request.has_data_set {
+                self.request = Some(request);
+                return Ok(());
+            }
+            self.answer(request, head.context).await
+        } else {
+            let request = self.request.take().ok_or(AssociationError::NoRequest)?;
+            self.answer(request, head.context).await
         }
     }
 
-    async fn answer(&mut self, request: &Request, context: u8, data_set: Vec<u8>) -> Result<(), AssociationError> {
+    async fn answer(&mut self, request: Request, context: u8) -> Result<(), AssociationError> {
         let started = Instant::now();
-        let status = match request.operation() {
-            Operation::Echo => Status::SUCCESS,
-            Operation::Store => self.store(request, context, data_set).await?,
-            Operation::Other(field) => {
-                tracing::warn!(association = self.id.0, "request {field:04X}H is not provided here");
-                Status::UNRECOGNIZED_OPERATION
-            }
+        let operation = request.operation();
+        let accepted = self.agreement.contexts.get(&context).ok_or(AssociationError::PresentationContext(context))?;
+        let transfer_syntax_uid = accepted.transfer_syntax_uid;
+        let (request, status) = if request.sop_class_uid == accepted.abstract_syntax_uid {
+            self.perform(request, transfer_syntax_uid).await?
+        } else {
+            (request, Status::SOP_CLASS_NOT_SUPPORTED)
         };
-        let response = Pdu::PData {
-            data: vec![PDataValue {
-                presentation_context_id: context,
-                value_type: PDataValueType::Command,
-                is_last: true,
-                data: request.response(status)?,
-            }],
-        };
-        self.association.send(&response).await.map_err(AssociationError::Network)?;
-        if request.operation() == Operation::Store {
+        self.message_began = None;
+        self.data_set.clear();
+        if operation == Operation::Cancel {
+            return Ok(());
+        }
+        let response = command_pdus(context, &request.response(status)?, self.agreement.peer_max_pdu_bytes);
+        self.stream.send(&response, self.deadline()).await?;
+        if operation == Operation::Store {
             telemetry::stage("store", started.elapsed());
             telemetry::c_store_response(status.0);
         }
         Ok(())
     }
 
-    async fn store(&self, request: &Request, context: u8, data_set: Vec<u8>) -> Result<Status, AssociationError> {
-        let accepted = self.association.presentation_contexts().iter().find(|accepted| accepted.id == context);
-        let transfer_syntax_uid = accepted
-            .ok_or(AssociationError::PresentationContext(context))?
-            .transfer_syntax
-            .trim_end_matches(['\0', ' '])
-            .to_owned();
-        let (shared, request) = (self.shared.clone(), request.clone());
-        let (calling_ae_title, association) = (self.calling_ae_title.clone(), self.id);
-        // Parsing and syncing wait for the processor and the disk, not for the network.
-        tokio::task::spawn_blocking(move || {
-            let from =
-                From { association, calling_ae_title: &calling_ae_title, transfer_syntax_uid: &transfer_syntax_uid };
-            shared.store(&request, &from, &data_set)
-        })
-        .await
-        .map_err(|_| AssociationError::Storing)
+    /// Does what is asked. The request comes back with the SOP Instance UID that the response names.
+    async fn perform(
+        &mut self,
+        request: Request,
+        transfer_syntax_uid: &'static str,
+    ) -> Result<(Request, Status), AssociationError> {
+        match request.operation() {
+            Operation::Echo | Operation::Cancel => Ok((request, Status::SUCCESS)),
+            Operation::Other(field) => {
+                tracing::warn!(association = self.id.0, "request {field:04X}H is not provided here");
+                Ok((request, Status::UNRECOGNIZED_OPERATION))
+            }
+            Operation::Store => {
+                let (shared, association) = (self.shared.clone(), self.id);
+                let calling_ae_title = self.agreement.calling_ae_title.clone();
+                let (request, (status, placed)) = self
+                    .with_data_set(request, move |request, data_set| {
+                        let from = From { association, calling_ae_title: &calling_ae_title, transfer_syntax_uid };
+                        shared.store(request, &from, data_set)
+                    })
+                    .await?;
+                self.last_placed = placed.or(self.last_placed.take());
+                Ok((request, status))
+            }
+            Operation::Create | Operation::Set => {
+                let (shared, association) = (self.shared.clone(), self.id.0);
+                self.with_data_set(request, move |request, data_set| {
+                    let status = shared.procedure_steps.perform(request, transfer_syntax_uid, data_set);
+                    match &status {
+                        Ok(step) => tracing::info!(association, state = step.label(), "procedure step"),
+                        Err(error) => {
+                            tracing::warn!(association, status = %error.status(), %error, "procedure step refused");
+                        }
+                    }
+                    status.map_or_else(|error| error.status(), |_| Status::SUCCESS)
+                })
+                .await
+            }
+        }
     }
-}
 
-fn append(message: &mut Vec<u8>, fragment: &[u8], limit: usize) -> Result<(), AssociationError> {
-    if message.len() + fragment.len() > limit {
-        return Err(AssociationError::TooLarge(limit));
+    /// Parsing and syncing wait for the processor and the disk, not for the network.
+    async fn with_data_set<T: Send + 'static>(
+        &mut self,
+        mut request: Request,
+        work: impl FnOnce(&mut Request, &[u8]) -> T + Send + 'static,
+    ) -> Result<(Request, T), AssociationError> {
+        let data_set = std::mem::take(&mut self.data_set);
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work(&mut request, &data_set);
+            (request, done, data_set)
+        });
+        let (request, done, data_set) = working.await.map_err(|_| AssociationError::Storing)?;
+        if data_set.capacity() <= KEPT_BUFFER_BYTES {
+            self.data_set = data_set;
+        }
+        Ok((request, done))
     }
-    message.extend_from_slice(fragment);
-    Ok(())
 }
 
 /// Where an object came from.
@@ -234,8 +366,8 @@ struct From<'a> {
 }
 
 impl Shared {
-    /// Checks an object, stores it, hands it on, and says what to answer.
-    fn store(&self, request: &Request, from: &From<'_>, data_set: &[u8]) -> Status {
+    /// Checks an object, stores it, and says what to answer; of a new instance also when it has been handed on.
+    fn store(&self, request: &Request, from: &From<'_>, data_set: &[u8]) -> (Status, Option<oneshot::Receiver<()>>) {
         let association = from.association.0;
         let requested = Requested {
             sop_class_uid: &request.sop_class_uid,
@@ -248,7 +380,7 @@ impl Shared {
                 let status = error.status();
                 tracing::warn!(association, sop_instance_uid = %request.sop_instance_uid, %status, %error, "object refused");
                 telemetry::refused(error.label());
-                return status;
+                return (status, None);
             }
         };
         let incoming = Incoming {
@@ -258,39 +390,45 @@ impl Shared {
             data_set,
         };
         let exam = header.exam_key();
-        let stored = match self.spool.store(&incoming) {
+        let (handed_on, placed) = oneshot::channel();
+        let hand_on = {
+            let (sink, exam, association) = (self.sink.clone(), exam.clone(), from.association);
+            move |path: &std::path::Path| {
+                sink.stored(StoredInstance { exam, path: path.to_owned(), association, at: Instant::now() });
+                // Nobody waits where the association has ended unexpectedly.
+                let _ = handed_on.send(());
+            }
+        };
+        let stored = match self.spool.store(&incoming, hand_on) {
             Ok(stored) => stored,
             Err(error) => {
                 let status = if error.is_full() { Status::OUT_OF_RESOURCES } else { Status::PROCESSING_FAILURE };
                 tracing::error!(association, %exam, %status, %error, "object not stored");
                 telemetry::refused(if error.is_full() { "disk_full" } else { "spool" });
-                return status;
+                return (status, None);
             }
         };
         telemetry::received(data_set.len());
-        match stored {
-            Stored::New(path) => self.sink.stored(StoredInstance {
-                exam: exam.clone(),
-                path,
-                association: from.association,
-                at: Instant::now(),
-            }),
-            Stored::Again(_) => tracing::debug!(association, %exam, "an instance came again"),
+        let placed = match stored {
+            Stored::New(_) => Some(placed),
+            Stored::Again(_) => {
+                tracing::debug!(association, %exam, "an instance came again");
+                None
+            }
             Stored::Differs(_) => {
                 tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid,
                     "another object under a SOP Instance UID that was taken: kept beside it, not analysed");
                 telemetry::refused("uid_taken");
+                None
             }
+        };
+        if let Content::Defective(reason) = &header.content {
+            let status = Status::DATA_SET_DOES_NOT_MATCH_WARNING;
+            tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid, %status, reason,
+                "slice kept, but it cannot be analysed");
+            telemetry::refused("defective");
+            return (status, placed);
         }
-        match &header.content {
-            Content::Defective(reason) => {
-                let status = Status::DATA_SET_DOES_NOT_MATCH_WARNING;
-                tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid, %status, reason,
-                    "slice kept, but it cannot be analysed");
-                telemetry::refused("defective");
-                status
-            }
-            Content::Slice(_) | Content::Kept(_) => Status::SUCCESS,
-        }
+        (Status::SUCCESS, placed)
     }
 }

@@ -1,4 +1,4 @@
-//! The DIMSE messages that ingest speaks: C-ECHO and C-STORE (PS3.7 sections 9.1 and 9.3).
+//! The DIMSE messages that ingest speaks: C-ECHO, C-STORE, N-CREATE and N-SET (PS3.7 sections 9 and 10).
 
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
@@ -13,7 +13,12 @@ pub struct Status(pub u16);
 
 impl Status {
     pub const SUCCESS: Self = Self(0x0000);
+    pub const INVALID_ATTRIBUTE_VALUE: Self = Self(0x0106);
     pub const PROCESSING_FAILURE: Self = Self(0x0110);
+    pub const DUPLICATE_SOP_INSTANCE: Self = Self(0x0111);
+    pub const NO_SUCH_SOP_INSTANCE: Self = Self(0x0112);
+    pub const MISSING_ATTRIBUTE: Self = Self(0x0120);
+    pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
     pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
     pub const OUT_OF_RESOURCES: Self = Self(0xA700);
     pub const DATA_SET_DOES_NOT_MATCH: Self = Self(0xA900);
@@ -30,6 +35,9 @@ impl std::fmt::Display for Status {
 
 const C_STORE_RQ: u16 = 0x0001;
 const C_ECHO_RQ: u16 = 0x0030;
+const N_SET_RQ: u16 = 0x0120;
+const N_CREATE_RQ: u16 = 0x0140;
+const C_CANCEL_RQ: u16 = 0x0FFF;
 /// A response's command field is its request's with this bit set.
 const RESPONSE: u16 = 0x8000;
 const NO_DATA_SET: u16 = 0x0101;
@@ -39,7 +47,9 @@ const NO_DATA_SET: u16 = 0x0101;
 pub struct Request {
     field: u16,
     message_id: u16,
+    /// Affected or Requested SOP Class UID.
     pub sop_class_uid: String,
+    /// Affected or Requested SOP Instance UID; may be empty in an N-CREATE.
     pub sop_instance_uid: String,
     pub has_data_set: bool,
 }
@@ -49,6 +59,10 @@ pub struct Request {
 pub enum Operation {
     Echo,
     Store,
+    Create,
+    Set,
+    /// Asks to stop something that is over already; there is no answer to it.
+    Cancel,
     /// Something that this node does not provide.
     Other(u16),
 }
@@ -70,11 +84,13 @@ impl Request {
             .map_err(|error| refuse(&error))?;
         let number = |tag| command.get(tag).and_then(|element| element.to_int::<u16>().ok());
         let text = |tag| crate::exam::text(&command, tag);
+        let either =
+            |affected, requested| Some(text(affected)).filter(|uid| !uid.is_empty()).unwrap_or_else(|| text(requested));
         Ok(Self {
             field: number(tags::COMMAND_FIELD).ok_or_else(|| refuse(&"it has no command field"))?,
             message_id: number(tags::MESSAGE_ID).ok_or_else(|| refuse(&"it has no message ID"))?,
-            sop_class_uid: text(tags::AFFECTED_SOP_CLASS_UID),
-            sop_instance_uid: text(tags::AFFECTED_SOP_INSTANCE_UID),
+            sop_class_uid: either(tags::AFFECTED_SOP_CLASS_UID, tags::REQUESTED_SOP_CLASS_UID),
+            sop_instance_uid: either(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID),
             has_data_set: number(tags::COMMAND_DATA_SET_TYPE) != Some(NO_DATA_SET),
         })
     }
@@ -83,6 +99,9 @@ impl Request {
     pub fn operation(&self) -> Operation {
         match self.field {
             C_ECHO_RQ => Operation::Echo,
+            N_CREATE_RQ => Operation::Create,
+            N_SET_RQ => Operation::Set,
+            C_CANCEL_RQ => Operation::Cancel,
             C_STORE_RQ => Operation::Store,
             other => Operation::Other(other),
         }

@@ -32,18 +32,31 @@ pub enum Encoding {
     ExplicitVr,
 }
 
-/// Walks all elements of a little-endian data set.
+/// Where a data set's own Pixel Data (7FE0,0010) lies, not that of an icon in a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PixelData {
+    /// Where the element begins.
+    pub start: usize,
+    /// Bytes of native pixel data; of all fragments where it is encapsulated.
+    pub bytes: usize,
+    pub is_encapsulated: bool,
+}
+
+/// Walks all elements of a little-endian data set and says where its pixel data is, if it has any.
 ///
 /// # Errors
 /// If an element reaches beyond its container or stands where none may.
-pub fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<(), ExtentError> {
-    Walk { bytes: data_set, at: 0, encoding }.elements(data_set.len(), 0, false)
+pub fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<Option<PixelData>, ExtentError> {
+    let mut walk = Walk { bytes: data_set, at: 0, encoding, pixel_data: None };
+    walk.elements(data_set.len(), 0, false)?;
+    Ok(walk.pixel_data)
 }
 
 struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
     encoding: Encoding,
+    pixel_data: Option<PixelData>,
 }
 
 struct Element {
@@ -81,25 +94,41 @@ impl Walk<'_> {
                 // PS3.5 section 6.2.2 note: what is of unknown VR and undefined length is implicit inside.
                 self.encoding = Encoding::ImplicitVr;
             }
-            self.items(end, depth, element.tag == tags::PIXEL_DATA, true)?;
+            let is_pixel_data = element.tag == tags::PIXEL_DATA;
+            let bytes = self.items(end, depth, is_pixel_data, true)?;
+            if is_pixel_data && depth == 0 {
+                self.pixel_data = Some(PixelData { start: element.start, bytes, is_encapsulated: true });
+            }
             self.encoding = outer;
             return Ok(());
         }
         let value_end = self.value_end(element, end)?;
+        if element.tag == tags::PIXEL_DATA && depth == 0 {
+            let bytes = element.length as usize;
+            self.pixel_data = Some(PixelData { start: element.start, bytes, is_encapsulated: false });
+        }
         if element.vr == Some(VR::SQ) {
-            return self.items(value_end, depth, false, false);
+            return self.items(value_end, depth, false, false).map(drop);
         }
         self.at = value_end;
         Ok(())
     }
 
     /// Items up to `end` or the sequence's delimiter; `fragments` of encapsulated pixel data hold bytes, not elements.
-    fn items(&mut self, end: usize, depth: usize, fragments: bool, delimited: bool) -> Result<(), ExtentError> {
+    /// Gives the bytes of fragments after the first, which is the offset table (PS3.5 section A.4).
+    fn items(&mut self, end: usize, depth: usize, fragments: bool, delimited: bool) -> Result<usize, ExtentError> {
+        let (mut bytes, mut is_first) = (0, true);
         while self.at < end {
             let item = self.item_header(end)?;
             match item.tag {
-                SEQUENCE_DELIMITER if delimited => return Ok(()),
-                ITEM if fragments => self.at = self.value_end(&item, end)?,
+                SEQUENCE_DELIMITER if delimited => return Ok(bytes),
+                ITEM if fragments => {
+                    self.at = self.value_end(&item, end)?;
+                    if !is_first {
+                        bytes += item.length as usize;
+                    }
+                    is_first = false;
+                }
                 ITEM if item.length == UNDEFINED_LENGTH => self.elements(end, depth + 1, true)?,
                 ITEM => {
                     let item_end = self.value_end(&item, end)?;
@@ -108,7 +137,7 @@ impl Walk<'_> {
                 tag => return Err(ExtentError::OutOfPlace { tag, at: item.start }),
             }
         }
-        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(()) }
+        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(bytes) }
     }
 
     fn value_end(&self, element: &Element, end: usize) -> Result<usize, ExtentError> {
@@ -208,6 +237,26 @@ mod tests {
             let cuts_that_pass = (1..whole.len()).filter(|end| check_extent(&whole[..*end], encoding).is_ok()).count();
             assert_eq!(cuts_that_pass, 2, "only between the three elements may a cut go unnoticed");
         }
+    }
+
+    #[test]
+    fn pixel_data_is_found_and_that_of_an_icon_is_not_taken_for_it() {
+        let whole = encoded(Encoding::ExplicitVr);
+        let found = check_extent(&whole, Encoding::ExplicitVr).unwrap().unwrap();
+        assert_eq!((found.start, found.bytes, found.is_encapsulated), (whole.len() - 64 - 12, 64, false));
+        let icon = InMemDicomObject::from_element_iter([DataElement::new(
+            tags::PIXEL_DATA,
+            VR::OW,
+            PrimitiveValue::from(vec![7_u8; 4]),
+        )]);
+        let with_icon = InMemDicomObject::from_element_iter([DataElement::new(
+            tags::ICON_IMAGE_SEQUENCE,
+            VR::SQ,
+            DataSetSequence::from(vec![icon]),
+        )]);
+        let mut bytes = Vec::new();
+        with_icon.write_dataset_with_ts(&mut bytes, &EXPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+        assert_eq!(check_extent(&bytes, Encoding::ExplicitVr).unwrap(), None);
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! Ingest: associations with scanners. What is acknowledged is in the spool; what is in the spool goes on to the exam.
 
+mod access;
 mod association;
 mod dimse;
 mod extent;
+mod negotiation;
 mod object;
+mod pdu;
+mod procedure_step;
+mod quick_ack;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,35 +16,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use dicom_dictionary_std::uids;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use access::{Scanner, parse_network};
 pub use association::AssociationError;
 pub use dimse::Status;
 
 use crate::exam::{AssociationId, ExamKey};
 use crate::spool::Spool;
 use crate::telemetry;
-
-/// The transfer syntaxes that are taken: those whose pixel data can be decoded.
-const TRANSFER_SYNTAXES: [&str; 14] = [
-    uids::EXPLICIT_VR_LITTLE_ENDIAN,
-    uids::IMPLICIT_VR_LITTLE_ENDIAN,
-    uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    uids::RLE_LOSSLESS,
-    uids::JPEG_LOSSLESS_SV1,
-    uids::JPEG_LOSSLESS,
-    uids::JPEGLS_LOSSLESS,
-    uids::JPEGLS_NEAR_LOSSLESS,
-    uids::JPEG2000_LOSSLESS,
-    uids::JPEG2000,
-    uids::HTJ2K_LOSSLESS,
-    uids::HTJ2K_LOSSLESS_RPCL,
-    uids::HTJ2K,
-    uids::JPEG_BASELINE8_BIT,
-];
+use access::{Places, Waiting};
+use procedure_step::ProcedureSteps;
+use quick_ack::QuickAck;
 
 /// How ingest listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +37,19 @@ pub struct IngestOptions {
     pub ae_title: String,
     /// Whether a caller must name our AE title.
     pub require_called_ae_title: bool,
+    /// Who may send; everybody if nobody is listed.
+    pub scanners: Vec<Scanner>,
     pub max_associations: usize,
+    /// Of one calling AE title from one address.
+    pub max_associations_of_one: usize,
     pub max_pdu_bytes: u32,
     pub max_object_bytes: usize,
-    /// How long a peer may take for its next message.
+    /// How long a connection may take to ask for an association.
+    pub request_timeout: Duration,
+    /// How long a peer may be silent.
     pub idle_timeout: Duration,
+    /// A message that has come more slowly than this on average, once the idle timeout has passed, ends its association.
+    pub slowest_bytes_s: usize,
 }
 
 /// An instance that was acknowledged.
@@ -75,6 +73,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Accepting is tried again after this when the system refuses, so that a lack of file handles does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
+/// Connections that have not asked for an association yet: more than any hospital's scanners open at once.
+const MOST_WAITING: usize = 256;
+
 /// Accepts connections until `stop` is set, then lets open associations finish for a while.
 pub async fn serve(
     listener: TcpListener,
@@ -84,16 +85,18 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let places = Arc::new(Semaphore::new(options.max_associations));
-    let shared = Arc::new(association::Shared { options, spool, sink });
+    let waiting = Waiting::new(MOST_WAITING);
+    let places = Places::new(options.max_associations, options.max_associations_of_one);
+    let shared =
+        Arc::new(association::Shared { options, places, procedure_steps: ProcedureSteps::new(&spool), spool, sink });
     let mut associations = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             Some(_) = associations.join_next() => continue,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (socket, peer, place) = match accepted {
+        let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -101,16 +104,15 @@ pub async fn serve(
                 continue;
             }
         };
+        if !access::may_connect(&shared.options.scanners, peer.ip().to_canonical()) {
+            tracing::warn!(%peer, "connection refused: no scanner is listed with this address");
+            telemetry::association_ended("address");
+            continue;
+        }
+        // A connection that is gone already is nobody's loss.
+        let Ok(stream) = QuickAck::new(socket) else { continue };
         let id = AssociationId(NEXT.fetch_add(1, Ordering::Relaxed));
-        let shared = shared.clone();
-        associations.spawn(async move {
-            telemetry::associations_open(1.0);
-            if let Err(error @ AssociationError::Establish(_)) = association::serve(socket, id, shared).await {
-                tracing::warn!(association = id.0, peer = %peer, %error, "connection refused");
-            }
-            telemetry::associations_open(-1.0);
-            drop(place);
-        });
+        associations.spawn(serve_connection(stream, peer, id, waiting.enter(id.0), shared.clone()));
     }
     drop(listener);
     let drained = async { while associations.join_next().await.is_some() {} };
@@ -119,13 +121,21 @@ pub async fn serve(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-    let (socket, peer) = listener.accept().await?;
-    // A response is one small write; without this it waits for the peer's delayed acknowledgement.
-    socket.set_nodelay(true)?;
-    Ok((socket, peer, place))
+async fn serve_connection(
+    stream: QuickAck,
+    peer: SocketAddr,
+    id: AssociationId,
+    waiting: access::WaitingPlace,
+    shared: Arc<association::Shared>,
+) {
+    match association::serve(stream, peer, id, waiting, shared).await {
+        Ok(()) => {
+            tracing::info!(association = id.0, "association released");
+            telemetry::association_ended("released");
+        }
+        Err(error) => {
+            tracing::warn!(association = id.0, %peer, %error, "association ended");
+            telemetry::association_ended(error.label());
+        }
+    }
 }

@@ -3,14 +3,13 @@
 use std::io::Read;
 
 use dicom_core::Tag;
-use dicom_core::value::Value;
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::TransferSyntaxIndex;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::dimse::Status;
-use super::extent::{Encoding, ExtentError, check_extent};
+use super::extent::{Encoding, ExtentError, PixelData, check_extent};
 use crate::exam::{HeaderError, InstanceHeader};
 
 /// Why a data set is refused.
@@ -83,7 +82,7 @@ pub struct Requested<'a> {
 /// # Errors
 /// If it cannot be parsed, is another instance than was announced, or is a CT image whose pixel data cannot be right.
 pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Result<InstanceHeader, ObjectError> {
-    let object = parse(data_set, requested.transfer_syntax_uid, max_bytes)?;
+    let (object, pixel_data) = parse(data_set, requested.transfer_syntax_uid, max_bytes)?;
     let header = InstanceHeader::read(&object)?;
     let same = |what, found: &str, requested: &str| {
         if found == requested {
@@ -94,12 +93,17 @@ pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Resu
     same("SOP Class UID (0008,0016)", &header.sop_class_uid, requested.sop_class_uid)?;
     same("SOP Instance UID (0008,0018)", &header.sop_instance_uid, requested.sop_instance_uid)?;
     if header.sop_class_uid == uids::CT_IMAGE_STORAGE {
-        check_pixel_data(&object)?;
+        check_pixel_data(&object, pixel_data)?;
     }
     Ok(header)
 }
 
-fn parse(data_set: &[u8], transfer_syntax_uid: &str, max_bytes: u64) -> Result<InMemDicomObject, ObjectError> {
+/// What precedes the pixel data, parsed, and where the pixel data is: it is looked at where it lies.
+fn parse(
+    data_set: &[u8],
+    transfer_syntax_uid: &str,
+    max_bytes: u64,
+) -> Result<(InMemDicomObject, Option<PixelData>), ObjectError> {
     let inflated;
     let (data_set, transfer_syntax_uid) = if transfer_syntax_uid == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
         inflated = inflate(data_set, max_bytes)?;
@@ -108,12 +112,22 @@ fn parse(data_set: &[u8], transfer_syntax_uid: &str, max_bytes: u64) -> Result<I
         (data_set, transfer_syntax_uid)
     };
     let implicit = transfer_syntax_uid == uids::IMPLICIT_VR_LITTLE_ENDIAN;
-    check_extent(data_set, if implicit { Encoding::ImplicitVr } else { Encoding::ExplicitVr })?;
+    let pixel_data = check_extent(data_set, if implicit { Encoding::ImplicitVr } else { Encoding::ExplicitVr })?;
+    let before = &data_set[..pixel_data.map_or(data_set.len(), |pixel_data| pixel_data.start)];
     let transfer_syntax = TransferSyntaxRegistry
         .get(transfer_syntax_uid)
         .ok_or_else(|| ObjectError::TransferSyntax(transfer_syntax_uid.to_owned()))?;
-    InMemDicomObject::read_dataset_with_ts(data_set, transfer_syntax)
-        .map_err(|error| ObjectError::Parse(error.to_string()))
+    let object = InMemDicomObject::read_dataset_with_ts(before, transfer_syntax)
+        .map_err(|error| ObjectError::Parse(error.to_string()))?;
+    Ok((object, pixel_data))
+}
+
+/// Parses a data set that has no pixels.
+///
+/// # Errors
+/// If it cannot be parsed.
+pub fn parse_whole(data_set: &[u8], transfer_syntax_uid: &str) -> Result<InMemDicomObject, ObjectError> {
+    parse(data_set, transfer_syntax_uid, data_set.len() as u64).map(|(object, _)| object)
 }
 
 fn inflate(deflated: &[u8], max_bytes: u64) -> Result<Vec<u8>, ObjectError> {
@@ -126,12 +140,11 @@ fn inflate(deflated: &[u8], max_bytes: u64) -> Result<Vec<u8>, ObjectError> {
     Ok(inflated)
 }
 
-fn check_pixel_data(object: &InMemDicomObject) -> Result<(), ObjectError> {
-    let pixel_data = object.get(tags::PIXEL_DATA).ok_or(ObjectError::NoPixelData)?;
-    match pixel_data.value() {
-        Value::PixelSequence(sequence) if sequence.fragments().iter().any(|fragment| !fragment.is_empty()) => Ok(()),
-        Value::PixelSequence(_) | Value::Sequence(_) => Err(ObjectError::NoPixelData),
-        Value::Primitive(value) => check_native_length(object, value.calculate_byte_len() as u64),
+fn check_pixel_data(object: &InMemDicomObject, pixel_data: Option<PixelData>) -> Result<(), ObjectError> {
+    match pixel_data {
+        Some(PixelData { bytes, is_encapsulated: true, .. }) if bytes > 0 => Ok(()),
+        Some(PixelData { bytes, is_encapsulated: false, .. }) => check_native_length(object, bytes as u64),
+        _ => Err(ObjectError::NoPixelData),
     }
 }
 

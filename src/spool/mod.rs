@@ -1,21 +1,44 @@
-//! The spool: every instance that was acknowledged lies here as a Part 10 file (PS3.10 section 7), synced to the disk.
+//! The spool: every instance that was acknowledged lies here as a Part 10 file (PS3.10 section 7).
 //!
 //! ```text
 //! <root>/lock                                            held by the program that uses the spool
-//! <root>/incoming/                                       files that are being written
+//! <root>/journal/<n>.segment                             what is acknowledged and not yet synced below exams/
 //! <root>/exams/<exam key>/<series UID>/<SOP UID>.dcm     what was acknowledged
 //! <root>/exams/<exam key>/<series UID>/<SOP UID>.dcm.N   other bytes under a UID that was taken: kept, not analysed
+//! <root>/procedure-steps/<SOP UID>.dcm                   what scanners have said of their exams (MPPS)
+//! <root>/incoming/                                       large files that are being written
+//! <root>/set-aside/                                      what a run that was cut short had half written: never acknowledged
 //! ```
 
+mod checkpoint;
+mod claims;
+mod journal;
+mod placing;
+mod recovery;
+mod segment;
+
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use dicom_object::FileMetaTableBuilder;
+use crossbeam_channel::Sender;
+use dicom_dictionary_std::uids;
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 
 use crate::exam::{ExamKey, InstanceHeader};
+use claims::Claims;
+use journal::Journal;
+use placing::Job;
+pub use recovery::Recovery;
+use segment::Entry;
+
+/// Larger instances are written and synced as files of their own: they would fill a segment of the journal.
+const LARGEST_RECORD: u64 = 8 << 20;
 
 /// Why an instance is not on the disk.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +62,7 @@ impl SpoolError {
     }
 }
 
-/// Where an instance lies now.
+/// What became of an instance. It is on the disk in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
     New(PathBuf),
@@ -64,99 +87,167 @@ pub struct Incoming<'a> {
 pub struct Spool {
     incoming: PathBuf,
     exams: PathBuf,
+    procedure_steps: PathBuf,
     next_file: AtomicU64,
+    claims: Arc<Claims>,
+    journal: Arc<Journal>,
+    /// `None` once the spool closes.
+    jobs: Option<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+    recovery: Recovery,
     /// Locked while it is open.
     _lock: File,
 }
 
 impl Spool {
-    /// Makes the folders, for this user alone, and removes what an earlier run had not finished: it was never acknowledged.
+    /// Makes the folders, for this user alone, and finishes what an earlier run had not: what was acknowledged is placed,
+    /// what was half written is set aside.
     ///
     /// # Errors
-    /// If the folders cannot be made or read, or another program uses them.
+    /// If the folders cannot be made, read or written, or another program uses them.
     pub fn open(root: &Path) -> Result<Self, SpoolError> {
-        make_folder(root).map_err(|source| SpoolError::Prepare { path: root.to_owned(), source })?;
-        let spool = Self {
-            incoming: root.join("incoming"),
-            exams: root.join("exams"),
-            next_file: AtomicU64::new(0),
-            _lock: lock(root)?,
+        let prepare = |path: &Path, source| SpoolError::Prepare { path: path.to_owned(), source };
+        make_folder(root).map_err(|source| prepare(root, source))?;
+        let lock = lock(root)?;
+        let [incoming, exams, journal, set_aside, procedure_steps] =
+            ["incoming", "exams", "journal", "set-aside", "procedure-steps"].map(|name| root.join(name));
+        for folder in [&incoming, &exams, &journal, &set_aside, &procedure_steps] {
+            make_folder(folder).map_err(|source| prepare(folder, source))?;
+        }
+        let handle = File::open(&exams).map_err(|source| prepare(&exams, source))?;
+        let (segments, recovery) = recovery::recover(&journal, &incoming, &exams, &set_aside, &handle)
+            .map_err(|source| prepare(root, source))?;
+        let nothing_to_write_in = segments.is_empty();
+        let journal = Arc::new(Journal::new(&journal, segments));
+        if nothing_to_write_in {
+            journal.make_first_segment()?;
+        }
+        let claims = Arc::new(Claims::default());
+        let (jobs, jobs_out) = crossbeam_channel::unbounded();
+        let placing = {
+            let (exams, journal, claims) = (exams.clone(), journal.clone(), claims.clone());
+            std::thread::Builder::new()
+                .name("placing".to_owned())
+                .spawn(move || placing::run(&exams, &jobs_out, &journal, &claims))?
         };
-        for folder in [&spool.incoming, &spool.exams] {
-            make_folder(folder).map_err(|source| SpoolError::Prepare { path: folder.clone(), source })?;
-        }
-        let prepare = |source| SpoolError::Prepare { path: spool.incoming.clone(), source };
-        for leftover in fs::read_dir(&spool.incoming).map_err(prepare)? {
-            fs::remove_file(leftover.map_err(prepare)?.path()).map_err(prepare)?;
-        }
-        Ok(spool)
+        let checkpoint = {
+            let (exams, journal) = (exams.clone(), journal.clone());
+            std::thread::Builder::new()
+                .name("checkpoint".to_owned())
+                .spawn(move || checkpoint::run(&exams, &handle, &journal))?
+        };
+        Ok(Self {
+            incoming,
+            exams,
+            procedure_steps,
+            next_file: AtomicU64::new(0),
+            claims,
+            journal,
+            jobs: Some(jobs),
+            threads: vec![placing, checkpoint],
+            recovery,
+            _lock: lock,
+        })
     }
 
-    /// Writes an instance and returns once file and directory entry are on the disk.
+    /// What was found half done at the start.
+    #[must_use]
+    pub fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// Why nothing can be stored at present, if so.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.journal.problem().map(|problem| problem.message)
+    }
+
+    /// Stores an instance and returns once it is on the disk. `placed` is called once its file can be read, if it is new.
     ///
     /// # Errors
     /// If anything on the way fails; nothing must be acknowledged then.
-    pub fn store(&self, instance: &Incoming<'_>) -> Result<Stored, SpoolError> {
+    pub fn store(
+        &self,
+        instance: &Incoming<'_>,
+        placed: impl FnOnce(&Path) + Send + 'static,
+    ) -> Result<Stored, SpoolError> {
         let header = instance.header;
-        let folder = self.exams.join(header.exam_key().to_string()).join(&header.series_instance_uid);
-        let path = folder.join(format!("{}.dcm", header.sop_instance_uid));
-        if let Some(present) = read_if_there(&path)? {
-            if present.ends_with(instance.data_set) {
+        let prefix = file_prefix(instance)?;
+        let first = format!("{}/{}/{}.dcm", header.exam_key(), header.series_instance_uid, header.sop_instance_uid);
+        let mut name = first.clone();
+        for number in 1_u32.. {
+            let path = self.exams.join(&name);
+            if self.claims.take(&name, || path.exists()) {
+                break;
+            }
+            if ends_with(&path, instance.data_set)? {
                 return Ok(Stored::Again(path));
             }
-            return self.store_beside(&path, instance);
+            name = format!("{first}.{number}");
         }
-        make_folder(&folder)?;
-        match self.write(&path, instance) {
-            Ok(()) => Ok(Stored::New(path)),
-            Err(SpoolError::Write(error)) if error.kind() == std::io::ErrorKind::AlreadyExists => self.store(instance),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn store_beside(&self, taken: &Path, instance: &Incoming<'_>) -> Result<Stored, SpoolError> {
-        for number in 1_u32.. {
-            let path = taken.with_extension(format!("dcm.{number}"));
-            match read_if_there(&path)? {
-                Some(present) if present.ends_with(instance.data_set) => return Ok(Stored::Again(path)),
-                Some(_) => {}
-                None => {
-                    self.write(&path, instance)?;
-                    return Ok(Stored::Differs(path));
+        let is_new = name == first;
+        let path = self.exams.join(&name);
+        let when_placed = {
+            let path = path.clone();
+            move || {
+                if is_new {
+                    placed(&path);
                 }
             }
-        }
-        Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into())
+        };
+        self.write(&Entry { name, prefix }, instance.data_set, Box::new(when_placed))?;
+        Ok(if is_new { Stored::New(path) } else { Stored::Differs(path) })
     }
 
-    /// Fails with [`std::io::ErrorKind::AlreadyExists`] if something lies there already.
-    fn write(&self, path: &Path, instance: &Incoming<'_>) -> Result<(), SpoolError> {
-        let meta = FileMetaTableBuilder::new()
-            .media_storage_sop_class_uid(&instance.header.sop_class_uid)
-            .media_storage_sop_instance_uid(&instance.header.sop_instance_uid)
-            .transfer_syntax(instance.transfer_syntax_uid)
-            .source_application_entity_title(instance.calling_ae_title)
-            .build()
-            .map_err(|error| SpoolError::Meta(error.to_string()))?;
-        let mut head = vec![0_u8; 128];
-        head.extend_from_slice(b"DICM");
-        meta.write(&mut head).map_err(|error| SpoolError::Meta(error.to_string()))?;
+    /// Writes under a name that was claimed.
+    fn write(&self, entry: &Entry, data_set: &[u8], placed: placing::Placed) -> Result<(), SpoolError> {
+        let bytes = entry.record_bytes(data_set).filter(|bytes| *bytes <= LARGEST_RECORD);
+        let Some(bytes) = bytes else {
+            let written = self.write_file(entry, data_set);
+            self.claims.release(&entry.name);
+            written?;
+            placed();
+            return Ok(());
+        };
+        let appended = self.journal.append(entry, data_set, bytes);
+        let (segment, record) = appended.inspect_err(|_| self.claims.release(&entry.name))?;
+        let job = Job { segment, record, placed };
+        // The thread that places stops after this spool is dropped, or with an open job that the next start takes up.
+        if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
+            tracing::error!("the spool has stopped: an acknowledged instance waits in the journal for the next start");
+        }
+        Ok(())
+    }
 
+    fn write_file(&self, entry: &Entry, data_set: &[u8]) -> Result<(), SpoolError> {
+        let path = self.exams.join(&entry.name);
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
         let number = self.next_file.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.incoming.join(format!("{number}.part"));
         let written = (|| {
             let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-            file.write_all(&head)?;
-            file.write_all(instance.data_set)?;
+            file.write_all(&entry.prefix)?;
+            file.write_all(data_set)?;
             file.sync_all()?;
-            // Unlike a rename, a link never replaces what another association has stored under this name meanwhile.
-            fs::hard_link(&unfinished, path)?;
+            fs::rename(&unfinished, &path)?;
             // What is not synced is not acknowledged, so it must not be found either when it is sent again.
-            sync_parent(path).inspect_err(|_| drop(fs::remove_file(path)))
+            sync_parent(&path).inspect_err(|_| drop(fs::remove_file(&path)))
         })();
-        // The first error is the one to report; what is left over is removed at the next start at the latest.
-        let _ = fs::remove_file(&unfinished);
-        Ok(written?)
+        // The first error is the one to report; what is left over is set aside at the next start.
+        Ok(written.inspect_err(|_| drop(fs::remove_file(&unfinished)))?)
+    }
+
+    /// The folder of procedure steps.
+    #[must_use]
+    pub fn procedure_steps(&self) -> PathBuf {
+        self.procedure_steps.clone()
+    }
+
+    /// Waits until the journal is empty: every file is synced in its place. `false` if that takes too long.
+    pub fn settle(&self, patience: Duration) -> bool {
+        self.journal.settle(patience)
     }
 
     /// The exams in the spool.
@@ -186,7 +277,19 @@ impl Spool {
     }
 }
 
-/// What is in `incoming/` belongs to whoever holds this lock.
+impl Drop for Spool {
+    /// Everything acknowledged is placed before the threads end, unless the disk does not let it: then it stays in the journal.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        self.journal.stop();
+        let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
+        if ended.iter().any(Result::is_err) {
+            tracing::error!("a thread of the spool had stopped unexpectedly");
+        }
+    }
+}
+
+/// What is in the spool belongs to whoever holds this lock.
 fn lock(root: &Path) -> Result<File, SpoolError> {
     let path = root.join("lock");
     let file = File::options().create(true).write(true).truncate(false).mode(0o600).open(&path);
@@ -202,12 +305,55 @@ fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
 
-fn read_if_there(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+/// Writes a small object as a file, in place of the one that is there; the old one stays until the new one is synced.
+///
+/// # Errors
+/// If it cannot be encoded or written.
+pub fn replace_object(
+    path: &Path,
+    object: InMemDicomObject,
+    sop_class_uid: &str,
+    sop_instance_uid: &str,
+) -> Result<(), SpoolError> {
+    let meta = FileMetaTableBuilder::new()
+        .media_storage_sop_class_uid(sop_class_uid)
+        .media_storage_sop_instance_uid(sop_instance_uid)
+        .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let object = object.with_meta(meta).map_err(|error| SpoolError::Meta(error.to_string()))?;
+    let unfinished = path.with_extension("part");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let mut bytes = Vec::new();
+    object.write_all(&mut bytes).map_err(|error| SpoolError::Meta(error.to_string()))?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    Ok(sync_parent(path)?)
+}
+
+/// Preamble and file meta information (PS3.10 section 7.1).
+fn file_prefix(instance: &Incoming<'_>) -> Result<Vec<u8>, SpoolError> {
+    let meta = FileMetaTableBuilder::new()
+        .media_storage_sop_class_uid(&instance.header.sop_class_uid)
+        .media_storage_sop_instance_uid(&instance.header.sop_instance_uid)
+        .transfer_syntax(instance.transfer_syntax_uid)
+        .source_application_entity_title(instance.calling_ae_title)
+        .build()
+        .map_err(|error| SpoolError::Meta(error.to_string()))?;
+    let mut prefix = vec![0_u8; 128];
+    prefix.extend_from_slice(b"DICM");
+    meta.write(&mut prefix).map_err(|error| SpoolError::Meta(error.to_string()))?;
+    Ok(prefix)
+}
+
+/// Whether a file ends with these bytes.
+fn ends_with(path: &Path, bytes: &[u8]) -> std::io::Result<bool> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let Some(start) = length.checked_sub(bytes.len() as u64) else { return Ok(false) };
+    file.seek(SeekFrom::Start(start))?;
+    let mut end = Vec::with_capacity(bytes.len());
+    file.read_to_end(&mut end)?;
+    Ok(end == bytes)
 }
 
 /// Makes a folder and those above it for this user alone; each new entry is synced.
@@ -255,20 +401,67 @@ mod tests {
         Incoming { header, transfer_syntax_uid: "1.2.840.10008.1.2.1", calling_ae_title: "CT1", data_set }
     }
 
+    fn store(spool: &Spool, header: &InstanceHeader, data_set: &[u8]) -> Stored {
+        spool.store(&incoming(header, data_set), |_| {}).unwrap()
+    }
+
     #[test]
     fn the_same_bytes_are_stored_once_and_other_bytes_beside_them() {
         let root = tempfile::tempdir().unwrap();
         let spool = Spool::open(root.path()).unwrap();
         let header = header();
-        let Stored::New(path) = spool.store(&incoming(&header, b"first!")).unwrap() else { panic!() };
-        assert_eq!(spool.store(&incoming(&header, b"first!")).unwrap(), Stored::Again(path.clone()));
-        assert!(matches!(spool.store(&incoming(&header, b"second")).unwrap(), Stored::Differs(_)));
-        assert!(matches!(spool.store(&incoming(&header, b"second")).unwrap(), Stored::Again(_)));
+        let Stored::New(path) = store(&spool, &header, b"first!") else { panic!() };
+        assert_eq!(store(&spool, &header, b"first!"), Stored::Again(path.clone()));
+        assert!(matches!(store(&spool, &header, b"second"), Stored::Differs(_)));
+        assert!(matches!(store(&spool, &header, b"second"), Stored::Again(_)));
         assert_eq!(spool.exams().unwrap(), [header.exam_key()]);
         assert_eq!(spool.instances(&header.exam_key()).unwrap(), std::slice::from_ref(&path));
         assert!(fs::read(&path).unwrap().ends_with(b"first!"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn many_who_store_one_uid_at_once_keep_each_content_once() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        let header = header();
+        std::thread::scope(|scope| {
+            for thread in 0..8_u8 {
+                let (spool, header) = (&spool, &header);
+                scope.spawn(move || store(spool, header, &[thread % 2; 5000]));
+            }
+        });
+        let folder = spool.instances(&header.exam_key()).unwrap()[0].parent().unwrap().to_owned();
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_was_stored_is_called_placed_once_it_can_be_read_whatever_its_size() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        for (number, bytes) in [0, 1, 4096, 500_000, LARGEST_RECORD as usize + 1].into_iter().enumerate() {
+            let header = InstanceHeader { sop_instance_uid: format!("1.2.3.{number}"), ..header() };
+            let data_set = vec![7; bytes];
+            let (tell, told) = std::sync::mpsc::channel();
+            let tell = move |path: &Path| tell.send(fs::read(path).unwrap()).unwrap();
+            spool.store(&incoming(&header, &data_set), tell).unwrap();
+            assert!(told.recv().unwrap().ends_with(&data_set), "{bytes} bytes");
+        }
+        assert!(spool.settle(Duration::from_mins(1)));
+    }
+
+    #[test]
+    fn more_than_the_journal_holds_can_be_stored() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        let data_set = vec![7; 4 << 20];
+        for number in 0..80 {
+            store(&spool, &InstanceHeader { sop_instance_uid: format!("1.2.3.{number}"), ..header() }, &data_set);
+        }
+        drop(spool);
+        let spool = Spool::open(root.path()).unwrap();
+        assert_eq!(spool.instances(&header().exam_key()).unwrap().len(), 80);
     }
 
     #[test]
@@ -281,11 +474,29 @@ mod tests {
     }
 
     #[test]
-    fn what_was_half_written_is_gone_after_the_next_start() {
+    fn what_was_half_written_is_set_aside_at_the_next_start() {
         let root = tempfile::tempdir().unwrap();
-        Spool::open(root.path()).unwrap();
+        drop(Spool::open(root.path()).unwrap());
         fs::write(root.path().join("incoming/7.part"), b"half").unwrap();
-        Spool::open(root.path()).unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        assert_eq!(spool.recovery(), Recovery { placed: 0, set_aside: 1 });
         assert_eq!(fs::read_dir(root.path().join("incoming")).unwrap().count(), 0);
+        assert_eq!(fs::read(root.path().join("set-aside/incoming-1.part")).unwrap(), b"half");
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_placed_at_the_next_start_and_a_torn_file_is_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        let header = header();
+        let Stored::New(path) = store(&spool, &header, b"whole") else { panic!() };
+        drop(spool);
+        // As after a power cut that came before the checkpoint.
+        fs::write(&path, b"").unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        assert_eq!(spool.recovery(), Recovery { placed: 1, set_aside: 0 });
+        assert!(fs::read(&path).unwrap().ends_with(b"whole"));
+        drop(spool);
+        assert_eq!(Spool::open(root.path()).unwrap().recovery(), Recovery::default());
     }
 }

@@ -15,6 +15,8 @@ const OBJECTS_REFUSED: &str = "tableside_objects_refused_total";
 const C_STORE_RESPONSES: &str = "tableside_c_store_responses_total";
 const STAGE_DURATION: &str = "tableside_stage_duration_seconds";
 const ASSOCIATIONS_OPEN: &str = "tableside_associations_open";
+const ASSOCIATIONS_ENDED: &str = "tableside_associations_ended_total";
+const PROCEDURE_STEPS: &str = "tableside_procedure_steps_total";
 const QUEUE_DEPTH: &str = "tableside_queue_depth";
 const EXAMS_OPEN: &str = "tableside_exams_open";
 const SLICES_PREPARED: &str = "tableside_slices_prepared_total";
@@ -25,6 +27,9 @@ const COMPLETIONS: &str = "tableside_completions_total";
 const VERDICT_DELAY: &str = "tableside_last_slice_to_verdict_seconds";
 const EARLY_FLAG_DELAY: &str = "tableside_first_slice_to_early_flag_seconds";
 const ENGINE_INFO: &str = "tableside_engine_info";
+const SPOOL_BLOCKED: &str = "tableside_spool_blocked";
+const SPOOL_RECOVERED: &str = "tableside_spool_recovered_total";
+const SPOOL_SET_ASIDE: &str = "tableside_spool_set_aside_total";
 const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
 
 /// Upper bounds of the histograms' buckets, seconds: from one fast store to an exam that waited for quiet.
@@ -60,6 +65,8 @@ fn describe() {
     describe_counter!(C_STORE_RESPONSES, "C-STORE responses by status");
     describe_histogram!(STAGE_DURATION, Unit::Seconds, "Time of one slice or window in a stage");
     describe_gauge!(ASSOCIATIONS_OPEN, "Open associations");
+    describe_counter!(ASSOCIATIONS_ENDED, "Connections and associations that have ended, by how");
+    describe_counter!(PROCEDURE_STEPS, "Messages of scanners about their procedure steps, by the state they told");
     describe_gauge!(QUEUE_DEPTH, "Instances that wait for a stage");
     describe_gauge!(EXAMS_OPEN, "Exams that have no verdict yet");
     describe_counter!(SLICES_PREPARED, "Slices that were decoded and resampled");
@@ -70,6 +77,9 @@ fn describe() {
     describe_histogram!(VERDICT_DELAY, Unit::Seconds, "From the last slice being on the disk to the verdict");
     describe_histogram!(EARLY_FLAG_DELAY, Unit::Seconds, "From an exam's first slice to its early flag");
     describe_gauge!(ENGINE_INFO, "The engine and the model in use; always 1");
+    describe_gauge!(SPOOL_BLOCKED, "1 while the disk takes nothing");
+    describe_counter!(SPOOL_RECOVERED, "Acknowledged instances that a run that was cut short had left in the journal");
+    describe_counter!(SPOOL_SET_ASIDE, "Half-written instances, never acknowledged, that were set aside at a start");
     describe_counter!(ENGINE_FAILURES, "Windows on which the engine failed");
 }
 
@@ -88,6 +98,17 @@ pub fn c_store_response(status: u16) {
     counter!(C_STORE_RESPONSES, "status" => format!("{status:04X}")).increment(1);
 }
 
+/// Whether the spool can take nothing at present.
+pub fn spool_blocked(blocked: bool) {
+    gauge!(SPOOL_BLOCKED).set(if blocked { 1.0 } else { 0.0 });
+}
+
+/// What was found half done at the start.
+pub fn spool_recovered(placed: usize, set_aside: usize) {
+    counter!(SPOOL_RECOVERED).increment(placed as u64);
+    counter!(SPOOL_SET_ASIDE).increment(set_aside as u64);
+}
+
 /// One slice or window spent this long in a stage: `store`, `decode`, `preprocess`, `inference` or `publish`.
 pub fn stage(stage: &'static str, duration: Duration) {
     histogram!(STAGE_DURATION, "stage" => stage).record(duration);
@@ -96,6 +117,16 @@ pub fn stage(stage: &'static str, duration: Duration) {
 /// An association was opened (1) or has ended (-1).
 pub fn associations_open(change: f64) {
     gauge!(ASSOCIATIONS_OPEN).increment(change);
+}
+
+/// A connection or its association has ended.
+pub fn association_ended(how: &'static str) {
+    counter!(ASSOCIATIONS_ENDED, "how" => how).increment(1);
+}
+
+/// A scanner has told the state of a procedure step.
+pub fn procedure_step(state: &'static str) {
+    counter!(PROCEDURE_STEPS, "state" => state).increment(1);
 }
 
 /// How many instances wait for a stage.

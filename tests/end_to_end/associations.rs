@@ -33,7 +33,7 @@ fn a_caller_of_another_ae_title_is_refused_where_the_configuration_says_so() {
     echoscu(&daemon);
     let refused = crate::peers::run("echoscu", &["-aec", "ANYBODY", "127.0.0.1", daemon.port()]);
     assert!(!refused.status.success());
-    daemon.wait_for_log("connection refused");
+    daemon.wait_for_log("called AE title not recognized");
 }
 
 #[test]

@@ -219,6 +219,8 @@ function writeStatus() {
   const sound = status.ready && status.problems.length === 0;
   setHidden(byId("problems"), sound);
   setText(byId("problems"), sound ? "" : [lead, ...status.problems].join("\n"));
+  setHidden(byId("notices"), status.notices.length === 0);
+  setText(byId("notices"), status.notices.join("\n"));
 }
 
 function writeExam(exam) {

@@ -1,0 +1,181 @@
+//! Modality Performed Procedure Step as SCP (PS3.4 annex F.7): a scanner says that it has begun an exam, and how it ended.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use dicom_object::{InMemDicomObject, OpenFileOptions};
+
+use super::dimse::{Operation, Request, Status};
+use super::object::{ObjectError, parse_whole};
+use crate::exam::{is_uid, text};
+use crate::scanner::UidSource;
+use crate::spool::{Spool, SpoolError, replace_object};
+use crate::telemetry;
+
+/// The state of a step (PS3.3 section C.4.14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    InProgress,
+    Completed,
+    Discontinued,
+}
+
+impl StepState {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "IN PROGRESS" => Some(Self::InProgress),
+            "COMPLETED" => Some(Self::Completed),
+            "DISCONTINUED" => Some(Self::Discontinued),
+            _ => None,
+        }
+    }
+
+    /// The state in logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Discontinued => "discontinued",
+        }
+    }
+}
+
+/// Why a message about a step is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error("the SOP Instance UID is none")]
+    InvalidUid,
+    #[error("{0} is missing")]
+    Missing(Tag),
+    #[error("Performed Procedure Step Status (0040,0252) is {0:?}")]
+    State(String),
+    #[error("there is a procedure step of this UID already")]
+    Duplicate,
+    #[error("there is no procedure step of this UID")]
+    Unknown,
+    #[error("the procedure step has ended: it may no longer be changed")]
+    Ended,
+    #[error("the stored procedure step cannot be read: {0}")]
+    Read(String),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+impl StepError {
+    /// The status that says so (PS3.7 annex C, PS3.4 table F.7.2-2).
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Missing(_) => Status::MISSING_ATTRIBUTE,
+            Self::State(_) | Self::InvalidUid => Status::INVALID_ATTRIBUTE_VALUE,
+            Self::Duplicate => Status::DUPLICATE_SOP_INSTANCE,
+            Self::Unknown => Status::NO_SUCH_SOP_INSTANCE,
+            Self::Object(_) | Self::Ended | Self::Read(_) | Self::Spool(_) => Status::PROCESSING_FAILURE,
+        }
+    }
+}
+
+/// The steps that scanners have told of, each a file in the spool.
+#[derive(Debug)]
+pub struct ProcedureSteps {
+    folder: PathBuf,
+    /// One message at a time: they are few and small.
+    turn: Mutex<()>,
+}
+
+impl ProcedureSteps {
+    pub fn new(spool: &Spool) -> Self {
+        Self { folder: spool.procedure_steps(), turn: Mutex::new(()) }
+    }
+
+    /// Does an N-CREATE or N-SET; returns once the step is on the disk. An N-CREATE without a UID is given one.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    pub fn perform(
+        &self,
+        request: &mut Request,
+        transfer_syntax_uid: &str,
+        data_set: &[u8],
+    ) -> Result<StepState, StepError> {
+        let creates = request.operation() == Operation::Create;
+        let change = parse_whole(data_set, transfer_syntax_uid)?;
+        if creates && request.sop_instance_uid.is_empty() {
+            request.sop_instance_uid = UidSource::fresh().next_uid();
+        }
+        if !is_uid(&request.sop_instance_uid) {
+            return Err(StepError::InvalidUid);
+        }
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.folder.join(format!("{}.dcm", request.sop_instance_uid));
+        let (step, state) = match (creates, path.exists()) {
+            (true, true) => return Err(StepError::Duplicate),
+            (false, false) => return Err(StepError::Unknown),
+            (true, false) => begin(change)?,
+            (false, true) => {
+                let stored = OpenFileOptions::new().open_file(&path).map_err(|e| StepError::Read(e.to_string()))?;
+                go_on(stored.into_inner(), change)?
+            }
+        };
+        replace_object(&path, step, &request.sop_class_uid, &request.sop_instance_uid)?;
+        telemetry::procedure_step(state.label());
+        Ok(state)
+    }
+}
+
+fn begin(step: InMemDicomObject) -> Result<(InMemDicomObject, StepState), StepError> {
+    for required in [tags::SCHEDULED_STEP_ATTRIBUTES_SEQUENCE, tags::PERFORMED_PROCEDURE_STEP_STATUS] {
+        if step.get(required).is_none() {
+            return Err(StepError::Missing(required));
+        }
+    }
+    match state_of(&step)? {
+        // A step begins in progress (PS3.4 section F.7.2.1.2).
+        StepState::InProgress => Ok((step, StepState::InProgress)),
+        ended => Err(StepError::State(ended.label().to_owned())),
+    }
+}
+
+fn go_on(mut step: InMemDicomObject, change: InMemDicomObject) -> Result<(InMemDicomObject, StepState), StepError> {
+    if state_of(&step)? != StepState::InProgress {
+        return Err(StepError::Ended);
+    }
+    for element in change {
+        step.put(element);
+    }
+    let state = state_of(&step)?;
+    Ok((step, state))
+}
+
+fn state_of(step: &InMemDicomObject) -> Result<StepState, StepError> {
+    let state = text(step, tags::PERFORMED_PROCEDURE_STEP_STATUS);
+    StepState::parse(&state).ok_or(StepError::State(state))
+}
+
+#[cfg(test)]
+mod tests {
+    use dicom_core::{DataElement, PrimitiveValue, VR, value::DataSetSequence};
+
+    use super::*;
+
+    fn step(state: &str) -> InMemDicomObject {
+        let scheduled = DataSetSequence::from(vec![InMemDicomObject::new_empty()]);
+        InMemDicomObject::from_element_iter([
+            DataElement::new(tags::SCHEDULED_STEP_ATTRIBUTES_SEQUENCE, VR::SQ, scheduled),
+            DataElement::new(tags::PERFORMED_PROCEDURE_STEP_STATUS, VR::CS, PrimitiveValue::from(state)),
+        ])
+    }
+
+    #[test]
+    fn a_step_begins_in_progress_and_ends_once() {
+        assert!(matches!(begin(step("COMPLETED")), Err(StepError::State(_))));
+        assert!(matches!(begin(InMemDicomObject::new_empty()), Err(StepError::Missing(_))));
+        let (running, _) = begin(step("IN PROGRESS")).unwrap();
+        let (ended, state) = go_on(running, step("COMPLETED")).unwrap();
+        assert_eq!(state, StepState::Completed);
+        assert!(matches!(go_on(ended, step("DISCONTINUED")), Err(StepError::Ended)));
+    }
+}

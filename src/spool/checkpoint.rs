@@ -1,0 +1,77 @@
+//! The checkpoint: a thread that makes placed files durable, so that their segment can be used again, and keeps a spare
+//! segment at hand.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::journal::{Chore, Journal, Problem};
+use super::placing::place;
+use super::segment::{Found, Segment};
+
+/// After this long without a store the journal is emptied.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// What failed is tried again after this.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Works until the journal stops. `handle` is one of the exams' folder that was open before anything was placed, so that it
+/// tells of every failure to write since.
+pub(super) fn run(exams: &Path, handle: &File, journal: &Journal) {
+    let mut failing = false;
+    loop {
+        let done = match journal.next_chore(IDLE) {
+            Chore::Stop => return,
+            Chore::MakeSegment => journal.make_segment(),
+            Chore::Recycle(segment) => recycle(exams, handle, journal, segment),
+        };
+        match done {
+            Ok(()) if failing => {
+                tracing::info!("the journal can be emptied again");
+                journal.set_problem(None);
+                failing = false;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !failing {
+                    tracing::error!(%error, "the journal cannot be emptied or extended: acknowledged instances stay in it");
+                }
+                failing = true;
+                journal.set_problem(Some(Problem::from(&error)));
+                journal.wait(RETRY);
+            }
+        }
+    }
+}
+
+fn recycle(exams: &Path, handle: &File, journal: &Journal, segment: Arc<Segment>) -> io::Result<()> {
+    match sync(handle).and_then(|()| segment.renew()) {
+        Ok(()) => {
+            journal.give_back(segment);
+            Ok(())
+        }
+        Err(error) => {
+            // What could not be written may be gone from memory too: only the journal still has it.
+            let placed = place_again(exams, &segment);
+            journal.keep(segment);
+            placed.and(Err(error))
+        }
+    }
+}
+
+/// One sync of the whole file system costs less than one of each file and its folders.
+pub(super) fn sync(handle: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(handle)?)
+}
+
+fn place_again(exams: &Path, segment: &Segment) -> io::Result<()> {
+    let reader = segment.reader()?;
+    for found in segment.scan()? {
+        if let Found::Whole(record) = found {
+            place(&reader, &record, exams)?;
+        }
+    }
+    Ok(())
+}

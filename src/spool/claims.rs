@@ -1,0 +1,34 @@
+//! Names that are taken by instances on their way into the spool, so that no two associations use one.
+
+use std::collections::HashSet;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    names: Mutex<HashSet<String>>,
+    released: Condvar,
+}
+
+impl Claims {
+    /// Takes a name unless `is_there` says that a file has it; waits while another has it. `false` if it is there.
+    pub fn take(&self, name: &str, is_there: impl Fn() -> bool) -> bool {
+        let mut names = self.names();
+        while names.contains(name) {
+            names = self.released.wait(names).unwrap_or_else(PoisonError::into_inner);
+        }
+        if is_there() {
+            return false;
+        }
+        names.insert(name.to_owned());
+        true
+    }
+
+    pub fn release(&self, name: &str) {
+        self.names().remove(name);
+        self.released.notify_all();
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

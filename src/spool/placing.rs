@@ -1,0 +1,91 @@
+//! Placing: a thread that writes each record of the journal as the file it is, in the order of their acknowledgement.
+//! Nothing is synced here: until the checkpoint has done so the record can be placed again.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::claims::Claims;
+use super::journal::{Journal, Problem};
+use super::segment::{Record, Segment};
+
+/// A place that cannot be written is tried again after this.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Called when the file is in its place.
+pub(super) type Placed = Box<dyn FnOnce() + Send>;
+
+pub(super) struct Job {
+    pub segment: Arc<Segment>,
+    pub record: Record,
+    pub placed: Placed,
+}
+
+/// Places jobs until their channel closes, or until the journal stops while a job cannot be done.
+pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, claims: &Claims) {
+    let mut reader = Reader::default();
+    for job in jobs {
+        while let Err(error) = reader.of(&job.segment).and_then(|from| place(from, &job.record, exams)) {
+            if journal.problem().is_none() {
+                tracing::error!(%error, "an acknowledged instance cannot be placed in its exam's folder: it stays in the journal");
+            }
+            journal.set_problem(Some(Problem::from(&error)));
+            journal.wait(RETRY);
+            if journal.is_stopping() {
+                return;
+            }
+        }
+        if journal.problem().is_some() {
+            tracing::info!("the spool can be written again");
+            journal.set_problem(None);
+        }
+        claims.release(&job.record.entry.name);
+        (job.placed)();
+        job.segment.release();
+        journal.look();
+    }
+}
+
+/// Reads from the segment that it read from before without opening it again.
+#[derive(Default)]
+struct Reader {
+    open: Option<(Weak<Segment>, File)>,
+}
+
+impl Reader {
+    fn of(&mut self, segment: &Arc<Segment>) -> io::Result<&File> {
+        let is_open = matches!(&self.open, Some((open, _)) if std::ptr::eq(open.as_ptr(), Arc::as_ptr(segment)));
+        if !is_open {
+            self.open = Some((Arc::downgrade(segment), segment.reader()?));
+        }
+        self.open.as_ref().map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Writes a record's file, over whatever a run that was cut short has left there.
+pub(super) fn place(mut segment: &File, record: &Record, exams: &Path) -> io::Result<()> {
+    let path = exams.join(&record.entry.name);
+    let open = || File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let mut file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_folders(&path)?;
+            open()?
+        }
+        opened => opened?,
+    };
+    file.write_all(&record.entry.prefix)?;
+    segment.seek(SeekFrom::Start(record.data_offset()))?;
+    // From file to file the system copies by itself.
+    let copied = io::copy(&mut segment.take(record.data_bytes), &mut file)?;
+    if copied == record.data_bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+fn make_folders(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    path.parent().map_or(Ok(()), |folder| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))
+}
