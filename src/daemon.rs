@@ -12,9 +12,9 @@ use crate::alert::{self, Hub, Status, Store, StoreError, WebOptions};
 use crate::config::Config;
 use crate::engine::{self, EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, ExamKey};
-use crate::ingest::{self, InstanceSink, StoredInstance};
+use crate::ingest::{self, Door, InstanceSink, StoredInstance, Tls, TlsError};
 use crate::pipeline::{Pipeline, PipelineOptions};
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{Retention, Spool, SpoolError};
 use crate::telemetry::{self, MetricsError};
 
 /// Why the daemon does not start.
@@ -32,6 +32,8 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
     #[error("cannot listen on {address} ({what}): {source}; is another program using the port?")]
     Listen { address: SocketAddr, what: &'static str, source: std::io::Error },
+    #[error("TLS cannot be served: {0}")]
+    Tls(#[from] TlsError),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
 }
@@ -47,6 +49,7 @@ pub struct Daemon {
     ingest: JoinHandle<()>,
     console: JoinHandle<()>,
     pipeline: Arc<std::sync::Mutex<Option<Pipeline>>>,
+    retention: Retention,
 }
 
 impl Daemon {
@@ -69,6 +72,13 @@ impl Daemon {
         let hub = Arc::new(Hub::new(store));
 
         let (dicom_listener, dicom_address) = listen(config.dicom_listen, "DICOM").await?;
+        let mut doors = vec![Door { listener: dicom_listener, tls: None }];
+        let mut tls_address = None;
+        if let Some(options) = config.tls {
+            let (listener, address) = listen(options.listen, "DICOM by TLS").await?;
+            tls_address = Some(address);
+            doors.push(Door { listener, tls: Some(Arc::new(Tls::load(options)?)) });
+        }
         let (console_listener, console_address) = listen(config.console_listen, "console").await?;
 
         let options = PipelineOptions { times: config.completion, limits: config.quality, decoders: config.decoders };
@@ -80,9 +90,15 @@ impl Daemon {
         resume(&spool, &hub, input.as_ref())?;
         let pipeline = Arc::new(std::sync::Mutex::new(Some(pipeline)));
 
+        let is_analysed = {
+            let hub = hub.clone();
+            Box::new(move |key: &ExamKey, instances| hub.judged_instances(key) == Some(instances))
+        };
+        let retention = Retention::start(spool.clone(), config.retention, is_analysed).map_err(StartError::Threads)?;
+
         let (stop, stopping) = watch::channel(false);
         let ae_title = config.ingest.ae_title.clone();
-        let ingest = tokio::spawn(ingest::serve(dicom_listener, config.ingest, spool.clone(), input, stopping.clone()));
+        let ingest = tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, stopping.clone()));
         let state = State {
             engine: engine_name,
             model: package.title(),
@@ -105,8 +121,11 @@ impl Daemon {
                 tracing::error!(%error, "the console has stopped");
             }
         });
+        if let Some(address) = tls_address {
+            tracing::info!(dicom_tls = %address, "encrypted connections are accepted");
+        }
         tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_name, "listening");
-        Ok(Self { dicom_address, console_address, hub, stop, ingest, console, pipeline })
+        Ok(Self { dicom_address, console_address, hub, stop, ingest, console, pipeline, retention })
     }
 
     /// Stops listening, lets open associations and requests finish, then stops the threads.
@@ -118,6 +137,7 @@ impl Daemon {
                 tracing::error!(%error, "a task had stopped unexpectedly");
             }
         }
+        drop(self.retention);
         let pipeline = self.pipeline.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(pipeline) = pipeline
             && tokio::task::spawn_blocking(move || pipeline.stop()).await.is_err()

@@ -38,6 +38,8 @@ pub mod demo;
 pub mod engine;
 pub mod exam;
 pub mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hex;
 pub mod ingest;
 pub mod pipeline;

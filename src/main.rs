@@ -10,6 +10,7 @@ use command::demo::{DemoArgs, demo};
 use command::model::{ModelArgs, model};
 use command::scan::{ScanArgs, scan};
 use command::serve::{ServeArgs, serve};
+use command::tls::{TlsArgs, tls};
 use command::triage::{TriageArgs, triage};
 use command::{EXIT_CODES, FAILED, Outcome, print_json};
 use tableside::triage::schema;
@@ -38,6 +39,8 @@ enum Command {
     Triage(TriageArgs),
     /// Say what model packages are and whether they run
     Model(ModelArgs),
+    /// Make certificates for a trial
+    Tls(TlsArgs),
     /// Check a configuration file and name every error with its line
     #[command(after_help = EXIT_CODES)]
     CheckConfig(CheckConfigArgs),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => on_runtime(scan(args)),
         Command::Triage(args) => triage(&args),
         Command::Model(args) => model(&args),
+        Command::Tls(args) => tls(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Schema => print_json(&schema()),
     };

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod model;
 pub mod scan;
 pub mod serve;
+pub mod tls;
 pub mod triage;
 
 use std::path::Path;

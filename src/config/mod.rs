@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::engine::{EngineChoice, EngineOptions};
 use crate::exam::{CompletionTimes, QualityLimits};
-use crate::ingest::{IngestOptions, Scanner, parse_network};
+use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
+use crate::spool::RetentionOptions;
 use crate::telemetry::LogFormat;
 use reader::Document;
 
@@ -21,12 +22,15 @@ pub struct Config {
     /// Where scanners connect.
     pub dicom_listen: SocketAddr,
     pub ingest: IngestOptions,
+    /// Where scanners connect by TLS, if anywhere.
+    pub tls: Option<TlsOptions>,
     /// Anyone on the network may send.
     pub insecure: bool,
     /// Where browsers and Prometheus connect.
     pub console_listen: SocketAddr,
     /// The folder of spool and database.
     pub data: PathBuf,
+    pub retention: RetentionOptions,
     /// A model package; where absent the built-in one serves.
     pub model: Option<PathBuf>,
     pub engine: EngineOptions,
@@ -38,7 +42,9 @@ pub struct Config {
     pub log_level: String,
 }
 
+const GIB: f64 = (1_u64 << 30) as f64;
 const LOOPBACK_DICOM: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 11112);
+const LOOPBACK_TLS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2762);
 const LOOPBACK_CONSOLE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 impl Default for Config {
@@ -58,9 +64,15 @@ impl Default for Config {
                 idle_timeout: Duration::from_mins(1),
                 slowest_bytes_s: 16 * 1024,
             },
+            tls: None,
             insecure: false,
             console_listen: LOOPBACK_CONSOLE,
             data: default_data_folder(),
+            retention: RetentionOptions {
+                keep: Some(Duration::from_hours(24 * 30)),
+                quota_bytes: None,
+                min_free_bytes: GIB as u64,
+            },
             model: None,
             engine: EngineOptions::default(),
             decoders: std::thread::available_parallelism().map_or(2, usize::from),
@@ -98,43 +110,7 @@ impl Config {
         let mut document = Document::parse(text)?;
         let mut config = Self::default();
 
-        document.section("dicom", |dicom| {
-            dicom.parsed("listen", &mut config.dicom_listen, "an address and port such as \"0.0.0.0:11112\"");
-            dicom.text("ae_title", &mut config.ingest.ae_title, AE_TITLE, is_ae_title);
-            dicom.boolean("require_called_ae_title", &mut config.ingest.require_called_ae_title);
-            dicom.boolean("insecure", &mut config.insecure);
-            dicom.count("max_associations", 1..=1024, |n| config.ingest.max_associations = n);
-            dicom.count("max_associations_of_one", 1..=1024, |n| config.ingest.max_associations_of_one = n);
-            dicom.count("max_pdu_kib", 4..=1024, |n| config.ingest.max_pdu_bytes = n as u32 * 1024);
-            dicom.count("max_object_mib", 1..=4096, |n| config.ingest.max_object_bytes = n * 1024 * 1024);
-            dicom.count("request_timeout_s", 1..=3600, |n| {
-                config.ingest.request_timeout = Duration::from_secs(n as u64);
-            });
-            dicom.count("idle_timeout_s", 1..=3600, |n| config.ingest.idle_timeout = Duration::from_secs(n as u64));
-            dicom.count("slowest_kib_s", 1..=1_000_000, |n| config.ingest.slowest_bytes_s = n * 1024);
-        });
-
-        document.list("scanner", |scanner| {
-            let (mut ae_title, mut addresses) = (String::new(), Vec::new());
-            scanner.text("ae_title", &mut ae_title, AE_TITLE, is_ae_title);
-            scanner.strings(
-                "addresses",
-                "a list of addresses or networks such as \"10.0.0.7\" or \"10.0.0.0/24\"",
-                |text| {
-                    addresses.extend(parse_network(text));
-                    parse_network(text).is_some()
-                },
-            );
-            config.ingest.scanners.push(Scanner { ae_title, addresses });
-        });
-        if config.ingest.scanners.iter().any(|scanner| scanner.ae_title.is_empty()) {
-            document.refuse("a [[scanner]] has no ae_title");
-        }
-        if !config.dicom_listen.ip().is_loopback() && config.ingest.scanners.is_empty() && !config.insecure {
-            document.refuse(
-                "dicom.listen is open to the network: list who may send as [[scanner]], or say dicom.insecure = true",
-            );
-        }
+        read_network(&mut document, &mut config);
 
         document.section("console", |console| {
             console.parsed("listen", &mut config.console_listen, "an address and port such as \"0.0.0.0:8080\"");
@@ -142,6 +118,14 @@ impl Config {
 
         document.section("data", |data| {
             data.path("folder", |path| config.data = path);
+            data.number("keep_days", 0.0..=36_500.0, |days| {
+                let keep = Duration::from_secs_f64(days * 86_400.0);
+                config.retention.keep = Some(keep).filter(|keep| !keep.is_zero());
+            });
+            data.number("quota_gib", 0.0..=1e6, |gib| {
+                config.retention.quota_bytes = Some((gib * GIB) as u64).filter(|bytes| *bytes > 0);
+            });
+            data.number("min_free_gib", 0.0..=1e6, |gib| config.retention.min_free_bytes = (gib * GIB) as u64);
         });
 
         document.section("engine", |engine| {
@@ -190,6 +174,66 @@ impl Config {
     }
 }
 
+/// Where and from whom slices come in.
+fn read_network(document: &mut Document<'_>, config: &mut Config) {
+    document.section("dicom", |dicom| {
+        dicom.parsed("listen", &mut config.dicom_listen, "an address and port such as \"0.0.0.0:11112\"");
+        dicom.text("ae_title", &mut config.ingest.ae_title, AE_TITLE, is_ae_title);
+        dicom.boolean("require_called_ae_title", &mut config.ingest.require_called_ae_title);
+        dicom.boolean("insecure", &mut config.insecure);
+        dicom.count("max_associations", 1..=1024, |n| config.ingest.max_associations = n);
+        dicom.count("max_associations_of_one", 1..=1024, |n| config.ingest.max_associations_of_one = n);
+        dicom.count("max_pdu_kib", 4..=1024, |n| config.ingest.max_pdu_bytes = n as u32 * 1024);
+        dicom.count("max_object_mib", 1..=4096, |n| config.ingest.max_object_bytes = n * 1024 * 1024);
+        dicom.count("request_timeout_s", 1..=3600, |n| {
+            config.ingest.request_timeout = Duration::from_secs(n as u64);
+        });
+        dicom.count("idle_timeout_s", 1..=3600, |n| config.ingest.idle_timeout = Duration::from_secs(n as u64));
+        dicom.count("slowest_kib_s", 1..=1_000_000, |n| config.ingest.slowest_bytes_s = n * 1024);
+    });
+
+    document.list("scanner", |scanner| {
+        let (mut ae_title, mut addresses) = (String::new(), Vec::new());
+        scanner.text("ae_title", &mut ae_title, AE_TITLE, is_ae_title);
+        scanner.strings(
+            "addresses",
+            "a list of addresses or networks such as \"10.0.0.7\" or \"10.0.0.0/24\"",
+            |text| {
+                addresses.extend(parse_network(text));
+                parse_network(text).is_some()
+            },
+        );
+        config.ingest.scanners.push(Scanner { ae_title, addresses });
+    });
+    if config.ingest.scanners.iter().any(|scanner| scanner.ae_title.is_empty()) {
+        document.refuse("a [[scanner]] has no ae_title");
+    }
+    if !config.dicom_listen.ip().is_loopback() && config.ingest.scanners.is_empty() && !config.insecure {
+        document.refuse(
+            "dicom.listen is open to the network: list who may send as [[scanner]], or say dicom.insecure = true",
+        );
+    }
+
+    let mut tls = TlsOptions {
+        listen: LOOPBACK_TLS,
+        certificate: PathBuf::new(),
+        key: PathBuf::new(),
+        authorities: PathBuf::new(),
+    };
+    document.section("tls", |section| {
+        section.parsed("listen", &mut tls.listen, "an address and port such as \"0.0.0.0:2762\"");
+        section.path("certificate", |path| tls.certificate = path);
+        section.path("key", |path| tls.key = path);
+        section.path("authorities", |path| tls.authorities = path);
+    });
+    if document.has("tls") {
+        if [&tls.certificate, &tls.key, &tls.authorities].iter().any(|path| path.as_os_str().is_empty()) {
+            document.refuse("[tls] needs certificate, key and authorities");
+        }
+        config.tls = Some(tls);
+    }
+}
+
 const AE_TITLE: &str = "1 to 16 printable characters without backslash";
 
 /// PS3.5 section 6.2, value representation AE.
@@ -231,6 +275,14 @@ mod tests {
         let config = Config::parse(&format!("{listen}{scanner}")).unwrap();
         assert_eq!(config.ingest.scanners.len(), 2);
         assert_eq!(config.ingest.scanners[0].addresses.len(), 2);
+    }
+
+    #[test]
+    fn tls_needs_all_its_files() {
+        assert!(Config::parse("[tls]\nkey = \"a.key\"\n").unwrap_err()[0].to_string().contains("authorities"));
+        let files = "[tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\nauthorities = \"b.pem\"\n";
+        assert_eq!(Config::parse(files).unwrap().tls.unwrap().listen.port(), 2762);
+        assert_eq!(Config::parse("").unwrap().tls, None);
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Whether a section is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.root.contains_key(name)
+    }
+
     /// Something that is wrong with the whole.
     pub fn refuse(&mut self, message: &str) {
         self.errors.push(ConfigError::whole_file(message.to_owned()));

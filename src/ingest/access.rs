@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
+use crate::telemetry;
+
 /// A scanner that may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scanner {
@@ -70,6 +72,7 @@ impl Places {
             return None;
         }
         open.insert(sender.clone(), own + 1);
+        telemetry::associations_open(1.0);
         Some(Place { places: self.clone(), sender })
     }
 
@@ -85,6 +88,7 @@ impl Drop for Place {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(open.remove(&self.sender)),
         }
+        telemetry::associations_open(-1.0);
     }
 }
 

@@ -36,6 +36,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub enum AssociationError {
     #[error(transparent)]
     Pdu(#[from] PduError),
+    #[error("no encrypted connection was agreed on: {0}")]
+    Tls(String),
     #[error("too many connections wait for an association: the oldest was closed")]
     Crowded,
     #[error("refused: {0}")]
@@ -65,6 +67,7 @@ impl AssociationError {
             Self::Pdu(PduError::Closed | PduError::Connection(_)) => "connection_lost",
             Self::Pdu(PduError::TooSlow) => "too_slow",
             Self::Pdu(_) | Self::Encode(_) => "bad_pdu",
+            Self::Tls(_) => "tls",
             Self::Crowded => "crowded",
             Self::Refused(_) => "refused",
             Self::Aborted => "aborted",

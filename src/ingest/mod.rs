@@ -4,11 +4,14 @@ mod access;
 mod association;
 mod dimse;
 mod extent;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod negotiation;
 mod object;
 mod pdu;
 mod procedure_step;
 mod quick_ack;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +26,7 @@ use tokio::task::JoinSet;
 pub use access::{Scanner, parse_network};
 pub use association::AssociationError;
 pub use dimse::Status;
+pub use tls::{Tls, TlsError, TlsOptions};
 
 use crate::exam::{AssociationId, ExamKey};
 use crate::spool::Spool;
@@ -76,25 +80,46 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 /// Connections that have not asked for an association yet: more than any hospital's scanners open at once.
 const MOST_WAITING: usize = 256;
 
+/// Where scanners come in.
+#[derive(Debug)]
+pub struct Door {
+    pub listener: TcpListener,
+    /// `None` where connections are plain.
+    pub tls: Option<Arc<Tls>>,
+}
+
 /// Accepts connections until `stop` is set, then lets open associations finish for a while.
 pub async fn serve(
-    listener: TcpListener,
+    doors: Vec<Door>,
     options: IngestOptions,
     spool: Arc<Spool>,
     sink: Arc<dyn InstanceSink>,
+    stop: watch::Receiver<bool>,
+) {
+    let waiting = Waiting::new(MOST_WAITING);
+    let places = Places::new(options.max_associations, options.max_associations_of_one);
+    let procedure_steps = ProcedureSteps::new(&spool);
+    let shared = Arc::new(association::Shared { options, places, spool, procedure_steps, sink });
+    let mut open = JoinSet::new();
+    for door in doors {
+        open.spawn(serve_door(door, waiting.clone(), shared.clone(), stop.clone()));
+    }
+    while open.join_next().await.is_some() {}
+}
+
+async fn serve_door(
+    door: Door,
+    waiting: Arc<Waiting>,
+    shared: Arc<association::Shared>,
     mut stop: watch::Receiver<bool>,
 ) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let waiting = Waiting::new(MOST_WAITING);
-    let places = Places::new(options.max_associations, options.max_associations_of_one);
-    let shared =
-        Arc::new(association::Shared { options, places, procedure_steps: ProcedureSteps::new(&spool), spool, sink });
     let mut associations = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             Some(_) = associations.join_next() => continue,
-            accepted = listener.accept() => accepted,
+            accepted = door.listener.accept() => accepted,
         };
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -112,30 +137,51 @@ pub async fn serve(
         // A connection that is gone already is nobody's loss.
         let Ok(stream) = QuickAck::new(socket) else { continue };
         let id = AssociationId(NEXT.fetch_add(1, Ordering::Relaxed));
-        associations.spawn(serve_connection(stream, peer, id, waiting.enter(id.0), shared.clone()));
+        let connection = Connection { peer, id, waiting: waiting.enter(id.0), shared: shared.clone() };
+        associations.spawn(connection.serve(stream, door.tls.clone()));
     }
-    drop(listener);
+    drop(door);
     let drained = async { while associations.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("associations were still open at the end of the grace period");
     }
 }
 
-async fn serve_connection(
-    stream: QuickAck,
+struct Connection {
     peer: SocketAddr,
     id: AssociationId,
     waiting: access::WaitingPlace,
     shared: Arc<association::Shared>,
-) {
-    match association::serve(stream, peer, id, waiting, shared).await {
-        Ok(()) => {
-            tracing::info!(association = id.0, "association released");
-            telemetry::association_ended("released");
+}
+
+impl Connection {
+    async fn serve(self, stream: QuickAck, tls: Option<Arc<Tls>>) {
+        let (peer, id) = (self.peer, self.id);
+        let ended = match tls {
+            None => association::serve(stream, peer, id, self.waiting, self.shared).await,
+            Some(tls) => self.serve_encrypted(stream, &tls).await,
+        };
+        match ended {
+            Ok(()) => {
+                tracing::info!(association = id.0, "association released");
+                telemetry::association_ended("released");
+            }
+            Err(error) => {
+                tracing::warn!(association = id.0, %peer, %error, "association ended");
+                telemetry::association_ended(error.label());
+            }
         }
-        Err(error) => {
-            tracing::warn!(association = id.0, %peer, %error, "association ended");
-            telemetry::association_ended(error.label());
-        }
+    }
+
+    async fn serve_encrypted(mut self, stream: QuickAck, tls: &Tls) -> Result<(), AssociationError> {
+        let handshake = tokio_rustls::TlsAcceptor::from(tls.config()).accept(stream);
+        let stream = tokio::select! {
+            stream = tokio::time::timeout(self.shared.options.request_timeout, handshake) => {
+                stream.map_err(|_| AssociationError::Tls("it took too long".to_owned()))?
+                    .map_err(|error| AssociationError::Tls(error.to_string()))?
+            }
+            _ = &mut self.waiting.lost => return Err(AssociationError::Crowded),
+        };
+        association::serve(stream, self.peer, self.id, self.waiting, self.shared).await
     }
 }

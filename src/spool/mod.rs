@@ -15,14 +15,15 @@ mod claims;
 mod journal;
 mod placing;
 mod recovery;
+mod retention;
 mod segment;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use claims::Claims;
 use journal::Journal;
 use placing::Job;
 pub use recovery::Recovery;
+pub use retention::{IsAnalysed, Retention, RetentionOptions};
 use segment::Entry;
 
 /// Larger instances are written and synced as files of their own: they would fill a segment of the journal.
@@ -95,6 +97,8 @@ pub struct Spool {
     jobs: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
     recovery: Recovery,
+    /// Why there is too little room to store anything.
+    shortage: Mutex<Option<String>>,
     /// Locked while it is open.
     _lock: File,
 }
@@ -146,6 +150,7 @@ impl Spool {
             jobs: Some(jobs),
             threads: vec![placing, checkpoint],
             recovery,
+            shortage: Mutex::default(),
             _lock: lock,
         })
     }
@@ -159,7 +164,21 @@ impl Spool {
     /// Why nothing can be stored at present, if so.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
-        self.journal.problem().map(|problem| problem.message)
+        self.journal.problem().map(|problem| problem.message).or_else(|| self.shortage().clone())
+    }
+
+    fn shortage(&self) -> MutexGuard<'_, Option<String>> {
+        self.shortage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_shortage(&self, reason: Option<String>) {
+        let mut shortage = self.shortage();
+        match (&*shortage, &reason) {
+            (None, Some(reason)) => tracing::error!(reason, "nothing is stored until there is room"),
+            (Some(_), None) => tracing::info!("there is room again"),
+            _ => {}
+        }
+        *shortage = reason;
     }
 
     /// Stores an instance and returns once it is on the disk. `placed` is called once its file can be read, if it is new.
@@ -171,6 +190,9 @@ impl Spool {
         instance: &Incoming<'_>,
         placed: impl FnOnce(&Path) + Send + 'static,
     ) -> Result<Stored, SpoolError> {
+        if let Some(reason) = &*self.shortage() {
+            return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, reason.clone()).into());
+        }
         let header = instance.header;
         let prefix = file_prefix(instance)?;
         let first = format!("{}/{}/{}.dcm", header.exam_key(), header.series_instance_uid, header.sop_instance_uid);
@@ -384,7 +406,7 @@ mod tests {
     use super::*;
     use crate::exam::{Content, Patient};
 
-    fn header() -> InstanceHeader {
+    pub(super) fn header() -> InstanceHeader {
         InstanceHeader {
             sop_class_uid: "1.2.840.10008.5.1.4.1.1.2".into(),
             sop_instance_uid: "1.2.3".into(),
@@ -401,7 +423,7 @@ mod tests {
         Incoming { header, transfer_syntax_uid: "1.2.840.10008.1.2.1", calling_ae_title: "CT1", data_set }
     }
 
-    fn store(spool: &Spool, header: &InstanceHeader, data_set: &[u8]) -> Stored {
+    pub(super) fn store(spool: &Spool, header: &InstanceHeader, data_set: &[u8]) -> Stored {
         spool.store(&incoming(header, data_set), |_| {}).unwrap()
     }
 

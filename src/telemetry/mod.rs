@@ -30,6 +30,9 @@ const ENGINE_INFO: &str = "tableside_engine_info";
 const SPOOL_BLOCKED: &str = "tableside_spool_blocked";
 const SPOOL_RECOVERED: &str = "tableside_spool_recovered_total";
 const SPOOL_SET_ASIDE: &str = "tableside_spool_set_aside_total";
+const SPOOL_BYTES: &str = "tableside_spool_bytes";
+const DISK_FREE_BYTES: &str = "tableside_disk_free_bytes";
+const EXAMS_REMOVED: &str = "tableside_exams_removed_total";
 const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
 
 /// Upper bounds of the histograms' buckets, seconds: from one fast store to an exam that waited for quiet.
@@ -80,6 +83,9 @@ fn describe() {
     describe_gauge!(SPOOL_BLOCKED, "1 while the disk takes nothing");
     describe_counter!(SPOOL_RECOVERED, "Acknowledged instances that a run that was cut short had left in the journal");
     describe_counter!(SPOOL_SET_ASIDE, "Half-written instances, never acknowledged, that were set aside at a start");
+    describe_gauge!(SPOOL_BYTES, Unit::Bytes, "What the exams in the spool take, measured every minute");
+    describe_gauge!(DISK_FREE_BYTES, Unit::Bytes, "What is free on the spool's disk");
+    describe_counter!(EXAMS_REMOVED, "Exams whose images were removed from the spool, by why");
     describe_counter!(ENGINE_FAILURES, "Windows on which the engine failed");
 }
 
@@ -107,6 +113,17 @@ pub fn spool_blocked(blocked: bool) {
 pub fn spool_recovered(placed: usize, set_aside: usize) {
     counter!(SPOOL_RECOVERED).increment(placed as u64);
     counter!(SPOOL_SET_ASIDE).increment(set_aside as u64);
+}
+
+/// What the exams in the spool take and what the disk has left, bytes.
+pub fn room(used: u64, free: u64) {
+    gauge!(SPOOL_BYTES).set(used as f64);
+    gauge!(DISK_FREE_BYTES).set(free as f64);
+}
+
+/// An exam's images were removed for `age`, `quota` or `free_space`.
+pub fn exam_removed(reason: &'static str) {
+    counter!(EXAMS_REMOVED, "reason" => reason).increment(1);
 }
 
 /// One slice or window spent this long in a stage: `store`, `decode`, `preprocess`, `inference` or `publish`.

@@ -30,11 +30,15 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A configuration for tests: any free ports, the embedded engine. `extra` is more TOML, sections of its own or keys of
-/// `[dicom]`, which comes last.
+/// `[dicom]`, which comes last; keys of `[data]` begin with `data.`.
 pub fn config(data: &Path, extra: &str) -> String {
+    let (of_data, rest): (Vec<&str>, Vec<&str>) = extra.lines().partition(|line| line.starts_with("data."));
+    let of_data: Vec<&str> = of_data.iter().filter_map(|line| line.strip_prefix("data.")).collect();
     format!(
-        "[console]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{}\"\n[engine]\nkind = \"embedded\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n{extra}",
-        data.join("state").display()
+        "[console]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{}\"\n{}\n[engine]\nkind = \"embedded\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n{}",
+        data.join("state").display(),
+        of_data.join("\n"),
+        rest.join("\n")
     )
 }
 
@@ -89,9 +93,14 @@ impl Daemon {
 
     /// Kills it as a power cut would and starts another on the same data.
     pub fn kill_and_start_again(mut self) -> Self {
+        self.kill();
+        Self::start_on(self.data.clone(), "")
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        Self::start_on(self.data.clone(), "")
     }
 
     /// Asks it to stop as systemd does and waits for its end.
@@ -113,6 +122,13 @@ impl Daemon {
 
     pub fn port(&self) -> &str {
         self.dicom.rsplit(':').next().unwrap()
+    }
+
+    /// The port for scanners that encrypt.
+    pub fn tls_port(&self) -> String {
+        let log = self.log();
+        let address = log.split_whitespace().find_map(|word| word.strip_prefix("dicom_tls=")).expect("a TLS address");
+        address.rsplit(':').next().unwrap().to_owned()
     }
 
     /// `HOST:PORT` for browsers.

@@ -15,6 +15,8 @@ use crate::daemon::Daemon;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 const C_STORE_RQ: u16 = 0x0001;
+const N_SET_RQ: u16 = 0x0120;
+const N_CREATE_RQ: u16 = 0x0140;
 const WITH_DATA_SET: u16 = 0x0001;
 /// Small enough for any acceptor.
 const FRAGMENT: usize = 16 * 1024;
@@ -27,16 +29,62 @@ pub struct Association {
 
 impl Association {
     pub fn open(daemon: &Daemon) -> Self {
-        let syntaxes = || vec![uids::EXPLICIT_VR_LITTLE_ENDIAN];
-        let inner = ClientAssociationOptions::new()
-            .calling_ae_title("TEST")
+        let classes = [uids::CT_IMAGE_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE];
+        Self::try_open(daemon, "TEST", &classes).unwrap()
+    }
+
+    /// An association of any caller for any SOP classes.
+    pub fn try_open(daemon: &Daemon, calling_ae_title: &str, classes: &[&'static str]) -> Result<Self, String> {
+        let mut options = ClientAssociationOptions::new()
+            .calling_ae_title(calling_ae_title)
             .called_ae_title("TABLESIDE")
-            .read_timeout(TIMEOUT)
-            .with_presentation_context(uids::CT_IMAGE_STORAGE, syntaxes())
-            .with_presentation_context(uids::SECONDARY_CAPTURE_IMAGE_STORAGE, syntaxes())
-            .establish(daemon.dicom())
-            .unwrap();
-        Self { inner, messages: 0 }
+            .read_timeout(TIMEOUT);
+        for class in classes {
+            options = options.with_presentation_context(*class, vec![uids::EXPLICIT_VR_LITTLE_ENDIAN]);
+        }
+        let inner = options.establish(daemon.dicom()).map_err(|error| format!("{error:?}"))?;
+        Ok(Self { inner, messages: 0 })
+    }
+
+    /// N-CREATE of an instance.
+    pub fn create(&mut self, class: &str, instance: &str, object: &InMemDicomObject) -> u16 {
+        let names = [
+            (tags::AFFECTED_SOP_CLASS_UID, VR::UI, class.into()),
+            (tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, instance.into()),
+        ];
+        self.normalized(N_CREATE_RQ, class, names, object)
+    }
+
+    /// N-SET of an instance.
+    pub fn set(&mut self, class: &str, instance: &str, object: &InMemDicomObject) -> u16 {
+        let names = [
+            (tags::REQUESTED_SOP_CLASS_UID, VR::UI, class.into()),
+            (tags::REQUESTED_SOP_INSTANCE_UID, VR::UI, instance.into()),
+        ];
+        self.normalized(N_SET_RQ, class, names, object)
+    }
+
+    fn normalized(
+        &mut self,
+        field: u16,
+        class: &str,
+        [one, other]: [(Tag, VR, PrimitiveValue); 2],
+        object: &InMemDicomObject,
+    ) -> u16 {
+        self.messages += 1;
+        let command = command([
+            one,
+            other,
+            (tags::COMMAND_FIELD, VR::US, field.into()),
+            (tags::MESSAGE_ID, VR::US, self.messages.into()),
+            (tags::COMMAND_DATA_SET_TYPE, VR::US, WITH_DATA_SET.into()),
+        ]);
+        let mut data_set = Vec::new();
+        object.write_dataset_with_ts(&mut data_set, &EXPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+        let context = self.context(class);
+        self.send(context, &PDataValueType::Command, &command).unwrap();
+        self.send(context, &PDataValueType::Data, &data_set).unwrap();
+        self.status().expect("a response")
     }
 
     /// Stores an instance and returns the response's status.

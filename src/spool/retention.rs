@@ -1,0 +1,265 @@
+//! Room: what the spool takes, what the disk has left, and which exams go when there is too little. Only exams with a final
+//! verdict on all their instances go, the oldest first; what is not analysed stays whatever happens.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use super::{Spool, entries};
+use crate::exam::ExamKey;
+use crate::telemetry;
+
+/// How much room the spool may take and must leave.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetentionOptions {
+    /// Exams whose last instance is older go; `None` keeps them.
+    pub keep: Option<Duration>,
+    /// What the exams may take in all, bytes; `None` for no limit.
+    pub quota_bytes: Option<u64>,
+    /// What must stay free on the disk, bytes.
+    pub min_free_bytes: u64,
+}
+
+/// Says whether an exam has its final verdict on this many instances.
+pub type IsAnalysed = Box<dyn Fn(&ExamKey, usize) -> bool + Send>;
+
+/// The disk is looked at this often: at 300 MB/s a floor of 1 GiB is not passed in between.
+const LOOK: Duration = Duration::from_secs(1);
+/// The exams are measured this often while there is room.
+const MEASURE: Duration = Duration::from_mins(1);
+/// How long the journal may take to be emptied before an exam goes: what is in it would come back at the next start.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// The running thread; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Retention {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Retention {
+    /// Starts looking after the spool's room.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(spool: Arc<Spool>, options: RetentionOptions, is_analysed: IsAnalysed) -> io::Result<Self> {
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let keeper = Keeper { spool, options, is_analysed, failing: false };
+        let thread = std::thread::Builder::new().name("retention".to_owned()).spawn({
+            let stop = stop.clone();
+            move || keeper.run(&stop)
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Retention {
+    fn drop(&mut self) {
+        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stop.1.notify_all();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that looks after the spool's room had stopped unexpectedly");
+        }
+    }
+}
+
+/// An exam in the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kept {
+    key: ExamKey,
+    bytes: u64,
+    instances: usize,
+    /// When its last file was written.
+    last: SystemTime,
+}
+
+/// Why there is too little room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shortage {
+    Quota,
+    Free,
+}
+
+struct Keeper {
+    spool: Arc<Spool>,
+    options: RetentionOptions,
+    is_analysed: IsAnalysed,
+    failing: bool,
+}
+
+impl Keeper {
+    fn run(mut self, stop: &(Mutex<bool>, Condvar)) {
+        let mut measured: Option<(SystemTime, u64)> = None;
+        loop {
+            match self.look(&mut measured) {
+                Ok(()) => self.failing = false,
+                Err(error) if self.failing => tracing::debug!(%error, "the spool's room cannot be measured"),
+                Err(error) => {
+                    self.failing = true;
+                    tracing::error!(%error, "the spool's room cannot be measured");
+                }
+            }
+            let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let (stopped, _) =
+                stop.1.wait_timeout_while(stopped, LOOK, |stopped| !*stopped).unwrap_or_else(PoisonError::into_inner);
+            if *stopped {
+                return;
+            }
+        }
+    }
+
+    fn look(&self, measured: &mut Option<(SystemTime, u64)>) -> io::Result<()> {
+        let free = free_bytes(&self.spool.exams)?;
+        let is_due = measured.is_none_or(|(at, _)| at.elapsed().unwrap_or(MEASURE) >= MEASURE);
+        let is_short = self.shortage(measured.map_or(0, |(_, bytes)| bytes), free).is_some();
+        if is_due || is_short || self.options.quota_bytes.is_some() {
+            let mut exams = measure(&self.spool)?;
+            self.make_room(&mut exams)?;
+            *measured = Some((SystemTime::now(), exams.iter().map(|exam| exam.bytes).sum()));
+        }
+        let (used, free) = (measured.map_or(0, |(_, bytes)| bytes), free_bytes(&self.spool.exams)?);
+        telemetry::room(used, free);
+        self.spool.set_shortage(self.shortage(used, free).map(|shortage| match shortage {
+            Shortage::Quota => "the spool has reached data.quota_gib and nothing in it may be removed".to_owned(),
+            Shortage::Free => format!("only {} MiB are free on the disk (data.min_free_gib)", free >> 20),
+        }));
+        Ok(())
+    }
+
+    fn shortage(&self, used: u64, free: u64) -> Option<Shortage> {
+        if self.options.quota_bytes.is_some_and(|quota| used >= quota) {
+            return Some(Shortage::Quota);
+        }
+        (free < self.options.min_free_bytes).then_some(Shortage::Free)
+    }
+
+    /// Lets go of exams that are too old, then of the oldest while there is too little room.
+    fn make_room(&self, exams: &mut Vec<Kept>) -> io::Result<()> {
+        exams.sort_by_key(|exam| exam.last);
+        let now = SystemTime::now();
+        let mut settled = false;
+        let mut index = 0;
+        while let Some(exam) = exams.get(index) {
+            let is_old =
+                self.options.keep.is_some_and(|keep| now.duration_since(exam.last).is_ok_and(|age| age > keep));
+            let used = exams.iter().map(|exam| exam.bytes).sum();
+            let shortage = self.shortage(used, free_bytes(&self.spool.exams)?);
+            let reason = match (is_old, shortage) {
+                (true, _) => "age",
+                (false, Some(Shortage::Quota)) => "quota",
+                (false, Some(Shortage::Free)) => "free_space",
+                (false, None) => return Ok(()),
+            };
+            if !(self.is_analysed)(&exam.key, exam.instances) {
+                index += 1;
+                continue;
+            }
+            settled = settled || self.spool.settle(SETTLE);
+            if !settled {
+                return Ok(());
+            }
+            std::fs::remove_dir_all(self.spool.exams.join(exam.key.to_string()))?;
+            tracing::info!(exam = %exam.key, bytes = exam.bytes, reason, "the exam's images were removed from the spool");
+            telemetry::exam_removed(reason);
+            exams.remove(index);
+        }
+        Ok(())
+    }
+}
+
+fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail * disk.f_frsize)
+}
+
+fn measure(spool: &Spool) -> io::Result<Vec<Kept>> {
+    let mut exams = Vec::new();
+    for folder in entries(&spool.exams)? {
+        let Some(key) = folder.file_name().and_then(|name| ExamKey::parse(name.to_str()?)) else { continue };
+        let mut exam = Kept { key, bytes: 0, instances: 0, last: SystemTime::UNIX_EPOCH };
+        for file in files_of(&folder)? {
+            // A file that is gone meanwhile takes no room.
+            let Ok(about) = file.metadata() else { continue };
+            exam.bytes += about.len();
+            exam.instances += usize::from(file.extension().is_some_and(|end| end == "dcm"));
+            exam.last = exam.last.max(about.modified()?);
+        }
+        exams.push(exam);
+    }
+    Ok(exams)
+}
+
+fn files_of(exam: &Path) -> io::Result<Vec<PathBuf>> {
+    let series: Vec<PathBuf> = entries(exam)?.into_iter().filter(|path| path.is_dir()).collect();
+    let files: io::Result<Vec<Vec<PathBuf>>> = series.iter().map(|folder| entries(folder)).collect();
+    Ok(files?.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::tests::{header, store};
+
+    const NONE: RetentionOptions = RetentionOptions { keep: None, quota_bytes: None, min_free_bytes: 0 };
+
+    fn exams(spool: &Spool) -> Vec<Kept> {
+        let mut exams = measure(spool).unwrap();
+        exams.sort_by_key(|exam| exam.last);
+        exams
+    }
+
+    /// Three exams of one instance each, the oldest first.
+    fn spool_of_three(root: &Path) -> Arc<Spool> {
+        let spool = Arc::new(Spool::open(root).unwrap());
+        for (number, study) in ["1.1", "1.2", "1.3"].iter().enumerate() {
+            let header = crate::exam::InstanceHeader { study_instance_uid: (*study).into(), ..header() };
+            store(&spool, &header, &[7; 10_000]);
+            assert!(spool.settle(Duration::from_mins(1)));
+            let file = spool.instances(&header.exam_key()).unwrap().remove(0);
+            let at = SystemTime::now() - Duration::from_hours(3 - number as u64);
+            std::fs::File::options().append(true).open(file).unwrap().set_modified(at).unwrap();
+        }
+        spool
+    }
+
+    fn left_after(
+        options: RetentionOptions,
+        is_analysed: fn(&ExamKey, usize) -> bool,
+    ) -> (Vec<Kept>, Vec<Kept>, Option<String>) {
+        let root = tempfile::tempdir().unwrap();
+        let spool = spool_of_three(root.path());
+        let before = exams(&spool);
+        let keeper = Keeper { spool: spool.clone(), options, is_analysed: Box::new(is_analysed), failing: false };
+        keeper.look(&mut None).unwrap();
+        (before, exams(&spool), spool.problem())
+    }
+
+    #[test]
+    fn an_exam_goes_by_age_once_it_is_analysed() {
+        let options = RetentionOptions { keep: Some(Duration::from_mins(90)), ..NONE };
+        let (before, after, _) = left_after(options, |_, instances| instances == 1);
+        assert_eq!(after, before[2..]);
+        let (before, after, _) = left_after(options, |_, _| false);
+        assert_eq!(after, before, "what is not analysed stays");
+    }
+
+    #[test]
+    fn the_oldest_go_until_the_quota_is_kept_and_stores_are_refused_where_nothing_may_go() {
+        let options = RetentionOptions { quota_bytes: Some(25_000), ..NONE };
+        let (before, after, problem) = left_after(options, |_, _| true);
+        assert_eq!((after.as_slice(), problem), (&before[1..], None));
+        let (before, after, problem) = left_after(options, |_, _| false);
+        assert_eq!(after, before);
+        assert!(problem.unwrap().contains("quota_gib"));
+    }
+
+    #[test]
+    fn below_the_floor_of_free_space_nothing_is_stored() {
+        let options = RetentionOptions { min_free_bytes: u64::MAX, ..NONE };
+        let (_, after, problem) = left_after(options, |_, _| true);
+        assert_eq!(after, []);
+        assert!(problem.unwrap().contains("min_free_gib"));
+    }
+}

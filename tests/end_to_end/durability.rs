@@ -1,0 +1,162 @@
+//! Acknowledged means durable: kills under load, a full disk, a read-only disk.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dicom_dictionary_std::tags;
+use tableside::scanner::{Instance, PhantomKind};
+
+use crate::daemon::{Daemon, wait_for};
+use crate::dicom::{Association, changed, set_text};
+use crate::series::phantom;
+
+const SENDERS: usize = 4;
+const KILLS: usize = 6;
+
+/// Slices of one sender, each with a UID of its own, without end.
+fn endless(slice: &Instance, sender: usize) -> impl Iterator<Item = Instance> {
+    (1..).map(move |number| {
+        changed(slice, |object| {
+            set_text(object, tags::SOP_INSTANCE_UID, &format!("2.25.{}{number:06}", sender + 1));
+            set_text(object, tags::STUDY_INSTANCE_UID, &format!("2.25.99{sender}"));
+        })
+    })
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn whenever_it_is_killed_every_acknowledged_instance_is_found_again_once_and_whole() {
+    let slice = phantom(PhantomKind::Normal, 1).remove(0);
+    let mut daemon = Daemon::start();
+    let mut senders: Vec<_> = (0..SENDERS).map(|sender| endless(&slice, sender)).collect();
+    let mut acknowledged: Vec<Instance> = Vec::new();
+    for round in 0..KILLS {
+        // Every kill comes at another moment: after another number of acknowledgements, whatever is on its way then.
+        let enough = 5 + 7 * round;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let sent: Vec<Vec<Instance>> = std::thread::scope(|scope| {
+            let sending: Vec<_> = senders
+                .iter_mut()
+                .map(|instances| {
+                    let mut association = Association::open(&daemon);
+                    let is_over = is_over.clone();
+                    scope.spawn(move || {
+                        let mut stored = Vec::new();
+                        for instance in instances {
+                            if is_over.load(Ordering::Relaxed) {
+                                break;
+                            }
+                            let names = (&instance.sop_class_uid, &instance.sop_instance_uid);
+                            if association.try_store(names.0, names.1, &instance.data) != Some(0x0000) {
+                                break;
+                            }
+                            stored.push(instance);
+                        }
+                        stored
+                    })
+                })
+                .collect();
+            wait_for("some slices", || {
+                (daemon.metric("tableside_instances_received_total", "") >= enough as f64).then_some(())
+            });
+            daemon.kill();
+            is_over.store(true, Ordering::Relaxed);
+            sending.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        acknowledged.extend(sent.into_iter().flatten());
+        daemon = daemon.kill_and_start_again();
+        let files = files_below(&daemon.state().join("spool/exams"));
+        for instance in &acknowledged {
+            let name = format!("{}.dcm", instance.sop_instance_uid);
+            let found: Vec<_> = files.iter().filter(|file| file.ends_with(&name)).collect();
+            assert_eq!(found.len(), 1, "{name} after kill {round}");
+            assert!(std::fs::read(found[0]).unwrap().ends_with(&instance.data), "{name} is not what was sent");
+        }
+        let names: BTreeSet<_> = files.iter().collect();
+        assert_eq!(names.len(), files.len());
+        assert!(files.iter().all(|file| file.extension().is_some_and(|end| end == "dcm")), "{files:?}");
+    }
+    assert!(acknowledged.len() >= KILLS * 5);
+}
+
+/// A small disk of a test's own.
+struct Disk {
+    folder: PathBuf,
+}
+
+impl Disk {
+    /// `None`, said on standard error, where this user may not mount.
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        let size = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        if mounted.is_ok_and(|mounted| mounted.status.success()) {
+            return Some(Self { folder: at.to_owned() });
+        }
+        eprintln!("SKIPPED: a disk of its own cannot be mounted; run the tests as root for this one");
+        None
+    }
+
+    fn resize(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(&self.folder).status().unwrap().success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: the daemon may still have files open.
+        let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_says_so_and_recovers_by_itself() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let Some(disk) = Disk::mount(data.path(), "160m") else { return };
+    let daemon = Daemon::start_on(data.clone(), "");
+    // The default floor of free space is more than this disk has.
+    wait_for("the shortage", || daemon.log().contains("nothing is stored until there is room").then_some(()));
+    let slice = phantom(PhantomKind::Normal, 1).remove(0);
+    assert_eq!(Association::open(&daemon).store(&slice), 0xA700);
+    let ready = daemon.get("/readyz");
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains("min_free_gib"), "{}", ready.text());
+    disk.resize("3g");
+    wait_for("room", || (Association::open(&daemon).store(&slice) == 0x0000).then_some(()));
+    assert!(daemon.metric("tableside_objects_refused_total", "disk_full") >= 1.0);
+    assert_eq!(daemon.get("/readyz").status, 200);
+}
+
+#[test]
+fn what_was_acknowledged_waits_in_the_journal_for_room_and_comes_to_its_place_by_itself() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let Some(_disk) = Disk::mount(data.path(), "128m") else { return };
+    let daemon = Daemon::start_on(data.clone(), "data.min_free_gib = 0\n");
+    let slices = phantom(PhantomKind::Normal, 3);
+    let mut association = Association::open(&daemon);
+    assert_eq!(association.store(&slices[2]), 0x0000);
+    let segments = daemon.state().join("spool/journal");
+    wait_for("a spare segment", || (std::fs::read_dir(&segments).unwrap().count() == 2).then_some(()));
+    let filler = data.path().join("filler");
+    let full = std::fs::write(&filler, vec![0; 128 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    assert_eq!(association.store(&slices[0]), 0x0000, "the journal has room");
+    daemon.wait_for_log("it stays in the journal");
+    assert_eq!(association.store(&slices[1]), 0xA700);
+    assert_eq!(daemon.get("/readyz").status, 503);
+    std::fs::remove_file(&filler).unwrap();
+    wait_for("room", || (association.store(&slices[1]) == 0x0000).then_some(()));
+    wait_for("both files", || {
+        let files = files_below(&daemon.state().join("spool/exams"));
+        let whole = |slice: &Instance| files.iter().any(|file| std::fs::read(file).unwrap().ends_with(&slice.data));
+        slices.iter().all(whole).then_some(())
+    });
+    assert_eq!(daemon.get("/readyz").status, 200);
+}
