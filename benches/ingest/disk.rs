@@ -6,8 +6,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 const SIZE: &str = "1G";
+/// How long a disk that is still in use is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 pub struct Disk {
     image: PathBuf,
@@ -46,8 +50,14 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        if let Err(error) = run(Command::new("umount").arg(&self.mount_point)) {
-            eprintln!("{error}");
+        let began = Instant::now();
+        while let Err(error) = run(Command::new("umount").arg(&self.mount_point)) {
+            // Children of a receiver that was killed may still be on their way out.
+            if began.elapsed() > PATIENCE {
+                eprintln!("{error}");
+                return;
+            }
+            std::thread::sleep(TRY_AGAIN);
         }
     }
 }

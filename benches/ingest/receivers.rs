@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::exam::{Content, PIXEL_BYTES};
@@ -115,7 +116,7 @@ impl Receiver {
     pub fn start(&self, folder: &Path) -> Result<Running, String> {
         let storage = folder.join("storage");
         fs::create_dir_all(&storage).map_err(|error| format!("{}: {error}", storage.display()))?;
-        let (dicom, http) = free_ports();
+        let (dicom, http) = (free_port(), free_port());
         let mut command = self.command(folder, dicom, http);
         let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
         command.env_remove("TCP_NODELAY");
@@ -197,11 +198,17 @@ fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
     file
 }
 
-/// Two ports that nobody listens on.
-fn free_ports() -> (u16, u16) {
-    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    let [first, second] = listeners.map(|listener| listener.local_addr().unwrap().port());
-    (first, second)
+/// A port that nobody listens on, another one each time: some receivers cannot take one that was in use a moment ago. Ports
+/// from 32768 on are those that Linux gives to outgoing connections.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const PORTS: std::ops::Range<u16> = 20_000..32_768;
+    loop {
+        let port = PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len() as u16;
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A receiver's process. It is killed when this goes.

@@ -17,7 +17,7 @@ const STORESCU: [usize; 2] = [1, 4];
 const STORESCU_SHARE: usize = 2;
 
 /// A run that takes longer ends then and is measured on the slices that were stored until then.
-const LONGEST_RUN: Duration = Duration::from_secs(5);
+const LONGEST_RUN: Duration = Duration::from_secs(3);
 
 /// What is measured.
 pub struct Plan {
