@@ -28,6 +28,7 @@ pub use send::{SendOptions, echo, send};
 pub use series::Instance;
 pub use target::Target;
 pub use uid::UidSource;
+pub use wire::{status_of, store_request};
 
 /// Why the scanner could not do what it was told.
 #[derive(Debug, thiserror::Error)]

@@ -27,13 +27,12 @@ const LARGEST_PDU: u32 = 256 * 1024;
 /// Bytes of a PDV before its fragment: length, context, control (PS3.8 9.3.5.1).
 const PDV_HEADER: u32 = 6;
 
-/// A C-STORE request with its data set as P-DATA-TF PDUs for one association.
-pub(super) fn store_request(
-    instance: &Instance,
-    context: u8,
-    message_id: u16,
-    peer_max_pdu: u32,
-) -> Result<Vec<u8>, String> {
+/// A C-STORE request with its data set as P-DATA-TF PDUs for one association, whose peer takes PDUs of `peer_max_pdu` bytes.
+///
+/// # Errors
+///
+/// If the command set cannot be encoded.
+pub fn store_request(instance: &Instance, context: u8, message_id: u16, peer_max_pdu: u32) -> Result<Vec<u8>, String> {
     let command = encode_command([
         (tags::AFFECTED_SOP_CLASS_UID, VR::UI, instance.sop_class_uid.as_str().into()),
         (tags::COMMAND_FIELD, VR::US, C_STORE_RQ.into()),
@@ -125,7 +124,12 @@ pub(super) async fn exchange(
     }
 }
 
-fn status_of(command: &[u8], message_id: u16) -> Result<u16, String> {
+/// The status of the response (PS3.7 9.3.1.2) that a command set is, to the message of this identifier.
+///
+/// # Errors
+///
+/// If it cannot be read, is no response, or answers another message.
+pub fn status_of(command: &[u8], message_id: u16) -> Result<u16, String> {
     let response = InMemDicomObject::read_dataset_with_ts(command, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
         .map_err(|e| format!("unreadable response: {e}"))?;
     let number = |tag| {
