@@ -18,6 +18,7 @@ test:
 	tools/prepare test
 	$(MAKE) lint
 	tools/run-tests
+	tools/fuzz 60
 
 lint:
 	cargo fmt --check

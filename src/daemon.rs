@@ -63,7 +63,7 @@ impl Daemon {
         let engine = engine::load(&package, &config.engine)?;
         let engine_name = engine.name();
         telemetry::engine(engine_name, &package.title());
-        let spool = Arc::new(Spool::open(&config.data.join("spool"))?);
+        let spool = Arc::new(Spool::open(&config.data.join("spool"), config.journal_bytes)?);
         let recovery = spool.recovery();
         tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
         telemetry::spool_recovered(recovery.placed, recovery.set_aside);

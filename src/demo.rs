@@ -42,6 +42,7 @@ impl Demo {
             dicom_listen: free_or_any(config.dicom_listen.port()),
             console_listen: free_or_any(config.console_listen.port()),
             data: data.clone(),
+            journal_bytes: 0,
             ..config
         };
         Ok(Self { daemon: Daemon::start(config).await?, data })

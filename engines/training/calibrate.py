@@ -39,7 +39,7 @@ SLICE_MM = {SCREENING: 2.0, "medseg-3": 0.75}
 THICK_SLICE_MM = 7.0
 LEAST_LESION_SHARE = 0.005  # a bag with less is neither positive nor negative
 EARLY_ALPHA = 0.1
-LEAST_EARLY = 0.65  # an early flag interrupts the technician: never on less, whatever the few negatives allow
+LEAST_EARLY = 0.6  # an early flag interrupts the technician: never on less, whatever the few negatives allow
 IDENTITY = {"slope": 1.0, "intercept": 0.0}  # the head is calibrated as it is
 SLOPE_PENALTY = 0.002
 
@@ -187,8 +187,8 @@ def main() -> None:
     bags: list[Bag] = []
     for volume in load_volumes(arguments.data):
         segmentation = SegmentationNet()
-        # One fold left out both volumes without lesions: without any of their like in training it draws what the
-        # shipped weights do not. So these two are drawn by weights that have seen them.
+        # A fold without one of the two lesion-free patients has learnt from one only, and draws of the other what the
+        # shipped weights, which have learnt from both, draw of nobody. So these two are drawn by weights that have seen them.
         run = arguments.runs / (f"{run_without(volume.name)}.pt" if volume.has_lesions else "final.pt")
         segmentation.load_state_dict(torch.load(run, weights_only=True))
         bags += bags_of(volume, segmentation, range(arguments.varieties))

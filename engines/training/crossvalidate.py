@@ -25,11 +25,11 @@ from evaluate import DEFAULT_DATA, HERE, dice, draw, volume_windows
 from network import SegmentationNet
 from preprocess import PIXEL_MM
 from train import FIRST_SEED, STEPS
-from volumes import SCREENING, Volume, load_medseg, load_screening
+from volumes import MEDSEG, SCREENING, Volume, load_medseg, load_screening
 
 SLAB_MM = {"medseg-3": 3.0, SCREENING: 4.0}  # of four and of two slices; the others' lie 6 to 8 mm apart, by eye
 THICK_SLAB_MM = 7.0
-FOLDS = (("medseg-1",), ("medseg-3",), ("medseg-4",), ("medseg-7",), ("medseg-8",), ("medseg-6", SCREENING))
+PATIENTS = (*(f"medseg-{number}" for number in MEDSEG), SCREENING)
 LEAST_LESION_ML = 0.5
 NOISE_ML = 0.1  # smaller components are not listed by the appliance either
 
@@ -42,9 +42,8 @@ def components(mask: np.ndarray, slab_mm: float, least_ml: float) -> list[np.nda
 
 
 def run_without(name: str, seed: int = FIRST_SEED) -> str:
-    """The run that has not seen this volume. The two volumes without lesions are left out together."""
-    fold = next(fold for fold in FOLDS if name in fold)
-    return f"left-out-{fold[0]}-{seed}"
+    """The run that has not seen this volume."""
+    return f"left-out-{name}-{seed}"
 
 
 def load(data: Path, name: str) -> Volume:
@@ -112,29 +111,28 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE / "crossvalidation.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    wanted = [fold for fold in FOLDS if not arguments.only or fold[0] in arguments.only.split(",")]
+    wanted = [name for name in PATIENTS if not arguments.only or name in arguments.only.split(",")]
     arguments.runs.mkdir(parents=True, exist_ok=True)
 
-    def train_fold(job: tuple[tuple[str, ...], int]) -> None:
-        fold, seed = job
-        run = run_without(fold[0], seed)
+    def train_fold(job: tuple[str, int]) -> None:
+        name, seed = job
+        run = run_without(name, seed)
         if not (arguments.runs / f"{run}.pt").exists():
             with open(arguments.runs / f"{run}.log", "w") as log:
                 subprocess.run(
                     [sys.executable, HERE / "train.py", "--data", arguments.data, "--runs", arguments.runs, "--name", run,
-                     "--leave-out", ",".join(fold), "--steps", str(arguments.steps), "--seed", str(seed), "--threads", "1"],
+                     "--leave-out", name, "--steps", str(arguments.steps), "--seed", str(seed), "--threads", "1"],
                     stdout=log, check=True,
                 )  # fmt: skip
 
-    jobs = [(fold, FIRST_SEED + k) for k in range(arguments.seeds) for fold in wanted]
+    jobs = [(name, FIRST_SEED + k) for k in range(arguments.seeds) for name in wanted]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         list(pool.map(train_fold, jobs))
     figures: dict[str, list[dict]] = {}
-    for fold, seed in jobs:
-        for name in fold:
-            checkpoint = arguments.runs / f"{run_without(name, seed)}.pt"
-            figures.setdefault(name, []).append({"seed": seed, **figures_of(arguments.data, name, checkpoint, arguments.threshold)})
-            print(name, json.dumps(figures[name][-1]), flush=True)
+    for name, seed in jobs:
+        checkpoint = arguments.runs / f"{run_without(name, seed)}.pt"
+        figures.setdefault(name, []).append({"seed": seed, **figures_of(arguments.data, name, checkpoint, arguments.threshold)})
+        print(name, json.dumps(figures[name][-1]), flush=True)
     arguments.output.write_text(json.dumps(figures, indent=1) + "\n")
     print(table(figures))
 

@@ -11,7 +11,14 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
-from pasting import any_site, drawn_chest, paste_mass, paste_opacity, transplant_lesions
+from pasting import (
+    any_site,
+    drawn_chest,
+    paste_dependent_consolidation,
+    paste_mass,
+    paste_opacity,
+    transplant_lesions,
+)
 from preprocess import PIXEL_MM, SIDE
 from volumes import HU_RANGE, SCREENING, Volume, units
 
@@ -117,9 +124,11 @@ def make_sample(volumes: list[Volume], shape: tuple[int, int], rng: np.random.Ge
     if lung.sum() > 600:
         draw = rng.random()
         patch = np.zeros_like(window[0])
-        if draw < (0.3 if lesion_free else 0.08):
+        if draw < (0.28 if lesion_free else 0.08):
             patch = paste_opacity(window, lung, rng)
-        elif draw < (0.6 if lesion_free else 0.25):
+        elif draw < (0.42 if lesion_free else 0.2):
+            patch = paste_dependent_consolidation(window, lung, rng)
+        elif draw < (0.68 if lesion_free else 0.34):
             donors = [volume for volume in volumes if volume.has_lesions]
             donor = placed_slab(donors[rng.integers(len(donors))], 1.0, shape, rng)
             patch = transplant_lesions(window, lung, donor, rng)

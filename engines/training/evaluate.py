@@ -29,7 +29,7 @@ DEFAULT_DATA = HERE.parents[2] / "shared/data"
 SERIES = ("covid-p001", "pneumonia-cap001", "normal-001", SCREENING)
 LUNG_SLAB_CM2 = 10.0  # a slab contains lung from this area of the lung mask on
 FEWEST_LUNG_SLABS = 8  # no running score before so many slabs with lung
-SETTLED_LUNG_MM = 120.0  # the stretch of lung after which a running score is worth believing
+SETTLED_LUNG_MM = 140.0
 
 
 @dataclass(frozen=True)

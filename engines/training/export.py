@@ -32,7 +32,7 @@ MANIFEST = """\
 # Model package of the reference model. Written by engines/training/export.py; see MODEL_CARD.md.
 format = 1
 name = "reference"
-version = "0.2.0"
+version = "0.3.0"
 weights = "model.onnx"
 sha256 = "{sha256}"
 card = "MODEL_CARD.md"

@@ -109,6 +109,31 @@ def paste_opacity(window: np.ndarray, lung: np.ndarray, rng: np.random.Generator
     return patch[1]
 
 
+def paste_dependent_consolidation(window: np.ndarray, lung: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The lower part of one lung or of both, mostly the back, filled to the density of soft tissue up to a front that runs
+    across it: it stays lung, and all of it is lesion. Returns its strength (rows, columns)."""
+    sides, count = ndimage.label(lung)
+    areas = np.bincount(sides.ravel(), minlength=count + 1)[1:]
+    largest = 1 + np.argsort(areas)[::-1][: rng.integers(1, 3)]
+    strength = np.zeros_like(window)
+    for side in largest:
+        rows, columns = np.nonzero(sides == side)
+        angle = rng.normal(0, 0.6)
+        heights = rows * np.cos(angle) + columns * np.sin(angle)  # towards the back where the angle is 0
+        front = np.quantile(heights, 1 - np.exp(rng.uniform(np.log(0.04), np.log(0.6))))
+        lean = rng.normal(0, 3.0) * np.array([-1.0, 0.0, 1.0], np.float32)
+        wavy = rng.uniform(0.5, 6.0) * smooth_noise(rng, lung.shape, rng.uniform(4, 16))[rows, columns]
+        depth = (heights - front + wavy)[None] + lean[:, None]
+        strength[:, rows, columns] = np.clip(depth / rng.uniform(1.0, 5.0) + 0.5, 0, 1)
+    texture = 1 + rng.uniform(0, 0.06) * smooth_noise(rng, lung.shape, rng.uniform(2, 6))
+    covered = units(rng.uniform(-200, 50)) * texture
+    if rng.random() < 0.4:  # air in the bronchi, a network of dark spots
+        open_airways = np.clip(smooth_noise(rng, lung.shape, rng.uniform(1.5, 4)) - 1.2, 0, 1)
+        covered = covered - rng.uniform(0.1, 0.6) * open_airways
+    window[:] = np.maximum(window, window * (1 - strength) + covered * strength)
+    return strength[1]
+
+
 def transplant_lesions(window: np.ndarray, lung: np.ndarray, donor: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Puts lesions of another patient's slab (5, rows, columns) into this lung, near the place where they were.
     Returns their strength (rows, columns)."""

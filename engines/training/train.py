@@ -29,7 +29,7 @@ PEAK_RATE = 2e-3
 WARM_UP_STEPS = 60
 AVERAGE_DECAY = 0.995
 LESION_POSITIVE_WEIGHT = 2.0
-MISSED_SHARE = 0.55  # Tversky: weight of missed against invented lesion
+MISSED_SHARE = 0.6  # Tversky: weight of missed against invented lesion
 
 
 def overlap_loss(probability, truth, known, missed_share: float) -> torch.Tensor:

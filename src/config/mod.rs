@@ -30,6 +30,8 @@ pub struct Config {
     pub console_listen: SocketAddr,
     /// The folder of spool and database.
     pub data: PathBuf,
+    /// What the spool's journal takes, bytes.
+    pub journal_bytes: u64,
     pub retention: RetentionOptions,
     /// A model package; where absent the built-in one serves.
     pub model: Option<PathBuf>,
@@ -42,6 +44,7 @@ pub struct Config {
     pub log_level: String,
 }
 
+const MIB: u64 = 1 << 20;
 const GIB: f64 = (1_u64 << 30) as f64;
 const LOOPBACK_DICOM: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 11112);
 const LOOPBACK_TLS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2762);
@@ -68,6 +71,7 @@ impl Default for Config {
             insecure: false,
             console_listen: LOOPBACK_CONSOLE,
             data: default_data_folder(),
+            journal_bytes: 512 * MIB,
             retention: RetentionOptions {
                 keep: Some(Duration::from_hours(24 * 30)),
                 quota_bytes: None,
@@ -118,6 +122,7 @@ impl Config {
 
         document.section("data", |data| {
             data.path("folder", |path| config.data = path);
+            data.count("journal_mib", 64..=65_536, |mib| config.journal_bytes = mib as u64 * MIB);
             data.number("keep_days", 0.0..=36_500.0, |days| {
                 let keep = Duration::from_secs_f64(days * 86_400.0);
                 config.retention.keep = Some(keep).filter(|keep| !keep.is_zero());

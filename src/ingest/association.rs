@@ -46,6 +46,8 @@ pub enum AssociationError {
     Aborted,
     #[error("the peer sent data on presentation context {0}, which was not accepted")]
     PresentationContext(u8),
+    #[error("a message that began on presentation context {0} goes on on {1}")]
+    MixedContexts(u8, u8),
     #[error("the peer sent a data set without a request")]
     NoRequest,
     #[error("the peer sent a request before the data set of the last one")]
@@ -71,7 +73,11 @@ impl AssociationError {
             Self::Crowded => "crowded",
             Self::Refused(_) => "refused",
             Self::Aborted => "aborted",
-            Self::PresentationContext(_) | Self::NoRequest | Self::NoDataSet | Self::Command(_) => "bad_message",
+            Self::PresentationContext(_)
+            | Self::MixedContexts(..)
+            | Self::NoRequest
+            | Self::NoDataSet
+            | Self::Command(_) => "bad_message",
             Self::TooLarge(_) => "too_large",
             Self::Storing => "storing",
         }
@@ -177,7 +183,7 @@ fn describe(rejection: &AssociationRJ) -> String {
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     agreement: Agreement,
-    _place: Place,
+    place: Place,
     id: AssociationId,
     shared: Arc<Shared>,
 ) -> Result<(), AssociationError> {
@@ -190,10 +196,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         request: None,
         command: Vec::new(),
         data_set: Vec::new(),
-        message_began: None,
+        message: None,
         last_placed: None,
     };
     let ended = conversation.run().await;
+    drop(place);
     // What comes after ingest hears of the end once it has heard of every instance.
     if let Some(placed) = conversation.last_placed.take() {
         // The sender goes with the spool, when the daemon stops.
@@ -212,7 +219,8 @@ struct Conversation<'s, S> {
     request: Option<Request>,
     command: Vec<u8>,
     data_set: Vec<u8>,
-    message_began: Option<Instant>,
+    /// When the message that is coming in began, and on which presentation context.
+    message: Option<(Instant, u8)>,
     /// Ends when the last new instance can be read in the spool; those before it are there then too.
     last_placed: Option<oneshot::Receiver<()>>,
 }
@@ -235,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     fn deadline(&self) -> Instant {
         let options = &self.shared.options;
         let silence = Instant::now() + options.idle_timeout;
-        let Some(began) = self.message_began else { return silence };
+        let Some((began, _)) = self.message else { return silence };
         let received = (self.command.len() + self.data_set.len()) as f64;
         let slowest = Duration::from_secs_f64(received / options.slowest_bytes_s as f64);
         silence.min(began + options.idle_timeout + slowest)
@@ -243,7 +251,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
 
     /// Puts fragments together (PS3.8 annex E) and acts on a message once it is whole.
     async fn take(&mut self, head: FragmentHead) -> Result<(), AssociationError> {
-        self.message_began.get_or_insert_with(Instant::now);
+        let (_, context) = *self.message.get_or_insert_with(|| (Instant::now(), head.context));
+        if context != head.context {
+            return Err(AssociationError::MixedContexts(context, head.context));
+        }
         let deadline = self.deadline();
         let (message, limit) = if head.is_command {
             if self.request.is_some() {
@@ -287,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         } else {
             (request, Status::SOP_CLASS_NOT_SUPPORTED)
         };
-        self.message_began = None;
+        self.message = None;
         self.data_set.clear();
         if operation == Operation::Cancel {
             return Ok(());

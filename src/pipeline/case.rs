@@ -238,7 +238,9 @@ impl Case {
         let (_, judged) = self.judged()?;
         if !self.may_isolate {
             let Findings { lungs, lesions, pattern, .. } = judged.findings(&manifest.input);
-            if !pattern.may_isolate() || !is_seen_beside_a_dense_lung(lungs.summary, &lesions, limits) {
+            let is_sound =
+                !lungs.summary.spine_in_front && is_seen_beside_a_dense_lung(lungs.summary, &lesions, limits);
+            if !pattern.may_isolate() || !is_sound {
                 return None;
             }
         }

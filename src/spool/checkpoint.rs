@@ -1,5 +1,4 @@
-//! The checkpoint: a thread that makes placed files durable, so that their segment can be used again, and keeps a spare
-//! segment at hand.
+//! The checkpoint: a thread that makes placed files durable, so that their segment can be used again.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::journal::{Chore, Journal, Problem};
+use super::journal::{Journal, Problem};
 use super::placing::place;
 use super::segment::{Found, Segment};
 
@@ -21,13 +20,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// tells of every failure to write since.
 pub(super) fn run(exams: &Path, handle: &File, journal: &Journal) {
     let mut failing = false;
-    loop {
-        let done = match journal.next_chore(IDLE) {
-            Chore::Stop => return,
-            Chore::MakeSegment => journal.make_segment(),
-            Chore::Recycle(segment) => recycle(exams, handle, journal, segment),
-        };
-        match done {
+    while let Some(segment) = journal.next_to_recycle(IDLE) {
+        match recycle(exams, handle, journal, segment) {
             Ok(()) if failing => {
                 tracing::info!("the journal can be emptied again");
                 journal.set_problem(None);
@@ -36,7 +30,7 @@ pub(super) fn run(exams: &Path, handle: &File, journal: &Journal) {
             Ok(()) => {}
             Err(error) => {
                 if !failing {
-                    tracing::error!(%error, "the journal cannot be emptied or extended: acknowledged instances stay in it");
+                    tracing::error!(%error, "the journal cannot be emptied: acknowledged instances stay in it");
                 }
                 failing = true;
                 journal.set_problem(Some(Problem::from(&error)));

@@ -2,7 +2,6 @@
 //! exams' folders (`placing`), and a segment is used again once these files are synced (`checkpoint`). So a store waits for
 //! one sync of data that others share, and not for the directories.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,15 +10,15 @@ use std::time::{Duration, Instant};
 use super::segment::{BLOCK, Entry, Record, SEGMENT_BYTES, Segment};
 use crate::telemetry;
 
-/// Segments in all: so far may placing and checkpoints lag behind the network.
-const MOST_SEGMENTS: usize = 8;
+/// While more segments than this are free, and something is being stored, none is emptied: a checkpoint and the stores would
+/// wait for each other's writes.
+const RESERVE: usize = 2;
 
 /// How long a store waits for a free segment before it gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(super) struct Journal {
-    folder: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -29,8 +28,8 @@ struct State {
     active: Option<Active>,
     sealed: Vec<Arc<Segment>>,
     free: Vec<Arc<Segment>>,
-    next_number: u64,
-    being_made: usize,
+    last_append: Option<Instant>,
+    settling: bool,
     being_recycled: usize,
     problem: Option<Problem>,
     stopping: bool,
@@ -40,10 +39,9 @@ struct State {
 struct Active {
     segment: Arc<Segment>,
     next: u64,
-    last_append: Instant,
 }
 
-/// Why records cannot be placed or segments not be made; stores are refused as long as it lasts.
+/// Why records cannot be placed or segments not be emptied; stores are refused as long as it lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     pub kind: io::ErrorKind,
@@ -56,26 +54,12 @@ impl From<&io::Error> for Problem {
     }
 }
 
-/// What the checkpoint does next.
-#[derive(Debug)]
-pub(super) enum Chore {
-    /// All records of this segment are placed: sync them, then use it again.
-    Recycle(Arc<Segment>),
-    MakeSegment,
-    Stop,
-}
-
 impl Journal {
-    /// A journal in this folder. `used` are segments whose records are all placed and synced.
-    pub fn new(folder: &Path, used: BTreeMap<u64, Segment>) -> Self {
+    /// A journal in these segments, which are empty.
+    pub fn new(segments: Vec<Segment>) -> Self {
         telemetry::spool_blocked(false);
-        let next_number = used.keys().next_back().map_or(1, |last| last + 1);
-        let free = used.into_values().map(Arc::new).collect();
-        Self {
-            folder: folder.to_owned(),
-            state: Mutex::new(State { free, next_number, ..State::default() }),
-            changed: Condvar::new(),
-        }
+        let free = segments.into_iter().map(Arc::new).collect();
+        Self { state: Mutex::new(State { free, ..State::default() }), changed: Condvar::new() }
     }
 
     /// Writes a record and returns once it is on the disk. The caller has it placed, then calls [`Segment::release`] and
@@ -107,15 +91,16 @@ impl Journal {
                 let offset = active.next;
                 if offset + bytes <= SEGMENT_BYTES {
                     active.next += bytes;
-                    active.last_append = Instant::now();
                     active.segment.reserve();
-                    return Ok((active.segment.clone(), offset));
+                    let segment = active.segment.clone();
+                    state.last_append = Some(Instant::now());
+                    return Ok((segment, offset));
                 }
                 state.seal_active();
                 self.changed.notify_all();
             }
             if let Some(segment) = state.free.pop() {
-                state.active = Some(Active { segment, next: BLOCK, last_append: Instant::now() });
+                state.active = Some(Active { segment, next: BLOCK });
                 self.changed.notify_all();
                 continue;
             }
@@ -142,54 +127,29 @@ impl Journal {
         self.changed.notify_all();
     }
 
-    /// Waits for the next thing to do. A segment to which nothing was added for `idle` is sealed, so that a quiet spool has
-    /// an empty journal.
-    pub fn next_chore(&self, idle: Duration) -> Chore {
+    /// Waits for the next segment to be emptied: when few are left, and when nothing was stored for `idle`, so that a quiet
+    /// spool has an empty journal. `None` once the journal stops.
+    pub fn next_to_recycle(&self, idle: Duration) -> Option<Arc<Segment>> {
         let mut state = self.state();
         loop {
             if state.stopping {
-                return Chore::Stop;
+                return None;
             }
-            if let Some(index) = state.sealed.iter().position(|segment| segment.is_settled()) {
-                state.being_recycled += 1;
-                return Chore::Recycle(state.sealed.swap_remove(index));
+            let quiet = state.last_append.map(|last| last.elapsed());
+            let is_quiet = quiet.is_none_or(|quiet| quiet >= idle);
+            if is_quiet && state.active.as_ref().is_some_and(|active| active.next > BLOCK) {
+                state.seal_active();
             }
-            if state.free.is_empty() && state.being_made == 0 && state.segments() < MOST_SEGMENTS {
-                state.being_made += 1;
-                return Chore::MakeSegment;
-            }
-            let quiet = state.active.as_ref().map(|active| (active.last_append.elapsed(), active.next > BLOCK));
-            let nap = match quiet {
-                Some((since, true)) if since >= idle => {
-                    state.seal_active();
-                    continue;
+            if is_quiet || state.settling || state.free.len() < RESERVE {
+                let settled = state.sealed.iter().position(|segment| segment.is_settled());
+                if let Some(index) = settled {
+                    state.being_recycled += 1;
+                    return Some(state.sealed.swap_remove(index));
                 }
-                Some((since, true)) => idle.saturating_sub(since),
-                _ => PATIENCE,
-            };
+            }
+            let nap = quiet.filter(|quiet| *quiet < idle).map_or(PATIENCE, |quiet| idle.saturating_sub(quiet));
             state = self.changed.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-
-    /// Makes a segment; what fails is told to all who store.
-    pub fn make_segment(&self) -> io::Result<()> {
-        let number = {
-            let mut state = self.state();
-            state.next_number += 1;
-            state.next_number - 1
-        };
-        let made = Segment::create(&segment_path(&self.folder, number));
-        let mut state = self.state();
-        state.being_made -= 1;
-        self.changed.notify_all();
-        state.free.push(Arc::new(made?));
-        Ok(())
-    }
-
-    /// The first segment of all, before anything is stored.
-    pub fn make_first_segment(&self) -> io::Result<()> {
-        self.state().being_made += 1;
-        self.make_segment()
     }
 
     /// A segment whose records are placed and synced, and void now.
@@ -213,15 +173,17 @@ impl Journal {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
         state.seal_active();
+        state.settling = true;
         self.changed.notify_all();
-        while state.being_recycled > 0 || !state.sealed.is_empty() {
+        loop {
+            let is_empty = state.being_recycled == 0 && state.sealed.is_empty();
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
+            if is_empty || left.is_zero() {
+                state.settling = false;
+                return is_empty;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        true
     }
 
     pub fn problem(&self) -> Option<Problem> {
@@ -257,20 +219,17 @@ impl Journal {
 }
 
 impl State {
-    fn segments(&self) -> usize {
-        self.sealed.len() + self.free.len() + self.being_made + self.being_recycled + usize::from(self.active.is_some())
-    }
-
     fn seal_active(&mut self) {
         self.sealed.extend(self.active.take().map(|active| active.segment));
     }
 }
 
-pub(super) fn segment_path(folder: &Path, number: u64) -> PathBuf {
+/// The file of a segment; they count from 1.
+pub(super) fn segment_path(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("{number}.segment"))
 }
 
-/// The number of a segment's file.
-pub(super) fn segment_number(path: &Path) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_suffix(".segment")?.parse().ok()
+/// Whether a file is a segment.
+pub(super) fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "segment")
 }

@@ -35,12 +35,16 @@ use crate::exam::{ExamKey, InstanceHeader};
 use claims::Claims;
 use journal::Journal;
 use placing::Job;
+use recovery::Folders;
 pub use recovery::Recovery;
 pub use retention::{IsAnalysed, Retention, RetentionOptions};
-use segment::Entry;
+use segment::{Entry, SEGMENT_BYTES};
 
 /// Larger instances are written and synced as files of their own: they would fill a segment of the journal.
 const LARGEST_RECORD: u64 = 8 << 20;
+
+/// One to write to and one to be emptied meanwhile.
+const FEWEST_SEGMENTS: u64 = 2;
 
 /// Why an instance is not on the disk.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +101,8 @@ pub struct Spool {
     jobs: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
     recovery: Recovery,
+    /// Bytes that were stored since the start.
+    stored_bytes: AtomicU64,
     /// Why there is too little room to store anything.
     shortage: Mutex<Option<String>>,
     /// Locked while it is open.
@@ -104,12 +110,12 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Makes the folders, for this user alone, and finishes what an earlier run had not: what was acknowledged is placed,
+    /// Makes the folders, for this user alone, and a journal of this size if there is none yet, and finishes what an earlier run had not: what was acknowledged is placed,
     /// what was half written is set aside.
     ///
     /// # Errors
     /// If the folders cannot be made, read or written, or another program uses them.
-    pub fn open(root: &Path) -> Result<Self, SpoolError> {
+    pub fn open(root: &Path, journal_bytes: u64) -> Result<Self, SpoolError> {
         let prepare = |path: &Path, source| SpoolError::Prepare { path: path.to_owned(), source };
         make_folder(root).map_err(|source| prepare(root, source))?;
         let lock = lock(root)?;
@@ -119,13 +125,11 @@ impl Spool {
             make_folder(folder).map_err(|source| prepare(folder, source))?;
         }
         let handle = File::open(&exams).map_err(|source| prepare(&exams, source))?;
-        let (segments, recovery) = recovery::recover(&journal, &incoming, &exams, &set_aside, &handle)
-            .map_err(|source| prepare(root, source))?;
-        let nothing_to_write_in = segments.is_empty();
-        let journal = Arc::new(Journal::new(&journal, segments));
-        if nothing_to_write_in {
-            journal.make_first_segment()?;
-        }
+        let folders = Folders { journal: &journal, incoming: &incoming, exams: &exams, set_aside: &set_aside };
+        let segments_wanted = (journal_bytes / SEGMENT_BYTES).max(FEWEST_SEGMENTS) as usize;
+        let (segments, recovery) =
+            recovery::recover(&folders, &handle, segments_wanted).map_err(|source| prepare(&journal, source))?;
+        let journal = Arc::new(Journal::new(segments));
         let claims = Arc::new(Claims::default());
         let (jobs, jobs_out) = crossbeam_channel::unbounded();
         let placing = {
@@ -150,6 +154,7 @@ impl Spool {
             jobs: Some(jobs),
             threads: vec![placing, checkpoint],
             recovery,
+            stored_bytes: AtomicU64::new(0),
             shortage: Mutex::default(),
             _lock: lock,
         })
@@ -218,6 +223,7 @@ impl Spool {
             }
         };
         self.write(&Entry { name, prefix }, instance.data_set, Box::new(when_placed))?;
+        self.stored_bytes.fetch_add(instance.data_set.len() as u64, Ordering::Relaxed);
         Ok(if is_new { Stored::New(path) } else { Stored::Differs(path) })
     }
 
@@ -406,6 +412,11 @@ mod tests {
     use super::*;
     use crate::exam::{Content, Patient};
 
+    /// A small journal.
+    pub(super) fn open(root: &Path) -> Spool {
+        Spool::open(root, 0).unwrap()
+    }
+
     pub(super) fn header() -> InstanceHeader {
         InstanceHeader {
             sop_class_uid: "1.2.840.10008.5.1.4.1.1.2".into(),
@@ -430,7 +441,7 @@ mod tests {
     #[test]
     fn the_same_bytes_are_stored_once_and_other_bytes_beside_them() {
         let root = tempfile::tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
+        let spool = open(root.path());
         let header = header();
         let Stored::New(path) = store(&spool, &header, b"first!") else { panic!() };
         assert_eq!(store(&spool, &header, b"first!"), Stored::Again(path.clone()));
@@ -446,7 +457,7 @@ mod tests {
     #[test]
     fn many_who_store_one_uid_at_once_keep_each_content_once() {
         let root = tempfile::tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
+        let spool = open(root.path());
         let header = header();
         std::thread::scope(|scope| {
             for thread in 0..8_u8 {
@@ -461,7 +472,7 @@ mod tests {
     #[test]
     fn what_was_stored_is_called_placed_once_it_can_be_read_whatever_its_size() {
         let root = tempfile::tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
+        let spool = open(root.path());
         for (number, bytes) in [0, 1, 4096, 500_000, LARGEST_RECORD as usize + 1].into_iter().enumerate() {
             let header = InstanceHeader { sop_instance_uid: format!("1.2.3.{number}"), ..header() };
             let data_set = vec![7; bytes];
@@ -476,31 +487,31 @@ mod tests {
     #[test]
     fn more_than_the_journal_holds_can_be_stored() {
         let root = tempfile::tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
+        let spool = open(root.path());
         let data_set = vec![7; 4 << 20];
         for number in 0..80 {
             store(&spool, &InstanceHeader { sop_instance_uid: format!("1.2.3.{number}"), ..header() }, &data_set);
         }
         drop(spool);
-        let spool = Spool::open(root.path()).unwrap();
+        let spool = open(root.path());
         assert_eq!(spool.instances(&header().exam_key()).unwrap().len(), 80);
     }
 
     #[test]
     fn a_spool_that_is_in_use_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
-        let first = Spool::open(root.path()).unwrap();
-        assert!(matches!(Spool::open(root.path()), Err(SpoolError::InUse(_))));
+        let first = open(root.path());
+        assert!(matches!(Spool::open(root.path(), 0), Err(SpoolError::InUse(_))));
         drop(first);
-        Spool::open(root.path()).unwrap();
+        open(root.path());
     }
 
     #[test]
     fn what_was_half_written_is_set_aside_at_the_next_start() {
         let root = tempfile::tempdir().unwrap();
-        drop(Spool::open(root.path()).unwrap());
+        drop(open(root.path()));
         fs::write(root.path().join("incoming/7.part"), b"half").unwrap();
-        let spool = Spool::open(root.path()).unwrap();
+        let spool = open(root.path());
         assert_eq!(spool.recovery(), Recovery { placed: 0, set_aside: 1 });
         assert_eq!(fs::read_dir(root.path().join("incoming")).unwrap().count(), 0);
         assert_eq!(fs::read(root.path().join("set-aside/incoming-1.part")).unwrap(), b"half");
@@ -509,16 +520,16 @@ mod tests {
     #[test]
     fn what_was_acknowledged_is_placed_at_the_next_start_and_a_torn_file_is_written_again() {
         let root = tempfile::tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
+        let spool = open(root.path());
         let header = header();
         let Stored::New(path) = store(&spool, &header, b"whole") else { panic!() };
         drop(spool);
         // As after a power cut that came before the checkpoint.
         fs::write(&path, b"").unwrap();
-        let spool = Spool::open(root.path()).unwrap();
+        let spool = open(root.path());
         assert_eq!(spool.recovery(), Recovery { placed: 1, set_aside: 0 });
         assert!(fs::read(&path).unwrap().ends_with(b"whole"));
         drop(spool);
-        assert_eq!(Spool::open(root.path()).unwrap().recovery(), Recovery::default());
+        assert_eq!(open(root.path()).recovery(), Recovery::default());
     }
 }

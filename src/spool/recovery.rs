@@ -1,13 +1,12 @@
 //! Recovery: what a run that was cut short has left is put in order before anything new is taken.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::entries;
-use super::journal::segment_number;
+use super::journal::{is_segment, segment_path};
 use super::placing::place;
 use super::segment::{Found, Segment};
 
@@ -20,52 +19,73 @@ pub struct Recovery {
     pub set_aside: usize,
 }
 
-/// Places what the journal holds, sets aside what is half written, syncs all, and gives the segments, empty now.
+/// The folders of a spool.
+pub(super) struct Folders<'a> {
+    pub journal: &'a Path,
+    pub incoming: &'a Path,
+    pub exams: &'a Path,
+    pub set_aside: &'a Path,
+}
+
+/// Places what the journal holds, sets aside what is half written, and syncs all. Gives the journal's segments, empty now and
+/// as many as asked for.
 pub(super) fn recover(
-    journal: &Path,
-    incoming: &Path,
-    exams: &Path,
-    set_aside: &Path,
-    handle: &File,
-) -> io::Result<(BTreeMap<u64, Segment>, Recovery)> {
+    folders: &Folders<'_>,
+    exams_handle: &File,
+    segments_wanted: usize,
+) -> io::Result<(Vec<Segment>, Recovery)> {
     let mut recovery = Recovery::default();
-    for leftover in entries(incoming)? {
-        fs::rename(&leftover, unused(set_aside, "incoming"))?;
+    for leftover in entries(folders.incoming)? {
+        fs::rename(&leftover, unused(folders.set_aside, "incoming"))?;
         recovery.set_aside += 1;
     }
-    let mut segments = BTreeMap::new();
-    for path in entries(journal)? {
-        let segment = match segment_number(&path) {
-            Some(number) => Segment::open(&path)?.map(|segment| (number, segment)),
-            None => continue,
-        };
-        let Some((number, segment)) = segment else {
+    let mut segments = Vec::new();
+    for path in entries(folders.journal)?.into_iter().filter(|path| is_segment(path)) {
+        match Segment::open(&path)? {
+            Some(segment) => segments.push(segment),
             // Its making was cut short: nothing was written to it yet.
-            fs::remove_file(&path)?;
-            continue;
-        };
-        let reader = segment.reader()?;
-        for found in segment.scan()? {
-            match found {
-                Found::Whole(record) => {
-                    place(&reader, &record, exams)?;
-                    recovery.placed += 1;
-                }
-                Found::Torn { offset, bytes } => {
-                    copy_part(&reader, offset, bytes, &unused(set_aside, "journal"))?;
-                    recovery.set_aside += 1;
-                }
-            }
+            None => fs::remove_file(&path)?,
         }
-        segments.insert(number, segment);
+    }
+    for segment in &segments {
+        place_all(segment, folders, &mut recovery)?;
     }
     if recovery != Recovery::default() {
-        super::checkpoint::sync(handle)?;
+        super::checkpoint::sync(exams_handle)?;
     }
-    for segment in segments.values() {
+    for segment in &segments {
         segment.renew()?;
     }
+    for unwanted in segments.drain(segments_wanted.min(segments.len())..) {
+        fs::remove_file(&unwanted.path)?;
+    }
+    for number in 1.. {
+        if segments.len() >= segments_wanted {
+            break;
+        }
+        let path = segment_path(folders.journal, number);
+        if !path.exists() {
+            segments.push(Segment::create(&path)?);
+        }
+    }
     Ok((segments, recovery))
+}
+
+fn place_all(segment: &Segment, folders: &Folders<'_>, recovery: &mut Recovery) -> io::Result<()> {
+    let reader = segment.reader()?;
+    for found in segment.scan()? {
+        match found {
+            Found::Whole(record) => {
+                place(&reader, &record, folders.exams)?;
+                recovery.placed += 1;
+            }
+            Found::Torn { offset, bytes } => {
+                copy_part(&reader, offset, bytes, &unused(folders.set_aside, "journal"))?;
+                recovery.set_aside += 1;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn unused(folder: &Path, origin: &str) -> std::path::PathBuf {

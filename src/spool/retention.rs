@@ -3,9 +3,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Spool, entries};
 use crate::exam::ExamKey;
@@ -27,8 +28,9 @@ pub type IsAnalysed = Box<dyn Fn(&ExamKey, usize) -> bool + Send>;
 
 /// The disk is looked at this often: at 300 MB/s a floor of 1 GiB is not passed in between.
 const LOOK: Duration = Duration::from_secs(1);
-/// The exams are measured this often while there is room.
+/// The exams are measured this often while there is room, and while there is not.
 const MEASURE: Duration = Duration::from_mins(1);
+const MEASURE_IN_NEED: Duration = Duration::from_secs(5);
 /// How long the journal may take to be emptied before an exam goes: what is in it would come back at the next start.
 const SETTLE: Duration = Duration::from_secs(30);
 
@@ -82,6 +84,20 @@ enum Shortage {
     Free,
 }
 
+/// What the exams took when they were measured.
+struct Measured {
+    at: Instant,
+    bytes: u64,
+    stored_before: u64,
+}
+
+impl Measured {
+    /// What they take now: what came since is added.
+    fn now(&self, spool: &Spool) -> u64 {
+        self.bytes + spool.stored_bytes.load(Ordering::Relaxed).saturating_sub(self.stored_before)
+    }
+}
+
 struct Keeper {
     spool: Arc<Spool>,
     options: RetentionOptions,
@@ -91,7 +107,7 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, stop: &(Mutex<bool>, Condvar)) {
-        let mut measured: Option<(SystemTime, u64)> = None;
+        let mut measured = None;
         loop {
             match self.look(&mut measured) {
                 Ok(()) => self.failing = false,
@@ -110,16 +126,18 @@ impl Keeper {
         }
     }
 
-    fn look(&self, measured: &mut Option<(SystemTime, u64)>) -> io::Result<()> {
+    fn look(&self, measured: &mut Option<Measured>) -> io::Result<()> {
         let free = free_bytes(&self.spool.exams)?;
-        let is_due = measured.is_none_or(|(at, _)| at.elapsed().unwrap_or(MEASURE) >= MEASURE);
-        let is_short = self.shortage(measured.map_or(0, |(_, bytes)| bytes), free).is_some();
-        if is_due || is_short || self.options.quota_bytes.is_some() {
+        let used = measured.as_ref().map_or(0, |measured| measured.now(&self.spool));
+        let every = if self.shortage(used, free).is_some() { MEASURE_IN_NEED } else { MEASURE };
+        if measured.as_ref().is_none_or(|measured| measured.at.elapsed() >= every) {
+            let (at, stored_before) = (Instant::now(), self.spool.stored_bytes.load(Ordering::Relaxed));
             let mut exams = measure(&self.spool)?;
             self.make_room(&mut exams)?;
-            *measured = Some((SystemTime::now(), exams.iter().map(|exam| exam.bytes).sum()));
+            *measured = Some(Measured { at, bytes: exams.iter().map(|exam| exam.bytes).sum(), stored_before });
         }
-        let (used, free) = (measured.map_or(0, |(_, bytes)| bytes), free_bytes(&self.spool.exams)?);
+        let used = measured.as_ref().map_or(0, |measured| measured.now(&self.spool));
+        let free = free_bytes(&self.spool.exams)?;
         telemetry::room(used, free);
         self.spool.set_shortage(self.shortage(used, free).map(|shortage| match shortage {
             Shortage::Quota => "the spool has reached data.quota_gib and nothing in it may be removed".to_owned(),
@@ -200,7 +218,7 @@ fn files_of(exam: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::tests::{header, store};
+    use crate::spool::tests::{header, open, store};
 
     const NONE: RetentionOptions = RetentionOptions { keep: None, quota_bytes: None, min_free_bytes: 0 };
 
@@ -212,7 +230,7 @@ mod tests {
 
     /// Three exams of one instance each, the oldest first.
     fn spool_of_three(root: &Path) -> Arc<Spool> {
-        let spool = Arc::new(Spool::open(root).unwrap());
+        let spool = Arc::new(open(root));
         for (number, study) in ["1.1", "1.2", "1.3"].iter().enumerate() {
             let header = crate::exam::InstanceHeader { study_instance_uid: (*study).into(), ..header() };
             store(&spool, &header, &[7; 10_000]);

@@ -108,19 +108,28 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Opens a segment of an earlier run; `None` if it is no whole segment.
+    /// Opens a segment of an earlier run; `None` if its making was cut short: its head is written last.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is a segment of another size: what is in it must not be lost.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         let file = File::options().read(true).write(true).open(path)?;
-        if file.metadata()?.len() != SEGMENT_BYTES {
+        let mut block = EMPTY_BLOCK;
+        match file.read_exact_at(&mut block, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        if !block.starts_with(SEGMENT_MAGIC) || number::<4>(&block, 16) != u64::from(crc32fast::hash(&block[..16])) {
             return Ok(None);
         }
+        if file.metadata()?.len() != SEGMENT_BYTES {
+            let message =
+                format!("{} is not of this version of tableside: start the one before once more", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         let segment = Self::of(path, file);
-        let mut block = EMPTY_BLOCK;
-        segment.file.read_exact_at(&mut block, 0)?;
-        let whole =
-            block.starts_with(SEGMENT_MAGIC) && number::<4>(&block, 16) == u64::from(crc32fast::hash(&block[..16]));
         segment.nonce.store(number::<8>(&block, 8), Ordering::Relaxed);
-        Ok(whole.then_some(segment))
+        Ok(Some(segment))
     }
 
     fn of(path: &Path, file: File) -> Self {
@@ -361,6 +370,14 @@ mod tests {
         assert!(Segment::open(&path).unwrap().is_none());
         std::fs::write(&path, vec![0; SEGMENT_BYTES as usize]).unwrap();
         assert!(Segment::open(&path).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_segment_of_another_size_is_not_taken_for_an_unfinished_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1.segment");
+        Segment::create(&path).unwrap().file.set_len(SEGMENT_BYTES / 2).unwrap();
+        assert_eq!(Segment::open(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn describe() {
     describe_gauge!(SPOOL_BLOCKED, "1 while the disk takes nothing");
     describe_counter!(SPOOL_RECOVERED, "Acknowledged instances that a run that was cut short had left in the journal");
     describe_counter!(SPOOL_SET_ASIDE, "Half-written instances, never acknowledged, that were set aside at a start");
-    describe_gauge!(SPOOL_BYTES, Unit::Bytes, "What the exams in the spool take, measured every minute");
+    describe_gauge!(SPOOL_BYTES, Unit::Bytes, "What the exams in the spool take");
     describe_gauge!(DISK_FREE_BYTES, Unit::Bytes, "What is free on the spool's disk");
     describe_counter!(EXAMS_REMOVED, "Exams whose images were removed from the spool, by why");
     describe_counter!(ENGINE_FAILURES, "Windows on which the engine failed");

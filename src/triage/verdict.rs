@@ -134,7 +134,8 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
             "no lung found ({lung_ml:.0} ml): is this a chest, and are its rescale intercept and orientation right?"
         ));
     }
-    None
+    // Upside down a network takes heart and vessels for disease: what it finds there means nothing either.
+    facts.lungs.spine_in_front.then(|| "the spine lies in front: is the image's orientation right?".to_owned())
 }
 
 fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
@@ -189,9 +190,6 @@ pub fn is_seen_beside_a_dense_lung(lungs: LungSummary, lesions: &[Lesion], limit
 }
 
 fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
-    if facts.lungs.spine_in_front {
-        return Some("the spine lies in front: is the image's orientation right?".to_owned());
-    }
     let defective_share = facts.defective as f64 / (facts.slices + facts.defective) as f64;
     if defective_share > MAX_DEFECTIVE_SHARE {
         let defect = facts.defect.unwrap_or("unreadable");
@@ -274,6 +272,12 @@ mod tests {
             assert_eq!(verdict(&facts), Verdict::NotAnalysed, "{facts:?}");
             assert!(!judge(&facts).reason.is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_found_in_an_image_that_is_upside_down_means_nothing() {
+        let lungs = LungSummary { spine_in_front: true, ..LUNGS };
+        assert_eq!(verdict(&Facts { score: Some(0.99), lungs, ..clear() }), Verdict::NotAnalysed);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn config(data: &Path, extra: &str) -> String {
     let (of_data, rest): (Vec<&str>, Vec<&str>) = extra.lines().partition(|line| line.starts_with("data."));
     let of_data: Vec<&str> = of_data.iter().filter_map(|line| line.strip_prefix("data.")).collect();
     format!(
-        "[console]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{}\"\n{}\n[engine]\nkind = \"embedded\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n{}",
+        "[console]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{}\"\njournal_mib = 64\n{}\n[engine]\nkind = \"embedded\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n{}",
         data.join("state").display(),
         of_data.join("\n"),
         rest.join("\n")
