@@ -110,8 +110,8 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Makes the folders, for this user alone, and a journal of this size if there is none yet, and finishes what an earlier run had not: what was acknowledged is placed,
-    /// what was half written is set aside.
+    /// Makes the folders, for this user alone, and a journal of this size if there is none yet, and finishes what an earlier
+    /// run had not: what was acknowledged is placed, what was half written is set aside.
     ///
     /// # Errors
     /// If the folders cannot be made, read or written, or another program uses them.
@@ -296,10 +296,8 @@ impl Spool {
         if !folder.is_dir() {
             return Ok(Vec::new());
         }
-        let mut files = Vec::new();
-        for series in entries(&folder)?.into_iter().filter(|path| path.is_dir()) {
-            files.extend(entries(&series)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "dcm")));
-        }
+        let mut files = files_of(&folder)?;
+        files.retain(|file| is_instance(file));
         files.sort();
         Ok(files)
     }
@@ -331,6 +329,18 @@ fn lock(root: &Path) -> Result<File, SpoolError> {
 
 fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// All files of an exam's series.
+fn files_of(exam: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let series: Vec<PathBuf> = entries(exam)?.into_iter().filter(|path| path.is_dir()).collect();
+    let files: std::io::Result<Vec<Vec<PathBuf>>> = series.iter().map(|folder| entries(folder)).collect();
+    Ok(files?.into_iter().flatten().collect())
+}
+
+/// Whether a file is what came first under its UID, and not what is kept beside it.
+fn is_instance(file: &Path) -> bool {
+    file.extension().is_some_and(|end| end == "dcm")
 }
 
 /// Writes a small object as a file, in place of the one that is there; the old one stays until the new one is synced.

@@ -2,13 +2,13 @@
 //! verdict on all their instances go, the oldest first; what is not analysed stays whatever happens.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Spool, entries};
+use super::{Spool, entries, files_of, is_instance};
 use crate::exam::ExamKey;
 use crate::telemetry;
 
@@ -201,18 +201,12 @@ fn measure(spool: &Spool) -> io::Result<Vec<Kept>> {
             // A file that is gone meanwhile takes no room.
             let Ok(about) = file.metadata() else { continue };
             exam.bytes += about.len();
-            exam.instances += usize::from(file.extension().is_some_and(|end| end == "dcm"));
+            exam.instances += usize::from(is_instance(&file));
             exam.last = exam.last.max(about.modified()?);
         }
         exams.push(exam);
     }
     Ok(exams)
-}
-
-fn files_of(exam: &Path) -> io::Result<Vec<PathBuf>> {
-    let series: Vec<PathBuf> = entries(exam)?.into_iter().filter(|path| path.is_dir()).collect();
-    let files: io::Result<Vec<Vec<PathBuf>>> = series.iter().map(|folder| entries(folder)).collect();
-    Ok(files?.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
