@@ -71,7 +71,7 @@ fn grey(file: &Path, plane: &InputGeometry) -> Result<Vec<u8>, String> {
         ..plane.clone()
     };
     let resampled = Plane::resample(&image, &slice.geometry.in_plane, &target);
-    Ok(resampled.values().iter().map(|value| (value * 255.0).round() as u8).collect())
+    Ok(resampled.values().map(|value| (value * 255.0).round() as u8).collect())
 }
 
 /// Outlines run along rows and columns only: every step between two corners is a straight stroke.

@@ -1,8 +1,7 @@
 //! The windows that engines are checked with: of a DICOM series or of the phantom, made as the pipeline makes them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use crate::exam::{Content, InstanceHeader, PreparedSlice, Series, SlabIndex};
 use crate::preprocess::{InputGeometry, Plane, Window, hounsfield_image};
@@ -45,10 +44,15 @@ pub fn windows_of(exam: &[Instance], input: &InputGeometry, count: usize) -> Res
     }
     let longest = by_series.into_values().max_by_key(Vec::len).ok_or(WindowError::NoSlices)?;
     let mut series = Series::default();
-    for instance in longest {
-        if let Some(slice) = prepare(instance, input)? {
-            series.add(slice, input);
-        }
+    for instance in &longest {
+        let Some((slice, plane)) = prepare(instance, input)? else { continue };
+        let read_again = |present: &PreparedSlice| {
+            let mut same = longest.iter().filter(|instance| Path::new(&instance.origin) == present.path);
+            let again = same.find_map(|instance| prepare(instance, input).ok()?);
+            again.map(|(_, plane)| plane).ok_or_else(|| "a slice could not be read again".to_owned())
+        };
+        let added = series.add(slice, &plane, input, read_again);
+        added.map_err(|reason| WindowError::Slice { origin: instance.origin.clone(), reason })?;
     }
     let slabs: Vec<SlabIndex> = series.slab_indices().collect();
     let count = count.min(slabs.len());
@@ -62,7 +66,7 @@ pub fn windows_of(exam: &[Instance], input: &InputGeometry, count: usize) -> Res
 }
 
 /// The slice in an instance; `None` if it is something else.
-fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Option<PreparedSlice>, WindowError> {
+fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Option<(PreparedSlice, Plane)>, WindowError> {
     let unusable = |reason: String| WindowError::Slice { origin: instance.origin.clone(), reason };
     let object = instance.object()?;
     let header = InstanceHeader::read(&object).map_err(|error| unusable(error.to_string()))?;
@@ -72,9 +76,10 @@ fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Option<Prepared
         Content::Defective(reason) => return Err(unusable(reason)),
     };
     let image = hounsfield_image(&object, &slice).map_err(|error| unusable(error.to_string()))?;
-    let plane = Arc::new(Plane::resample(&image, &slice.geometry.in_plane, input));
+    let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
     let sop_instance_uid = header.sop_instance_uid;
-    Ok(Some(PreparedSlice { sop_instance_uid, header: slice, plane, path: PathBuf::from(&instance.origin) }))
+    let path = PathBuf::from(&instance.origin);
+    Ok(Some((PreparedSlice { sop_instance_uid, header: slice, path }, plane)))
 }
 
 #[cfg(test)]

@@ -13,4 +13,6 @@ pub(crate) use geometry::{cross, dot};
 pub use header::{Content, ExamKey, HeaderError, InstanceHeader, Patient, SliceHeader, is_uid};
 pub(crate) use header::{number, numbers, text};
 pub use quality::{LungArea, QualityIssue, QualityLimits, issues};
+#[cfg(test)]
+pub(crate) use series::made_slice;
 pub use series::{PreparedSlice, Series, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};

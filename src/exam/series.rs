@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::SliceHeader;
-use crate::preprocess::{InputGeometry, Plane, Window, slab_mean};
+use crate::preprocess::{InputGeometry, Plane, SlabSum, Window};
 
 /// Number of a bin of the absolute z grid: bin k holds the slices with `k * slab_mm <= z < (k + 1) * slab_mm`.
 #[derive(
@@ -39,12 +38,11 @@ impl Micrometres {
     }
 }
 
-/// A slice ready for the table.
+/// A slice that is part of the table. Its pixels are in its slab.
 #[derive(Debug, Clone)]
 pub struct PreparedSlice {
     pub sop_instance_uid: String,
     pub header: SliceHeader,
-    pub plane: Arc<Plane>,
     /// Where the instance lies, for pictures.
     pub path: PathBuf,
 }
@@ -52,6 +50,7 @@ pub struct PreparedSlice {
 #[derive(Debug, Default)]
 struct Slab {
     slices: BTreeSet<Micrometres>,
+    sum: SlabSum,
     version: u64,
     /// The series' count of slices when this slab last changed.
     changed_at: usize,
@@ -91,28 +90,44 @@ pub struct Series {
 
 impl Series {
     /// Adds a slice; the windows that it changes are due again. At a position that is taken the instance with the smaller
-    /// SOP Instance UID stays, whichever came first.
-    pub fn add(&mut self, slice: PreparedSlice, input: &InputGeometry) {
+    /// SOP Instance UID stays, whichever came first; the other one's pixels are then `read_again`, since only sums are kept.
+    ///
+    /// # Errors
+    /// If they cannot be read; the slice is not added then.
+    pub fn add(
+        &mut self,
+        slice: PreparedSlice,
+        plane: &Plane,
+        input: &InputGeometry,
+        read_again: impl FnOnce(&PreparedSlice) -> Result<Plane, String>,
+    ) -> Result<(), String> {
         self.received += 1;
         let z_mm = slice.header.geometry.z_mm;
         let position = Micrometres::of(z_mm);
+        let mut replaced = None;
         match self.slices.get(&position) {
-            Some(present) if present.sop_instance_uid == slice.sop_instance_uid => return,
+            Some(present) if present.sop_instance_uid == slice.sop_instance_uid => return Ok(()),
             Some(present) => {
                 let doubles = self.doubles.entry(position).or_default();
                 if present.sop_instance_uid < slice.sop_instance_uid {
                     doubles.insert(slice.sop_instance_uid);
-                    return;
+                    return Ok(());
                 }
+                replaced = Some(read_again(present)?);
                 doubles.insert(present.sop_instance_uid.clone());
             }
             None => self.note_gaps_around(position),
         }
         let slab = self.slabs.entry(SlabIndex::of(z_mm, input.slab_mm)).or_default();
+        if let Some(replaced) = replaced {
+            slab.sum.remove(&replaced);
+        }
+        slab.sum.add(plane);
         slab.slices.insert(position);
         slab.version += 1;
         slab.changed_at = self.received;
         self.slices.insert(position, slice);
+        Ok(())
     }
 
     fn note_gaps_around(&mut self, position: Micrometres) {
@@ -198,13 +213,7 @@ impl Series {
     /// The mean of the slab's slices, 0..=1, row by row.
     #[must_use]
     pub fn slab_plane(&self, slab: SlabIndex) -> Vec<f32> {
-        let positions = self.slabs.get(&slab).map(|slab| &slab.slices);
-        let planes: Vec<&Plane> = positions
-            .into_iter()
-            .flatten()
-            .filter_map(|position| Some(self.slices.get(position)?.plane.as_ref()))
-            .collect();
-        slab_mean(&planes)
+        self.slabs.get(&slab).map(|slab| slab.sum.mean()).unwrap_or_default()
     }
 
     /// Slice positions in ascending order, mm.
@@ -254,6 +263,22 @@ impl Series {
     }
 }
 
+/// A slice of 2 x 2 pixels of 6 mm, all of one density, whose first pixel lies there.
+#[cfg(test)]
+pub(crate) fn made_slice(at: super::Lps, hu: f32, uid: &str, input: &InputGeometry) -> (PreparedSlice, Plane) {
+    let geometry = super::SliceGeometry::new(2, 2, at, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [6.0, 6.0]).unwrap();
+    let image = crate::preprocess::HounsfieldImage { rows: 2, columns: 2, values: vec![hu; 4] };
+    let plane = Plane::resample(&image, &geometry.in_plane, input);
+    let header = SliceHeader {
+        geometry,
+        rescale_slope: 1.0,
+        rescale_intercept: 0.0,
+        thickness_mm: None,
+        images_in_acquisition: None,
+    };
+    (PreparedSlice { sop_instance_uid: uid.to_owned(), header, path: PathBuf::new() }, plane)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;
@@ -262,7 +287,6 @@ mod tests {
 
     use super::*;
     use crate::engine::ModelPackage;
-    use crate::exam::geometry::SliceGeometry;
 
     fn input() -> InputGeometry {
         // Loading a package checks the weights' SHA-256, which would take most of these tests' time.
@@ -271,20 +295,15 @@ mod tests {
         INPUT.clone()
     }
 
-    fn slice(z_mm: f64, uid: &str) -> PreparedSlice {
-        let orientation = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
-        let geometry = SliceGeometry::new(2, 2, [0.0, 0.0, z_mm], orientation, [6.0, 6.0]).unwrap();
-        let hu = uid.bytes().map(f32::from).sum::<f32>() - 900.0;
-        let image = crate::preprocess::HounsfieldImage { rows: 2, columns: 2, values: vec![hu; 4] };
-        let plane = Arc::new(Plane::resample(&image, &geometry.in_plane, &input()));
-        let header = SliceHeader {
-            geometry,
-            rescale_slope: 1.0,
-            rescale_intercept: 0.0,
-            thickness_mm: None,
-            images_in_acquisition: None,
+    /// Adds a slice whose density follows from its UID.
+    fn add(series: &mut Series, z_mm: f64, uid: &str) {
+        let hu = |uid: &str| uid.bytes().map(f32::from).sum::<f32>() - 900.0;
+        let (slice, plane) = made_slice([0.0, 0.0, z_mm], hu(uid), uid, &input());
+        let read_again = |present: &PreparedSlice| {
+            let uid = &present.sop_instance_uid;
+            Ok(made_slice([0.0, 0.0, z_mm], hu(uid), uid, &input()).1)
         };
-        PreparedSlice { sop_instance_uid: uid.to_owned(), header, plane, path: PathBuf::new() }
+        series.add(slice, &plane, &input(), read_again).unwrap();
     }
 
     /// What a table would hold: per slab the versions it was made from and the bits of its window.
@@ -318,7 +337,7 @@ mod tests {
         let (mut series, mut table) = (Series::default(), Table::default());
         let mut inferences = 0;
         for number in 0..60 {
-            series.add(slice(300.0 - 2.0 * number as f64, &uid(number)), &input());
+            add(&mut series, 300.0 - 2.0 * number as f64, &uid(number));
             inferences += table.fill(&series, false);
         }
         let left = table.fill(&series, true);
@@ -331,16 +350,16 @@ mod tests {
         let (mut on_time, mut late) = (Series::default(), Series::default());
         let (mut table, mut late_table) = (Table::default(), Table::default());
         for number in 0..30 {
-            on_time.add(slice(number as f64, &uid(number)), &input());
+            add(&mut on_time, number as f64, &uid(number));
             if number != 7 {
-                late.add(slice(number as f64, &uid(number)), &input());
+                add(&mut late, number as f64, &uid(number));
                 late_table.fill(&late, false);
             }
         }
         late_table.fill(&late, true);
         table.fill(&on_time, true);
         assert_ne!(late_table.bits(), table.bits());
-        late.add(slice(7.0, &uid(7)), &input());
+        add(&mut late, 7.0, &uid(7));
         late_table.fill(&late, true);
         assert_eq!(late_table.bits(), table.bits());
     }
@@ -350,7 +369,7 @@ mod tests {
         let bits_of = |uids: [&str; 2]| {
             let (mut series, mut table) = (Series::default(), Table::default());
             for uid in uids {
-                series.add(slice(1.0, uid), &input());
+                add(&mut series, 1.0, uid);
             }
             table.fill(&series, true);
             assert_eq!(series.double_positions_mm(), [1.0]);
@@ -366,14 +385,26 @@ mod tests {
             spacing in prop::sample::select(vec![0.7, 1.0, 2.0, 3.0, 5.0, 8.0]),
             order in Just((0..40_usize).collect::<Vec<_>>()).prop_shuffle(),
             repeated in prop::collection::vec(0..40_usize, 0..6),
+            doubled in prop::collection::btree_set(0..40_usize, 0..6),
         ) {
-            let nth = |number: usize| slice(number as f64 * spacing - 33.3, &uid(number));
+            let add_nth = |series: &mut Series, number: usize| add(series, number as f64 * spacing - 33.3, &uid(number));
             let (mut sorted, mut table) = (Series::default(), Table::default());
-            (0..40).for_each(|number| sorted.add(nth(number), &input()));
+            (0..40).for_each(|number| add_nth(&mut sorted, number));
+            // Another slice at the same position, under a smaller UID or a larger one.
+            let add_double = |series: &mut Series, number: usize| {
+                let uid = format!("{}.{number}", if number.is_multiple_of(2) { "0" } else { "2" });
+                add(series, number as f64 * spacing - 33.3, &uid);
+            };
+            for number in &doubled {
+                add_double(&mut sorted, *number);
+            }
             table.fill(&sorted, true);
             let (mut shuffled, mut shuffled_table) = (Series::default(), Table::default());
             for number in order.into_iter().chain(repeated) {
-                shuffled.add(nth(number), &input());
+                if doubled.contains(&number) {
+                    add_double(&mut shuffled, number);
+                }
+                add_nth(&mut shuffled, number);
                 shuffled_table.fill(&shuffled, false);
             }
             shuffled_table.fill(&shuffled, true);

@@ -1,8 +1,9 @@
 //! Who may send, and how much of the daemon one sender may take.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ipnet::IpNet;
 use tokio::sync::oneshot;
@@ -136,8 +137,82 @@ impl Drop for WaitingPlace {
     }
 }
 
+/// Addresses whose connections come to nothing. Each such connection costs the address one of a few tries, which come back
+/// slowly; without any left its connections are closed as they are accepted, unread and unlogged, so that a flood of them
+/// costs the scanners as little as can be.
+#[derive(Debug)]
+pub struct Offenders {
+    tries: Mutex<HashMap<IpAddr, Tries>>,
+    most: f64,
+    back_per_second: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    left: f64,
+    at: Instant,
+}
+
+/// Addresses that are remembered; beyond them those are forgotten that have most tries left.
+const MOST_OFFENDERS: usize = 4096;
+
+/// What an address may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Welcome,
+    HeldBack,
+}
+
+impl Offenders {
+    pub fn new(most: f64, back_per_second: f64) -> Self {
+        Self { tries: Mutex::default(), most, back_per_second }
+    }
+
+    /// Whether connections of this address are served.
+    pub fn standing(&self, address: IpAddr, now: Instant) -> Standing {
+        match self.tries().get(&address) {
+            Some(tries) if self.left(tries, now) < 1.0 => Standing::HeldBack,
+            _ => Standing::Welcome,
+        }
+    }
+
+    /// Counts a connection that came to nothing.
+    pub fn count(&self, address: IpAddr) {
+        if self.offended(address, Instant::now()) {
+            tracing::warn!(%address, "too many connections of this address came to nothing: it is held back");
+        }
+    }
+
+    /// `true` if this was the address's last try.
+    fn offended(&self, address: IpAddr, now: Instant) -> bool {
+        let mut tries = self.tries();
+        let before = tries.get(&address).map_or(self.most, |tries| self.left(tries, now));
+        let left = (before - 1.0).max(0.0);
+        tries.insert(address, Tries { left, at: now });
+        if tries.len() > MOST_OFFENDERS {
+            let most = tries.iter().max_by(|(_, one), (_, other)| self.left(one, now).total_cmp(&self.left(other, now)));
+            if let Some(forgotten) = most.map(|(address, _)| *address) {
+                tries.remove(&forgotten);
+            }
+        }
+        before >= 1.0 && left < 1.0
+    }
+
+    fn left(&self, tries: &Tries, now: Instant) -> f64 {
+        let back = now.saturating_duration_since(tries.at).as_secs_f64() * self.back_per_second;
+        (tries.left + back).min(self.most)
+    }
+
+    fn tries(&self) -> MutexGuard<'_, HashMap<IpAddr, Tries>> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+
     use super::*;
 
     fn address(text: &str) -> IpAddr {
@@ -169,6 +244,32 @@ mod tests {
         assert!(places.take("CT2", other).is_none(), "all places are taken");
         drop(first);
         assert!(places.take("CT2", other).is_some());
+    }
+
+    #[test]
+    fn an_address_whose_connections_come_to_nothing_is_held_back_until_its_tries_come_back() {
+        let offenders = Offenders::new(3.0, 0.5);
+        let (bad, good) = (address("10.0.0.66"), address("10.0.0.1"));
+        let start = Instant::now();
+        let offences: Vec<bool> = (0..4).map(|_| offenders.offended(bad, start)).collect();
+        assert_eq!(offences, [false, false, true, false], "the third was the last try");
+        assert_eq!(offenders.standing(bad, start + Duration::from_secs(1)), Standing::HeldBack);
+        assert_eq!(offenders.standing(good, start), Standing::Welcome);
+        assert_eq!(offenders.standing(bad, start + Duration::from_secs(2)), Standing::Welcome);
+        assert!(offenders.offended(bad, start + Duration::from_secs(2)), "one try had come back");
+    }
+
+    #[test]
+    fn a_flood_from_ever_new_addresses_takes_no_more_memory_and_does_not_pardon_the_worst() {
+        let offenders = Offenders::new(2.0, 0.1);
+        let (worst, start) = (address("10.9.9.9"), Instant::now());
+        offenders.offended(worst, start);
+        offenders.offended(worst, start);
+        for number in 0..MOST_OFFENDERS as u32 + 50 {
+            offenders.offended(std::net::Ipv4Addr::from_bits(number).into(), start);
+        }
+        assert_eq!(offenders.tries().len(), MOST_OFFENDERS);
+        assert_eq!(offenders.standing(worst, start), Standing::HeldBack);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use dicom_ul::pdu::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
-use super::access::{Place, Places, WaitingPlace, may_send};
+use super::access::{Offenders, Place, Places, WaitingPlace, may_send};
 use super::dimse::{CommandError, Operation, Request, Status};
 use super::negotiation::{Agreement, limit_exceeded, negotiate, refused};
 use super::object::{Requested, check};
@@ -103,6 +103,7 @@ impl AssociationError {
 pub(super) struct Shared {
     pub options: IngestOptions,
     pub places: Arc<Places>,
+    pub offenders: Offenders,
     pub spool: Arc<Spool>,
     pub procedure_steps: ProcedureSteps,
     pub sink: Arc<dyn InstanceSink>,
@@ -125,7 +126,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             tracing::info!(association = id.0, calling_ae_title = agreement.calling_ae_title, "association opened");
             converse(&mut stream, agreement, place, id, shared).await
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            // A refused scanner is to read why, however often it asks.
+            if !matches!(error, AssociationError::Refused(_)) {
+                shared.offenders.count(peer.ip().to_canonical());
+            }
+            Err(error)
+        }
     };
     if let Err(error) = &ended
         && let Some(reason) = error.abort_reason()

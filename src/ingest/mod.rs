@@ -31,7 +31,7 @@ pub use tls::{Tls, TlsError, TlsOptions};
 use crate::exam::{AssociationId, ExamKey};
 use crate::spool::Spool;
 use crate::telemetry;
-use access::{Places, Waiting};
+use access::{Offenders, Places, Standing, Waiting};
 use procedure_step::ProcedureSteps;
 use quick_ack::QuickAck;
 
@@ -80,6 +80,11 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 /// Connections that have not asked for an association yet: more than any hospital's scanners open at once.
 const MOST_WAITING: usize = 256;
 
+/// Connections of one address that may come to nothing at once, and in how many seconds it may have another one: a scanner
+/// that is being set up needs a few, a flood hundreds a second.
+const TRIES: f64 = 20.0;
+const SECONDS_A_TRY: f64 = 2.0;
+
 /// Where scanners come in.
 #[derive(Debug)]
 pub struct Door {
@@ -98,8 +103,9 @@ pub async fn serve(
 ) {
     let waiting = Waiting::new(MOST_WAITING);
     let places = Places::new(options.max_associations, options.max_associations_of_one);
+    let offenders = Offenders::new(TRIES, SECONDS_A_TRY.recip());
     let procedure_steps = ProcedureSteps::new(&spool);
-    let shared = Arc::new(association::Shared { options, places, spool, procedure_steps, sink });
+    let shared = Arc::new(association::Shared { options, places, offenders, spool, procedure_steps, sink });
     let mut open = JoinSet::new();
     for door in doors {
         open.spawn(serve_door(door, waiting.clone(), shared.clone(), stop.clone()));
@@ -129,9 +135,17 @@ async fn serve_door(
                 continue;
             }
         };
-        if !access::may_connect(&shared.options.scanners, peer.ip().to_canonical()) {
+        let address = peer.ip().to_canonical();
+        if shared.offenders.standing(address, Instant::now()) == Standing::HeldBack {
+            telemetry::association_ended("held_back");
+            // A reset costs both sides less than an orderly end, and is all that can be done: it does not matter if it fails.
+            let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+            continue;
+        }
+        if !access::may_connect(&shared.options.scanners, address) {
             tracing::warn!(%peer, "connection refused: no scanner is listed with this address");
             telemetry::association_ended("address");
+            shared.offenders.count(address);
             continue;
         }
         // A connection that is gone already is nobody's loss.
@@ -176,12 +190,13 @@ impl Connection {
     async fn serve_encrypted(mut self, stream: QuickAck, tls: &Tls) -> Result<(), AssociationError> {
         let handshake = tokio_rustls::TlsAcceptor::from(tls.config()).accept(stream);
         let stream = tokio::select! {
-            stream = tokio::time::timeout(self.shared.options.request_timeout, handshake) => {
-                stream.map_err(|_| AssociationError::Tls("it took too long".to_owned()))?
-                    .map_err(|error| AssociationError::Tls(error.to_string()))?
-            }
-            _ = &mut self.waiting.lost => return Err(AssociationError::Crowded),
+            stream = tokio::time::timeout(self.shared.options.request_timeout, handshake) => match stream {
+                Ok(stream) => stream.map_err(|error| AssociationError::Tls(error.to_string())),
+                Err(_) => Err(AssociationError::Tls("it took too long".to_owned())),
+            },
+            _ = &mut self.waiting.lost => Err(AssociationError::Crowded),
         };
+        let stream = stream.inspect_err(|_| self.shared.offenders.count(self.peer.ip().to_canonical()))?;
         association::serve(stream, self.peer, self.id, self.waiting, self.shared).await
     }
 }

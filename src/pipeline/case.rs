@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::decode::Decoded;
+use super::decode::{Decoded, plane_again};
 use crate::engine::Manifest;
 use crate::exam::{
     Content, ExamKey, InstanceHeader, LungArea, Patient, PreparedSlice, QualityIssue, QualityLimits, Rhythm, Series,
@@ -136,10 +136,12 @@ impl Case {
                 let prepared = PreparedSlice {
                     sop_instance_uid: header.sop_instance_uid,
                     header: slice,
-                    plane,
                     path: decoded.path,
                 };
-                series.series.add(prepared, input);
+                let read_again = |present: &PreparedSlice| plane_again(&present.path, input);
+                if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
+                    self.defects.push(reason);
+                }
             }
             (_, Err(reason)) | (Content::Defective(reason), _) => self.defects.push(reason),
             (Content::Kept(_) | Content::Slice(_), Ok(_)) => {

@@ -1,7 +1,6 @@
 //! The decode pool: threads that turn files of the spool into planes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -28,7 +27,7 @@ pub struct Decoded {
     /// The header, or why the file cannot be read.
     pub header: Result<InstanceHeader, String>,
     /// The plane of a slice, `None` for what is not one, or why the pixels cannot be used.
-    pub plane: Result<Option<Arc<Plane>>, String>,
+    pub plane: Result<Option<Plane>, String>,
 }
 
 /// Starts `threads` decoders. They end when `jobs` is closed.
@@ -78,12 +77,22 @@ pub fn decode(path: &Path, input: &InputGeometry) -> Decoded {
     Decoded { path: path.to_owned(), calling_ae_title, header: Ok(header), plane }
 }
 
+/// The plane of a slice that was decoded before.
+///
+/// # Errors
+/// Why it cannot be had any more.
+pub fn plane_again(path: &Path, input: &InputGeometry) -> Result<Plane, String> {
+    let Decoded { header, plane, .. } = decode(path, input);
+    header?;
+    plane?.ok_or_else(|| "a slice that was read before is none any more".to_owned())
+}
+
 fn plane_of(
     object: &DefaultDicomObject,
     header: &InstanceHeader,
     input: &InputGeometry,
     started: Instant,
-) -> Result<Option<Arc<Plane>>, String> {
+) -> Result<Option<Plane>, String> {
     let Content::Slice(slice) = &header.content else { return Ok(None) };
     let image = hounsfield_image(object, slice).map_err(|error| {
         telemetry::slice_failed();
@@ -95,5 +104,5 @@ fn plane_of(
     let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
-    Ok(Some(Arc::new(plane)))
+    Ok(Some(plane))
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::journal::{Journal, Problem};
-use super::placing::place;
-use super::segment::{Found, Segment};
+use super::journal::{Journal, Problem, Work};
+use super::placing::place_all;
+use super::segment::Segment;
 
 /// After this long without a store the journal is emptied.
 const IDLE: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ pub(super) fn run(exams: &Path, handle: &File, journal: &Journal) {
         match recycle(exams, handle, journal, segment) {
             Ok(()) if failing => {
                 tracing::info!("the journal can be emptied again");
-                journal.set_problem(None);
+                journal.set_problem(Work::Emptying, None);
                 failing = false;
             }
             Ok(()) => {}
@@ -33,7 +33,7 @@ pub(super) fn run(exams: &Path, handle: &File, journal: &Journal) {
                     tracing::error!(%error, "the journal cannot be emptied: acknowledged instances stay in it");
                 }
                 failing = true;
-                journal.set_problem(Some(Problem::from(&error)));
+                journal.set_problem(Work::Emptying, Some(Problem::from(&error)));
                 journal.wait(RETRY);
             }
         }
@@ -48,7 +48,7 @@ fn recycle(exams: &Path, handle: &File, journal: &Journal, segment: Arc<Segment>
         }
         Err(error) => {
             // What could not be written may be gone from memory too: only the journal still has it.
-            let placed = place_again(exams, &segment);
+            let placed = place_all(&segment, exams, |_, _, _| Ok(()));
             journal.keep(segment);
             placed.and(Err(error))
         }
@@ -58,14 +58,4 @@ fn recycle(exams: &Path, handle: &File, journal: &Journal, segment: Arc<Segment>
 /// One sync of the whole file system costs less than one of each file and its folders.
 pub(super) fn sync(handle: &File) -> io::Result<()> {
     Ok(rustix::fs::syncfs(handle)?)
-}
-
-fn place_again(exams: &Path, segment: &Segment) -> io::Result<()> {
-    let reader = segment.reader()?;
-    for found in segment.scan()? {
-        if let Found::Whole(record) = found {
-            place(&reader, &record, exams)?;
-        }
-    }
-    Ok(())
 }

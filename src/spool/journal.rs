@@ -2,6 +2,7 @@
 //! exams' folders (`placing`), and a segment is used again once these files are synced (`checkpoint`). So a store waits for
 //! one sync of data that others share, and not for the directories.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,7 +32,7 @@ struct State {
     last_append: Option<Instant>,
     settling: bool,
     being_recycled: usize,
-    problem: Option<Problem>,
+    problems: BTreeMap<Work, Problem>,
     stopping: bool,
 }
 
@@ -39,6 +40,13 @@ struct State {
 struct Active {
     segment: Arc<Segment>,
     next: u64,
+}
+
+/// What is done with the journal behind the stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Work {
+    Placing,
+    Emptying,
 }
 
 /// Why records cannot be placed or segments not be emptied; stores are refused as long as it lasts.
@@ -84,7 +92,7 @@ impl Journal {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.state();
         loop {
-            if let Some(problem) = &state.problem {
+            if let Some(problem) = state.problems.values().next() {
                 return Err(io::Error::new(problem.kind, problem.message.clone()));
             }
             if let Some(active) = &mut state.active {
@@ -187,12 +195,17 @@ impl Journal {
     }
 
     pub fn problem(&self) -> Option<Problem> {
-        self.state().problem.clone()
+        self.state().problems.values().next().cloned()
     }
 
-    pub fn set_problem(&self, problem: Option<Problem>) {
-        telemetry::spool_blocked(problem.is_some());
-        self.state().problem = problem;
+    /// What keeps this work from being done at present.
+    pub fn set_problem(&self, work: Work, problem: Option<Problem>) {
+        let mut state = self.state();
+        match problem {
+            Some(problem) => drop(state.problems.insert(work, problem)),
+            None => drop(state.problems.remove(&work)),
+        }
+        telemetry::spool_blocked(!state.problems.is_empty());
         self.changed.notify_all();
     }
 

@@ -254,17 +254,14 @@ impl Spool {
         }
         let number = self.next_file.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.incoming.join(format!("{number}.part"));
-        let written = (|| {
-            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-            file.write_all(&entry.prefix)?;
-            file.write_all(data_set)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
-            // What is not synced is not acknowledged, so it must not be found either when it is sent again.
-            sync_parent(&path).inspect_err(|_| drop(fs::remove_file(&path)))
-        })();
         // The first error is the one to report; what is left over is set aside at the next start.
-        Ok(written.inspect_err(|_| drop(fs::remove_file(&unfinished)))?)
+        let written = write_durably(&unfinished, &path, &[&entry.prefix, data_set]);
+        written.inspect_err(|_| {
+            drop(fs::remove_file(&unfinished));
+            // What is not synced is not acknowledged, so it must not be found either when it is sent again.
+            drop(fs::remove_file(&path));
+        })?;
+        Ok(())
     }
 
     /// The folder of procedure steps.
@@ -358,14 +355,20 @@ pub fn replace_object(
         .media_storage_sop_instance_uid(sop_instance_uid)
         .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let object = object.with_meta(meta).map_err(|error| SpoolError::Meta(error.to_string()))?;
-    let unfinished = path.with_extension("part");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     let mut bytes = Vec::new();
     object.write_all(&mut bytes).map_err(|error| SpoolError::Meta(error.to_string()))?;
-    file.write_all(&bytes)?;
+    Ok(write_durably(&path.with_extension("part"), path, &[&bytes])?)
+}
+
+/// Writes a file under a name of its own, syncs it, gives it its name, in place of what has it, and syncs that too.
+fn write_durably(unfinished: &Path, path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(unfinished)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
     file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    Ok(sync_parent(path)?)
+    fs::rename(unfinished, path)?;
+    sync_parent(path)
 }
 
 /// Preamble and file meta information (PS3.10 section 7.1).

@@ -11,8 +11,8 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::claims::Claims;
-use super::journal::{Journal, Problem};
-use super::segment::{Record, Segment};
+use super::journal::{Journal, Problem, Work};
+use super::segment::{Found, Record, Segment};
 
 /// A place that cannot be written is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
@@ -29,20 +29,23 @@ pub(super) struct Job {
 /// Places jobs until their channel closes, or until the journal stops while a job cannot be done.
 pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, claims: &Claims) {
     let mut reader = Reader::default();
+    let mut failing = false;
     for job in jobs {
         while let Err(error) = reader.of(&job.segment).and_then(|from| place(from, &job.record, exams)) {
-            if journal.problem().is_none() {
+            if !failing {
                 tracing::error!(%error, "an acknowledged instance cannot be placed in its exam's folder: it stays in the journal");
             }
-            journal.set_problem(Some(Problem::from(&error)));
+            failing = true;
+            journal.set_problem(Work::Placing, Some(Problem::from(&error)));
             journal.wait(RETRY);
             if journal.is_stopping() {
                 return;
             }
         }
-        if journal.problem().is_some() {
+        if failing {
             tracing::info!("the spool can be written again");
-            journal.set_problem(None);
+            journal.set_problem(Work::Placing, None);
+            failing = false;
         }
         claims.release(&job.record.entry.name);
         (job.placed)();
@@ -83,6 +86,26 @@ pub(super) fn place(mut segment: &File, record: &Record, exams: &Path) -> io::Re
     // From file to file the system copies by itself.
     let copied = io::copy(&mut segment.take(record.data_bytes), &mut file)?;
     if copied == record.data_bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Places every whole record of a segment; `torn` hears where the others lie.
+pub(super) fn place_all(
+    segment: &Segment,
+    exams: &Path,
+    mut torn: impl FnMut(&File, u64, u64) -> io::Result<()>,
+) -> io::Result<usize> {
+    let reader = segment.reader()?;
+    let mut placed = 0;
+    for found in segment.scan()? {
+        match found {
+            Found::Whole(record) => {
+                place(&reader, &record, exams)?;
+                placed += 1;
+            }
+            Found::Torn { offset, bytes } => torn(&reader, offset, bytes)?,
+        }
+    }
+    Ok(placed)
 }
 
 fn make_folders(path: &Path) -> io::Result<()> {

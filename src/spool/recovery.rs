@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::entries;
 use super::journal::{is_segment, segment_path};
-use super::placing::place;
-use super::segment::{Found, Segment};
+use super::placing::place_all;
+use super::segment::Segment;
 
 /// What was found half done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,7 +48,12 @@ pub(super) fn recover(
         }
     }
     for segment in &segments {
-        place_all(segment, folders, &mut recovery)?;
+        let mut set_aside = 0;
+        recovery.placed += place_all(segment, folders.exams, |reader, offset, bytes| {
+            set_aside += 1;
+            copy_part(reader, offset, bytes, &unused(folders.set_aside, "journal"))
+        })?;
+        recovery.set_aside += set_aside;
     }
     if recovery != Recovery::default() {
         super::checkpoint::sync(exams_handle)?;
@@ -69,23 +74,6 @@ pub(super) fn recover(
         }
     }
     Ok((segments, recovery))
-}
-
-fn place_all(segment: &Segment, folders: &Folders<'_>, recovery: &mut Recovery) -> io::Result<()> {
-    let reader = segment.reader()?;
-    for found in segment.scan()? {
-        match found {
-            Found::Whole(record) => {
-                place(&reader, &record, folders.exams)?;
-                recovery.placed += 1;
-            }
-            Found::Torn { offset, bytes } => {
-                copy_part(&reader, offset, bytes, &unused(folders.set_aside, "journal"))?;
-                recovery.set_aside += 1;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn unused(folder: &Path, origin: &str) -> std::path::PathBuf {

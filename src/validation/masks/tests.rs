@@ -1,5 +1,4 @@
 use std::io::Write;
-use std::sync::Arc;
 
 use dicom_core::value::{DataSetSequence, PrimitiveValue};
 use dicom_core::{DataElement, Tag, VR};
@@ -11,8 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::ModelPackage;
-use crate::exam::{PreparedSlice, SliceGeometry, SliceHeader};
-use crate::preprocess::{HounsfieldImage, Plane};
+use crate::exam::made_slice;
 
 /// Columns, rows, slabs: all different, so that axes that are taken for each other show.
 const SIZE: [usize; 3] = [16, 12, 5];
@@ -31,18 +29,8 @@ fn series(input: &InputGeometry) -> Series {
         let centre = |axis: usize| FIRST_MM[axis] + (SIZE[axis] as f64 - 1.0) / 2.0 * STEP_MM[axis];
         let z_mm = FIRST_MM[2] + slab as f64 * STEP_MM[2];
         let corner = [centre(0) - 3.0, centre(1) - 3.0, z_mm];
-        let geometry = SliceGeometry::new(2, 2, corner, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [6.0, 6.0]).unwrap();
-        let image = HounsfieldImage { rows: 2, columns: 2, values: vec![-800.0; 4] };
-        let plane = Arc::new(Plane::resample(&image, &geometry.in_plane, input));
-        let header = SliceHeader {
-            geometry,
-            rescale_slope: 1.0,
-            rescale_intercept: 0.0,
-            thickness_mm: None,
-            images_in_acquisition: None,
-        };
-        let uid = format!("1.{slab}");
-        series.add(PreparedSlice { sop_instance_uid: uid, header, plane, path: PathBuf::new() }, input);
+        let (slice, plane) = made_slice(corner, -800.0, &format!("1.{slab}"), input);
+        series.add(slice, &plane, input, |_| Err("no slice comes twice".to_owned())).unwrap();
     }
     series
 }
