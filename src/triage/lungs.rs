@@ -125,13 +125,17 @@ fn midline(table: &[TableRow<'_>], masks: &[Mask]) -> f64 {
 }
 
 /// The column from which on a slab's lung is the left one: beside the column with the least lung near the midline, and of
-/// equals the nearest. Columns run from the patient's right to the left.
+/// equals the nearest; between the outermost columns with lung, if the midline is. Columns run from the patient's right to the left.
 fn left_from(mask: &Mask, middle: f64, input: &InputGeometry) -> usize {
     let mut lung = vec![0_usize; mask.columns()];
     mask.pixels().for_each(|at| lung[at % mask.columns()] += 1);
     let reach = PARTING_REACH_MM / input.pixel_mm;
     let distance = |column: &usize| (*column as f64 - middle).abs();
-    let parting = (0..mask.columns())
+    let first = lung.iter().position(|count| *count > 0).unwrap_or(0);
+    let last = lung.iter().rposition(|count| *count > 0).unwrap_or(0);
+    let is_between = (first as f64..=last as f64).contains(&middle);
+    let columns = if is_between { first..last + 1 } else { 0..mask.columns() };
+    let parting = columns
         .filter(|column| distance(column) <= reach)
         .min_by(|a, b| lung[*a].cmp(&lung[*b]).then(distance(a).total_cmp(&distance(b))));
     let column = parting.unwrap_or(middle as usize);
@@ -241,6 +245,13 @@ mod tests {
         let one = summary(&block(36..50), section(None));
         assert_eq!(one.right_ml, 0.0);
         assert_eq!(one.smaller(), Some((Side::Right, 0.0)));
+    }
+
+    #[test]
+    fn narrow_lungs_that_touch_are_parted_between_and_not_beside_them() {
+        let narrow = [block(23..28), (28..32).map(|column| 20 * WIDE + column).collect(), block(32..37)].concat();
+        let narrow = summary(&narrow, section(None));
+        assert!((narrow.right_ml - narrow.left_ml).abs() < 1e-9, "{narrow:?}");
     }
 
     #[test]
