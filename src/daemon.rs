@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -81,7 +82,8 @@ impl Daemon {
         }
         let (console_listener, console_address) = listen(config.console_listen, "console").await?;
 
-        let options = PipelineOptions { times: config.completion, limits: config.quality, decoders: config.decoders };
+        let options =
+            PipelineOptions { completion: config.completion, limits: config.quality, decoders: config.decoders };
         let earlier = spool.clone();
         let pipeline =
             Pipeline::start(options, &package, engine, hub.clone(), Box::new(move |key| instances(&earlier, key)))
@@ -161,6 +163,9 @@ fn instances(spool: &Spool, key: &ExamKey) -> Vec<PathBuf> {
     })
 }
 
+/// Procedure steps that ended within this time before a start may be those of exams that go on.
+const RECENT_STEPS: Duration = Duration::from_hours(24);
+
 /// Exams in the spool that have no verdict, or one that knows nothing of some of their instances, go on where they were.
 fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
     for exam in spool.exams()? {
@@ -173,6 +178,9 @@ fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), Spoo
         input.stored(StoredInstance { exam, path, association: AssociationId(0), at: std::time::Instant::now() });
     }
     input.association_closed(AssociationId(0), std::time::Instant::now());
+    for step in ingest::ended_steps(&spool.procedure_steps(), RECENT_STEPS) {
+        input.procedure_step_ended(step);
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use dicom_object::OpenFileOptions;
 use crate::alert::{self, Hub, PictureError, Store, StoreError};
 use crate::config::Config;
 use crate::engine::{self, EngineError, ModelPackage, PackageError};
-use crate::exam::{AssociationId, CompletionTimes, ExamKey, InstanceHeader};
+use crate::exam::{AssociationId, CompletionLimits, ExamKey, InstanceHeader};
 use crate::ingest::{InstanceSink, StoredInstance};
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
@@ -66,8 +66,14 @@ pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
     }
     let hub = Arc::new(Hub::new(Store::in_memory()?));
     // A folder is whole: its end is known, nothing needs to be waited for.
-    let times = CompletionTimes { release_grace: Duration::ZERO, quiet: Duration::from_hours(1), series_sized: 1 };
-    let options = PipelineOptions { times, limits: config.quality, decoders: config.decoders };
+    let completion = CompletionLimits {
+        release_grace: Duration::ZERO,
+        quiet: Duration::from_hours(1),
+        lungs_passed_mm: None,
+        series_sized: 1,
+        ..CompletionLimits::default()
+    };
+    let options = PipelineOptions { completion, limits: config.quality, decoders: config.decoders };
     let pipeline = Pipeline::start(options, &package, engine, hub.clone(), Box::new(|_| Vec::new()))
         .map_err(FolderError::Threads)?;
     let exams: BTreeSet<ExamKey> = instances.iter().map(|(exam, _)| exam.clone()).collect();

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::moment::{FlagEvent, Moment, Seen};
 use crate::exam::{QualityIssue, QualityLimits};
 use crate::triage::{CaseReport, EarlyFlag, PatternKind, Verdict};
 
@@ -83,20 +84,15 @@ pub struct Flag {
     /// The case score that raised it.
     pub score: Option<f64>,
     pub acknowledged: Option<Acknowledgement>,
+    /// All that has happened to it, oldest first.
+    #[serde(default)]
+    pub life: Vec<Moment>,
 }
 
 /// All flags of one exam.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Flags(Vec<Flag>);
-
-/// When and by which score a flag is raised.
-#[derive(Clone, Copy)]
-struct Raised {
-    after_slices: usize,
-    score: Option<f64>,
-    now: Timestamp,
-}
 
 /// Why an acknowledgement was not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,8 +114,8 @@ impl Flags {
         let standing = self.find(FlagKind::Suspected).is_some_and(|flag| flag.state != FlagState::Withdrawn);
         if !standing {
             let text = "COVID-19 pneumonia suspected while the scan runs: isolate the patient".to_owned();
-            let raised = Raised { after_slices: early.after_slices, score: Some(early.score), now };
-            self.put(FlagKind::Suspected, Severity::Alarm, FlagState::Early, text, raised);
+            let seen = Seen::early(early, now);
+            self.put(FlagKind::Suspected, Severity::Alarm, FlagState::Early, text, &seen);
         }
         !standing
     }
@@ -127,7 +123,8 @@ impl Flags {
     /// The exam has a verdict: early flags are confirmed or withdrawn, and what else there is to say is said.
     pub fn conclude(&mut self, report: &CaseReport, limits: &QualityLimits, now: Timestamp) {
         let reason = &report.reason;
-        let raised = Raised { after_slices: report.slices.received, score: report.score, now };
+        let seen = &Seen::verdict(report, now);
+        let scoreless = &seen.without_score();
         match report.verdict {
             Verdict::Suspected => {
                 let state = match self.find(FlagKind::Suspected).map(|flag| flag.state) {
@@ -135,52 +132,62 @@ impl Flags {
                     Some(FlagState::Withdrawn | FlagState::Final) | None => FlagState::Final,
                 };
                 let text = format!("COVID-19 pneumonia suspected, isolate the patient: {reason}");
-                self.put(FlagKind::Suspected, Severity::Alarm, state, text, raised);
-                self.withdraw(FlagKind::Abnormal, "the exam is suspected since");
-                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since");
+                self.put(FlagKind::Suspected, Severity::Alarm, state, text, seen);
+                self.withdraw(FlagKind::Abnormal, "the exam is suspected since", seen);
+                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since", scoreless);
             }
             // An early flag stands where the lungs cannot be assessed; a mass says what its score came from.
             Verdict::Abnormal => {
                 if report.pattern.kind == PatternKind::MassLike {
-                    self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"));
+                    self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"), seen);
                 }
                 let text = format!("abnormal, not assessed: {reason}");
-                self.put(FlagKind::Abnormal, Severity::Warning, FlagState::Final, text, raised);
-                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since");
+                self.put(FlagKind::Abnormal, Severity::Warning, FlagState::Final, text, seen);
+                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since", scoreless);
             }
             Verdict::NotSuspected => {
-                self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"));
-                self.withdraw(FlagKind::Abnormal, &format!("withdrawn: {reason}"));
-                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since");
+                self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"), seen);
+                self.withdraw(FlagKind::Abnormal, &format!("withdrawn: {reason}"), seen);
+                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since", scoreless);
             }
             // An early flag stands: that something broke says nothing against it.
             Verdict::NotAnalysed => {
                 let text = format!("not analysed: {reason}");
-                self.put(FlagKind::NotAnalysed, Severity::Warning, FlagState::Final, text, raised);
+                self.put(FlagKind::NotAnalysed, Severity::Warning, FlagState::Final, text, scoreless);
             }
         }
         match rescan_advice(&report.quality, limits) {
             Some((severity, text)) => {
-                self.put(FlagKind::Rescan, severity, FlagState::Final, text, Raised { score: None, ..raised });
+                self.put(FlagKind::Rescan, severity, FlagState::Final, text, scoreless);
             }
             // An exam that was not analysed shows no issue because nothing was looked at.
             None if report.verdict == Verdict::NotAnalysed => {}
-            None => self.withdraw(FlagKind::Rescan, "the missing slices have come since"),
+            None => self.withdraw(FlagKind::Rescan, "the missing slices have come since", scoreless),
         }
     }
 
-    /// Notes who has seen a flag. A second acknowledgement leaves the first as it is.
+    /// Notes who has seen a flag; `true` if nobody had before. A second acknowledgement leaves the first as it is.
     ///
     /// # Errors
     /// If there is no such flag or nobody is named.
-    pub fn acknowledge(&mut self, id: &str, by: &str, now: Timestamp) -> Result<(), AcknowledgeError> {
+    pub fn acknowledge(&mut self, id: &str, by: &str, seen: Seen) -> Result<bool, AcknowledgeError> {
         let by = by.trim();
         if by.is_empty() || by.chars().count() > 64 {
             return Err(AcknowledgeError::NoName);
         }
         let flag = self.0.iter_mut().find(|flag| flag.id == id).ok_or(AcknowledgeError::NoSuchFlag)?;
-        flag.acknowledged.get_or_insert_with(|| Acknowledgement { by: by.to_owned(), at: now });
-        Ok(())
+        let is_first = flag.acknowledged.is_none();
+        if is_first {
+            flag.acknowledged = Some(Acknowledgement { by: by.to_owned(), at: seen.at });
+            flag.life.push(Moment { event: FlagEvent::Acknowledged, seen });
+        }
+        Ok(is_first)
+    }
+
+    /// The flags that were raised or changed their state since `earlier`.
+    pub fn changed_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a Flag> {
+        let moments = |flag: &Flag| earlier.find(flag.kind).map(|known| known.life.len());
+        self.0.iter().filter(move |flag| moments(flag) != Some(flag.life.len()))
     }
 
     fn find(&self, kind: FlagKind) -> Option<&Flag> {
@@ -188,34 +195,43 @@ impl Flags {
     }
 
     /// Raises a flag or brings it up to date. One that says something new or graver wants a new acknowledgement.
-    fn put(&mut self, kind: FlagKind, severity: Severity, state: FlagState, text: String, raised: Raised) {
-        let Raised { after_slices, score, now } = raised;
+    fn put(&mut self, kind: FlagKind, severity: Severity, state: FlagState, text: String, seen: &Seen) {
+        let moment = Moment { event: state.into(), seen: seen.clone() };
         let fresh = Flag {
             id: kind.as_str().to_owned(),
             kind,
             severity,
             state,
             text,
-            raised: now,
-            after_slices,
-            score,
+            raised: seen.at,
+            after_slices: seen.slices,
+            score: seen.score,
             acknowledged: None,
+            life: vec![moment.clone()],
         };
         match self.0.iter_mut().find(|flag| flag.kind == kind) {
             None => self.0.push(fresh),
-            Some(flag) if flag.state == FlagState::Withdrawn || severity > flag.severity => *flag = fresh,
+            Some(flag) if flag.state == FlagState::Withdrawn || severity > flag.severity => {
+                let mut life = std::mem::take(&mut flag.life);
+                life.push(moment);
+                *flag = Flag { life, ..fresh };
+            }
             Some(flag) => {
+                if flag.state != state {
+                    flag.life.push(moment);
+                }
                 flag.state = state;
                 flag.text = fresh.text;
-                flag.score = score;
+                flag.score = seen.score;
                 flag.severity = severity;
             }
         }
     }
 
-    fn withdraw(&mut self, kind: FlagKind, why: &str) {
-        if let Some(flag) = self.0.iter_mut().find(|flag| flag.kind == kind) {
+    fn withdraw(&mut self, kind: FlagKind, why: &str, seen: &Seen) {
+        if let Some(flag) = self.0.iter_mut().find(|flag| flag.kind == kind && flag.state != FlagState::Withdrawn) {
             flag.state = FlagState::Withdrawn;
+            flag.life.push(Moment { event: FlagEvent::Withdrawn, seen: seen.clone() });
             why.clone_into(&mut flag.text);
         }
     }
@@ -245,6 +261,13 @@ fn rescan_advice(quality: &[QualityIssue], limits: &QualityLimits) -> Option<(Se
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exam::SlabIndex;
+    use crate::triage::{DrivingSlab, SliceCounts};
+
+    fn acknowledge(flags: &mut Flags, id: &str, by: &str) -> Result<bool, AcknowledgeError> {
+        let seen = Seen::of(&SliceCounts { received: 70, ..SliceCounts::default() }, Timestamp::now());
+        flags.acknowledge(id, by, seen)
+    }
 
     fn conclude(flags: &mut Flags, verdict: Verdict, quality: &[QualityIssue]) {
         let report = CaseReport { verdict, quality: quality.to_vec(), ..crate::triage::example_report() };
@@ -253,7 +276,9 @@ mod tests {
 
     fn early() -> Flags {
         let mut flags = Flags::default();
-        let early = EarlyFlag { after_slices: 40, after_s: 2.0, score: 0.95 };
+        let slab = DrivingSlab { slab: SlabIndex(7), z_mm: 22.0, contribution: 2.5 };
+        let early =
+            EarlyFlag { after_slices: 40, after_s: 2.0, score: 0.95, scan_share: Some(0.4), driving_slabs: vec![slab] };
         assert!(flags.raise_early(&early, Timestamp::now()));
         assert!(!flags.raise_early(&early, Timestamp::now()));
         flags
@@ -262,7 +287,7 @@ mod tests {
     #[test]
     fn an_early_flag_is_confirmed_by_the_verdict_and_keeps_its_time_and_acknowledgement() {
         let mut flags = early();
-        flags.acknowledge("suspected", "ab", Timestamp::now()).unwrap();
+        assert!(acknowledge(&mut flags, "suspected", "ab").unwrap());
         conclude(&mut flags, Verdict::Suspected, &[]);
         let [flag] = flags.all() else { panic!("{flags:?}") };
         assert_eq!((flag.state, flag.after_slices), (FlagState::Confirmed, 40));
@@ -307,11 +332,47 @@ mod tests {
     #[test]
     fn a_flag_that_comes_back_wants_a_new_acknowledgement() {
         let mut flags = early();
-        flags.acknowledge("suspected", "ab", Timestamp::now()).unwrap();
+        assert!(acknowledge(&mut flags, "suspected", "ab").unwrap());
         conclude(&mut flags, Verdict::NotSuspected, &[]);
         conclude(&mut flags, Verdict::Suspected, &[]);
         assert_eq!(flags.all()[0].state, FlagState::Final);
         assert_eq!(flags.all()[0].acknowledged, None);
+    }
+
+    #[test]
+    fn a_flags_life_tells_every_moment_with_what_was_known_then() {
+        let mut flags = early();
+        assert!(acknowledge(&mut flags, "suspected", "ab").unwrap());
+        assert!(!acknowledge(&mut flags, "suspected", "cd").unwrap(), "somebody has seen it already");
+        conclude(&mut flags, Verdict::Suspected, &[]);
+        conclude(&mut flags, Verdict::Suspected, &[]);
+        conclude(&mut flags, Verdict::NotSuspected, &[]);
+        conclude(&mut flags, Verdict::NotSuspected, &[]);
+        conclude(&mut flags, Verdict::Suspected, &[]);
+        let life = &flags.all()[0].life;
+        let events: Vec<FlagEvent> = life.iter().map(|moment| moment.event).collect();
+        assert_eq!(
+            events,
+            [FlagEvent::Early, FlagEvent::Acknowledged, FlagEvent::Confirmed, FlagEvent::Withdrawn, FlagEvent::Final]
+        );
+        let first = &life[0].seen;
+        assert_eq!((first.slices, first.score, first.scan_share), (40, Some(0.95), Some(0.4)));
+        assert_eq!(first.driving_slabs[0].z_mm, 22.0);
+        assert_eq!((life[1].seen.slices, life[2].seen.slices), (70, 100));
+        assert!(life.windows(2).all(|pair| pair[0].seen.at <= pair[1].seen.at));
+    }
+
+    #[test]
+    fn a_verdict_that_says_the_same_again_changes_no_flag() {
+        let mut flags = early();
+        let before = flags.clone();
+        conclude(&mut flags, Verdict::Suspected, &[]);
+        let changed =
+            |before: &Flags, after: &Flags| after.changed_since(before).map(|flag| flag.state).collect::<Vec<_>>();
+        assert_eq!(changed(&before, &flags), [FlagState::Confirmed]);
+        let before = flags.clone();
+        conclude(&mut flags, Verdict::Suspected, &[]);
+        assert_eq!(changed(&before, &flags), []);
     }
 
     #[test]
@@ -327,7 +388,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_needs_a_flag_and_a_name() {
         let mut flags = early();
-        assert_eq!(flags.acknowledge("rescan", "ab", Timestamp::now()), Err(AcknowledgeError::NoSuchFlag));
-        assert_eq!(flags.acknowledge("suspected", "  ", Timestamp::now()), Err(AcknowledgeError::NoName));
+        assert_eq!(acknowledge(&mut flags, "rescan", "ab"), Err(AcknowledgeError::NoSuchFlag));
+        assert_eq!(acknowledge(&mut flags, "suspected", "  "), Err(AcknowledgeError::NoName));
     }
 }

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use super::flag::{AcknowledgeError, Flags};
+use super::moment::Seen;
 use super::store::Store;
 use super::view::{ExamState, ExamView, Record, SlabView};
 use crate::exam::{ExamKey, QualityLimits};
-use crate::telemetry;
+use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};
 
 /// What is sent to those who watch.
@@ -110,10 +111,11 @@ impl Hub {
         {
             let mut records = self.records();
             let record = self.put(&mut records, exam);
+            let before = record.flags.clone();
             record.flags.conclude(report, limits, Timestamp::now());
             record.exam.flags = record.flags.all().to_vec();
             record.report = Some(report.clone());
-            for flag in record.flags.all() {
+            for flag in record.flags.changed_since(&before) {
                 telemetry::flag(flag.kind.as_str(), flag.state.as_str());
             }
             self.send(Event::Exam(Box::new(record.exam.clone())));
@@ -146,11 +148,18 @@ impl Hub {
     /// # Errors
     /// If there is no such exam or flag, or nobody is named.
     pub fn acknowledge(&self, key: &ExamKey, flag: &str, by: &str) -> Result<ExamView, AcknowledgeError> {
+        let now = Timestamp::now();
+        let known = self.record(key).ok_or(AcknowledgeError::NoSuchFlag)?.exam;
+        let seen = Seen { at: now, score: known.score, ..Seen::of(&known.slices, now) };
         let mut outcome = Err(AcknowledgeError::NoSuchFlag);
-        let exam = self.change_flags(key, |flags| outcome = flags.acknowledge(flag, by, Timestamp::now()));
-        outcome?;
+        let exam = self.change_flags(key, |flags| outcome = flags.acknowledge(flag, by, seen));
+        let is_first = outcome?;
         self.save(key);
-        exam.ok_or(AcknowledgeError::NoSuchFlag)
+        let exam = exam.ok_or(AcknowledgeError::NoSuchFlag)?;
+        if is_first {
+            tell_acknowledgement(&exam, flag, now);
+        }
+        Ok(exam)
     }
 
     /// Puts an exam in its record, an earlier one where the database has it; flags and the time of the first slice stay.
@@ -193,6 +202,16 @@ impl Hub {
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<ExamKey, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long it took until somebody knew.
+fn tell_acknowledgement(exam: &ExamView, flag: &str, now: Timestamp) {
+    // A clock that was set back makes no time negative.
+    let since = |then: Timestamp| now.duration_since(then).try_into().unwrap_or_default();
+    telemetry::notified(Until::Acknowledgement, since(exam.started), since(exam.last_slice.unwrap_or(exam.started)));
+    if let Some(flag) = exam.flags.iter().find(|known| known.id == flag) {
+        telemetry::acknowledged(since(flag.raised));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod flag;
 mod hub;
+mod moment;
 mod outline;
 mod picture;
 mod store;
@@ -10,6 +11,7 @@ mod web;
 
 pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, FlagState, Flags, Severity};
 pub use hub::{Event, Hub};
+pub use moment::{FlagEvent, Moment, Seen};
 pub use outline::{Outline, outlines};
 pub use picture::{PictureError, picture, picture_with_outlines};
 pub use store::{Store, StoreError};

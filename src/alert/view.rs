@@ -21,6 +21,9 @@ pub struct ExamView {
     pub scanner: String,
     pub description: String,
     pub started: Timestamp,
+    /// When the last slice was on the disk.
+    #[serde(default)]
+    pub last_slice: Option<Timestamp>,
     pub updated: Timestamp,
     pub slices: SliceCounts,
     /// Lowest and highest slice of the judged series.
@@ -40,6 +43,8 @@ pub struct ExamView {
 #[serde(rename_all = "snake_case")]
 pub enum ExamState {
     Receiving,
+    /// The verdict stands although more comes: it lies beyond the lungs, or in a series that is not judged.
+    Trailing,
     Complete,
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::engine::{EngineChoice, EngineOptions};
-use crate::exam::{CompletionTimes, QualityLimits};
+use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
 use crate::spool::RetentionOptions;
 use crate::telemetry::LogFormat;
@@ -38,7 +38,7 @@ pub struct Config {
     pub engine: EngineOptions,
     /// Threads that decode slices.
     pub decoders: usize,
-    pub completion: CompletionTimes,
+    pub completion: CompletionLimits,
     pub quality: QualityLimits,
     pub log_format: LogFormat,
     pub log_level: String,
@@ -80,7 +80,7 @@ impl Default for Config {
             model: None,
             engine: EngineOptions::default(),
             decoders: std::thread::available_parallelism().map_or(2, usize::from),
-            completion: CompletionTimes::default(),
+            completion: CompletionLimits::default(),
             quality: QualityLimits::default(),
             log_format: LogFormat::default(),
             log_level: "info".to_owned(),
@@ -150,9 +150,17 @@ impl Config {
         });
 
         document.section("completion", |completion| {
-            completion.number("quiet_s", 0.1..=3600.0, |s| config.completion.quiet = Duration::from_secs_f64(s));
+            let seconds = Duration::from_secs_f64;
+            completion.number("quiet_s", 0.1..=3600.0, |s| config.completion.quiet = seconds(s));
+            completion.number("least_quiet_s", 0.1..=3600.0, |s| config.completion.least_quiet = seconds(s));
             completion.count("release_grace_ms", 0..=60_000, |ms| {
                 config.completion.release_grace = Duration::from_millis(ms as u64);
+            });
+            completion.count("step_grace_ms", 0..=60_000, |ms| {
+                config.completion.step_grace = Duration::from_millis(ms as u64);
+            });
+            completion.number("lungs_passed_mm", 0.0..=1000.0, |mm| {
+                config.completion.lungs_passed_mm = Some(mm).filter(|mm| *mm > 0.0);
             });
         });
 

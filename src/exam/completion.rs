@@ -1,24 +1,31 @@
-//! When is an exam over? Rules are combined; a wrong one costs at most a revised verdict.
+//! When is an exam over? Rules are combined, and every signal may lie: each wrong one costs at most a revised verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::performed_step::StepWord;
+use super::scanner_pauses::Pauses;
+
 /// Tells the associations of this process apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssociationId(pub u64);
 
-/// How the end of an exam was known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How the end of an exam was known, the surest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompletionRule {
+    /// The scanner said that its procedure step has ended (MPPS), and the instances that it lists are here.
+    ProcedureStep,
     /// As many images as Images in Acquisition announced.
     ExpectedCount,
+    /// The scan has left the lungs behind: nothing that still comes can change the verdict.
+    LungsPassed,
     /// The association that carried the exam was released.
     AssociationReleased,
-    /// Nothing came for the configured quiet time.
+    /// Nothing came for longer than this scanner's rhythm explains.
     QuietTime,
 }
 
@@ -27,7 +34,9 @@ impl CompletionRule {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::ProcedureStep => "procedure_step",
             Self::ExpectedCount => "expected_count",
+            Self::LungsPassed => "lungs_passed",
             Self::AssociationReleased => "association_released",
             Self::QuietTime => "quiet_time",
         }
@@ -35,21 +44,56 @@ impl CompletionRule {
 }
 
 /// How long to wait for more, by rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompletionTimes {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CompletionLimits {
     /// After the association that carried the exam was released.
     pub release_grace: Duration,
-    /// After the last instance, whatever the associations do.
+    /// After a procedure step that names no instances has ended.
+    pub step_grace: Duration,
+    /// After the last instance, where nothing is known of the scanner's rhythm; the most that its rhythm is believed to explain.
     pub quiet: Duration,
-    /// An association that carried fewer instances than this may be one of many that a scanner opens image by image:
-    /// its release says nothing.
+    /// The least silence that ends an exam, however quick its scanner.
+    pub least_quiet: Duration,
+    /// So many millimetres without lung after lung: the lungs have passed. `None` where exams come whole.
+    pub lungs_passed_mm: Option<f64>,
+    /// Fewer instances than this are no series: an association that carried fewer may be one of many that a scanner opens
+    /// image by image, an announcement of fewer is none, and so few tell nothing of a rhythm.
     pub series_sized: usize,
 }
 
-impl Default for CompletionTimes {
+impl Default for CompletionLimits {
     fn default() -> Self {
-        Self { release_grace: Duration::from_millis(100), quiet: Duration::from_secs(5), series_sized: 16 }
+        Self {
+            release_grace: Duration::from_millis(100),
+            step_grace: Duration::from_secs(1),
+            quiet: Duration::from_secs(5),
+            least_quiet: Duration::from_millis(500),
+            lungs_passed_mm: Some(30.0),
+            series_sized: 16,
+        }
     }
+}
+
+/// A silence is out of rhythm once it is this many times as long as the longest pause known.
+const OUT_OF_RHYTHM: u32 = 3;
+
+/// However long an exam has paused before, after this silence it is over.
+const LONGEST_SILENCE: Duration = Duration::from_mins(1);
+
+/// What is there of an exam when it is asked whether it is over.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// Slices of the judged series.
+    pub slices: usize,
+    /// How many the scanner announced.
+    pub expected: Option<usize>,
+    /// What procedure steps say of the judged series.
+    pub step: Option<StepWord>,
+    pub lungs_passed: bool,
+    /// The longest pauses of this exam so far.
+    pub pauses: Pauses,
+    /// Those of the same scanner's earlier exams, once enough of these are known.
+    pub usual: Option<Pauses>,
 }
 
 /// The rhythm in which an exam's instances come.
@@ -59,21 +103,22 @@ pub struct Rhythm {
     open: BTreeMap<AssociationId, usize>,
     /// When the last open association was closed, and how many instances it and those beside it had carried.
     released: Option<(Instant, usize)>,
+    /// Rules after whose verdict more came of this exam.
+    refuted: BTreeSet<CompletionRule>,
 }
 
 impl Rhythm {
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { last_arrival: now, open: BTreeMap::new(), released: None }
+        Self { last_arrival: now, open: BTreeMap::new(), released: None, refuted: BTreeSet::new() }
     }
 
-    /// An instance came over this association.
-    pub fn arrived(&mut self, association: AssociationId, now: Instant) {
+    /// An instance came over this association. How long after the release of the last one, if it is the first since.
+    pub fn arrived(&mut self, association: AssociationId, now: Instant) -> Option<Duration> {
         self.last_arrival = now;
-        if self.open.is_empty() {
-            self.released = None;
-        }
+        let released = if self.open.is_empty() { self.released.take() } else { None };
         *self.open.entry(association).or_default() += 1;
+        released.map(|(at, _)| now.saturating_duration_since(at))
     }
 
     /// The association was released, aborted or lost. Those that close while others go on count for the last one.
@@ -83,90 +128,63 @@ impl Rhythm {
         self.released = Some((now, before + carried));
     }
 
+    /// A rule had ended the exam, and more came that matters. A signal is not believed again in this exam; a rule that waits
+    /// will wait for longer than the pause that deceived it.
+    pub fn refute(&mut self, rule: CompletionRule) {
+        self.refuted.insert(rule);
+    }
+
     #[must_use]
     pub fn last_arrival(&self) -> Instant {
         self.last_arrival
     }
 
-    /// The rule that decides first and when it does, as things stand. `slices` and `expected` count the judged series.
+    /// The rule that decides first and when it does, as things stand; of rules that decide at the same time the surest.
     #[must_use]
-    pub fn completion(
-        &self,
-        slices: usize,
-        expected: Option<usize>,
-        times: &CompletionTimes,
-    ) -> (CompletionRule, Instant) {
-        if expected.is_some_and(|expected| slices >= expected) {
-            return (CompletionRule::ExpectedCount, self.last_arrival);
-        }
-        let quiet = self.last_arrival + times.quiet;
-        match self.released {
-            Some((at, carried)) if self.open.is_empty() && carried >= times.series_sized => {
-                let released = at + times.release_grace;
-                if released <= quiet {
-                    (CompletionRule::AssociationReleased, released)
-                } else {
-                    (CompletionRule::QuietTime, quiet)
-                }
-            }
-            _ => (CompletionRule::QuietTime, quiet),
-        }
+    pub fn completion(&self, progress: &Progress, limits: &CompletionLimits) -> (CompletionRule, Instant) {
+        let is_series = progress.slices >= limits.series_sized;
+        let step = progress.step.and_then(|word| match word {
+            StepWord::AllHere(ended) => Some(ended.max(self.last_arrival)),
+            StepWord::Ended(ended) => is_series.then(|| ended.max(self.last_arrival) + limits.step_grace),
+        });
+        // More than were announced: the announcement was wrong.
+        let is_counted = is_series && progress.expected == Some(progress.slices);
+        let signals = [
+            (CompletionRule::ProcedureStep, step),
+            (CompletionRule::ExpectedCount, is_counted.then_some(self.last_arrival)),
+            (CompletionRule::LungsPassed, progress.lungs_passed.then_some(self.last_arrival)),
+        ];
+        let released = self.released.filter(|(_, carried)| self.open.is_empty() && *carried >= limits.series_sized);
+        let released =
+            released.map(|(at, _)| (CompletionRule::AssociationReleased, at + Self::grace(progress, limits)));
+        let quiet = (CompletionRule::QuietTime, self.last_arrival + self.silence(progress, limits));
+        let signals = signals.into_iter().filter(|(rule, _)| !self.refuted.contains(rule));
+        let decided = signals.filter_map(|(rule, at)| Some((rule, at?))).chain(released);
+        decided.fold(quiet, |first, other| {
+            // Quiet time comes first here and is the last to be asked.
+            let is_before = other.1 < first.1 || other.1 == first.1 && other.0 < first.0;
+            if is_before { other } else { first }
+        })
+    }
+
+    /// How long a release is waited out: scanners that limit an association's time open another one soon.
+    fn grace(progress: &Progress, limits: &CompletionLimits) -> Duration {
+        let usual = progress.usual.map(|usual| usual.after_release).unwrap_or_default().min(limits.quiet);
+        limits.release_grace.max(usual.max(progress.pauses.after_release) * OUT_OF_RHYTHM).min(LONGEST_SILENCE)
+    }
+
+    /// How long a silence ends the exam.
+    fn silence(&self, progress: &Progress, limits: &CompletionLimits) -> Duration {
+        let own = progress.pauses.in_series * OUT_OF_RHYTHM;
+        let explained = match progress.usual {
+            Some(usual) if progress.slices >= limits.series_sized => own.max(usual.in_series * OUT_OF_RHYTHM),
+            _ => limits.quiet,
+        };
+        let bounded = explained.max(limits.least_quiet).min(limits.quiet);
+        if self.refuted.contains(&CompletionRule::QuietTime) { bounded.max(own.min(LONGEST_SILENCE)) } else { bounded }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TIMES: CompletionTimes =
-        CompletionTimes { release_grace: Duration::from_millis(100), quiet: Duration::from_secs(5), series_sized: 16 };
-    const A: AssociationId = AssociationId(1);
-    const B: AssociationId = AssociationId(2);
-
-    fn after(rhythm: &Rhythm, start: Instant) -> (CompletionRule, u128) {
-        let (rule, at) = rhythm.completion(0, None, &TIMES);
-        (rule, (at - start).as_millis())
-    }
-
-    #[test]
-    fn a_released_series_is_over_after_the_grace() {
-        let start = Instant::now();
-        let mut rhythm = Rhythm::new(start);
-        (0..20).for_each(|_| rhythm.arrived(A, start));
-        assert_eq!(after(&rhythm, start), (CompletionRule::QuietTime, 5000));
-        rhythm.closed(A, start);
-        assert_eq!(after(&rhythm, start), (CompletionRule::AssociationReleased, 100));
-    }
-
-    #[test]
-    fn while_another_association_is_open_a_release_says_nothing() {
-        let start = Instant::now();
-        let mut rhythm = Rhythm::new(start);
-        (0..20).for_each(|_| rhythm.arrived(A, start));
-        rhythm.arrived(B, start);
-        rhythm.closed(A, start);
-        assert_eq!(after(&rhythm, start).0, CompletionRule::QuietTime);
-        rhythm.closed(B, start);
-        assert_eq!(after(&rhythm, start).0, CompletionRule::AssociationReleased);
-    }
-
-    #[test]
-    fn an_association_for_each_image_waits_for_quiet() {
-        let start = Instant::now();
-        let mut rhythm = Rhythm::new(start);
-        for number in 0..40 {
-            rhythm.arrived(AssociationId(number), start);
-            rhythm.closed(AssociationId(number), start);
-        }
-        assert_eq!(after(&rhythm, start).0, CompletionRule::QuietTime);
-    }
-
-    #[test]
-    fn the_announced_number_of_images_needs_no_waiting() {
-        let start = Instant::now();
-        let mut rhythm = Rhythm::new(start);
-        rhythm.arrived(A, start);
-        assert_eq!(rhythm.completion(30, Some(30), &TIMES), (CompletionRule::ExpectedCount, start));
-        assert_eq!(rhythm.completion(29, Some(30), &TIMES).0, CompletionRule::QuietTime);
-    }
-}
+#[path = "completion_tests.rs"]
+mod tests;

@@ -56,6 +56,8 @@ pub struct InstanceHeader {
     pub patient: Patient,
     pub study_description: String,
     pub series_description: String,
+    /// Convolution Kernel (0018,1210).
+    pub convolution_kernel: String,
     pub content: Content,
 }
 
@@ -112,6 +114,7 @@ impl InstanceHeader {
             },
             study_description: text(object, tags::STUDY_DESCRIPTION),
             series_description: text(object, tags::SERIES_DESCRIPTION),
+            convolution_kernel: text(object, tags::CONVOLUTION_KERNEL),
             content,
         })
     }

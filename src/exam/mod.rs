@@ -4,15 +4,23 @@
 mod completion;
 mod geometry;
 mod header;
+mod performed_step;
 mod quality;
+mod reconstruction;
+mod scan_order;
+mod scanner_pauses;
 mod series;
 
-pub use completion::{AssociationId, CompletionRule, CompletionTimes, Rhythm};
+pub use completion::{AssociationId, CompletionLimits, CompletionRule, Progress, Rhythm};
 pub use geometry::{GeometryError, Lps, SliceGeometry};
 pub(crate) use geometry::{cross, dot};
 pub use header::{Content, ExamKey, HeaderError, InstanceHeader, Patient, SliceHeader, is_uid};
 pub(crate) use header::{number, numbers, text};
+pub use performed_step::{JudgedSeriesId, PerformedStep, PerformedSteps, StepWord};
 pub use quality::{LungArea, QualityIssue, QualityLimits, issues};
+pub use reconstruction::{Reconstruction, best, is_sharp_kernel, shows_lung};
+pub use scan_order::{NO_LUNG_CM2, ScanDirection, ScanOrder, lungs_passed};
+pub use scanner_pauses::{Pauses, ScannerPauses};
 #[cfg(test)]
 pub(crate) use series::made_slice;
 pub use series::{PreparedSlice, Series, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};

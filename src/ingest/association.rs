@@ -348,7 +348,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 self.with_data_set(request, move |request, data_set| {
                     let status = shared.procedure_steps.perform(request, transfer_syntax_uid, data_set);
                     match &status {
-                        Ok(step) => tracing::info!(association, state = step.label(), "procedure step"),
+                        Ok((state, ended)) => {
+                            tracing::info!(association, state = state.label(), "procedure step");
+                            if let Some(step) = ended {
+                                shared.sink.procedure_step_ended(step.clone());
+                            }
+                        }
                         Err(error) => {
                             tracing::warn!(association, status = %error.status(), %error, "procedure step refused");
                         }

@@ -26,9 +26,10 @@ use tokio::task::JoinSet;
 pub use access::{Scanner, parse_network};
 pub use association::AssociationError;
 pub use dimse::Status;
+pub use procedure_step::ended_steps;
 pub use tls::{Tls, TlsError, TlsOptions};
 
-use crate::exam::{AssociationId, ExamKey};
+use crate::exam::{AssociationId, ExamKey, PerformedStep};
 use crate::spool::Spool;
 use crate::telemetry;
 use access::{Offenders, Places, Standing, Waiting};
@@ -65,10 +66,11 @@ pub struct StoredInstance {
     pub at: Instant,
 }
 
-/// What comes after ingest. Neither call may block: ingest never waits for the analysis.
+/// What comes after ingest. No call may block: ingest never waits for the analysis.
 pub trait InstanceSink: Send + Sync {
     fn stored(&self, instance: StoredInstance);
     fn association_closed(&self, association: AssociationId, at: Instant);
+    fn procedure_step_ended(&self, step: PerformedStep);
 }
 
 /// How long open associations may go on once the daemon is asked to stop.

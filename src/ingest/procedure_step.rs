@@ -1,7 +1,8 @@
 //! Modality Performed Procedure Step as SCP (PS3.4 annex F.7): a scanner says that it has begun an exam, and how it ended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -9,7 +10,7 @@ use dicom_object::{InMemDicomObject, OpenFileOptions};
 
 use super::dimse::{Operation, Request, Status};
 use super::object::{ObjectError, parse_whole};
-use crate::exam::{is_uid, text};
+use crate::exam::{PerformedStep, is_uid, text};
 use crate::scanner::UidSource;
 use crate::spool::{Spool, SpoolError, replace_object};
 use crate::telemetry;
@@ -91,7 +92,8 @@ impl ProcedureSteps {
         Self { folder: spool.procedure_steps(), turn: Mutex::new(()) }
     }
 
-    /// Does an N-CREATE or N-SET; returns once the step is on the disk. An N-CREATE without a UID is given one.
+    /// Does an N-CREATE or N-SET; returns the step's state once it is on the disk, and the whole step if it has ended. An
+    /// N-CREATE without a UID is given one.
     ///
     /// # Errors
     /// Why nothing was changed.
@@ -100,7 +102,7 @@ impl ProcedureSteps {
         request: &mut Request,
         transfer_syntax_uid: &str,
         data_set: &[u8],
-    ) -> Result<StepState, StepError> {
+    ) -> Result<(StepState, Option<PerformedStep>), StepError> {
         let creates = request.operation() == Operation::Create;
         let change = parse_whole(data_set, transfer_syntax_uid)?;
         if creates && request.sop_instance_uid.is_empty() {
@@ -120,10 +122,39 @@ impl ProcedureSteps {
                 go_on(stored.into_inner(), change)?
             }
         };
+        let ended = ended(&step, state, &request.sop_instance_uid);
         replace_object(&path, step, &request.sop_class_uid, &request.sop_instance_uid)?;
         telemetry::procedure_step(state.label());
-        Ok(state)
+        Ok((state, ended))
     }
+}
+
+/// A discontinued step tells as well as a completed one that nothing more will be scanned.
+fn ended(step: &InMemDicomObject, state: StepState, sop_instance_uid: &str) -> Option<PerformedStep> {
+    (state != StepState::InProgress).then(|| PerformedStep::read(step, sop_instance_uid, Instant::now()))
+}
+
+/// The steps in the spool's folder of steps that ended within this time before now: a restart makes them count again.
+#[must_use]
+pub fn ended_steps(folder: &Path, within: Duration) -> Vec<PerformedStep> {
+    let files = std::fs::read_dir(folder).inspect_err(|error| {
+        tracing::error!(folder = %folder.display(), %error, "earlier procedure steps cannot be listed");
+    });
+    let files = files.into_iter().flatten().filter_map(Result::ok);
+    let is_recent = |changed: SystemTime| changed.elapsed().is_ok_and(|age| age <= within);
+    let recent = files.filter(|file| file.metadata().and_then(|about| about.modified()).is_ok_and(is_recent));
+    recent.filter_map(|file| read_ended(&file.path())).collect()
+}
+
+/// A step that cannot be read costs what it could have told; what it concerns is decided by later rules.
+fn read_ended(path: &Path) -> Option<PerformedStep> {
+    let uid = path.file_name()?.to_str()?.strip_suffix(".dcm")?.to_owned();
+    let step = OpenFileOptions::new().open_file(path).inspect_err(|error| {
+        tracing::warn!(step = uid, %error, "an earlier procedure step cannot be read");
+    });
+    let step = step.ok()?.into_inner();
+    let state = state_of(&step).ok()?;
+    ended(&step, state, &uid)
 }
 
 fn begin(step: InMemDicomObject) -> Result<(InMemDicomObject, StepState), StepError> {
@@ -167,6 +198,22 @@ mod tests {
             DataElement::new(tags::SCHEDULED_STEP_ATTRIBUTES_SEQUENCE, VR::SQ, scheduled),
             DataElement::new(tags::PERFORMED_PROCEDURE_STEP_STATUS, VR::CS, PrimitiveValue::from(state)),
         ])
+    }
+
+    #[test]
+    fn steps_that_have_ended_are_found_again_and_those_that_run_or_are_old_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let class = dicom_dictionary_std::uids::MODALITY_PERFORMED_PROCEDURE_STEP;
+        for (uid, state) in [("1.1", "IN PROGRESS"), ("1.2", "COMPLETED"), ("1.3", "DISCONTINUED")] {
+            replace_object(&folder.path().join(format!("{uid}.dcm")), step(state), class, uid).unwrap();
+        }
+        std::fs::write(folder.path().join("1.4.dcm"), b"no step").unwrap();
+        let mut found: Vec<String> =
+            ended_steps(folder.path(), Duration::from_hours(1)).into_iter().map(|step| step.sop_instance_uid).collect();
+        found.sort();
+        assert_eq!(found, ["1.2", "1.3"]);
+        assert!(ended_steps(folder.path(), Duration::ZERO).is_empty());
+        assert!(ended_steps(&folder.path().join("nowhere"), Duration::from_hours(1)).is_empty());
     }
 
     #[test]

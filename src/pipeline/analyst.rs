@@ -6,24 +6,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
-use jiff::Timestamp;
 
-use super::case::{Case, Conclusion, Stage};
+use super::case::{Case, Stage};
+use super::conclusion::Conclusion;
 use super::decode::{DecodeJob, Decoded};
 use super::inference::judge_window;
+use super::priority::{Claim, ON_TABLE, by_priority};
+use super::views::{exam_view, slab_view};
 use super::{EarlierInstances, PipelineOptions};
-use crate::alert::{ExamState, ExamView, Hub, SlabView, outlines};
+use crate::alert::Hub;
 use crate::engine::{Engine, Manifest};
-use crate::exam::{AssociationId, CompletionRule, ExamKey, SlabIndex, WindowJob};
+use crate::exam::{
+    AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, ScannerPauses, SlabIndex, WindowJob,
+};
 use crate::ingest::StoredInstance;
-use crate::telemetry;
-use crate::triage::Thresholds;
+use crate::telemetry::{self, Until};
+use crate::triage::{CaseReport, Timing};
 
 /// What the analyst is told.
 #[derive(Debug)]
 pub enum Message {
     Stored(StoredInstance),
     AssociationClosed(AssociationId, Instant),
+    StepEnded(PerformedStep),
     Stop,
 }
 
@@ -44,6 +49,10 @@ pub struct Analyst {
     jobs: Sender<DecodeJob>,
     earlier: EarlierInstances,
     cases: BTreeMap<ExamKey, Case>,
+    steps: PerformedSteps,
+    pauses: ScannerPauses,
+    /// Windows judged so far: whose turn it is.
+    turn: u64,
 }
 
 impl Analyst {
@@ -55,7 +64,8 @@ impl Analyst {
         jobs: Sender<DecodeJob>,
         earlier: EarlierInstances,
     ) -> Self {
-        Self { options, manifest, engine, hub, jobs, earlier, cases: BTreeMap::new() }
+        let (cases, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
+        Self { options, manifest, engine, hub, jobs, earlier, cases, steps, pauses, turn: 0 }
     }
 
     /// Works until told to stop.
@@ -93,6 +103,7 @@ impl Analyst {
             Message::AssociationClosed(association, at) => {
                 self.cases.values_mut().for_each(|case| case.rhythm.closed(association, at));
             }
+            Message::StepEnded(step) => self.steps.note(step),
             Message::Stop => return false,
         }
         true
@@ -104,14 +115,14 @@ impl Analyst {
             let mut case = Case::new(key.clone(), instance.at);
             case.report = self.hub.record(&key).and_then(|record| record.report);
             for path in (self.earlier)(&key) {
-                case.take(path);
+                case.take(path, instance.at, None);
             }
             self.cases.insert(key.clone(), case);
             self.forget_finished();
         }
         if let Some(case) = self.cases.get_mut(&key) {
-            case.rhythm.arrived(instance.association, instance.at);
-            case.take(instance.path);
+            let after_release = case.rhythm.arrived(instance.association, instance.at);
+            case.take(instance.path, instance.at, after_release);
         }
     }
 
@@ -130,11 +141,17 @@ impl Analyst {
         }
     }
 
-    /// Exams by how recently something came: the patient on the table first.
+    /// Whose turn it is.
     fn by_priority(&self) -> Vec<ExamKey> {
-        let mut cases: Vec<&Case> = self.cases.values().collect();
-        cases.sort_by_key(|case| std::cmp::Reverse(case.rhythm.last_arrival()));
-        cases.into_iter().map(|case| case.key.clone()).collect()
+        let now = Instant::now();
+        let claims = self.cases.values().map(|case| Claim {
+            exam: case.key.clone(),
+            is_on_table: case.stage == Stage::Receiving
+                && now.saturating_duration_since(case.rhythm.last_arrival()) < ON_TABLE,
+            waited: now.saturating_duration_since(case.last_served),
+            score: case.running_score(&self.manifest),
+        });
+        by_priority(claims.collect(), self.turn)
     }
 
     /// Keeps the decoders busy without waiting for them.
@@ -145,12 +162,11 @@ impl Analyst {
         let first: Vec<ExamKey> = self.by_priority().into_iter().filter(unfinished).take(DECODED_AT_ONCE).collect();
         for key in first {
             let Some(case) = self.cases.get_mut(&key) else { continue };
-            let arrived = case.rhythm.last_arrival();
-            while let Some(path) = case.waiting.pop_front() {
-                match self.jobs.try_send(DecodeJob { exam: key.clone(), path, arrived }) {
+            while let Some(arrival) = case.waiting.pop_front() {
+                match self.jobs.try_send(DecodeJob { exam: key.clone(), arrival }) {
                     Ok(()) => case.decoding += 1,
                     Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
-                        case.waiting.push_front(job.path);
+                        case.waiting.push_front(job.arrival);
                         return;
                     }
                 }
@@ -161,52 +177,29 @@ impl Analyst {
     fn take_decoded(&mut self, job: &DecodeJob, decoded: Decoded) {
         let Some(case) = self.cases.get_mut(&job.exam) else { return };
         case.decoding -= 1;
-        case.add(decoded, job.arrived, &self.manifest.input);
+        case.add(decoded, &job.arrival, &self.manifest.input);
+        self.pauses.note(&case.scanner, &case.key, case.pauses());
         self.publish(&job.exam);
     }
 
     fn publish(&self, key: &ExamKey) {
         if let Some(case) = self.cases.get(key) {
-            self.hub.update(self.view(case));
-        }
-    }
-
-    fn view(&self, case: &Case) -> ExamView {
-        let judged = case.judged().map(|(_, judged)| judged);
-        let positions = judged.map(|judged| judged.series.positions_mm()).unwrap_or_default();
-        let complete = case.stage == Stage::Complete;
-        let report = case.report.as_ref();
-        let point = &self.manifest.operating_point;
-        ExamView {
-            key: case.key.clone(),
-            state: if complete { ExamState::Complete } else { ExamState::Receiving },
-            patient: case.patient.clone(),
-            scanner: case.scanner.clone(),
-            description: case.description.clone(),
-            started: case.started,
-            updated: Timestamp::now(),
-            slices: case.counts(),
-            z_mm: positions.first().zip(positions.last()).map(|(low, high)| [*low, *high]),
-            slabs: judged.map_or(0, |judged| judged.series.slab_count()),
-            score: case.running_score(&self.manifest),
-            threshold: Thresholds { early: point.early, suspected: point.suspected },
-            verdict: report.filter(|_| complete).map(|report| report.verdict),
-            reason: report.filter(|_| complete).map(|report| report.reason.clone()).unwrap_or_default(),
-            revised: report.is_some_and(|report| report.revised || !complete),
-            lesions: report.filter(|_| complete).map(|report| report.lesion_summary),
-            flags: Vec::new(),
+            self.hub.update(exam_view(case, &self.manifest));
         }
     }
 
     /// Which rule ends the exam and when, once everything is decoded.
     fn completion(&self, case: &Case) -> Option<(CompletionRule, Instant)> {
-        let (slices, expected) = case.progress();
-        let open = case.stage == Stage::Receiving && case.is_decoded();
-        open.then(|| case.rhythm.completion(slices, expected, &self.options.times))
+        if case.stage == Stage::Complete || !case.is_decoded() {
+            return None;
+        }
+        let progress = case.completion_progress(&self.steps, self.pauses.usual(&case.scanner, &case.key));
+        Some(case.rhythm.completion(&progress, &self.options.completion))
     }
 
-    fn is_over(&self, case: &Case, now: Instant) -> Option<CompletionRule> {
-        self.completion(case).filter(|(_, at)| *at <= now).map(|(rule, _)| rule)
+    /// The rule by which the exam is over, and since when.
+    fn is_over(&self, case: &Case, now: Instant) -> Option<(CompletionRule, Instant)> {
+        self.completion(case).filter(|(_, at)| *at <= now)
     }
 
     /// Runs the first window that is due. `false` if none is.
@@ -214,7 +207,7 @@ impl Analyst {
         let now = Instant::now();
         for key in self.by_priority() {
             let Some(case) = self.cases.get(&key) else { continue };
-            let finishing = self.is_over(case, now).is_some();
+            let finishing = self.is_over(case, now).is_some_and(|(rule, _)| needs_every_window(rule));
             if let Some((series_uid, job)) = case.next_window(&self.manifest.input, finishing) {
                 self.infer(&key, &series_uid, &job);
                 return true;
@@ -226,7 +219,9 @@ impl Analyst {
     fn infer(&mut self, key: &ExamKey, series_uid: &str, job: &WindowJob) {
         let (evidence, took) = judge_window(self.engine.as_mut(), job, &self.manifest);
         telemetry::stage("inference", took);
+        self.turn += 1;
         let Some(case) = self.cases.get_mut(key) else { return };
+        case.last_served = Instant::now();
         let evidence = match evidence {
             Ok(evidence) => evidence,
             Err(error) => {
@@ -237,13 +232,14 @@ impl Analyst {
             }
         };
         case.put_evidence(series_uid, job, evidence, took);
-        let raised = case.early_flag(&self.manifest, &self.options.limits, Instant::now());
-        let since_first = case.since_first(Instant::now());
+        let limits = &self.options.limits;
+        case.look_for_the_end(&self.manifest.input, &self.options.completion, limits.min_lung_ml);
+        let raised = case.early_flag(&self.manifest, limits, Instant::now());
         if let Some(early) = raised {
             self.publish(key);
             if self.hub.raise_early(key, &early) {
                 tracing::warn!(exam = %key, score = early.score, slices = early.after_slices, "early flag: COVID-19 pneumonia suspected");
-                telemetry::early_flag(since_first);
+                self.tell_early_flag(key);
             }
         }
         let published = Instant::now();
@@ -251,24 +247,18 @@ impl Analyst {
         telemetry::stage("publish", published.elapsed());
     }
 
-    fn publish_slab(&self, key: &ExamKey, slab: SlabIndex) {
+    fn tell_early_flag(&self, key: &ExamKey) {
         let Some(case) = self.cases.get(key) else { return };
-        let Some((_, judged)) = case.judged() else { return };
-        let Some((z_mm, evidence)) = judged.series.slab_z_mm(slab).zip(judged.table.row(slab)) else { return };
-        let file = judged.series.middle_slice(slab).map(|slice| slice.path.clone());
-        let view = SlabView {
-            index: slab,
-            z_mm,
-            lung_cm2: evidence.lung_cm2,
-            lesion_cm2: evidence.lesion_cm2,
-            attention: evidence.attention,
-            logit: evidence.logit,
-            score: case.running_score(&self.manifest),
-            picture: format!("/api/exams/{key}/slabs/{}.png?v={}", slab.0, case.counts().received),
-            lung: outlines(&evidence.lung),
-            lesion: outlines(&evidence.lesion),
-        };
-        self.hub.put_slab(key, view, file);
+        let now = Instant::now();
+        let (since_first, since_last) = (case.since_first(now), case.since_last_slice(now));
+        telemetry::notified(Until::EarlyFlag, since_first, since_last);
+        telemetry::notification_parts(Until::EarlyFlag, since_first.saturating_sub(since_last), None, since_last);
+    }
+
+    fn publish_slab(&self, key: &ExamKey, slab: SlabIndex) {
+        if let Some((view, file)) = self.cases.get(key).and_then(|case| slab_view(case, slab, &self.manifest)) {
+            self.hub.put_slab(key, view, file);
+        }
     }
 
     /// Concludes the first exam that is over. `false` if none is.
@@ -276,32 +266,29 @@ impl Analyst {
         let now = Instant::now();
         let over = self.by_priority().into_iter().find_map(|key| {
             let case = self.cases.get(&key)?;
-            let rule = self.is_over(case, now)?;
+            let (rule, since) = self.is_over(case, now)?;
             // The deadline may have passed since the last look for windows: those that are due come first.
-            case.next_window(&self.manifest.input, true).is_none().then_some((key, rule))
+            let finishing = needs_every_window(rule);
+            case.next_window(&self.manifest.input, finishing).is_none().then_some((key, rule, since))
         });
-        let Some((key, rule)) = over else { return false };
+        let Some((key, rule, over)) = over else { return false };
         let Some(case) = self.cases.get_mut(&key) else { return false };
         let context = Conclusion {
             manifest: &self.manifest,
             engine: self.engine.name(),
             limits: &self.options.limits,
             rule,
+            over,
             now,
         };
+        let standing = case.report.as_ref().filter(|_| case.stage == Stage::Trailing).map(|report| report.verdict);
         let report = case.conclude(&context).clone();
-        let since_last_slice = case.since_last_slice(now);
-        tracing::info!(
-            exam = %key,
-            verdict = report.verdict.as_str(),
-            score = report.score,
-            slices = report.slices.received,
-            rule = rule.as_str(),
-            ms = report.timing.last_slice_to_verdict_ms,
-            "verdict"
-        );
-        telemetry::verdict(report.verdict.as_str(), rule.as_str(), since_last_slice);
-        let view = self.cases.get(&key).map(|case| self.view(case));
+        if standing == Some(report.verdict) {
+            tracing::info!(exam = %key, slices = report.slices.received, rule = rule.as_str(), "the verdict stands");
+        } else {
+            tell_verdict(&report);
+        }
+        let view = self.cases.get(&key).map(|case| exam_view(case, &self.manifest));
         if let Some(view) = view {
             self.hub.conclude(view, &report, &self.options.limits);
         }
@@ -324,4 +311,28 @@ impl Analyst {
             .min();
         next.unwrap_or(TICK).min(TICK)
     }
+}
+
+/// While the scan goes on below the lungs its foremost slabs are never complete: they are left for its end.
+fn needs_every_window(rule: CompletionRule) -> bool {
+    rule != CompletionRule::LungsPassed
+}
+
+fn tell_verdict(report: &CaseReport) {
+    let Timing { completed_by, receive_ms, wait_ms, compute_ms, .. } = report.timing;
+    let (verdict, rule) = (report.verdict.as_str(), completed_by.as_str());
+    tracing::info!(
+        exam = %report.exam,
+        verdict,
+        score = report.score,
+        slices = report.slices.received,
+        rule,
+        ms = report.timing.last_slice_to_verdict_ms,
+        "verdict"
+    );
+    telemetry::verdict(verdict, rule);
+    let of_ms = |ms: f64| Duration::from_secs_f64(ms / 1000.0);
+    let (receive, wait, compute) = (of_ms(receive_ms), of_ms(wait_ms), of_ms(compute_ms));
+    telemetry::notified(Until::Verdict, receive + wait + compute, wait + compute);
+    telemetry::notification_parts(Until::Verdict, receive, Some(wait), compute);
 }

@@ -6,45 +6,35 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::decode::{Decoded, plane_again};
+use super::decode::{Arrival, Decoded, plane_again};
+use super::judged_series::{JudgedSeries, lung_mm};
 use crate::engine::Manifest;
 use crate::exam::{
-    Content, ExamKey, InstanceHeader, LungArea, Patient, PreparedSlice, QualityIssue, QualityLimits, Rhythm, Series,
-    WindowJob, issues,
+    CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
+    Progress, QualityLimits, Reconstruction, Rhythm, WindowJob, best,
 };
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, EarlyFlag, EvidenceTable, Facts, Findings, INTENDED_USE, Judgement, ModelIdentity, SCHEMA_VERSION,
-    SlabEvidence, SliceCounts, TableRow, Thresholds, Timing, case_score, is_seen_beside_a_dense_lung, judge,
+    CaseReport, DrivingSlab, EarlyFlag, Findings, SlabEvidence, SliceCounts, case_score, driving_slabs,
+    is_seen_beside_a_dense_lung,
 };
-
-/// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
-const LUNG_SLAB_CM2: f64 = 10.0;
-
-/// How much lung these rows of a table show, mm along z.
-pub fn lung_mm(rows: &[TableRow<'_>]) -> f64 {
-    rows.iter().filter(|row| row.evidence.lung_cm2 >= LUNG_SLAB_CM2).map(|row| row.thickness_mm).sum()
-}
 
 /// Where an exam is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Receiving,
+    /// There is a verdict that stands although more comes: it lies beyond the lungs, or in a series that is not judged.
+    Trailing,
     Complete,
 }
 
-/// One series with its evidence.
-#[derive(Debug, Default)]
-pub struct JudgedSeries {
-    pub series: Series,
-    pub table: EvidenceTable,
-}
-
-impl JudgedSeries {
-    fn findings(&self, input: &InputGeometry) -> Findings {
-        let centre = self.series.slices().next().map(|slice| slice.header.geometry.centre).unwrap_or_default();
-        Findings::of(&self.table.rows(&self.series), input, centre)
-    }
+/// What is shown by something that opens a verdict again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refutes {
+    /// The rule that had led to the verdict was wrong.
+    Rule,
+    /// It was right about the series that was judged; another one is judged now.
+    Nothing,
 }
 
 /// An exam and everything known of it.
@@ -54,12 +44,14 @@ pub struct Case {
     pub stage: Stage,
     pub rhythm: Rhythm,
     /// Acknowledged instances that wait to be decoded.
-    pub waiting: VecDeque<PathBuf>,
+    pub waiting: VecDeque<Arrival>,
     /// Instances that are being decoded.
     pub decoding: usize,
-    early_flag: Option<EarlyFlag>,
+    /// When the engine last judged a window of it.
+    pub last_served: Instant,
+    pub(super) early_flag: Option<EarlyFlag>,
     /// The opacities have been looked at since the last verdict and may isolate the patient.
-    may_isolate: bool,
+    pub(super) may_isolate: bool,
     pub patient: Patient,
     pub description: String,
     /// Calling AE title of the scanner.
@@ -67,16 +59,18 @@ pub struct Case {
     pub started: Timestamp,
     pub engine_failure: Option<String>,
     pub report: Option<CaseReport>,
-    study_instance_uid: String,
-    first_arrival: Instant,
-    last_slice: Instant,
+    pub(super) study_instance_uid: String,
+    pub(super) first_arrival: Instant,
+    pub(super) last_slice: Instant,
     known: BTreeSet<PathBuf>,
     received: usize,
     kept: usize,
-    defects: Vec<String>,
+    pub(super) defects: Vec<String>,
     series: BTreeMap<String, JudgedSeries>,
-    inferences: usize,
-    inference_time: Duration,
+    /// SOP Instance UIDs of all that could be read, by series.
+    instances: BTreeMap<String, BTreeSet<String>>,
+    pub(super) inferences: usize,
+    pub(super) inference_time: Duration,
 }
 
 impl Case {
@@ -88,6 +82,7 @@ impl Case {
             rhythm: Rhythm::new(now),
             waiting: VecDeque::new(),
             decoding: 0,
+            last_served: now,
             early_flag: None,
             may_isolate: false,
             patient: Patient::default(),
@@ -104,59 +99,138 @@ impl Case {
             kept: 0,
             defects: Vec::new(),
             series: BTreeMap::new(),
+            instances: BTreeMap::new(),
             inferences: 0,
             inference_time: Duration::ZERO,
         }
     }
 
     /// Queues an instance for decoding. `false` if it has come before.
-    pub fn take(&mut self, path: PathBuf) -> bool {
+    pub fn take(&mut self, path: PathBuf, at: Instant, after_release: Option<Duration>) -> bool {
         let new = self.known.insert(path.clone());
         if new {
+            self.waiting.push_back(Arrival { number: self.received, path, at, after_release });
             self.received += 1;
-            self.waiting.push_back(path);
         }
         new
     }
 
-    /// Adds what decoding made of an instance. `true` if it was a slice, so that an earlier verdict no longer stands.
-    pub fn add(&mut self, decoded: Decoded, arrived: Instant, input: &InputGeometry) -> bool {
+    /// Adds what decoding made of an instance. An earlier verdict is open again unless it cannot be touched by it.
+    pub fn add(&mut self, decoded: Decoded, arrival: &Arrival, input: &InputGeometry) {
         let header = match decoded.header {
             Ok(header) => header,
             Err(reason) => {
                 self.defects.push(reason);
-                return self.reopen(arrived);
+                return self.reopen(arrival.at, Refutes::Rule);
             }
         };
         self.identify(&header, decoded.calling_ae_title);
+        let mut refutes = Refutes::Rule;
+        let of_series = self.instances.entry(header.series_instance_uid.clone()).or_default();
+        of_series.insert(header.sop_instance_uid.clone());
         match (header.content, decoded.plane) {
             (Content::Slice(slice), Ok(Some(plane))) => {
-                let series = self.series.entry(header.series_instance_uid).or_default();
+                let judged_before = self.judged().map(|(uid, _)| uid.to_owned());
+                let series = self.series.entry(header.series_instance_uid.clone()).or_default();
                 header.series_description.clone_into(&mut series.series.description);
-                let prepared = PreparedSlice {
-                    sop_instance_uid: header.sop_instance_uid,
-                    header: slice,
-                    path: decoded.path,
-                };
+                let z_mm = slice.geometry.z_mm;
+                series.arrived(arrival, z_mm);
+                series.look_at(z_mm, &header.convolution_kernel, &plane, input);
+                let prepared =
+                    PreparedSlice { sop_instance_uid: header.sop_instance_uid, header: slice, path: decoded.path };
                 let read_again = |present: &PreparedSlice| plane_again(&present.path, input);
                 if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
                     self.defects.push(reason);
+                } else if !self.is_judged(judged_before.as_deref()) {
+                    refutes = Refutes::Nothing;
+                } else if self.stage != Stage::Receiving && self.is_untouched_by(&header.series_instance_uid) {
+                    self.last_slice = self.last_slice.max(arrival.at);
+                    return self.trail();
                 }
             }
             (_, Err(reason)) | (Content::Defective(reason), _) => self.defects.push(reason),
             (Content::Kept(_) | Content::Slice(_), Ok(_)) => {
                 self.kept += 1;
-                return false;
+                return self.trail();
             }
         }
-        self.reopen(arrived)
+        self.reopen(arrival.at, refutes);
     }
 
-    fn reopen(&mut self, arrived: Instant) -> bool {
+    fn is_judged(&self, series_uid: Option<&str>) -> bool {
+        self.judged().map(|(uid, _)| uid) == series_uid
+    }
+
+    /// Whether a slice that came of this series cannot change the verdict: the series is not judged, or the lungs have passed.
+    fn is_untouched_by(&self, series_uid: &str) -> bool {
+        self.judged().is_some_and(|(uid, judged)| series_uid != uid || judged.have_lungs_passed())
+    }
+
+    /// More has come that leaves a verdict as it is.
+    fn trail(&mut self) {
+        if self.stage == Stage::Complete {
+            self.stage = Stage::Trailing;
+        }
+    }
+
+    fn reopen(&mut self, arrived: Instant, refutes: Refutes) {
         self.last_slice = self.last_slice.max(arrived);
-        self.stage = Stage::Receiving;
         self.engine_failure = None;
-        true
+        self.open_again(refutes);
+    }
+
+    /// A verdict no longer stands.
+    fn open_again(&mut self, refutes: Refutes) {
+        let stood = std::mem::replace(&mut self.stage, Stage::Receiving) != Stage::Receiving;
+        if stood
+            && refutes == Refutes::Rule
+            && let Some(report) = &self.report
+        {
+            self.rhythm.refute(report.timing.completed_by);
+        }
+    }
+
+    /// Looks whether the scan has left the lungs behind. Lung that comes after a verdict on their having passed opens it again.
+    pub fn look_for_the_end(&mut self, input: &InputGeometry, limits: &CompletionLimits, least_lung_ml: f64) {
+        let Some(passed_mm) = limits.lungs_passed_mm else { return };
+        let Some(uid) = self.judged().map(|(uid, _)| uid.to_owned()) else { return };
+        let Some(judged) = self.series.get_mut(&uid) else { return };
+        let had_passed = judged.have_lungs_passed();
+        judged.look_for_the_end(input, passed_mm, least_lung_ml);
+        if had_passed && !judged.have_lungs_passed() {
+            self.open_again(Refutes::Rule);
+        }
+    }
+
+    /// What there is of the exam, for the rules that say whether it is over.
+    #[must_use]
+    pub fn completion_progress(&self, steps: &PerformedSteps, usual: Option<Pauses>) -> Progress {
+        let Some((uid, judged)) = self.judged() else { return Progress { usual, ..Progress::default() } };
+        let nothing = BTreeSet::new();
+        let step = steps.on(&JudgedSeriesId {
+            patient_id: &self.patient.id,
+            study_instance_uid: &self.study_instance_uid,
+            series_instance_uid: uid,
+            here: self.instances.get(uid).unwrap_or(&nothing),
+        });
+        Progress {
+            slices: judged.series.len(),
+            expected: judged.series.expected(),
+            step,
+            lungs_passed: self.stage == Stage::Receiving && judged.have_lungs_passed(),
+            pauses: self.pauses(),
+            usual,
+        }
+    }
+
+    /// The exam's longest pauses so far.
+    #[must_use]
+    pub fn pauses(&self) -> Pauses {
+        let all = self.series.values().map(JudgedSeries::pauses);
+        all.fold(Pauses::default(), |longest, pauses| Pauses {
+            in_series: longest.in_series.max(pauses.in_series),
+            after_release: longest.after_release.max(pauses.after_release),
+        })
     }
 
     fn identify(&mut self, header: &InstanceHeader, calling_ae_title: String) {
@@ -168,11 +242,12 @@ impl Case {
         }
     }
 
-    /// The series that is judged: the one with the most slices; of equals the one whose UID comes first.
+    /// The series that is judged; the rules stand in [`crate::exam::best`]'s module.
     #[must_use]
     pub fn judged(&self) -> Option<(&str, &JudgedSeries)> {
-        let best = self.series.iter().rev().max_by_key(|(_, series)| series.series.len())?;
-        Some((best.0, best.1))
+        let all: Vec<Reconstruction<'_>> = self.series.iter().map(|(uid, series)| series.reconstruction(uid)).collect();
+        let (uid, judged) = self.series.get_key_value(best(&all)?.series_instance_uid)?;
+        Some((uid, judged))
     }
 
     /// Slices in the judged series, and how many the scanner announced.
@@ -225,6 +300,13 @@ impl Case {
         case_score(self.judged()?.1.table.evidence(), &manifest.case)
     }
 
+    /// The slabs that add most to the score as things stand.
+    #[must_use]
+    pub fn driving_slabs(&self, manifest: &Manifest) -> Vec<DrivingSlab> {
+        let rows = self.judged().map(|(_, judged)| judged.table.rows(&judged.series)).unwrap_or_default();
+        driving_slabs(&rows, &manifest.case)
+    }
+
     /// How much lung has been judged so far, mm along z.
     #[must_use]
     pub fn judged_lung_mm(&self) -> f64 {
@@ -233,7 +315,7 @@ impl Case {
 
     /// The early flag, if the running score calls for one now and the opacities are not of a kind that isolates nobody.
     pub fn early_flag(&mut self, manifest: &Manifest, limits: &QualityLimits, now: Instant) -> Option<EarlyFlag> {
-        if self.stage == Stage::Complete || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm {
+        if self.stage != Stage::Receiving || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm {
             return None;
         }
         let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
@@ -247,8 +329,14 @@ impl Case {
             }
         }
         self.may_isolate = true;
-        let flag = EarlyFlag { after_slices: self.received, after_s: self.since_first(now).as_secs_f64(), score };
-        self.early_flag.get_or_insert(flag);
+        let flag = EarlyFlag {
+            after_slices: self.received,
+            after_s: self.since_first(now).as_secs_f64(),
+            score,
+            scan_share: self.counts().scan_share(),
+            driving_slabs: self.driving_slabs(manifest),
+        };
+        self.early_flag.get_or_insert_with(|| flag.clone());
         Some(flag)
     }
 
@@ -257,95 +345,19 @@ impl Case {
         now - self.first_arrival
     }
 
+    /// When the last slice was on the disk.
+    #[must_use]
+    pub fn last_slice_time(&self) -> Timestamp {
+        let ago = jiff::SignedDuration::try_from(self.last_slice.elapsed()).unwrap_or_default();
+        Timestamp::now().checked_sub(ago).unwrap_or_else(|_| Timestamp::now())
+    }
+
     #[must_use]
     pub fn since_last_slice(&self, now: Instant) -> Duration {
         now - self.last_slice
     }
-
-    /// Judges the exam and keeps the report.
-    pub fn conclude(&mut self, context: &Conclusion<'_>) -> &CaseReport {
-        let judged = self.judged();
-        let point = &context.manifest.operating_point;
-        let findings = judged.map(|(_, judged)| judged.findings(&context.manifest.input)).unwrap_or_default();
-        let Findings { lungs, lesions, lesion_summary, pattern } = findings;
-        let quality = self.quality(&lungs.areas, context.limits);
-        let score = self.running_score(context.manifest);
-        let counts = self.counts();
-        let judgement = judge(&Facts {
-            slices: counts.analysed,
-            defective: self.defects.len(),
-            defect: self.defects.first().map(String::as_str),
-            engine_failure: self.engine_failure.as_deref(),
-            score,
-            suspected_from: point.suspected,
-            lungs: lungs.summary,
-            lesions: lesion_summary,
-            pattern,
-            listed: &lesions,
-            quality: &quality,
-            limits: context.limits,
-        });
-        let Judgement { verdict, reason } = judgement;
-        let report = CaseReport {
-            schema_version: SCHEMA_VERSION,
-            tableside: env!("CARGO_PKG_VERSION").to_owned(),
-            intended_use: INTENDED_USE.to_owned(),
-            exam: self.key.clone(),
-            study_instance_uid: self.study_instance_uid.clone(),
-            series_instance_uid: judged.map(|(uid, _)| uid.to_owned()),
-            verdict,
-            reason,
-            revised: self.report.is_some(),
-            score,
-            thresholds: Thresholds { early: point.early, suspected: point.suspected },
-            early_flag: self.early_flag,
-            slices: counts,
-            lung_ml: lungs.volume_ml,
-            lungs: lungs.summary,
-            lesion_summary,
-            pattern,
-            lesions,
-            quality,
-            engine: context.engine.to_owned(),
-            model: ModelIdentity { name: context.manifest.name.clone(), version: context.manifest.version.clone() },
-            timing: self.timing(context),
-        };
-        self.stage = Stage::Complete;
-        self.may_isolate = false;
-        self.report.insert(report)
-    }
-
-    fn quality(&self, lung: &[LungArea], limits: &QualityLimits) -> Vec<QualityIssue> {
-        let mut quality = self
-            .judged()
-            .map(|(_, judged)| {
-                issues(&judged.series.positions_mm(), &judged.series.double_positions_mm(), lung, limits)
-            })
-            .unwrap_or_default();
-        if let Some(reason) = self.defects.first() {
-            quality.push(QualityIssue::DefectiveSlices { count: self.defects.len(), reason: reason.clone() });
-        }
-        quality
-    }
-
-    fn timing(&self, context: &Conclusion<'_>) -> Timing {
-        let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
-        Timing {
-            first_slice_to_verdict_ms: ms(self.since_first(context.now)),
-            last_slice_to_verdict_ms: ms(self.since_last_slice(context.now)),
-            completed_by: context.rule,
-            inferences: self.inferences,
-            inference_ms: ms(self.inference_time) / (self.inferences.max(1) as f64),
-        }
-    }
 }
 
-/// What a conclusion is drawn with.
-#[derive(Debug, Clone, Copy)]
-pub struct Conclusion<'a> {
-    pub manifest: &'a Manifest,
-    pub engine: &'a str,
-    pub limits: &'a QualityLimits,
-    pub rule: crate::exam::CompletionRule,
-    pub now: Instant,
-}
+#[cfg(test)]
+#[path = "case_tests.rs"]
+mod tests;

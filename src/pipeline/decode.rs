@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use dicom_object::DefaultDicomObject;
@@ -11,12 +11,23 @@ use crate::exam::{Content, ExamKey, InstanceHeader};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
 use crate::telemetry;
 
+/// An instance as it came.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Its place among the exam's instances.
+    pub number: usize,
+    pub path: PathBuf,
+    /// When it was on the disk.
+    pub at: Instant,
+    /// How long after the release of the exam's last association, if it is the first since.
+    pub after_release: Option<Duration>,
+}
+
 /// A file to decode.
 #[derive(Debug)]
 pub struct DecodeJob {
     pub exam: ExamKey,
-    pub path: PathBuf,
-    pub arrived: Instant,
+    pub arrival: Arrival,
 }
 
 /// What became of it.
@@ -45,7 +56,7 @@ pub fn start(
             let (jobs, results, input) = (jobs.clone(), results.clone(), input.clone());
             std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
                 for job in jobs {
-                    let decoded = decode(&job.path, &input);
+                    let decoded = decode(&job.arrival.path, &input);
                     if results.send((job, decoded)).is_err() {
                         return;
                     }

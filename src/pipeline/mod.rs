@@ -4,8 +4,12 @@
 
 mod analyst;
 pub(crate) mod case;
+pub(crate) mod conclusion;
 pub(crate) mod decode;
 pub(crate) mod inference;
+pub(crate) mod judged_series;
+mod priority;
+mod views;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,14 +19,14 @@ use crossbeam_channel::Sender;
 
 use crate::alert::Hub;
 use crate::engine::{Engine, ModelPackage};
-use crate::exam::{AssociationId, CompletionTimes, ExamKey, QualityLimits};
+use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits};
 use crate::ingest::{InstanceSink, StoredInstance};
 use analyst::{Analyst, Message};
 
 /// How exams are analysed.
 #[derive(Debug, Clone, Copy)]
 pub struct PipelineOptions {
-    pub times: CompletionTimes,
+    pub completion: CompletionLimits,
     pub limits: QualityLimits,
     /// Threads that decode slices.
     pub decoders: usize,
@@ -106,5 +110,9 @@ impl InstanceSink for PipelineInput {
 
     fn association_closed(&self, association: AssociationId, at: Instant) {
         self.send(Message::AssociationClosed(association, at));
+    }
+
+    fn procedure_step_ended(&self, step: PerformedStep) {
+        self.send(Message::StepEnded(step));
     }
 }

@@ -1,6 +1,8 @@
 //! Metrics and logs. Both are part of the interface: names and labels are documented in `docs/metrics.md` and tested.
 //! Neither carries a patient's name or ID; an exam appears under its key.
 
+mod notification;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+
+pub use notification::{Until, acknowledged, notification_parts, notified};
 
 const INSTANCES_RECEIVED: &str = "tableside_instances_received_total";
 const RECEIVED_BYTES: &str = "tableside_received_bytes_total";
@@ -24,8 +28,6 @@ const SLICES_FAILED: &str = "tableside_slices_failed_total";
 const FLAGS: &str = "tableside_flags_total";
 const VERDICTS: &str = "tableside_verdicts_total";
 const COMPLETIONS: &str = "tableside_completions_total";
-const VERDICT_DELAY: &str = "tableside_last_slice_to_verdict_seconds";
-const EARLY_FLAG_DELAY: &str = "tableside_first_slice_to_early_flag_seconds";
 const ENGINE_INFO: &str = "tableside_engine_info";
 const SPOOL_BLOCKED: &str = "tableside_spool_blocked";
 const SPOOL_RECOVERED: &str = "tableside_spool_recovered_total";
@@ -53,6 +55,12 @@ pub fn metrics() -> Result<PrometheusHandle, MetricsError> {
         .get_or_init(|| {
             let handle = PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+                .and_then(|builder| {
+                    let names = [notification::NOTIFICATION, notification::NOTIFICATION_PARTS];
+                    names.into_iter().try_fold(builder, |builder, name| {
+                        builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), &notification::BUCKETS)
+                    })
+                })
                 .and_then(PrometheusBuilder::install_recorder)
                 .map_err(|error| MetricsError(error.to_string()))?;
             describe();
@@ -74,11 +82,10 @@ fn describe() {
     describe_gauge!(EXAMS_OPEN, "Exams that have no verdict yet");
     describe_counter!(SLICES_PREPARED, "Slices that were decoded and resampled");
     describe_counter!(SLICES_FAILED, "Slices that could not be decoded");
-    describe_counter!(FLAGS, "Flags raised, by kind and state");
+    describe_counter!(FLAGS, "Flags that were raised or changed their state, by kind and state");
     describe_counter!(VERDICTS, "Verdicts, revised ones included");
     describe_counter!(COMPLETIONS, "How the end of an exam was known");
-    describe_histogram!(VERDICT_DELAY, Unit::Seconds, "From the last slice being on the disk to the verdict");
-    describe_histogram!(EARLY_FLAG_DELAY, Unit::Seconds, "From an exam's first slice to its early flag");
+    notification::describe();
     describe_gauge!(ENGINE_INFO, "The engine and the model in use; always 1");
     describe_gauge!(SPOOL_BLOCKED, "1 while the disk takes nothing");
     describe_counter!(SPOOL_RECOVERED, "Acknowledged instances that a run that was cut short had left in the journal");
@@ -167,14 +174,9 @@ pub fn flag(kind: &'static str, state: &'static str) {
     counter!(FLAGS, "kind" => kind, "state" => state).increment(1);
 }
 
-pub fn early_flag(since_first_slice: Duration) {
-    histogram!(EARLY_FLAG_DELAY).record(since_first_slice);
-}
-
-pub fn verdict(verdict: &'static str, rule: &'static str, since_last_slice: Duration) {
+pub fn verdict(verdict: &'static str, rule: &'static str) {
     counter!(VERDICTS, "verdict" => verdict).increment(1);
     counter!(COMPLETIONS, "rule" => rule).increment(1);
-    histogram!(VERDICT_DELAY).record(since_last_slice);
 }
 
 /// The engine that serves, with the model it runs.

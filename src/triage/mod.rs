@@ -2,6 +2,7 @@
 
 mod body;
 mod components;
+mod driving;
 mod evidence;
 mod findings;
 mod lesions;
@@ -13,6 +14,7 @@ mod verdict;
 
 pub use body::{CrossSection, SpinePlace};
 pub(crate) use components::{Run, components};
+pub use driving::{DrivingSlab, driving_slabs};
 pub use evidence::{EvidenceTable, Mask, SlabEvidence, TableRow, case_score, thicknesses_mm};
 pub use findings::Findings;
 pub use lesions::{Lesion, SMALLEST_LESION_ML, Side, lesions};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Lesion, LungSummary, Pattern, PatternKind, Verdict};
+use super::{DrivingSlab, Lesion, LungSummary, Pattern, PatternKind, Verdict};
 use crate::exam::{CompletionRule, ExamKey, QualityIssue};
 
 /// Version of the report's format; it rises when a key changes its meaning or goes.
@@ -26,10 +26,14 @@ pub struct CaseReport {
     pub verdict: Verdict,
     /// One sentence that says why the verdict is what it is.
     pub reason: String,
-    /// More slices came after an earlier verdict.
+    /// There was an earlier verdict, and it was another one or rested on other slices. What comes after the lungs have passed
+    /// and leaves the verdict as it is revises nothing.
     pub revised: bool,
     /// Case probability, 0 to 1.
     pub score: Option<f64>,
+    /// The slabs that add most to it.
+    #[serde(default)]
+    pub driving_slabs: Vec<DrivingSlab>,
     pub thresholds: Thresholds,
     /// When the running score first crossed the early threshold.
     pub early_flag: Option<EarlyFlag>,
@@ -54,7 +58,7 @@ pub struct Thresholds {
     pub suspected: f64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EarlyFlag {
     /// Slices received when the flag was raised.
     pub after_slices: usize,
@@ -62,6 +66,12 @@ pub struct EarlyFlag {
     pub after_s: f64,
     /// The running score that raised it.
     pub score: f64,
+    /// Share of the announced slices that had come, 0 to 1; absent where none were announced.
+    #[serde(default)]
+    pub scan_share: Option<f64>,
+    /// The slabs that added most to the score.
+    #[serde(default)]
+    pub driving_slabs: Vec<DrivingSlab>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +86,14 @@ pub struct SliceCounts {
     pub failed: usize,
     /// Images that the scanner announced.
     pub expected: Option<usize>,
+}
+
+impl SliceCounts {
+    /// Share of the announced slices that have come, 0 to 1; `None` where none were announced.
+    #[must_use]
+    pub fn scan_share(&self) -> Option<f64> {
+        self.expected.filter(|expected| *expected > 0).map(|expected| (self.analysed as f64 / expected as f64).min(1.0))
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -98,6 +116,15 @@ pub struct Timing {
     pub first_slice_to_verdict_ms: f64,
     /// From the last slice being on disk to the verdict.
     pub last_slice_to_verdict_ms: f64,
+    /// From the first slice being on disk to the last.
+    #[serde(default)]
+    pub receive_ms: f64,
+    /// From the last slice being on disk to when the exam was known to be over.
+    #[serde(default)]
+    pub wait_ms: f64,
+    /// The rest, up to the verdict: decoding, the last windows, the verdict itself.
+    #[serde(default)]
+    pub compute_ms: f64,
     pub completed_by: CompletionRule,
     /// Windows that the engine judged, repeated ones included.
     pub inferences: usize,
@@ -163,6 +190,7 @@ pub(crate) fn example_report() -> CaseReport {
         reason: "because".into(),
         revised: false,
         score: Some(0.9),
+        driving_slabs: Vec::new(),
         thresholds: Thresholds { early: 0.9, suspected: 0.5 },
         early_flag: None,
         slices: SliceCounts { received: 100, analysed: 100, ..SliceCounts::default() },
@@ -177,6 +205,9 @@ pub(crate) fn example_report() -> CaseReport {
         timing: Timing {
             first_slice_to_verdict_ms: 0.0,
             last_slice_to_verdict_ms: 0.0,
+            receive_ms: 0.0,
+            wait_ms: 0.0,
+            compute_ms: 0.0,
             completed_by: CompletionRule::QuietTime,
             inferences: 0,
             inference_ms: 0.0,

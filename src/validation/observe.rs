@@ -11,9 +11,11 @@ use super::{CaseResult, FlagTime, MaskAgreement, Observation, Outcome, PathPoint
 use crate::alert::{self, outlines};
 use crate::engine::{Engine, Manifest};
 use crate::exam::{CompletionRule, QualityLimits, Series};
-use crate::pipeline::case::{Case, Conclusion, lung_mm};
+use crate::pipeline::case::Case;
+use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::decode;
 use crate::pipeline::inference::judge_window;
+use crate::pipeline::judged_series::lung_mm;
 use crate::triage::{CaseReport, Lungs, TableRow, Verdict, case_score};
 
 /// The folder of the pictures inside the output folder.
@@ -152,9 +154,9 @@ impl Scan {
     }
 
     fn take(&mut self, file: PathBuf, manifest: &Manifest) {
-        self.case.take(file);
-        while let Some(file) = self.case.waiting.pop_front() {
-            self.case.add(decode(&file, &manifest.input), self.started, &manifest.input);
+        self.case.take(file, self.started, None);
+        while let Some(arrival) = self.case.waiting.pop_front() {
+            self.case.add(decode(&arrival.path, &manifest.input), &arrival, &manifest.input);
         }
     }
 
@@ -175,12 +177,14 @@ impl Scan {
     }
 
     fn conclude(&mut self, observer: &Observer<'_>) -> CaseReport {
+        let now = Instant::now();
         let context = Conclusion {
             manifest: observer.manifest,
             engine: observer.engine.name(),
             limits: &observer.limits,
             rule: CompletionRule::AssociationReleased,
-            now: Instant::now(),
+            over: now,
+            now,
         };
         self.case.conclude(&context).clone()
     }

@@ -16,6 +16,7 @@ mod abnormal;
 mod associations;
 mod bad_input;
 mod command_line;
+mod completion;
 mod console;
 mod durability;
 mod engines;

@@ -13,7 +13,7 @@ import { Picture } from "./picture.js";
 import { recall, remember } from "./remember.js";
 import { soundAlarms, startSound } from "./sound.js";
 import { Strip } from "./strip.js";
-import { statements } from "./verdict.js";
+import { hasVerdict, statements } from "./verdict.js";
 import { birthDate, clock, destination, personName } from "./words.js";
 
 /** A hidden page has no frames, but its title and its alarms must go on. */
@@ -71,8 +71,11 @@ async function fetchEverything(stream) {
 }
 
 function takeExam(exam) {
+  const before = exams.shown;
   exams.takeExam(exam);
-  if (exam.key === exams.shownKey && exam.state === "complete") fetchShownDetails();
+  // While more comes after a verdict there are many events, and one new report.
+  const isNews = exam.state === "complete" || (hasVerdict(exam) && !(before?.key === exam.key && hasVerdict(before)));
+  if (exam.key === exams.shownKey && isNews) fetchShownDetails();
   writeSoon();
 }
 

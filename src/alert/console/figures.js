@@ -1,6 +1,7 @@
 // The measurements of the exam, and its report once it is complete. A value that is not there is a dash, never nought.
 
 import { byId, setHidden, setText } from "./dom.js";
+import { hasVerdict } from "./verdict.js";
 import { percent, quantity } from "./words.js";
 
 export function showFigures(exam) {
@@ -39,7 +40,7 @@ function showLength({ z_mm: range, slabs }) {
 }
 
 export function showReport(exam, report) {
-  const reason = exam?.state === "complete" ? exam.reason : "";
+  const reason = exam && hasVerdict(exam) ? exam.reason : "";
   setHidden(byId("report"), !report && !reason);
   setText(byId("report-reason"), reason);
   setHidden(byId("report-details"), !report);

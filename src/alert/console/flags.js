@@ -14,6 +14,7 @@ const STATE_WORDS = {
   withdrawn: "withdrawn",
   final: "final",
 };
+const EVENT_WORDS = { early: "raised early", final: "raised", acknowledged: "acknowledged" };
 const SEVERITIES = ["alarm", "warning", "notice"];
 
 /** Acknowledgements under way or failed, by exam and flag. */
@@ -47,7 +48,7 @@ function createFlag(examKey, { id }, changed) {
   button.dataset.acknowledge = id;
   button.addEventListener("click", () => acknowledgeAs(examKey, id, changed));
   const words = make("div");
-  words.append(make("p", "what"), make("p", "text"), make("p", "when"), make("p", "who"), make("p", "problem"));
+  words.append(make("p", "what"), make("p", "text"), make("p", "when"), make("p", "life"), make("p", "who"), make("p", "problem"));
   item.append(makeIcon(), words, button);
   return item;
 }
@@ -60,8 +61,8 @@ function updateFlag(item, flag, attempt, live) {
   setIcon(item.querySelector(".icon"), iconOf(flag));
   setText(item.querySelector(".what"), `${KIND_WORDS[flag.kind] ?? flag.kind}: ${STATE_WORDS[flag.state] ?? flag.state}`);
   setText(item.querySelector(".text"), flag.text);
-  const score = flag.score === null ? "" : `, score ${quantity(flag.score, 2)}`;
-  setText(item.querySelector(".when"), `Raised ${clock(flag.raised)}, after ${slices(flag.after_slices)}${score}`);
+  setText(item.querySelector(".when"), raisingOf(flag));
+  setText(item.querySelector(".life"), lifeOf(flag));
   setText(item.querySelector(".who"), acknowledgementOf(flag));
   setAttribute(item, "data-acknowledged", Boolean(flag.acknowledged));
   setText(item.querySelector(".problem"), attempt?.problem ? `Not acknowledged: ${attempt.problem}` : "");
@@ -69,6 +70,26 @@ function updateFlag(item, flag, attempt, live) {
   setHidden(button, Boolean(flag.acknowledged));
   button.disabled = !live || attempt?.pending === true;
   setText(button, attempt?.pending ? "Acknowledging" : "Acknowledge");
+}
+
+function raisingOf(flag) {
+  const score = flag.score === null ? "" : `, score ${quantity(flag.score, 2)}`;
+  const [first] = flag.life ?? [];
+  const share = typeof first?.scan_share === "number" ? ` (${quantity(first.scan_share * 100, 0, "%")} of the scan)` : "";
+  return `Raised ${clock(flag.raised)}, after ${slices(flag.after_slices)}${share}${score}`;
+}
+
+/** What has happened to the flag since, and where to look. */
+function lifeOf({ life = [] }) {
+  const wordsOf = ({ event, at, score }) => {
+    const known = score === null || event === "acknowledged" ? "" : ` at score ${quantity(score, 2)}`;
+    return `${EVENT_WORDS[event] ?? event} ${clock(at)}${known}`;
+  };
+  const since = life.slice(1).map(wordsOf).join(", then ");
+  const driving = life.findLast(({ driving_slabs: slabs }) => slabs.length > 0)?.driving_slabs ?? [];
+  const places = driving.map(({ z_mm: z }) => quantity(z, 0)).join(", ");
+  const look = places ? `Driven by the slabs at z ${places} mm` : "";
+  return [since && `Then ${since}`, look].filter(Boolean).join(". ");
 }
 
 function acknowledgementOf({ acknowledged }) {

@@ -9,6 +9,9 @@ import { progress, slices } from "./words.js";
 const LEVELS = ["alarm", "warning", "notice", "receiving", "neutral"];
 const KINDS = ["suspected", "abnormal", "rescan", "not_analysed", "withdrawn", "receiving", "not_suspected"];
 
+/** An exam that trails has a verdict that stands, although more comes: it lies beyond the lungs. */
+export const hasVerdict = (exam) => exam.state === "complete" || exam.state === "trailing";
+
 /** A flag that has been withdrawn asks for nothing any more. */
 export const isOpen = (flag) => flag.state !== "withdrawn";
 
@@ -16,7 +19,8 @@ export const needsAcknowledging = (flag) => isOpen(flag) && flag.severity === "a
 
 /** All that there is to say of an exam, worst first. There is always at least one statement. */
 export function statements(exam) {
-  const said = [...exam.flags.filter(isOpen).map(ofFlag), ...ofVerdict(exam), ...ofWithdrawn(exam), ...ofShortfall(exam)];
+  const ofOpenFlag = (flag) => ofFlag(flag, exam);
+  const said = [...exam.flags.filter(isOpen).map(ofOpenFlag), ...ofVerdict(exam), ...ofWithdrawn(exam), ...ofShortfall(exam)];
   return said.sort((one, other) => rank(one) - rank(other));
 }
 
@@ -25,20 +29,25 @@ function rank({ level, kind, acknowledged }) {
 }
 
 /** A severity or kind that this console does not know is still shown, as a warning. */
-function ofFlag(flag) {
+function ofFlag(flag, exam) {
   const level = ["alarm", "warning", "notice"].includes(flag.severity) ? flag.severity : "warning";
   const kind = ["suspected", "abnormal", "rescan", "not_analysed"].includes(flag.kind) ? flag.kind : "not_analysed";
   const common = { kind, level, detail: flag.text, acknowledged: Boolean(flag.acknowledged) };
-  if (flag.kind === "suspected") return { ...common, ...suspected(flag.state === "early", slices(flag.after_slices)) };
+  if (flag.kind === "suspected") return { ...common, ...suspected(exam, flag) };
   if (flag.kind === "abnormal") return { ...common, ...ABNORMAL };
   if (flag.kind === "rescan") return { ...common, ...rescan(level) };
   if (flag.kind === "not_analysed") return { ...common, ...NOT_ANALYSED };
   return { ...common, stage: "", headline: "Look at the flags", badge: "Flagged" };
 }
 
-function suspected(early, after) {
-  const stage = early ? `Early: after ${after}, the scan goes on` : "On the whole scan";
+function suspected(exam, flag) {
+  const early = flag?.state === "early";
+  const stage = early ? `Early: after ${slices(flag.after_slices)}, the scan goes on` : basis(exam);
   return { stage, headline: "COVID-19 pneumonia suspected: isolate", badge: early ? "Suspected, early" : "Suspected" };
+}
+
+function basis(exam) {
+  return exam.state === "trailing" ? "On the whole lungs, the scan goes on" : "On the whole scan";
 }
 
 function rescan(level) {
@@ -55,7 +64,7 @@ function ofVerdict(exam) {
   switch (exam.verdict) {
     case "suspected":
       if (flagged("suspected")) return [];
-      return [{ kind: "suspected", level: "alarm", detail: exam.reason, ...suspected(false) }];
+      return [{ kind: "suspected", level: "alarm", detail: exam.reason, ...suspected(exam) }];
     case "abnormal":
       if (flagged("abnormal")) return [];
       return [{ kind: "abnormal", level: "warning", detail: exam.reason, ...ABNORMAL }];
@@ -63,7 +72,7 @@ function ofVerdict(exam) {
       if (flagged("not_analysed")) return [];
       return [{ kind: "not_analysed", level: "warning", detail: exam.reason, ...NOT_ANALYSED }];
     case "not_suspected":
-      return exam.state === "complete" ? [notSuspected(exam)] : [receiving(exam)];
+      return hasVerdict(exam) ? [notSuspected(exam)] : [receiving(exam)];
     default:
       return exam.state === "receiving" ? [receiving(exam)] : [noVerdict(exam)];
   }
@@ -109,8 +118,8 @@ function noVerdict(exam) {
 function ofWithdrawn(exam) {
   return exam.flags.filter((flag) => flag.kind === "suspected" && !isOpen(flag)).map((flag) => ({
     kind: "withdrawn",
-    level: exam.state === "complete" ? "notice" : "receiving",
-    stage: exam.state === "complete" ? "On the whole scan" : "",
+    level: hasVerdict(exam) ? "notice" : "receiving",
+    stage: hasVerdict(exam) ? basis(exam) : "",
     headline: "Suspicion withdrawn",
     detail: flag.text,
     badge: "Withdrawn",

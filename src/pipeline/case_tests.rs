@@ -1,0 +1,244 @@
+//! What opens a verdict again, and what does not.
+
+use std::sync::LazyLock;
+
+use super::super::conclusion::Conclusion;
+use super::*;
+use crate::engine::ModelPackage;
+use crate::exam::{CompletionRule, SliceGeometry, SliceHeader};
+use crate::preprocess::{HounsfieldImage, Plane};
+use crate::triage::Mask;
+
+static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| ModelPackage::built_in().unwrap().manifest);
+const SIDE: usize = 8;
+const SPACING_MM: f64 = 3.0;
+const LEAST_LUNG_ML: f64 = 800.0;
+const CHEST: &str = "1.5";
+
+/// A coarse plane: 64 pixels of 4 cm².
+fn input() -> InputGeometry {
+    InputGeometry { rows: SIDE, columns: SIDE, pixel_mm: 20.0, ..MANIFEST.input.clone() }
+}
+
+/// An exam whose evidence is made up: there is lung from z = 0 mm down to -200 mm, and beyond it gas that looks like lung
+/// where a test says so.
+struct Scan {
+    case: Case,
+    lung_to_mm: f64,
+    gas_cm2: f64,
+}
+
+impl Scan {
+    fn new() -> Self {
+        Self { case: Case::new(ExamKey::new("1.2", "A"), Instant::now()), lung_to_mm: -200.0, gas_cm2: 0.0 }
+    }
+
+    fn instance(&mut self, series: &str, content: Content) {
+        let plane = match &content {
+            Content::Slice(slice) => {
+                let image = HounsfieldImage { rows: 2, columns: 2, values: vec![-800.0; 4] };
+                Some(Plane::resample(&image, &slice.geometry.in_plane, &input()))
+            }
+            _ => None,
+        };
+        let uid = format!("{series}.{}", self.case.counts().received);
+        assert!(self.case.take(PathBuf::from(&uid), Instant::now(), None));
+        let arrival = self.case.waiting.pop_front().unwrap();
+        let header = InstanceHeader {
+            sop_class_uid: String::new(),
+            sop_instance_uid: uid,
+            study_instance_uid: "1.2".into(),
+            series_instance_uid: series.into(),
+            patient: Patient::default(),
+            study_description: String::new(),
+            series_description: String::new(),
+            convolution_kernel: "SOFT".into(),
+            content,
+        };
+        let path = arrival.path.clone();
+        let decoded = Decoded { path, calling_ae_title: "CT1".into(), header: Ok(header), plane: Ok(plane) };
+        self.case.add(decoded, &arrival, &input());
+        self.run(false);
+    }
+
+    fn slice(&mut self, series: &str, z_mm: f64) {
+        let orientation = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+        let geometry = SliceGeometry::new(2, 2, [0.0, 0.0, z_mm], orientation, [6.0, 6.0]).unwrap();
+        self.instance(
+            series,
+            Content::Slice(SliceHeader {
+                geometry,
+                rescale_slope: 1.0,
+                rescale_intercept: 0.0,
+                thickness_mm: Some(SPACING_MM),
+                images_in_acquisition: None,
+            }),
+        );
+    }
+
+    /// Slices from one position down to the other.
+    fn slices(&mut self, series: &str, from_mm: f64, to_mm: f64) {
+        let count = ((from_mm - to_mm) / SPACING_MM) as usize;
+        (0..count).for_each(|number| self.slice(series, from_mm - number as f64 * SPACING_MM));
+    }
+
+    fn run(&mut self, finishing: bool) {
+        let limits = CompletionLimits::default();
+        while let Some((uid, job)) = self.case.next_window(&input(), finishing) {
+            let z_mm = job.slab.0 as f64 * input().slab_mm;
+            let evidence = self.evidence(z_mm);
+            self.case.put_evidence(&uid, &job, evidence, Duration::ZERO);
+            self.case.look_for_the_end(&input(), &limits, LEAST_LUNG_ML);
+        }
+    }
+
+    fn evidence(&self, z_mm: f64) -> SlabEvidence {
+        let is_lung = (self.lung_to_mm..=0.0).contains(&z_mm);
+        let gas = (self.gas_cm2 / input().pixel_cm2()) as usize;
+        let lung = Mask::from_fn(SIDE, SIDE, |at| if is_lung { at < 48 } else { at >= 56 && at < 56 + gas });
+        let lung_cm2 = lung.count() as f64 * input().pixel_cm2();
+        let lesion = Mask::from_pixels(SIDE, SIDE, []);
+        SlabEvidence {
+            attention: 0.0,
+            logit: -3.0,
+            lung,
+            lesion,
+            lesion_hu: Vec::new(),
+            lung_cm2,
+            lesion_cm2: 0.0,
+            body: None,
+        }
+    }
+
+    fn lungs_passed(&self) -> bool {
+        self.case.completion_progress(&PerformedSteps::default(), None).lungs_passed
+    }
+
+    fn conclude(&mut self, rule: CompletionRule) -> CaseReport {
+        self.run(rule != CompletionRule::LungsPassed);
+        let now = Instant::now();
+        let limits = QualityLimits::default();
+        let context = Conclusion { manifest: &MANIFEST, engine: "none", limits: &limits, rule, over: now, now };
+        self.case.conclude(&context).clone()
+    }
+
+    /// Whether the rule is still believed.
+    fn believes(&self, rule: CompletionRule) -> bool {
+        let expected = (rule == CompletionRule::ExpectedCount).then_some(100);
+        let lungs_passed = rule == CompletionRule::LungsPassed;
+        let progress = Progress { slices: 100, lungs_passed, expected, ..Progress::default() };
+        self.case.rhythm.completion(&progress, &CompletionLimits::default()).0 == rule
+    }
+}
+
+#[test]
+fn the_lungs_pass_in_order_and_what_follows_leaves_the_verdict_as_it_is() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -228.0);
+    assert!(!scan.lungs_passed());
+    scan.slices(CHEST, -228.0, -243.0);
+    assert!(scan.lungs_passed());
+    let first = scan.conclude(CompletionRule::LungsPassed);
+    assert_eq!(scan.case.stage, Stage::Trailing);
+    assert!(!scan.lungs_passed(), "it decides once");
+    scan.slices(CHEST, -243.0, -300.0);
+    assert_eq!(scan.case.stage, Stage::Trailing);
+    let last = scan.conclude(CompletionRule::AssociationReleased);
+    assert_eq!((scan.case.stage, last.revised, last.verdict), (Stage::Complete, false, first.verdict));
+    assert_eq!(last.timing.completed_by, CompletionRule::LungsPassed);
+    assert_eq!(last.slices.analysed, 110);
+}
+
+#[test]
+fn gas_below_the_lungs_is_no_lung() {
+    let mut scan = Scan { gas_cm2: 20.0, ..Scan::new() };
+    scan.slices(CHEST, 30.0, -228.0);
+    assert!(!scan.lungs_passed());
+    scan.slices(CHEST, -228.0, -243.0);
+    assert!(scan.lungs_passed());
+}
+
+#[test]
+fn lung_after_all_opens_the_verdict_again() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -243.0);
+    scan.conclude(CompletionRule::LungsPassed);
+    scan.lung_to_mm = -400.0;
+    scan.slices(CHEST, -243.0, -270.0);
+    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert!(!scan.believes(CompletionRule::LungsPassed));
+    assert!(scan.conclude(CompletionRule::QuietTime).revised);
+}
+
+#[test]
+fn a_slice_out_of_order_opens_the_verdict_again() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -243.0);
+    scan.conclude(CompletionRule::LungsPassed);
+    scan.slice(CHEST, -100.5);
+    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert!(!scan.lungs_passed());
+    assert!(scan.conclude(CompletionRule::QuietTime).revised);
+}
+
+#[test]
+fn an_exam_that_ended_below_the_lungs_goes_on_there_without_being_opened_again() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -243.0);
+    scan.conclude(CompletionRule::AssociationReleased);
+    scan.slices(CHEST, -243.0, -270.0);
+    assert_eq!(scan.case.stage, Stage::Trailing);
+    assert!(!scan.conclude(CompletionRule::QuietTime).revised);
+}
+
+#[test]
+fn more_of_the_lungs_opens_the_verdict_again_and_refutes_the_rule() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -100.0);
+    assert!(scan.believes(CompletionRule::ExpectedCount));
+    scan.conclude(CompletionRule::ExpectedCount);
+    scan.slice(CHEST, -103.0);
+    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert!(!scan.believes(CompletionRule::ExpectedCount));
+    assert!(scan.conclude(CompletionRule::QuietTime).revised);
+}
+
+#[test]
+fn what_is_not_judged_does_not_open_a_verdict_again_but_is_counted() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -243.0);
+    let first = scan.conclude(CompletionRule::AssociationReleased);
+    scan.instance("1.9", Content::Kept("a scout"));
+    scan.slices("1.9", 30.0, 0.0);
+    assert_eq!(scan.case.stage, Stage::Trailing);
+    let last = scan.conclude(CompletionRule::QuietTime);
+    assert_eq!((last.revised, last.verdict, last.score), (false, first.verdict, first.score));
+    assert_eq!(last.slices.kept, 11);
+    assert_eq!(last.timing.completed_by, CompletionRule::AssociationReleased);
+}
+
+#[test]
+fn a_better_series_takes_over_and_does_not_refute_the_rule_that_was_right_about_the_first() {
+    let mut scan = Scan::new();
+    scan.slices("1.9", 30.0, -243.0);
+    scan.conclude(CompletionRule::ExpectedCount);
+    assert_eq!(scan.case.judged().unwrap().0, "1.9");
+    scan.slices("1.3", 30.0, -225.0);
+    assert_eq!(scan.case.stage, Stage::Trailing, "it does not show as much yet");
+    scan.slices("1.3", -225.0, -246.0);
+    assert_eq!(scan.case.judged().unwrap().0, "1.3");
+    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert!(scan.believes(CompletionRule::ExpectedCount));
+    let report = scan.conclude(CompletionRule::QuietTime);
+    assert_eq!((report.revised, report.series_instance_uid.as_deref()), (true, Some("1.3")));
+}
+
+#[test]
+fn a_defective_slice_opens_a_verdict_again() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -243.0);
+    scan.conclude(CompletionRule::AssociationReleased);
+    scan.instance(CHEST, Content::Defective("no rescale slope".into()));
+    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert!(scan.conclude(CompletionRule::QuietTime).revised);
+}

@@ -1,0 +1,130 @@
+//! From an exam's evidence to its report.
+
+use std::time::{Duration, Instant};
+
+use super::case::{Case, Stage};
+use crate::engine::Manifest;
+use crate::exam::{CompletionRule, LungArea, QualityIssue, QualityLimits, issues};
+use crate::triage::{
+    CaseReport, Facts, Findings, INTENDED_USE, Judgement, ModelIdentity, SCHEMA_VERSION, Thresholds, Timing, judge,
+};
+
+/// What a conclusion is drawn with.
+#[derive(Debug, Clone, Copy)]
+pub struct Conclusion<'a> {
+    pub manifest: &'a Manifest,
+    pub engine: &'a str,
+    pub limits: &'a QualityLimits,
+    pub rule: CompletionRule,
+    /// When the rule says that the exam was over.
+    pub over: Instant,
+    pub now: Instant,
+}
+
+impl Case {
+    /// Judges the exam and keeps the report. A verdict that stood while the scan went on, and still stands, keeps the time and
+    /// the rule by which people were told.
+    pub fn conclude(&mut self, context: &Conclusion<'_>) -> &CaseReport {
+        let mut report = self.report_now(context);
+        if let Some(earlier) = &self.report {
+            report.revised = self.is_revision(earlier, &report);
+            if self.stage == Stage::Trailing && earlier.verdict == report.verdict {
+                let Timing { inferences, inference_ms, .. } = report.timing;
+                report.timing = Timing { inferences, inference_ms, ..earlier.timing };
+            }
+        }
+        self.stage = match context.rule {
+            CompletionRule::LungsPassed => Stage::Trailing,
+            _ => Stage::Complete,
+        };
+        self.may_isolate = false;
+        self.report.insert(report)
+    }
+
+    fn is_revision(&self, earlier: &CaseReport, report: &CaseReport) -> bool {
+        let slices =
+            |report: &CaseReport| (report.series_instance_uid.clone(), report.slices.analysed, report.slices.failed);
+        let stood = self.stage == Stage::Trailing || slices(earlier) == slices(report);
+        earlier.revised || earlier.verdict != report.verdict || !stood
+    }
+
+    fn report_now(&self, context: &Conclusion<'_>) -> CaseReport {
+        let judged = self.judged();
+        let point = &context.manifest.operating_point;
+        let findings = judged.map(|(_, judged)| judged.findings(&context.manifest.input)).unwrap_or_default();
+        let Findings { lungs, lesions, lesion_summary, pattern } = findings;
+        let quality = self.quality(&lungs.areas, context.limits);
+        let score = self.running_score(context.manifest);
+        let counts = self.counts();
+        let judgement = judge(&Facts {
+            slices: counts.analysed,
+            defective: self.defects.len(),
+            defect: self.defects.first().map(String::as_str),
+            engine_failure: self.engine_failure.as_deref(),
+            score,
+            suspected_from: point.suspected,
+            lungs: lungs.summary,
+            lesions: lesion_summary,
+            pattern,
+            listed: &lesions,
+            quality: &quality,
+            limits: context.limits,
+        });
+        let Judgement { verdict, reason } = judgement;
+        CaseReport {
+            schema_version: SCHEMA_VERSION,
+            tableside: env!("CARGO_PKG_VERSION").to_owned(),
+            intended_use: INTENDED_USE.to_owned(),
+            exam: self.key.clone(),
+            study_instance_uid: self.study_instance_uid.clone(),
+            series_instance_uid: judged.map(|(uid, _)| uid.to_owned()),
+            verdict,
+            reason,
+            revised: false,
+            score,
+            driving_slabs: self.driving_slabs(context.manifest),
+            thresholds: Thresholds { early: point.early, suspected: point.suspected },
+            early_flag: self.early_flag.clone(),
+            slices: counts,
+            lung_ml: lungs.volume_ml,
+            lungs: lungs.summary,
+            lesion_summary,
+            pattern,
+            lesions,
+            quality,
+            engine: context.engine.to_owned(),
+            model: ModelIdentity { name: context.manifest.name.clone(), version: context.manifest.version.clone() },
+            timing: self.timing(context),
+        }
+    }
+
+    fn quality(&self, lung: &[LungArea], limits: &QualityLimits) -> Vec<QualityIssue> {
+        let mut quality = self
+            .judged()
+            .map(|(_, judged)| {
+                issues(&judged.series.positions_mm(), &judged.series.double_positions_mm(), lung, limits)
+            })
+            .unwrap_or_default();
+        if let Some(reason) = self.defects.first() {
+            quality.push(QualityIssue::DefectiveSlices { count: self.defects.len(), reason: reason.clone() });
+        }
+        quality
+    }
+
+    /// The way from the first slice to the verdict, in parts that add up.
+    fn timing(&self, context: &Conclusion<'_>) -> Timing {
+        let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+        let since_last = self.since_last_slice(context.now);
+        let wait = context.over.saturating_duration_since(self.last_slice).min(since_last);
+        Timing {
+            first_slice_to_verdict_ms: ms(self.since_first(context.now)),
+            last_slice_to_verdict_ms: ms(since_last),
+            receive_ms: ms(self.last_slice.saturating_duration_since(self.first_arrival)),
+            wait_ms: ms(wait),
+            compute_ms: ms(since_last.saturating_sub(wait)),
+            completed_by: context.rule,
+            inferences: self.inferences,
+            inference_ms: ms(self.inference_time) / (self.inferences.max(1) as f64),
+        }
+    }
+}

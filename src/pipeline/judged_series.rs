@@ -1,0 +1,131 @@
+//! One series of an exam: its slices, its evidence, and how it came.
+
+use std::time::Instant;
+
+use super::decode::Arrival;
+use crate::exam::{
+    LungArea, NO_LUNG_CM2, Pauses, Reconstruction, ScanDirection, ScanOrder, Series, SlabIndex, is_sharp_kernel,
+    lungs_passed, shows_lung,
+};
+use crate::preprocess::{InputGeometry, Plane};
+use crate::triage::{EvidenceTable, Findings, Lungs, TableRow};
+
+/// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
+const LUNG_SLAB_CM2: f64 = 10.0;
+
+/// Gas in stomach or bowel that a network takes for lung covers less than this on a slab, cm². What is gas is told from lung
+/// by its volume, which costs some milliseconds: only where this much or less is left.
+const MOST_GAS_CM2: f64 = 60.0;
+
+/// How much lung these rows of a table show, mm along z.
+pub fn lung_mm(rows: &[TableRow<'_>]) -> f64 {
+    rows.iter().filter(|row| row.evidence.lung_cm2 >= LUNG_SLAB_CM2).map(|row| row.thickness_mm).sum()
+}
+
+/// One series with its evidence.
+#[derive(Debug, Default)]
+pub struct JudgedSeries {
+    pub series: Series,
+    pub table: EvidenceTable,
+    is_sharp: bool,
+    /// The lowest and the uppermost slice that shows lung, mm.
+    lung_mm: Option<(f64, f64)>,
+    order: ScanOrder,
+    lungs_passed: bool,
+    last_arrival: Option<Instant>,
+    pauses: Pauses,
+}
+
+impl JudgedSeries {
+    pub fn findings(&self, input: &InputGeometry) -> Findings {
+        let centre = self.series.slices().next().map(|slice| slice.header.geometry.centre).unwrap_or_default();
+        Findings::of(&self.table.rows(&self.series), input, centre)
+    }
+
+    /// Notes how a slice came that lies at `z_mm`.
+    pub fn arrived(&mut self, arrival: &Arrival, z_mm: f64) {
+        self.order.add(arrival.number, z_mm);
+        self.lungs_passed &= self.order.direction().is_some();
+        if let Some(last) = self.last_arrival {
+            let Pauses { in_series, after_release } = self.pauses;
+            self.pauses = Pauses {
+                in_series: in_series.max(arrival.at.saturating_duration_since(last)),
+                after_release: after_release.max(arrival.after_release.unwrap_or_default()),
+            };
+        }
+        self.last_arrival = self.last_arrival.max(Some(arrival.at));
+    }
+
+    /// Notes what a slice at `z_mm` says for its series: the kernel it was made with, and whether it shows lung.
+    pub fn look_at(&mut self, z_mm: f64, kernel: &str, plane: &Plane, input: &InputGeometry) {
+        self.is_sharp = is_sharp_kernel(kernel);
+        if shows_lung(plane, input) {
+            let (low, high) = self.lung_mm.unwrap_or((z_mm, z_mm));
+            self.lung_mm = Some((low.min(z_mm), high.max(z_mm)));
+        }
+    }
+
+    /// The longest pauses while it came.
+    pub fn pauses(&self) -> Pauses {
+        self.pauses
+    }
+
+    pub fn reconstruction<'a>(&self, series_instance_uid: &'a str) -> Reconstruction<'a> {
+        let mut z_mm = self.series.slices().map(|slice| slice.header.geometry.z_mm);
+        let lowest = z_mm.next();
+        let highest = z_mm.next_back().or(lowest);
+        let reach_mm = lowest.zip(highest).map_or(0.0, |(lowest, highest)| highest - lowest);
+        let lung_mm = self.lung_mm.map_or(0.0, |(low, high)| high - low);
+        Reconstruction { series_instance_uid, lung_mm, reach_mm, slices: self.series.len(), is_sharp: self.is_sharp }
+    }
+
+    /// Whether the lungs had passed when [`Self::look_for_the_end`] last looked, and the slices have come in order since.
+    pub fn have_lungs_passed(&self) -> bool {
+        self.lungs_passed
+    }
+
+    /// Looks whether the scan has left the lungs behind: `passed_mm` without lung after at least `least_lung_ml` of it.
+    pub fn look_for_the_end(&mut self, input: &InputGeometry, passed_mm: f64, least_lung_ml: f64) {
+        self.lungs_passed = self.order.direction().is_some_and(|direction| {
+            let rows = self.judged_from_the_start(direction);
+            let raw = rows.iter().map(|row| row.evidence.lung_cm2);
+            lungs_passed(&in_scan_order(&rows, raw, direction), MOST_GAS_CM2, passed_mm) && {
+                let lungs = Lungs::find(&rows, input);
+                let areas = lungs.areas.iter().map(|area| area.lung_cm2);
+                lungs.volume_ml >= least_lung_ml
+                    && lungs_passed(&in_scan_order(&rows, areas, direction), NO_LUNG_CM2, passed_mm)
+            }
+        });
+    }
+
+    /// The rows from the slab where the scan began to the first one that is not judged yet, in ascending z.
+    fn judged_from_the_start(&self, direction: ScanDirection) -> Vec<TableRow<'_>> {
+        let mut rows = self.table.rows(&self.series);
+        let slabs: Vec<SlabIndex> = self.series.slab_indices().collect();
+        let is_judged = |(row, slab): &(&TableRow<'_>, &SlabIndex)| row.slab == **slab;
+        match direction {
+            ScanDirection::TowardsHead => {
+                let judged = rows.iter().zip(&slabs).take_while(is_judged).count();
+                rows.truncate(judged);
+            }
+            ScanDirection::TowardsFeet => {
+                let judged = rows.iter().rev().zip(slabs.iter().rev()).take_while(is_judged).count();
+                rows.drain(..rows.len() - judged);
+            }
+        }
+        rows
+    }
+}
+
+fn in_scan_order(
+    rows: &[TableRow<'_>],
+    lung_cm2: impl Iterator<Item = f64>,
+    direction: ScanDirection,
+) -> Vec<LungArea> {
+    let areas = rows.iter().zip(lung_cm2).map(|(row, lung_cm2)| LungArea { z_mm: row.z_mm, lung_cm2 });
+    let mut areas: Vec<LungArea> = areas.collect();
+    if direction == ScanDirection::TowardsFeet {
+        areas.reverse();
+    }
+    areas
+}

@@ -1,0 +1,135 @@
+//! Whose turn it is: the patient on the table first, then the likeliest findings; and nobody waits for ever.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use crate::exam::ExamKey;
+
+/// A patient is on the table while the exam has no verdict and something came within this time.
+pub const ON_TABLE: Duration = Duration::from_secs(10);
+
+/// An exam that was not served for so long has waited enough.
+pub const ENOUGH_WAITING: Duration = Duration::from_secs(30);
+
+/// Of so many turns one is for the exam that has waited longest, once that is long enough; the rest are for the table.
+pub const TURNS: u64 = 4;
+
+/// The probability of an exam of which nothing is known yet: it may be either.
+const UNKNOWN: f64 = 0.5;
+
+/// What an exam has to say for itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    pub exam: ExamKey,
+    pub is_on_table: bool,
+    /// Since it was last served, or since it came.
+    pub waited: Duration,
+    /// The running case probability.
+    pub score: Option<f64>,
+}
+
+impl Claim {
+    fn has_waited_enough(&self) -> bool {
+        !self.is_on_table && self.waited >= ENOUGH_WAITING
+    }
+}
+
+/// The exams, the one to be served first in front. `turn` counts how often somebody was served.
+///
+/// Patients on the table take turns, the one that waited longest first. Then come exams that have waited enough, then the
+/// others by their probability. Every fourth turn goes to an exam that has waited enough before the table: while scanners keep the
+/// engine busy, a backlog still gets a quarter of it.
+#[must_use]
+pub fn by_priority(mut claims: Vec<Claim>, turn: u64) -> Vec<ExamKey> {
+    let before_table = turn % TURNS == TURNS - 1;
+    let rank = |claim: &Claim| match (claim.is_on_table, claim.has_waited_enough()) {
+        (_, true) if before_table => 0,
+        (true, _) => 1,
+        (false, true) => 2,
+        (false, false) => 3,
+    };
+    claims.sort_by(|one, other| {
+        let by_score = other.score.unwrap_or(UNKNOWN).total_cmp(&one.score.unwrap_or(UNKNOWN));
+        let by_score = if rank(one) == 3 { by_score } else { std::cmp::Ordering::Equal };
+        rank(one).cmp(&rank(other)).then(by_score).then(Reverse(one.waited).cmp(&Reverse(other.waited)))
+    });
+    claims.into_iter().map(|claim| claim.exam).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(name: usize) -> ExamKey {
+        ExamKey::new(&format!("1.{name}"), "A")
+    }
+
+    fn claim(name: usize, is_on_table: bool, waited_s: u64, score: Option<f64>) -> Claim {
+        Claim { exam: key(name), is_on_table, waited: Duration::from_secs(waited_s), score }
+    }
+
+    #[test]
+    fn the_patient_on_the_table_goes_before_any_backlog_and_the_backlog_by_probability() {
+        let claims = vec![
+            claim(1, false, 5, Some(0.1)),
+            claim(2, false, 1, Some(0.9)),
+            claim(3, true, 0, Some(0.0)),
+            claim(4, false, 2, None),
+        ];
+        assert_eq!(by_priority(claims, 0), [key(3), key(2), key(4), key(1)]);
+    }
+
+    #[test]
+    fn patients_on_several_tables_take_turns() {
+        let claims = vec![claim(1, true, 1, Some(0.9)), claim(2, true, 3, Some(0.1)), claim(3, true, 2, None)];
+        assert_eq!(by_priority(claims, 0), [key(2), key(3), key(1)]);
+    }
+
+    #[test]
+    fn who_has_waited_enough_goes_before_the_likelier_and_every_fourth_time_before_the_table() {
+        let claims = vec![claim(1, false, 31, Some(0.1)), claim(2, false, 29, Some(0.9)), claim(3, true, 0, None)];
+        assert_eq!(by_priority(claims.clone(), 2), [key(3), key(1), key(2)]);
+        assert_eq!(by_priority(claims, 3), [key(1), key(3), key(2)]);
+    }
+
+    proptest! {
+        /// Tables that never stop, a backlog of any scores: with a turn a second everybody is served again and again.
+        #[test]
+        fn nobody_starves(
+            tables in 0..4_usize,
+            scores in prop::collection::vec(prop::option::of(0.0..1.0_f64), 1..8),
+        ) {
+            let exams = tables + scores.len();
+            let longest_s = ENOUGH_WAITING.as_secs() + TURNS * (exams as u64 + 1);
+            let mut served_s = vec![0_u64; exams];
+            for now_s in 0..2000 {
+                let claims = (0..exams).map(|name| {
+                    let score = name.checked_sub(tables).and_then(|name| scores[name]);
+                    claim(name, name < tables, now_s - served_s[name], score)
+                });
+                let first = by_priority(claims.collect(), now_s).remove(0);
+                let first = (0..exams).find(|name| key(*name) == first).unwrap();
+                served_s[first] = now_s;
+                for (name, served_s) in served_s.iter().enumerate() {
+                    prop_assert!(now_s - served_s <= longest_s, "exam {} at {} s", name, now_s);
+                }
+            }
+        }
+
+        #[test]
+        fn an_order_leaves_nobody_out(
+            all in prop::collection::vec((any::<bool>(), 0..100_u64, prop::option::of(0.0..1.0_f64)), 0..12),
+            turn in any::<u64>(),
+        ) {
+            let claims: Vec<Claim> =
+                all.iter().enumerate().map(|(name, (table, waited, score))| claim(name, *table, *waited, *score)).collect();
+            let mut ordered = by_priority(claims, turn);
+            ordered.sort();
+            let mut exams: Vec<ExamKey> = (0..all.len()).map(key).collect();
+            exams.sort();
+            prop_assert_eq!(ordered, exams);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What the console is shown of an exam while it is analysed.
+
+use jiff::Timestamp;
+
+use super::case::{Case, Stage};
+use crate::alert::{ExamState, ExamView, SlabView, outlines};
+use crate::engine::Manifest;
+use crate::exam::SlabIndex;
+use crate::triage::Thresholds;
+
+/// The exam as things stand. Its flags are the hub's.
+pub fn exam_view(case: &Case, manifest: &Manifest) -> ExamView {
+    let judged = case.judged().map(|(_, judged)| judged);
+    let positions = judged.map(|judged| judged.series.positions_mm()).unwrap_or_default();
+    let has_verdict = case.stage != Stage::Receiving;
+    let report = case.report.as_ref();
+    let point = &manifest.operating_point;
+    ExamView {
+        key: case.key.clone(),
+        state: match case.stage {
+            Stage::Receiving => ExamState::Receiving,
+            Stage::Trailing => ExamState::Trailing,
+            Stage::Complete => ExamState::Complete,
+        },
+        patient: case.patient.clone(),
+        scanner: case.scanner.clone(),
+        description: case.description.clone(),
+        started: case.started,
+        last_slice: Some(case.last_slice_time()),
+        updated: Timestamp::now(),
+        slices: case.counts(),
+        z_mm: positions.first().zip(positions.last()).map(|(low, high)| [*low, *high]),
+        slabs: judged.map_or(0, |judged| judged.series.slab_count()),
+        score: case.running_score(manifest),
+        threshold: Thresholds { early: point.early, suspected: point.suspected },
+        verdict: report.filter(|_| has_verdict).map(|report| report.verdict),
+        reason: report.filter(|_| has_verdict).map(|report| report.reason.clone()).unwrap_or_default(),
+        revised: report.is_some_and(|report| report.revised || !has_verdict),
+        lesions: report.filter(|_| has_verdict).map(|report| report.lesion_summary),
+        flags: Vec::new(),
+    }
+}
+
+/// A judged slab with the file of its picture; `None` if there is no such slab.
+pub fn slab_view(case: &Case, slab: SlabIndex, manifest: &Manifest) -> Option<(SlabView, Option<std::path::PathBuf>)> {
+    let (_, judged) = case.judged()?;
+    let (z_mm, evidence) = judged.series.slab_z_mm(slab).zip(judged.table.row(slab))?;
+    let file = judged.series.middle_slice(slab).map(|slice| slice.path.clone());
+    let view = SlabView {
+        index: slab,
+        z_mm,
+        lung_cm2: evidence.lung_cm2,
+        lesion_cm2: evidence.lesion_cm2,
+        attention: evidence.attention,
+        logit: evidence.logit,
+        score: case.running_score(manifest),
+        picture: format!("/api/exams/{}/slabs/{}.png?v={}", case.key, slab.0, case.counts().received),
+        lung: outlines(&evidence.lung),
+        lesion: outlines(&evidence.lesion),
+    };
+    Some((view, file))
+}
