@@ -138,7 +138,8 @@ fn compare(arguments: &Arguments, recorded: &[Instance], rate: f64, scanners: us
     for (engine, mode, daemon, cpu, exams) in &measured {
         let delays = Quantiles::of(exams.iter().map(|exam: &Exam| exam.to_verdict).collect());
         let flagged: Vec<f64> = exams.iter().filter_map(|exam| exam.flagged_after).collect();
-        let share = measure::median(flagged.iter().copied()).map_or("-".to_owned(), |share| format!("{:.0}", share * 100.0));
+        let share =
+            measure::median(flagged.iter().copied()).map_or("-".to_owned(), |share| format!("{:.0}", share * 100.0));
         let slices: usize = exams.iter().map(|exam| exam.slices).sum();
         let verdicts: std::collections::BTreeSet<&str> = exams.iter().map(|exam| exam.verdict.as_str()).collect();
         assert_eq!(verdicts.len(), 1, "the verdicts of one exam differ: {verdicts:?}");
@@ -200,11 +201,7 @@ async fn send(target: scanner::Target, instances: Vec<Instance>, options: SendOp
     assert!(report.complete(), "{:?}", report.failures);
     began.sort_unstable();
     let last = instances.last().unwrap();
-    Sent {
-        key: ExamKey::new(&last.study_instance_uid, &last.patient_id).to_string(),
-        slices: instances.len(),
-        began,
-    }
+    Sent { key: ExamKey::new(&last.study_instance_uid, &last.patient_id).to_string(), slices: instances.len(), began }
 }
 
 fn exam(sent: &Sent, seen: &[Seen]) -> Exam {

@@ -120,6 +120,16 @@ impl Flags {
         !standing
     }
 
+    /// Something is seen to be wrong with the scan while it runs. Does nothing if the exam is flagged for it already.
+    pub fn raise_rescan(&mut self, issue: &QualityIssue, limits: &QualityLimits, seen: &Seen) -> bool {
+        let standing = self.find(FlagKind::Rescan).is_some_and(|flag| flag.state != FlagState::Withdrawn);
+        let Some((severity, text)) = rescan_advice(std::slice::from_ref(issue), limits).filter(|_| !standing) else {
+            return false;
+        };
+        self.put(FlagKind::Rescan, severity, FlagState::Early, text, seen);
+        true
+    }
+
     /// The exam has a verdict: early flags are confirmed or withdrawn, and what else there is to say is said.
     pub fn conclude(&mut self, report: &CaseReport, limits: &QualityLimits, now: Timestamp) {
         let reason = &report.reason;
@@ -127,10 +137,7 @@ impl Flags {
         let scoreless = &seen.without_score();
         match report.verdict {
             Verdict::Suspected => {
-                let state = match self.find(FlagKind::Suspected).map(|flag| flag.state) {
-                    Some(FlagState::Early | FlagState::Confirmed) => FlagState::Confirmed,
-                    Some(FlagState::Withdrawn | FlagState::Final) | None => FlagState::Final,
-                };
+                let state = self.concluded(FlagKind::Suspected);
                 let text = format!("COVID-19 pneumonia suspected, isolate the patient: {reason}");
                 self.put(FlagKind::Suspected, Severity::Alarm, state, text, seen);
                 self.withdraw(FlagKind::Abnormal, "the exam is suspected since", seen);
@@ -158,7 +165,8 @@ impl Flags {
         }
         match rescan_advice(&report.quality, limits) {
             Some((severity, text)) => {
-                self.put(FlagKind::Rescan, severity, FlagState::Final, text, scoreless);
+                let state = self.concluded(FlagKind::Rescan);
+                self.put(FlagKind::Rescan, severity, state, text, scoreless);
             }
             // An exam that was not analysed shows no issue because nothing was looked at.
             None if report.verdict == Verdict::NotAnalysed => {}
@@ -188,6 +196,14 @@ impl Flags {
     pub fn changed_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a Flag> {
         let moments = |flag: &Flag| earlier.find(flag.kind).map(|known| known.life.len());
         self.0.iter().filter(move |flag| moments(flag) != Some(flag.life.len()))
+    }
+
+    /// The state of a flag that the verdict bears out.
+    fn concluded(&self, kind: FlagKind) -> FlagState {
+        match self.find(kind).map(|flag| flag.state) {
+            Some(FlagState::Early | FlagState::Confirmed) => FlagState::Confirmed,
+            Some(FlagState::Withdrawn | FlagState::Final) | None => FlagState::Final,
+        }
     }
 
     fn find(&self, kind: FlagKind) -> Option<&Flag> {
@@ -237,31 +253,29 @@ impl Flags {
     }
 }
 
+/// So many issues are told in a flag's words, the gravest first; the report has them all.
+const MOST_ADVICE: usize = 3;
+
 /// What the technician can mend by scanning or sending again.
 fn rescan_advice(quality: &[QualityIssue], limits: &QualityLimits) -> Option<(Severity, String)> {
-    let of = |issue: &QualityIssue| match issue {
-        QualityIssue::ApexCutOff { .. } | QualityIssue::BaseCutOff { .. } => {
-            Some((Severity::Warning, format!("rescan: {issue}")))
-        }
-        QualityIssue::Gap { from_z_mm, to_z_mm } if to_z_mm - from_z_mm > limits.max_gap_mm => {
-            Some((Severity::Warning, format!("send again or rescan: {issue}")))
-        }
-        QualityIssue::Gap { .. } | QualityIssue::DefectiveSlices { .. } => {
-            Some((Severity::Notice, format!("send again: {issue}")))
-        }
-        QualityIssue::DuplicatePosition { .. } => None,
+    let of = |issue: &QualityIssue| {
+        let remedy = issue.remedy(limits)?;
+        let severity = if remedy.needs_the_patient() { Severity::Warning } else { Severity::Notice };
+        Some((severity, format!("{}: {issue}", remedy.words())))
     };
     let mut advice: Vec<(Severity, String)> = quality.iter().filter_map(of).collect();
     advice.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
-    let more = advice.len().saturating_sub(1);
-    let (severity, text) = advice.into_iter().next()?;
-    Some((severity, if more > 0 { format!("{text} (and {more} more)") } else { text }))
+    let severity = advice.first()?.0;
+    let said: Vec<&str> = advice.iter().take(MOST_ADVICE).map(|(_, text)| text.as_str()).collect();
+    let more = advice.len() - said.len();
+    let text = said.join("; ");
+    Some((severity, if more > 0 { format!("{text}; and {more} more") } else { text }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exam::SlabIndex;
+    use crate::exam::{QualityKind, SlabIndex};
     use crate::triage::{DrivingSlab, SliceCounts};
 
     fn acknowledge(flags: &mut Flags, id: &str, by: &str) -> Result<bool, AcknowledgeError> {
@@ -378,11 +392,30 @@ mod tests {
     #[test]
     fn a_cut_off_apex_asks_for_a_rescan_and_a_dropped_slice_only_to_send_again() {
         let mut flags = Flags::default();
-        conclude(&mut flags, Verdict::NotSuspected, &[QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 4.0 }]);
+        let of_series = QualityIssue::of_series;
+        conclude(&mut flags, Verdict::NotSuspected, &[of_series(QualityKind::Gap { from_z_mm: 0.0, to_z_mm: 4.0 })]);
         assert_eq!(flags.all()[0].severity, Severity::Notice);
-        conclude(&mut flags, Verdict::NotSuspected, &[QualityIssue::ApexCutOff { lung_cm2: 50.0, z_mm: 0.0 }]);
+        conclude(&mut flags, Verdict::NotSuspected, &[of_series(QualityKind::ApexCutOff { lung_cm2: 50.0 })]);
         assert_eq!(flags.all()[0].severity, Severity::Warning);
         assert!(flags.all()[0].text.starts_with("rescan"));
+    }
+
+    #[test]
+    fn a_cut_off_apex_is_flagged_while_the_scan_runs_and_confirmed_or_withdrawn_by_the_verdict() {
+        let apex = QualityIssue::of_series(QualityKind::ApexCutOff { lung_cm2: 50.0 });
+        let slices = SliceCounts { received: 30, ..SliceCounts::default() };
+        let seen = Seen::of(&slices, Timestamp::now());
+        let raise = |flags: &mut Flags| flags.raise_rescan(&apex, &QualityLimits::default(), &seen);
+        let mut flags = Flags::default();
+        assert!(raise(&mut flags) && !raise(&mut flags));
+        assert_eq!((flags.all()[0].kind, flags.all()[0].state), (FlagKind::Rescan, FlagState::Early));
+        let mut whole = flags.clone();
+        conclude(&mut flags, Verdict::NotAnalysed, std::slice::from_ref(&apex));
+        assert_eq!((flags.all()[0].state, flags.all()[0].after_slices), (FlagState::Confirmed, 30));
+        conclude(&mut whole, Verdict::NotSuspected, &[]);
+        assert_eq!(whole.all()[0].state, FlagState::Withdrawn);
+        let contrast = QualityIssue::of_series(QualityKind::Contrast { agent: "APPLIED".to_owned() });
+        assert!(!Flags::default().raise_rescan(&contrast, &QualityLimits::default(), &seen));
     }
 
     #[test]

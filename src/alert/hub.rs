@@ -11,7 +11,7 @@ use super::flag::{AcknowledgeError, Flags};
 use super::moment::Seen;
 use super::store::Store;
 use super::view::{ExamState, ExamView, Record, SlabView};
-use crate::exam::{ExamKey, QualityLimits};
+use crate::exam::{ExamKey, QualityIssue, QualityLimits};
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};
 
@@ -103,6 +103,18 @@ impl Hub {
             self.save(key);
         }
         raised
+    }
+
+    /// Asks for a rescan while the scan runs, if nothing does so already.
+    pub fn raise_rescan(&self, key: &ExamKey, issue: &QualityIssue, limits: &QualityLimits) {
+        let mut raised = false;
+        let slices = self.record(key).map(|record| record.exam.slices).unwrap_or_default();
+        let seen = Seen::of(&slices, Timestamp::now());
+        self.change_flags(key, |flags| raised = flags.raise_rescan(issue, limits, &seen));
+        if raised {
+            telemetry::flag("rescan", "early");
+            self.save(key);
+        }
     }
 
     /// Shows and keeps a verdict, and sees to the flags. The database comes last: watchers do not wait for the disk.

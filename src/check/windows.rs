@@ -72,14 +72,14 @@ fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Option<(Prepare
     let header = InstanceHeader::read(&object).map_err(|error| unusable(error.to_string()))?;
     let slice = match header.content {
         Content::Slice(slice) => slice,
-        Content::Kept(_) => return Ok(None),
+        Content::Kept(_) | Content::Unfit(_) => return Ok(None),
         Content::Defective(reason) => return Err(unusable(reason)),
     };
     let image = hounsfield_image(&object, &slice).map_err(|error| unusable(error.to_string()))?;
     let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
     let sop_instance_uid = header.sop_instance_uid;
     let path = PathBuf::from(&instance.origin);
-    Ok(Some((PreparedSlice { sop_instance_uid, header: slice, path }, plane)))
+    Ok(Some((PreparedSlice { sop_instance_uid, header: slice, noise_hu: None, path }, plane)))
 }
 
 #[cfg(test)]

@@ -171,6 +171,9 @@ impl Config {
             quality.number("min_lung_ratio", 0.0..=1.0, |ratio| config.quality.min_lung_ratio = ratio);
             quality.number("min_chest_share", 0.0..=1.0, |share| config.quality.min_chest_share = share);
             quality.count("min_slices", 1..=1000, |n| config.quality.min_slices = n);
+            quality.number("max_noise_hu", 1.0..=1000.0, |hu| config.quality.max_noise_hu = hu);
+            quality.number("max_thickness_mm", 0.1..=1000.0, |mm| config.quality.max_thickness_mm = mm);
+            quality.number("max_step", 1.0..=1000.0, |times| config.quality.max_step = times);
         });
 
         document.section("log", |log| {

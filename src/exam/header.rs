@@ -6,7 +6,8 @@ use dicom_object::InMemDicomObject;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::geometry::{Lps, SliceGeometry};
+use super::acquisition::{AcquisitionParameters, unfit_type};
+use super::geometry::{GeometryError, Lps, SliceGeometry};
 use crate::hex::hex;
 
 /// Names an exam in logs, metrics, paths and URLs without naming the patient: derived from Study Instance UID and
@@ -56,8 +57,6 @@ pub struct InstanceHeader {
     pub patient: Patient,
     pub study_description: String,
     pub series_description: String,
-    /// Convolution Kernel (0018,1210).
-    pub convolution_kernel: String,
     pub content: Content,
 }
 
@@ -68,6 +67,8 @@ pub enum Content {
     Slice(SliceHeader),
     /// Something that is rightly part of a study and not analysed, such as a scout; why.
     Kept(&'static str),
+    /// A CT image of a kind that is not analysed, such as a projection: of no use unless axial slices come too; why.
+    Unfit(&'static str),
     /// A CT slice that cannot be analysed because something is wrong with it; what.
     Defective(String),
 }
@@ -82,6 +83,7 @@ pub struct SliceHeader {
     pub thickness_mm: Option<f64>,
     /// Images in Acquisition (0020,1002).
     pub images_in_acquisition: Option<u32>,
+    pub acquisition: AcquisitionParameters,
 }
 
 /// Why an object is no instance of anything.
@@ -114,7 +116,6 @@ impl InstanceHeader {
             },
             study_description: text(object, tags::STUDY_DESCRIPTION),
             series_description: text(object, tags::SERIES_DESCRIPTION),
-            convolution_kernel: text(object, tags::CONVOLUTION_KERNEL),
             content,
         })
     }
@@ -137,7 +138,7 @@ fn content(object: &InMemDicomObject, sop_class_uid: &str) -> Content {
     match sop_class_uid {
         uids::CT_IMAGE_STORAGE => {}
         uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => {
-            return Content::Kept("enhanced multi-frame CT is kept but not analysed yet");
+            return Content::Unfit("enhanced multi-frame CT, which is not analysed yet");
         }
         _ => return Content::Kept("not a CT image"),
     }
@@ -145,15 +146,21 @@ fn content(object: &InMemDicomObject, sop_class_uid: &str) -> Content {
     if image_type.split('\\').any(|value| value.trim() == "LOCALIZER") {
         return Content::Kept("a scout");
     }
+    if let Some(reason) = unfit_type(object) {
+        return Content::Unfit(reason);
+    }
     match slice_header(object) {
         Ok(header) => Content::Slice(header),
-        Err(SliceError::NotAxial) => Content::Kept("not an axial image"),
+        Err(SliceError::NotAxial) => Content::Unfit("not axial"),
         Err(SliceError::Defect(reason)) => Content::Defective(reason),
     }
 }
 
 /// Rescale slopes and intercepts beyond this make no Hounsfield units.
 const MAX_RESCALE: f64 = 100_000.0;
+
+/// A gantry that is tilted by less than this stands upright, degrees.
+pub(crate) const MIN_TILT_DEGREES: f64 = 1.0;
 
 enum SliceError {
     NotAxial,
@@ -179,10 +186,14 @@ fn slice_header(object: &InMemDicomObject) -> Result<SliceHeader, SliceError> {
     let intercept = number(object, tags::RESCALE_INTERCEPT).filter(|intercept| intercept.abs() <= MAX_RESCALE);
     let intercept = intercept
         .ok_or_else(|| defect("rescale intercept (0028,1052) is missing or senseless: no Hounsfield units"))?;
+    let acquisition = AcquisitionParameters::read(object);
     let geometry =
         SliceGeometry::new(rows as usize, columns as usize, position, orientation, spacing_mm).map_err(|error| {
             match error {
-                super::geometry::GeometryError::NotAxial(_) => SliceError::NotAxial,
+                GeometryError::NotAxial(tilt) if acquisition.gantry_tilt_degrees.abs() > MIN_TILT_DEGREES => {
+                    SliceError::Defect(format!("the gantry was tilted by {tilt:.0} degrees: scan without tilt"))
+                }
+                GeometryError::NotAxial(_) => SliceError::NotAxial,
                 other => SliceError::Defect(other.to_string()),
             }
         })?;
@@ -192,6 +203,7 @@ fn slice_header(object: &InMemDicomObject) -> Result<SliceHeader, SliceError> {
         rescale_intercept: intercept as f32,
         thickness_mm: number(object, tags::SLICE_THICKNESS).filter(|mm| *mm > 0.0),
         images_in_acquisition: number(object, tags::IMAGES_IN_ACQUISITION).filter(|n| *n >= 1.0).map(|n| n as u32),
+        acquisition,
     })
 }
 

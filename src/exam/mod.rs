@@ -1,6 +1,7 @@
 //! An exam: one patient on the table once. What of it is a slice, where each slice lies, which windows are due, what is
 //! wrong with the acquisition, and when it is over.
 
+mod acquisition;
 mod completion;
 mod geometry;
 mod header;
@@ -10,17 +11,20 @@ mod reconstruction;
 mod scan_order;
 mod scanner_pauses;
 mod series;
+mod spacing;
 
+pub use acquisition::AcquisitionParameters;
 pub use completion::{AssociationId, CompletionLimits, CompletionRule, Progress, Rhythm};
 pub use geometry::{GeometryError, Lps, SliceGeometry};
 pub(crate) use geometry::{cross, dot};
 pub use header::{Content, ExamKey, HeaderError, InstanceHeader, Patient, SliceHeader, is_uid};
-pub(crate) use header::{number, numbers, text};
+pub(crate) use header::{MIN_TILT_DEGREES, number, numbers, text};
 pub use performed_step::{JudgedSeriesId, PerformedStep, PerformedSteps, StepWord};
-pub use quality::{LungArea, QualityIssue, QualityLimits, issues};
+pub use quality::{KeySlice, QualityIssue, QualityKind, QualityLimits, Remedy};
 pub use reconstruction::{Reconstruction, best, is_sharp_kernel, shows_lung};
-pub use scan_order::{NO_LUNG_CM2, ScanDirection, ScanOrder, lungs_passed};
+pub use scan_order::{LungArea, NO_LUNG_CM2, ScanDirection, ScanOrder, lungs_passed};
 pub use scanner_pauses::{Pauses, ScannerPauses};
 #[cfg(test)]
 pub(crate) use series::made_slice;
 pub use series::{PreparedSlice, Series, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};
+pub use spacing::{Spacing, Stretch};

@@ -1,4 +1,5 @@
-//! Acquisition quality: what the technician can still mend while the patient lies on the table.
+//! Acquisition quality: what the technician can still mend while the patient lies on the table. What each issue means and
+//! asks for stands in `docs/quality.md`.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,12 @@ pub struct QualityLimits {
     pub min_chest_share: f64,
     /// Fewer slices than this are not judged.
     pub min_slices: usize,
+    /// Slabs of more noise than this are beyond what the model was tried with: no negative verdict on them, HU.
+    pub max_noise_hu: f64,
+    /// Slices thicker than this are beyond what the model was tried with: no negative verdict on them, mm.
+    pub max_thickness_mm: f64,
+    /// Anatomy that changes from a slab to the next by more than this multiple of what is usual around it is a step.
+    pub max_step: f64,
 }
 
 impl Default for QualityLimits {
@@ -30,101 +37,259 @@ impl Default for QualityLimits {
             min_lung_ratio: 0.5,
             min_chest_share: 0.12,
             min_slices: 10,
+            max_noise_hu: 60.0,
+            max_thickness_mm: 10.0,
+            max_step: 1.5,
         }
     }
 }
 
+/// The slice to look at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct KeySlice {
+    pub z_mm: f64,
+    pub sop_instance_uid: String,
+    /// Instance Number (0020,0013), as the scanner's console shows it.
+    pub instance_number: Option<i32>,
+}
+
 /// Something about the acquisition that a person should know of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct QualityIssue {
+    #[serde(flatten)]
+    pub kind: QualityKind,
+    /// Absent where the whole series is meant.
+    #[serde(flatten)]
+    pub slice: Option<KeySlice>,
+    /// One sentence for the technician.
+    #[serde(default)]
+    pub text: String,
+}
+
+/// What is wrong or worth knowing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum QualityIssue {
+pub enum QualityKind {
     /// The uppermost slab shows lung: the apex was not scanned.
-    ApexCutOff { lung_cm2: f64, z_mm: f64 },
+    ApexCutOff { lung_cm2: f64 },
     /// The lowest slab shows lung: the base was not scanned.
-    BaseCutOff { lung_cm2: f64, z_mm: f64 },
+    BaseCutOff { lung_cm2: f64 },
     /// Slices are missing between two positions.
     Gap { from_z_mm: f64, to_z_mm: f64 },
+    /// Slices stand closer or further apart than in the rest of the series.
+    SpacingChange { from_z_mm: f64, to_z_mm: f64, spacing_mm: f64, usual_mm: f64 },
     /// More than one instance at a position.
-    DuplicatePosition { z_mm: f64 },
+    DuplicatePosition,
+    /// The anatomy changes from one slab to the next by this multiple of what is usual around it.
+    AnatomyStep { times_usual: f64 },
+    /// Noise of a slab in soft tissue, at the model's pixels.
+    TooNoisy { noise_hu: f64, limit_hu: f64 },
+    /// Slices of this thickness, or at this distance if that is more.
+    TooThick { thickness_mm: f64, limit_mm: f64 },
+    /// No axial slice came, only images of kinds that are not analysed.
+    UnfitSeries { count: usize, reason: String },
+    /// The image contradicts its orientation.
+    OrientationMismatch { patient_position: String },
     /// Slices that were received and cannot be analysed.
     DefectiveSlices { count: usize, reason: String },
+    /// The kernel is one for bone.
+    BoneKernel { kernel: String },
+    /// The patient does not lie on the back.
+    UnusualPosture { posture: String },
+    /// Contrast agent was given.
+    Contrast { agent: String },
+    /// The gantry was tilted, not so far that the slices are refused.
+    GantryTilt { degrees: f64 },
+}
+
+/// What the technician can do about an issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Only another scan helps.
+    Rescan,
+    SendAgainOrRescan,
+    SendAgain,
+    /// The raw data give a better series.
+    ReconstructAgain,
+    /// The header is wrong.
+    CorrectAndSendAgain,
+}
+
+impl Remedy {
+    /// What to do, as flags say it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Rescan => "rescan",
+            Self::SendAgainOrRescan => "send again or rescan",
+            Self::SendAgain => "send again",
+            Self::ReconstructAgain => "reconstruct again",
+            Self::CorrectAndSendAgain => "correct and send again",
+        }
+    }
+
+    /// Whether the patient must stay on the table for it.
+    #[must_use]
+    pub fn needs_the_patient(self) -> bool {
+        matches!(self, Self::Rescan | Self::SendAgainOrRescan)
+    }
+}
+
+impl QualityIssue {
+    /// An issue with the slice that shows it.
+    #[must_use]
+    pub fn new(kind: QualityKind, slice: Option<KeySlice>) -> Self {
+        let text = match &slice {
+            Some(KeySlice { instance_number: Some(number), .. }) => format!("{kind} (image {number})"),
+            Some(KeySlice { z_mm, .. }) => format!("{kind} (z = {z_mm:.1} mm)"),
+            None => kind.to_string(),
+        };
+        Self { kind, slice, text }
+    }
+
+    /// An issue of the whole series.
+    #[must_use]
+    pub fn of_series(kind: QualityKind) -> Self {
+        Self::new(kind, None)
+    }
+
+    /// What can be done about it; `None` for what is only worth knowing.
+    #[must_use]
+    pub fn remedy(&self, limits: &QualityLimits) -> Option<Remedy> {
+        Some(match self.kind {
+            QualityKind::ApexCutOff { .. } | QualityKind::BaseCutOff { .. } | QualityKind::AnatomyStep { .. } => {
+                Remedy::Rescan
+            }
+            QualityKind::Gap { .. } if self.hides_lung(limits) => Remedy::SendAgainOrRescan,
+            QualityKind::Gap { .. }
+            | QualityKind::SpacingChange { .. }
+            | QualityKind::DefectiveSlices { .. }
+            | QualityKind::UnfitSeries { .. } => Remedy::SendAgain,
+            QualityKind::TooNoisy { .. } | QualityKind::TooThick { .. } => Remedy::ReconstructAgain,
+            QualityKind::OrientationMismatch { .. } => Remedy::CorrectAndSendAgain,
+            QualityKind::DuplicatePosition
+            | QualityKind::BoneKernel { .. }
+            | QualityKind::UnusualPosture { .. }
+            | QualityKind::Contrast { .. }
+            | QualityKind::GantryTilt { .. } => return None,
+        })
+    }
+
+    /// Whether lesions may lie in what was not seen, or not be seen in what was: no negative verdict then. Defective slices
+    /// are judged by their share, a mismatch of the orientation whatever was found.
+    #[must_use]
+    pub fn hides_lung(&self, limits: &QualityLimits) -> bool {
+        match self.kind {
+            QualityKind::ApexCutOff { .. }
+            | QualityKind::BaseCutOff { .. }
+            | QualityKind::TooNoisy { .. }
+            | QualityKind::TooThick { .. }
+            | QualityKind::UnfitSeries { .. }
+            | QualityKind::OrientationMismatch { .. } => true,
+            QualityKind::Gap { from_z_mm, to_z_mm } => to_z_mm - from_z_mm > limits.max_gap_mm,
+            QualityKind::SpacingChange { .. }
+            | QualityKind::DuplicatePosition
+            | QualityKind::AnatomyStep { .. }
+            | QualityKind::DefectiveSlices { .. }
+            | QualityKind::BoneKernel { .. }
+            | QualityKind::UnusualPosture { .. }
+            | QualityKind::Contrast { .. }
+            | QualityKind::GantryTilt { .. } => false,
+        }
+    }
 }
 
 impl std::fmt::Display for QualityIssue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::fmt::Display for QualityKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::ApexCutOff { lung_cm2, .. } => {
+            Self::ApexCutOff { lung_cm2 } => {
                 write!(f, "the lung apex is cut off: {lung_cm2:.0} cm² of lung on the uppermost slice")
             }
-            Self::BaseCutOff { lung_cm2, .. } => {
+            Self::BaseCutOff { lung_cm2 } => {
                 write!(f, "the lung base is cut off: {lung_cm2:.0} cm² of lung on the lowest slice")
             }
             Self::Gap { from_z_mm, to_z_mm } => {
                 write!(f, "slices are missing between z = {from_z_mm:.1} mm and z = {to_z_mm:.1} mm")
             }
-            Self::DuplicatePosition { z_mm } => write!(f, "more than one slice at z = {z_mm:.1} mm"),
+            Self::SpacingChange { from_z_mm, to_z_mm, spacing_mm, usual_mm } => write!(
+                f,
+                "slices are {spacing_mm:.1} mm apart from z = {from_z_mm:.1} mm to z = {to_z_mm:.1} mm and {usual_mm:.1} mm elsewhere: were two series mixed?"
+            ),
+            Self::DuplicatePosition => f.write_str("more than one slice at one position"),
+            Self::AnatomyStep { times_usual } => write!(
+                f,
+                "the anatomy jumps, {times_usual:.1} times the usual change between slabs: did the patient breathe or move?"
+            ),
+            Self::TooNoisy { noise_hu, limit_hu } => write!(
+                f,
+                "too noisy for the model, {noise_hu:.0} HU in soft tissue and tried up to {limit_hu:.0}: a smoother kernel or thicker slices help"
+            ),
+            Self::TooThick { thickness_mm, limit_mm } => {
+                write!(f, "too thick for the model: slices of {thickness_mm:.1} mm, tried up to {limit_mm:.0} mm")
+            }
+            Self::UnfitSeries { count, reason } => {
+                write!(f, "no axial slices came, only {count} images that are not analysed: {reason}")
+            }
+            Self::OrientationMismatch { patient_position } => {
+                f.write_str("the spine lies in front: the orientation is wrong")?;
+                if patient_position.is_empty() { Ok(()) } else { write!(f, ", patient position {patient_position}") }
+            }
             Self::DefectiveSlices { count, reason } => write!(f, "{count} slices cannot be analysed: {reason}"),
+            Self::BoneKernel { kernel } => {
+                write!(f, "kernel {kernel} is one for bone: a series for lung or soft tissue suits the model better")
+            }
+            Self::UnusualPosture { posture } => {
+                write!(f, "the patient lies {posture}: the model was tried on the back only")
+            }
+            Self::Contrast { agent } => write!(f, "contrast agent ({agent}): the model was not tried with it"),
+            Self::GantryTilt { degrees } => {
+                write!(f, "the gantry is tilted by {degrees:.0} degrees: the model was not tried with it")
+            }
         }
     }
-}
-
-/// A gap is wider than the series' usual distance times this.
-const GAP_FACTOR: f64 = 1.5;
-
-/// Holes in the series: pairs of ascending neighbours that stand further apart than the
-/// series' median distance explains, or than `max_gap_mm` in any case.
-#[must_use]
-pub fn gaps(positions_mm: &[f64], max_gap_mm: f64) -> Vec<(f64, f64)> {
-    let mut distances: Vec<f64> = positions_mm.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    distances.sort_by(f64::total_cmp);
-    let Some(median) = distances.get(distances.len() / 2).copied() else { return Vec::new() };
-    positions_mm
-        .windows(2)
-        .filter(|pair| pair[1] - pair[0] > (median * GAP_FACTOR).min(max_gap_mm))
-        .map(|pair| (pair[0], pair[1]))
-        .collect()
-}
-
-/// How much lung a slab shows.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LungArea {
-    pub z_mm: f64,
-    pub lung_cm2: f64,
-}
-
-/// What a finished series' positions and its slabs' lung areas, both in ascending z, say of its acquisition.
-#[must_use]
-pub fn issues(
-    positions_mm: &[f64],
-    double_positions_mm: &[f64],
-    lung: &[LungArea],
-    limits: &QualityLimits,
-) -> Vec<QualityIssue> {
-    let cut_off = |area: Option<&LungArea>| area.copied().filter(|area| area.lung_cm2 > limits.cut_off_lung_cm2);
-    let apex = cut_off(lung.last()).map(|LungArea { z_mm, lung_cm2 }| QualityIssue::ApexCutOff { lung_cm2, z_mm });
-    let base = cut_off(lung.first()).map(|LungArea { z_mm, lung_cm2 }| QualityIssue::BaseCutOff { lung_cm2, z_mm });
-    let gaps = gaps(positions_mm, limits.max_gap_mm)
-        .into_iter()
-        .map(|(from_z_mm, to_z_mm)| QualityIssue::Gap { from_z_mm, to_z_mm });
-    let doubles = double_positions_mm.iter().map(|z_mm| QualityIssue::DuplicatePosition { z_mm: *z_mm });
-    apex.into_iter().chain(base).chain(gaps).chain(doubles).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[test]
-    fn a_dropped_slice_is_a_gap_and_even_spacing_is_none() {
-        assert_eq!(gaps(&[0.0, 2.0, 4.0, 8.0, 10.0], 10.0), [(4.0, 8.0)]);
-        assert_eq!(gaps(&[0.0, 5.0, 10.0], 10.0), []);
-        assert_eq!(gaps(&[], 10.0), []);
-        assert_eq!(gaps(&[0.0, 20.0, 40.0], 10.0).len(), 2, "slices that are all far apart leave as much unseen");
+
+    fn apex() -> QualityIssue {
+        let slice = KeySlice { z_mm: 12.5, sop_instance_uid: "1.2".to_owned(), instance_number: Some(3) };
+        QualityIssue::new(QualityKind::ApexCutOff { lung_cm2: 44.6 }, Some(slice))
     }
 
     #[test]
-    fn lung_on_the_uppermost_slab_means_that_the_apex_is_cut_off() {
-        let lung = [LungArea { z_mm: 0.0, lung_cm2: 0.0 }, LungArea { z_mm: 3.0, lung_cm2: 45.0 }];
-        let found = issues(&[0.0, 3.0], &[], &lung, &QualityLimits::default());
-        assert_eq!(found, [QualityIssue::ApexCutOff { lung_cm2: 45.0, z_mm: 3.0 }]);
+    fn an_issue_is_one_flat_object_and_reads_back() {
+        let written = serde_json::to_value(apex()).unwrap();
+        let expected = serde_json::json!({
+            "kind": "apex_cut_off", "lung_cm2": 44.6, "z_mm": 12.5, "sop_instance_uid": "1.2", "instance_number": 3,
+            "text": "the lung apex is cut off: 45 cm² of lung on the uppermost slice (image 3)",
+        });
+        assert_eq!(written, expected);
+        assert_eq!(serde_json::from_value::<QualityIssue>(written).unwrap(), apex());
+        let series = QualityIssue::of_series(QualityKind::TooNoisy { noise_hu: 80.0, limit_hu: 60.0 });
+        let written = serde_json::to_value(&series).unwrap();
+        assert_eq!(serde_json::from_value::<QualityIssue>(written).unwrap(), series);
+    }
+
+    #[test]
+    fn the_words_name_the_image_to_look_at_and_else_the_position() {
+        let slice = apex().slice.map(|slice| KeySlice { instance_number: None, ..slice });
+        let unnumbered = QualityIssue::new(apex().kind, slice);
+        assert!(unnumbered.to_string().ends_with("on the uppermost slice (z = 12.5 mm)"));
+    }
+
+    #[test]
+    fn only_a_wide_gap_hides_lung_and_needs_the_patient() {
+        let limits = QualityLimits::default();
+        let gap = |to_z_mm| QualityIssue::of_series(QualityKind::Gap { from_z_mm: 0.0, to_z_mm });
+        assert_eq!((gap(4.0).hides_lung(&limits), gap(4.0).remedy(&limits)), (false, Some(Remedy::SendAgain)));
+        assert!(gap(12.0).hides_lung(&limits) && gap(12.0).remedy(&limits).unwrap().needs_the_patient());
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::LungArea;
-
 /// Which way the scan goes along the patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScanDirection {
@@ -14,6 +12,14 @@ pub enum ScanDirection {
 /// A slice may come this far behind the foremost one, mm: several associations, or reconstruction in parallel, mix
 /// neighbours up. It is far less than what has to be without lung before the lungs have passed.
 const SLACK_MM: f64 = 10.0;
+
+/// How much lung a slab shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LungArea {
+    /// Mean position of the slab's slices, mm.
+    pub z_mm: f64,
+    pub lung_cm2: f64,
+}
 
 /// Positions of a series' slices by the number of their arrival in the exam, mm.
 #[derive(Debug, Default)]

@@ -43,6 +43,8 @@ impl Micrometres {
 pub struct PreparedSlice {
     pub sop_instance_uid: String,
     pub header: SliceHeader,
+    /// See [`crate::preprocess::noise_hu`]; `None` where there is too little tissue.
+    pub noise_hu: Option<f32>,
     /// Where the instance lies, for pictures.
     pub path: PathBuf,
 }
@@ -152,7 +154,9 @@ impl Series {
             let inputs = self.inputs_of(slab);
             (!done(slab, &inputs) && (finishing || self.seems_complete(&inputs, input))).then_some((slab, inputs))
         };
-        let (slab, inputs) = self.slabs.keys().copied().find_map(due)?;
+        // The ends first: they tell while the scan runs whether it began within the lungs.
+        let ends = self.slabs.keys().next_back().into_iter().chain(self.slabs.keys().next());
+        let (slab, inputs) = ends.chain(self.slabs.keys()).copied().find_map(due)?;
         let means: Vec<Vec<f32>> = inputs.iter().map(|(index, _)| self.slab_plane(*index)).collect();
         let slabs: Vec<&[f32]> = means.iter().map(Vec::as_slice).collect();
         Some(WindowJob { slab, window: Window::of_slabs(&slabs, input), inputs })
@@ -275,8 +279,9 @@ pub(crate) fn made_slice(at: super::Lps, hu: f32, uid: &str, input: &InputGeomet
         rescale_intercept: 0.0,
         thickness_mm: None,
         images_in_acquisition: None,
+        acquisition: super::AcquisitionParameters::default(),
     };
-    (PreparedSlice { sop_instance_uid: uid.to_owned(), header, path: PathBuf::new() }, plane)
+    (PreparedSlice { sop_instance_uid: uid.to_owned(), header, noise_hu: None, path: PathBuf::new() }, plane)
 }
 
 #[cfg(test)]

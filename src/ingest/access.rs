@@ -190,7 +190,8 @@ impl Offenders {
         let left = (before - 1.0).max(0.0);
         tries.insert(address, Tries { left, at: now });
         if tries.len() > MOST_OFFENDERS {
-            let most = tries.iter().max_by(|(_, one), (_, other)| self.left(one, now).total_cmp(&self.left(other, now)));
+            let most =
+                tries.iter().max_by(|(_, one), (_, other)| self.left(one, now).total_cmp(&self.left(other, now)));
             if let Some(forgotten) = most.map(|(address, _)| *address) {
                 tries.remove(&forgotten);
             }
@@ -211,7 +212,6 @@ impl Offenders {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
 
     use super::*;
 

@@ -242,6 +242,11 @@ impl Analyst {
                 self.tell_early_flag(key);
             }
         }
+        if let Some(issue) = self.cases.get_mut(key).and_then(|case| case.apex_cut_off(&self.options.limits)) {
+            self.publish(key);
+            self.hub.raise_rescan(key, &issue, &self.options.limits);
+            tracing::warn!(exam = %key, %issue, "early flag: rescan");
+        }
         let published = Instant::now();
         self.publish_slab(key, job.slab);
         telemetry::stage("publish", published.elapsed());

@@ -11,11 +11,11 @@ use super::judged_series::{JudgedSeries, lung_mm};
 use crate::engine::Manifest;
 use crate::exam::{
     CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
-    Progress, QualityLimits, Reconstruction, Rhythm, WindowJob, best,
+    Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, WindowJob, best,
 };
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, DrivingSlab, EarlyFlag, Findings, SlabEvidence, SliceCounts, case_score, driving_slabs,
+    Beginning, CaseReport, DrivingSlab, EarlyFlag, Findings, SlabEvidence, SliceCounts, case_score, driving_slabs,
     is_seen_beside_a_dense_lung,
 };
 
@@ -65,6 +65,8 @@ pub struct Case {
     known: BTreeSet<PathBuf>,
     received: usize,
     kept: usize,
+    /// Why images of kinds that are not analysed are not, one for each.
+    pub(super) unfit: Vec<&'static str>,
     pub(super) defects: Vec<String>,
     series: BTreeMap<String, JudgedSeries>,
     /// SOP Instance UIDs of all that could be read, by series.
@@ -97,6 +99,7 @@ impl Case {
             known: BTreeSet::new(),
             received: 0,
             kept: 0,
+            unfit: Vec::new(),
             defects: Vec::new(),
             series: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -135,9 +138,13 @@ impl Case {
                 header.series_description.clone_into(&mut series.series.description);
                 let z_mm = slice.geometry.z_mm;
                 series.arrived(arrival, z_mm);
-                series.look_at(z_mm, &header.convolution_kernel, &plane, input);
-                let prepared =
-                    PreparedSlice { sop_instance_uid: header.sop_instance_uid, header: slice, path: decoded.path };
+                series.look_at(z_mm, &slice.acquisition.kernel, &plane, input);
+                let prepared = PreparedSlice {
+                    sop_instance_uid: header.sop_instance_uid,
+                    header: slice,
+                    noise_hu: decoded.noise_hu,
+                    path: decoded.path,
+                };
                 let read_again = |present: &PreparedSlice| plane_again(&present.path, input);
                 if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
                     self.defects.push(reason);
@@ -149,6 +156,11 @@ impl Case {
                 }
             }
             (_, Err(reason)) | (Content::Defective(reason), _) => self.defects.push(reason),
+            (Content::Unfit(reason), _) => {
+                self.kept += 1;
+                self.unfit.push(reason);
+                return self.trail();
+            }
             (Content::Kept(_) | Content::Slice(_), Ok(_)) => {
                 self.kept += 1;
                 return self.trail();
@@ -338,6 +350,21 @@ impl Case {
         };
         self.early_flag.get_or_insert_with(|| flag.clone());
         Some(flag)
+    }
+
+    /// The lung apex is cut off, told once, as soon as it shows.
+    pub fn apex_cut_off(&mut self, limits: &QualityLimits) -> Option<QualityIssue> {
+        let (uid, judged) = self.judged()?;
+        if judged.beginning_seen {
+            return None;
+        }
+        let beginning = judged.beginning(limits);
+        if beginning == Beginning::Unclear {
+            return None;
+        }
+        let uid = uid.to_owned();
+        self.series.get_mut(&uid)?.beginning_seen = true;
+        if let Beginning::InTheApex(issue) = beginning { Some(issue) } else { None }
     }
 
     #[must_use]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::super::conclusion::Conclusion;
 use super::*;
 use crate::engine::ModelPackage;
-use crate::exam::{CompletionRule, SliceGeometry, SliceHeader};
+use crate::exam::{AcquisitionParameters, CompletionRule, SliceGeometry, SliceHeader};
 use crate::preprocess::{HounsfieldImage, Plane};
 use crate::triage::Mask;
 
@@ -52,11 +52,11 @@ impl Scan {
             patient: Patient::default(),
             study_description: String::new(),
             series_description: String::new(),
-            convolution_kernel: "SOFT".into(),
             content,
         };
         let path = arrival.path.clone();
-        let decoded = Decoded { path, calling_ae_title: "CT1".into(), header: Ok(header), plane: Ok(plane) };
+        let decoded =
+            Decoded { path, calling_ae_title: "CT1".into(), header: Ok(header), plane: Ok(plane), noise_hu: None };
         self.case.add(decoded, &arrival, &input());
         self.run(false);
     }
@@ -72,6 +72,7 @@ impl Scan {
                 rescale_intercept: 0.0,
                 thickness_mm: Some(SPACING_MM),
                 images_in_acquisition: None,
+                acquisition: AcquisitionParameters { kernel: "SOFT".into(), ..AcquisitionParameters::default() },
             }),
         );
     }
@@ -107,6 +108,7 @@ impl Scan {
             lung_cm2,
             lesion_cm2: 0.0,
             body: None,
+            change_hu: 0.0,
         }
     }
 

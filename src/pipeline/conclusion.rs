@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::case::{Case, Stage};
+use super::judged_series::JudgedSeries;
 use crate::engine::Manifest;
-use crate::exam::{CompletionRule, LungArea, QualityIssue, QualityLimits, issues};
+use crate::exam::{CompletionRule, QualityIssue, QualityKind, QualityLimits};
+use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, Facts, Findings, INTENDED_USE, Judgement, ModelIdentity, SCHEMA_VERSION, Thresholds, Timing, judge,
+    CaseReport, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION, Thresholds, Timing,
+    acquisition_issues, judge,
 };
 
 /// What a conclusion is drawn with.
@@ -53,7 +56,7 @@ impl Case {
         let point = &context.manifest.operating_point;
         let findings = judged.map(|(_, judged)| judged.findings(&context.manifest.input)).unwrap_or_default();
         let Findings { lungs, lesions, lesion_summary, pattern } = findings;
-        let quality = self.quality(&lungs.areas, context.limits);
+        let quality = self.quality(&lungs, &context.manifest.input, context.limits);
         let score = self.running_score(context.manifest);
         let counts = self.counts();
         let judgement = judge(&Facts {
@@ -98,15 +101,20 @@ impl Case {
         }
     }
 
-    fn quality(&self, lung: &[LungArea], limits: &QualityLimits) -> Vec<QualityIssue> {
-        let mut quality = self
-            .judged()
-            .map(|(_, judged)| {
-                issues(&judged.series.positions_mm(), &judged.series.double_positions_mm(), lung, limits)
-            })
-            .unwrap_or_default();
+    fn quality(&self, lungs: &Lungs, input: &InputGeometry, limits: &QualityLimits) -> Vec<QualityIssue> {
+        let unfit = || {
+            let (count, reason) = (self.unfit.len(), self.unfit.first()?);
+            Some(QualityIssue::of_series(QualityKind::UnfitSeries { count, reason: (*reason).to_owned() }))
+        };
+        let mut quality = match self.judged() {
+            Some((_, JudgedSeries { series, table, .. })) => {
+                acquisition_issues(series, &table.rows(series), lungs, input, limits)
+            }
+            None => unfit().into_iter().collect(),
+        };
         if let Some(reason) = self.defects.first() {
-            quality.push(QualityIssue::DefectiveSlices { count: self.defects.len(), reason: reason.clone() });
+            let (count, reason) = (self.defects.len(), reason.clone());
+            quality.push(QualityIssue::of_series(QualityKind::DefectiveSlices { count, reason }));
         }
         quality
     }

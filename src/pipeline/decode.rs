@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 use dicom_object::DefaultDicomObject;
 
 use crate::exam::{Content, ExamKey, InstanceHeader};
-use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
+use crate::preprocess::{InputGeometry, Plane, hounsfield_image, noise_hu};
 use crate::telemetry;
 
 /// An instance as it came.
@@ -39,6 +39,8 @@ pub struct Decoded {
     pub header: Result<InstanceHeader, String>,
     /// The plane of a slice, `None` for what is not one, or why the pixels cannot be used.
     pub plane: Result<Option<Plane>, String>,
+    /// The noise of a slice; see [`noise_hu`].
+    pub noise_hu: Option<f32>,
 }
 
 /// Starts `threads` decoders. They end when `jobs` is closed.
@@ -74,6 +76,7 @@ pub fn decode(path: &Path, input: &InputGeometry) -> Decoded {
         calling_ae_title: String::new(),
         header: Err(format!("a stored instance cannot be read back: {reason}")),
         plane: Ok(None),
+        noise_hu: None,
     };
     let object: DefaultDicomObject = match dicom_object::open_file(path) {
         Ok(object) => object,
@@ -84,8 +87,12 @@ pub fn decode(path: &Path, input: &InputGeometry) -> Decoded {
         Err(error) => return unreadable(error.to_string()),
     };
     let calling_ae_title = object.meta().source_application_entity_title().unwrap_or_default().trim().to_owned();
-    let plane = plane_of(&object, &header, input, started);
-    Decoded { path: path.to_owned(), calling_ae_title, header: Ok(header), plane }
+    let (plane, noise_hu) = match plane_of(&object, &header, input, started) {
+        Ok(Some((plane, noise_hu))) => (Ok(Some(plane)), noise_hu),
+        Ok(None) => (Ok(None), None),
+        Err(reason) => (Err(reason), None),
+    };
+    Decoded { path: path.to_owned(), calling_ae_title, header: Ok(header), plane, noise_hu }
 }
 
 /// The plane of a slice that was decoded before.
@@ -103,7 +110,7 @@ fn plane_of(
     header: &InstanceHeader,
     input: &InputGeometry,
     started: Instant,
-) -> Result<Option<Plane>, String> {
+) -> Result<Option<(Plane, Option<f32>)>, String> {
     let Content::Slice(slice) = &header.content else { return Ok(None) };
     let image = hounsfield_image(object, slice).map_err(|error| {
         telemetry::slice_failed();
@@ -113,7 +120,8 @@ fn plane_of(
     telemetry::stage("decode", started.elapsed());
     let decoded = Instant::now();
     let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
+    let noise_hu = noise_hu(&image, &slice.geometry.in_plane, input.pixel_mm);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
-    Ok(Some(plane))
+    Ok(Some((plane, noise_hu)))
 }

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use super::decode::Arrival;
 use crate::exam::{
-    LungArea, NO_LUNG_CM2, Pauses, Reconstruction, ScanDirection, ScanOrder, Series, SlabIndex, is_sharp_kernel,
-    lungs_passed, shows_lung,
+    LungArea, NO_LUNG_CM2, Pauses, QualityLimits, Reconstruction, ScanDirection, ScanOrder, Series, SlabIndex,
+    is_sharp_kernel, lungs_passed, shows_lung,
 };
 use crate::preprocess::{InputGeometry, Plane};
-use crate::triage::{EvidenceTable, Findings, Lungs, TableRow};
+use crate::triage::{Beginning, EvidenceTable, FIRST_SLICES, Findings, Lungs, TableRow, beginning};
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
 const LUNG_SLAB_CM2: f64 = 10.0;
@@ -31,6 +31,10 @@ pub struct JudgedSeries {
     /// The lowest and the uppermost slice that shows lung, mm.
     lung_mm: Option<(f64, f64)>,
     order: ScanOrder,
+    /// Positions of the first slices that came, mm.
+    first_mm: Vec<f64>,
+    /// Whether the scan began within the lungs has been looked at.
+    pub beginning_seen: bool,
     lungs_passed: bool,
     last_arrival: Option<Instant>,
     pauses: Pauses,
@@ -42,9 +46,17 @@ impl JudgedSeries {
         Findings::of(&self.table.rows(&self.series), input, centre)
     }
 
+    /// Whether the scan began above the lungs or within them, as far as can be seen.
+    pub fn beginning(&self, limits: &QualityLimits) -> Beginning {
+        beginning(&self.series, &self.table.rows(&self.series), &self.first_mm, limits)
+    }
+
     /// Notes how a slice came that lies at `z_mm`.
     pub fn arrived(&mut self, arrival: &Arrival, z_mm: f64) {
         self.order.add(arrival.number, z_mm);
+        if self.first_mm.len() < FIRST_SLICES {
+            self.first_mm.push(z_mm);
+        }
         self.lungs_passed &= self.order.direction().is_some();
         if let Some(last) = self.last_arrival {
             let Pauses { in_series, after_release } = self.pauses;

@@ -9,9 +9,11 @@
 //! 4. A [`Window`] is a slab between its neighbours, in ascending z.
 
 mod codestream;
+mod noise;
 mod pixels;
 mod resample;
 
+pub use noise::noise_hu;
 pub use pixels::{HounsfieldImage, PixelError, hounsfield_image};
 pub use resample::{InPlane, SourceAxis};
 

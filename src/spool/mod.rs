@@ -439,7 +439,6 @@ mod tests {
             patient: Patient::default(),
             study_description: String::new(),
             series_description: String::new(),
-            convolution_kernel: String::new(),
             content: Content::Kept("a test"),
         }
     }

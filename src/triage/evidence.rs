@@ -98,6 +98,8 @@ pub struct SlabEvidence {
     pub lesion_cm2: f64,
     /// `None` where there was too little tissue to find the body.
     pub body: Option<CrossSection>,
+    /// How much the anatomy changes across the slab; see [`super::change_hu`]. 0 until it has been measured.
+    pub change_hu: f32,
 }
 
 impl SlabEvidence {
@@ -123,6 +125,7 @@ impl SlabEvidence {
             lung_cm2,
             lesion_cm2,
             body: body.map(|body| body.section),
+            change_hu: 0.0,
         }
     }
 }
@@ -245,8 +248,17 @@ pub(crate) mod tests {
             Mask::from_pixels(side, side, lesion.iter().copied()),
         );
         let lesion_hu = lesion.pixels().map(|at| -(at as f32)).collect();
-        let body = None;
-        SlabEvidence { attention: 0.0, logit: 0.0, lung, lesion, lesion_hu, lung_cm2: 0.0, lesion_cm2: 0.0, body }
+        SlabEvidence {
+            attention: 0.0,
+            logit: 0.0,
+            lung,
+            lesion,
+            lesion_hu,
+            lung_cm2: 0.0,
+            lesion_cm2: 0.0,
+            body: None,
+            change_hu: 0.0,
+        }
     }
 
     pub(crate) fn table_of<'a>(slabs: &'a [SlabEvidence], z_mm: &[f64]) -> Vec<TableRow<'a>> {

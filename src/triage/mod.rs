@@ -9,7 +9,9 @@ mod lesions;
 mod location;
 mod lungs;
 mod pattern;
+mod quality;
 mod report;
+mod steps;
 mod verdict;
 
 pub use body::{CrossSection, SpinePlace};
@@ -20,10 +22,12 @@ pub use findings::Findings;
 pub use lesions::{Lesion, SMALLEST_LESION_ML, Side, lesions};
 pub use lungs::{LungSummary, Lungs};
 pub use pattern::{Pattern, PatternKind};
+pub use quality::{Beginning, FIRST_SLICES, acquisition_issues, beginning};
 pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
     schema,
 };
+pub use steps::{Step, change_hu, steps};
 pub use verdict::{Facts, Judgement, Verdict, is_seen_beside_a_dense_lung, judge};
 
 #[cfg(test)]

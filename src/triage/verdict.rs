@@ -7,7 +7,7 @@ use super::lesions::{Lesion, Side};
 use super::lungs::LungSummary;
 use super::pattern::{Pattern, PatternKind};
 use super::report::LesionSummary;
-use crate::exam::{QualityIssue, QualityLimits};
+use crate::exam::{QualityIssue, QualityKind, QualityLimits};
 
 /// What the exam reads as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -111,9 +111,11 @@ fn suspicion(facts: &Facts<'_>, score: f64) -> String {
 
 fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
     if facts.slices == 0 {
-        return Some(match facts.defect {
-            Some(defect) => format!("none of the {} CT slices can be analysed: {defect}", facts.defective),
-            None => "no axial CT slices were received".to_owned(),
+        let unfit = facts.quality.iter().find(|issue| matches!(issue.kind, QualityKind::UnfitSeries { .. }));
+        return Some(match (facts.defect, unfit) {
+            (Some(defect), _) => format!("none of the {} CT slices can be analysed: {defect}", facts.defective),
+            (None, Some(unfit)) => unfit.to_string(),
+            (None, None) => "no axial CT slices were received".to_owned(),
         });
     }
     if let Some(failure) = facts.engine_failure {
@@ -199,15 +201,14 @@ fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
             facts.slices + facts.defective
         ));
     }
-    facts.quality.iter().find_map(|issue| match issue {
-        QualityIssue::Gap { from_z_mm, to_z_mm } if to_z_mm - from_z_mm > facts.limits.max_gap_mm => Some(format!(
+    let hiding = facts.quality.iter().find(|issue| issue.hides_lung(facts.limits))?;
+    Some(match hiding.kind {
+        QualityKind::Gap { from_z_mm, to_z_mm } => format!(
             "{:.0} mm of the scan are missing between z = {from_z_mm:.0} mm and z = {to_z_mm:.0} mm",
             to_z_mm - from_z_mm
-        )),
-        QualityIssue::ApexCutOff { .. } | QualityIssue::BaseCutOff { .. } => {
-            Some(format!("{issue}: the rest was not seen"))
-        }
-        _ => None,
+        ),
+        QualityKind::ApexCutOff { .. } | QualityKind::BaseCutOff { .. } => format!("{hiding}: the rest was not seen"),
+        _ => hiding.to_string(),
     })
 }
 
@@ -222,6 +223,9 @@ mod tests {
         min_lung_ratio: 0.5,
         min_chest_share: 0.1,
         min_slices: 10,
+        max_noise_hu: 60.0,
+        max_thickness_mm: 10.0,
+        max_step: 1.5,
     };
     const LUNGS: LungSummary =
         LungSummary { right_ml: 2200.0, left_ml: 1800.0, chest_share: Some(0.3), spine_in_front: false };
@@ -243,6 +247,14 @@ mod tests {
         }
     }
 
+    fn of_series(kind: QualityKind) -> QualityIssue {
+        QualityIssue::of_series(kind)
+    }
+
+    fn gap(to_z_mm: f64) -> QualityIssue {
+        of_series(QualityKind::Gap { from_z_mm: 0.0, to_z_mm })
+    }
+
     fn verdict(facts: &Facts<'_>) -> Verdict {
         judge(facts).verdict
     }
@@ -255,8 +267,10 @@ mod tests {
 
     #[test]
     fn nothing_that_is_missing_or_broken_reads_as_clear() {
-        let hole = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 12.0 }];
-        let cut_off = [QualityIssue::BaseCutOff { lung_cm2: 100.0, z_mm: 0.0 }];
+        let hole = [gap(12.0)];
+        let cut_off = [of_series(QualityKind::BaseCutOff { lung_cm2: 100.0 })];
+        let noisy = [of_series(QualityKind::TooNoisy { noise_hu: 80.0, limit_hu: 60.0 })];
+        let thick = [of_series(QualityKind::TooThick { thickness_mm: 20.0, limit_mm: 10.0 })];
         let broken = [
             Facts { slices: 0, ..clear() },
             Facts { slices: 9, ..clear() },
@@ -267,6 +281,8 @@ mod tests {
             Facts { defective: 20, defect: Some("no position"), ..clear() },
             Facts { quality: &hole, ..clear() },
             Facts { quality: &cut_off, ..clear() },
+            Facts { quality: &noisy, ..clear() },
+            Facts { quality: &thick, ..clear() },
         ];
         for facts in broken {
             assert_eq!(verdict(&facts), Verdict::NotAnalysed, "{facts:?}");
@@ -282,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_positive_finding_stands_although_slices_are_missing() {
-        let hole = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 12.0 }];
+        let hole = [gap(12.0)];
         assert_eq!(verdict(&Facts { score: Some(0.9), quality: &hole, ..clear() }), Verdict::Suspected);
     }
 
@@ -309,7 +325,7 @@ mod tests {
         assert_eq!(verdict(&Facts { listed: &within, ..seen }), Verdict::Abnormal, "the dense lung's own lesions");
         let edges = LesionSummary { count: 3, volume_ml: 0.9, lung_share: 0.0 };
         assert_eq!(verdict(&Facts { lungs, score: Some(0.6), lesions: edges, ..clear() }), Verdict::Abnormal);
-        let hole = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 12.0 }];
+        let hole = [gap(12.0)];
         assert_eq!(verdict(&Facts { lungs, quality: &hole, ..clear() }), Verdict::Abnormal);
     }
 
@@ -343,7 +359,7 @@ mod tests {
         let rim = Facts { score: Some(0.9), pattern, ..clear() };
         assert_eq!(verdict(&rim), Verdict::NotSuspected);
         assert!(judge(&rim).reason.contains("diaphragm"));
-        let cut_off = [QualityIssue::BaseCutOff { lung_cm2: 100.0, z_mm: 0.0 }];
+        let cut_off = [of_series(QualityKind::BaseCutOff { lung_cm2: 100.0 })];
         assert_eq!(verdict(&Facts { quality: &cut_off, ..rim }), Verdict::NotAnalysed);
     }
 
@@ -359,8 +375,27 @@ mod tests {
     }
 
     #[test]
-    fn a_small_gap_does_not_forbid_a_verdict() {
-        let small = [QualityIssue::Gap { from_z_mm: 0.0, to_z_mm: 4.0 }];
-        assert_eq!(verdict(&Facts { quality: &small, ..clear() }), Verdict::NotSuspected);
+    fn what_hides_no_lung_does_not_forbid_a_verdict() {
+        let spacing_mm = 5.0;
+        for kind in [
+            QualityKind::Gap { from_z_mm: 0.0, to_z_mm: 4.0 },
+            QualityKind::SpacingChange { from_z_mm: 0.0, to_z_mm: 50.0, spacing_mm, usual_mm: 2.0 },
+            QualityKind::DuplicatePosition,
+            QualityKind::AnatomyStep { times_usual: 2.0 },
+            QualityKind::BoneKernel { kernel: "B70f".to_owned() },
+            QualityKind::UnusualPosture { posture: "prone".to_owned() },
+            QualityKind::Contrast { agent: "APPLIED".to_owned() },
+            QualityKind::GantryTilt { degrees: 5.0 },
+        ] {
+            assert_eq!(verdict(&Facts { quality: &[of_series(kind)], ..clear() }), Verdict::NotSuspected);
+        }
+    }
+
+    #[test]
+    fn an_exam_of_projections_alone_says_what_they_are() {
+        let unfit = [of_series(QualityKind::UnfitSeries { count: 40, reason: "a projection".to_owned() })];
+        let judgement = judge(&Facts { slices: 0, score: None, quality: &unfit, ..clear() });
+        assert_eq!(judgement.verdict, Verdict::NotAnalysed);
+        assert!(judgement.reason.contains("a projection"), "{}", judgement.reason);
     }
 }

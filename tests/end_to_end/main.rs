@@ -24,6 +24,7 @@ mod interface;
 mod model;
 mod order_of_arrival;
 mod procedure_step;
+mod quality;
 mod real_exams;
 mod restart;
 mod tls;

@@ -60,6 +60,12 @@ fn a_lung_tumour_without_pneumonia_is_not_suspected() {
     let details = daemon.verdict_on(report["sent"].as_u64().unwrap() as usize);
     assert_ne!(details["report"]["verdict"], "suspected", "{}", details["report"]["reason"]);
     assert!(flag(&details["exam"], "suspected").is_none_or(|flag| flag["state"] == "withdrawn"), "{}", details["exam"]);
+    assert_well_scanned(&details);
+}
+
+fn assert_well_scanned(details: &Value) {
+    assert_eq!(details["report"]["quality"], serde_json::json!([]));
+    assert!(flag(&details["exam"], "rescan").is_none(), "{}", details["exam"]);
 }
 
 fn assert_suspected(details: &Value) {
@@ -68,10 +74,12 @@ fn assert_suspected(details: &Value) {
     assert_eq!(flag["severity"], "alarm");
     assert_ne!(flag["state"], "withdrawn");
     assert_eq!(details["exam"]["slices"]["failed"], 0);
+    assert_well_scanned(details);
 }
 
 fn assert_not_suspected(details: &Value) {
     assert_eq!(details["report"]["verdict"], "not_suspected", "{}", details["report"]["reason"]);
+    assert_well_scanned(details);
     assert!(flag(&details["exam"], "suspected").is_none_or(|flag| flag["state"] == "withdrawn"), "{}", details["exam"]);
 }
 

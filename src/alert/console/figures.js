@@ -1,6 +1,6 @@
 // The measurements of the exam, and its report once it is complete. A value that is not there is a dash, never nought.
 
-import { byId, setHidden, setText } from "./dom.js";
+import { byId, make, matchChildren, setHidden, setText } from "./dom.js";
 import { hasVerdict } from "./verdict.js";
 import { percent, quantity } from "./words.js";
 
@@ -43,6 +43,9 @@ export function showReport(exam, report) {
   const reason = exam && hasVerdict(exam) ? exam.reason : "";
   setHidden(byId("report"), !report && !reason);
   setText(byId("report-reason"), reason);
+  const quality = report?.quality ?? [];
+  setHidden(byId("report-quality"), quality.length === 0);
+  matchChildren(byId("report-quality"), quality, ({ text }) => text, () => make("li"), (item, { text }) => setText(item, text));
   setHidden(byId("report-details"), !report);
   setText(byId("report-text"), report ? JSON.stringify(report, null, 2) : "");
 }

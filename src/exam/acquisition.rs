@@ -1,0 +1,165 @@
+//! How a slice was acquired and reconstructed, as its header says, and what of that the technician should know.
+
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+
+use super::header::{number, text};
+
+/// What a slice's header says of its acquisition; what is absent is empty.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AcquisitionParameters {
+    /// Instance Number (0020,0013): the image's number on the scanner's console.
+    pub instance_number: Option<i32>,
+    /// Convolution Kernel (0018,1210), its first value.
+    pub kernel: String,
+    /// Contrast/Bolus Agent (0018,0010).
+    pub contrast_agent: String,
+    /// Patient Position (0018,5100), such as `HFS`.
+    pub patient_position: String,
+    /// Gantry/Detector Tilt (0018,1120), degrees.
+    pub gantry_tilt_degrees: f64,
+}
+
+impl AcquisitionParameters {
+    /// Reads the CT Image, Contrast/Bolus and General Series modules (PS3.3 C.8.2.1, C.7.6.4, C.7.3.1).
+    pub(super) fn read(object: &InMemDicomObject) -> Self {
+        let kernel = text(object, tags::CONVOLUTION_KERNEL);
+        Self {
+            instance_number: number(object, tags::INSTANCE_NUMBER).map(|number| number as i32),
+            kernel: kernel.split('\\').next().unwrap_or_default().trim().to_owned(),
+            contrast_agent: text(object, tags::CONTRAST_BOLUS_AGENT),
+            patient_position: text(object, tags::PATIENT_POSITION),
+            gantry_tilt_degrees: number(object, tags::GANTRY_DETECTOR_TILT).unwrap_or(0.0),
+        }
+    }
+
+    /// Whether the kernel is one for bone: it sharpens edges and noise more than those made for lungs. Names are the
+    /// vendors' own: `BONE`, `EDGE` and alike of GE; a letter or two and a number from 70 on of Siemens; D, E and YD of
+    /// Philips; FC30 to FC39 and FC80 to FC89 of Canon. Any other kernel is not.
+    #[must_use]
+    pub fn has_bone_kernel(&self) -> bool {
+        let kernel = self.kernel.to_ascii_uppercase();
+        if kernel.starts_with("BONE") || kernel.starts_with("EDGE") || matches!(kernel.as_str(), "D" | "E" | "YD") {
+            return true;
+        }
+        let name = kernel.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number: Option<u32> = name[letters.len()..].parse().ok();
+        match number {
+            Some(number) if letters == "FC" => (30..40).contains(&number) || (80..90).contains(&number),
+            Some(number) if (1..=2).contains(&letters.len()) => (70..100).contains(&number),
+            _ => false,
+        }
+    }
+
+    /// How the patient lies if it is not on the back, from the end of Patient Position (PS3.3 C.7.3.1.1.2).
+    #[must_use]
+    pub fn unusual_posture(&self) -> Option<&'static str> {
+        match self.patient_position.get(2..)? {
+            "P" => Some("prone"),
+            "DR" => Some("on the right side"),
+            "DL" => Some("on the left side"),
+            _ => None,
+        }
+    }
+
+    /// The contrast agent, where one was given.
+    #[must_use]
+    pub fn contrast(&self) -> Option<&str> {
+        let agent = self.contrast_agent.as_str();
+        let is_none = ["", "NO", "NONE", "N", "N/A", "NATIVE"].iter().any(|none| agent.eq_ignore_ascii_case(none));
+        (!is_none).then_some(agent)
+    }
+}
+
+/// Why images of this type are not analysed; `None` for those that are.
+///
+/// Image Type (0008,0008) names projections in its third value and further ones by the vendors' words, Rescale Type
+/// (0028,1054) what values other than Hounsfield units mean (PS3.3 C.8.2.1.1.1, C.11.1.1.2). A derived image alone is no
+/// reason: axial reformats and images that were compressed with loss are derived too.
+pub(super) fn unfit_type(object: &InMemDicomObject) -> Option<&'static str> {
+    const PROJECTIONS: [&str; 11] = [
+        "MIP",
+        "MAX_IP",
+        "MAXIP",
+        "MINIP",
+        "MIN_IP",
+        "MAXIMUM",
+        "MINIMUM",
+        "VRT",
+        "SSD",
+        "PROJECTION",
+        "VOLUME_RENDER",
+    ];
+    let image_type = text(object, tags::IMAGE_TYPE).to_ascii_uppercase();
+    if image_type.split(['\\', ' ']).any(|word| PROJECTIONS.contains(&word)) {
+        return Some("a projection or rendering");
+    }
+    if image_type.contains("SCREEN SAVE") || image_type.contains("SCREENSAVE") {
+        return Some("a screenshot");
+    }
+    let rescale_type = text(object, tags::RESCALE_TYPE).to_ascii_uppercase();
+    let is_hounsfield = matches!(rescale_type.as_str(), "" | "HU" | "HU_MOD" | "US" | "UNSPECIFIED");
+    (!is_hounsfield).then_some("not in Hounsfield units")
+}
+
+#[cfg(test)]
+mod tests {
+    use dicom_core::{DataElement, PrimitiveValue, VR};
+
+    use super::*;
+
+    fn with_kernel(kernel: &str) -> AcquisitionParameters {
+        AcquisitionParameters { kernel: kernel.to_owned(), ..AcquisitionParameters::default() }
+    }
+
+    #[test]
+    fn kernels_for_bone_are_told_from_those_for_lungs_and_soft_tissue() {
+        for bone in ["BONE", "BONEPLUS", "EDGE", "B70f", "Br76", "H80s", "Qr89", "YD", "D", "FC30", "FC81"] {
+            assert!(with_kernel(bone).has_bone_kernel(), "{bone}");
+        }
+        for other in
+            ["", "D40s", "B60f", "Bl57", "Br40d", "FC51", "FC08", "L", "YA", "STANDARD", "LUNG", "B", "7", "ABC99"]
+        {
+            assert!(!with_kernel(other).has_bone_kernel(), "{other}");
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_lie_on_the_back_is_named_head_or_feet_first() {
+        let posture = |position: &str| {
+            AcquisitionParameters { patient_position: position.to_owned(), ..AcquisitionParameters::default() }
+                .unusual_posture()
+        };
+        assert_eq!((posture("HFS"), posture("FFS"), posture(""), posture("HF")), (None, None, None, None));
+        assert_eq!((posture("HFP"), posture("FFP")), (Some("prone"), Some("prone")));
+        assert_eq!((posture("HFDR"), posture("FFDL")), (Some("on the right side"), Some("on the left side")));
+    }
+
+    #[test]
+    fn contrast_that_was_not_given_is_none() {
+        let contrast = |agent: &str| {
+            let parameters =
+                AcquisitionParameters { contrast_agent: agent.to_owned(), ..AcquisitionParameters::default() };
+            parameters.contrast().map(str::to_owned)
+        };
+        assert_eq!((contrast(""), contrast("None"), contrast("APPLIED").as_deref()), (None, None, Some("APPLIED")));
+    }
+
+    #[test]
+    fn projections_and_values_that_are_no_hounsfield_units_are_unfit_and_derived_axial_images_are_not() {
+        let unfit = |image_type: &str, rescale_type: &str| {
+            unfit_type(&InMemDicomObject::from_element_iter([
+                DataElement::new(tags::IMAGE_TYPE, VR::CS, PrimitiveValue::from(image_type)),
+                DataElement::new(tags::RESCALE_TYPE, VR::LO, PrimitiveValue::from(rescale_type)),
+            ]))
+        };
+        for projection in ["DERIVED\\SECONDARY\\AXIAL\\CT_SOM5 MIP", "DERIVED\\SECONDARY\\REFORMATTED\\MIN_IP"] {
+            assert_eq!(unfit(projection, "HU"), Some("a projection or rendering"), "{projection}");
+        }
+        assert_eq!(unfit("DERIVED\\PRIMARY\\AXIAL", "Z_EFF"), Some("not in Hounsfield units"));
+        for fit in ["ORIGINAL\\PRIMARY\\AXIAL", "DERIVED\\SECONDARY\\REFORMATTED\\AVERAGE", "DERIVED\\PRIMARY\\AXIAL"] {
+            assert_eq!((unfit(fit, "HU"), unfit(fit, "")), (None, None), "{fit}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What is wrong with an acquisition, from its slices' positions and headers, its noise, and what the slabs show.
+
+use super::evidence::TableRow;
+use super::lungs::Lungs;
+use super::steps::steps;
+use crate::exam::{
+    KeySlice, LungArea, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, Series, Spacing,
+};
+use crate::preprocess::InputGeometry;
+
+/// Fewer slices with a figure than this say nothing of the series' noise.
+const MIN_NOISE_SLICES: usize = 5;
+
+/// Where less lung than this lies the noise does not matter: shoulders are noisier than the lungs between them, cm².
+const MIN_LUNG_CM2: f64 = 10.0;
+
+/// What there is to say of a series as an acquisition, what can be mended first. `rows` are those of its evidence table.
+#[must_use]
+pub fn acquisition_issues(
+    series: &Series,
+    rows: &[TableRow<'_>],
+    lungs: &Lungs,
+    input: &InputGeometry,
+    limits: &QualityLimits,
+) -> Vec<QualityIssue> {
+    let spacing = Spacing::of(&series.positions_mm(), limits.max_gap_mm);
+    let found = [
+        cut_off(series, lungs, limits),
+        anatomy(series, rows, lungs, limits),
+        positions(series, &spacing),
+        too_noisy(series, lungs, &spacing, input, limits).into_iter().collect(),
+        too_thick(series, &spacing, limits).into_iter().collect(),
+        worth_knowing(series),
+    ];
+    found.concat()
+}
+
+fn key_slice(slice: &PreparedSlice) -> KeySlice {
+    KeySlice {
+        z_mm: slice.header.geometry.z_mm,
+        sop_instance_uid: slice.sop_instance_uid.clone(),
+        instance_number: slice.header.acquisition.instance_number,
+    }
+}
+
+fn issue(kind: QualityKind, slice: Option<&PreparedSlice>) -> QualityIssue {
+    QualityIssue::new(kind, slice.map(key_slice))
+}
+
+/// The issue with the slice nearest to a position.
+fn issue_at(kind: QualityKind, z_mm: f64, series: &Series) -> QualityIssue {
+    let distance = |slice: &&PreparedSlice| (slice.header.geometry.z_mm - z_mm).abs();
+    issue(kind, series.slices().min_by(|a, b| distance(a).total_cmp(&distance(b))))
+}
+
+fn cut_off(series: &Series, lungs: &Lungs, limits: &QualityLimits) -> Vec<QualityIssue> {
+    let lung_cm2 = |area: Option<&LungArea>| {
+        let lung_cm2 = area.map_or(0.0, |area| area.lung_cm2);
+        (lung_cm2 > limits.cut_off_lung_cm2).then_some(lung_cm2)
+    };
+    let apex = lung_cm2(lungs.areas.last()).map(|lung_cm2| QualityKind::ApexCutOff { lung_cm2 });
+    let base = lung_cm2(lungs.areas.first()).map(|lung_cm2| QualityKind::BaseCutOff { lung_cm2 });
+    let apex = apex.map(|kind| issue(kind, series.slices().next_back()));
+    let base = base.map(|kind| issue(kind, series.slices().next()));
+    apex.into_iter().chain(base).collect()
+}
+
+/// So many slices must have come before the scan's direction is clear.
+const MIN_SLICES_OF_A_DIRECTION: usize = 24;
+
+/// The first slices to come, by which the direction is told. Decoders work side by side: they may come a little out of order.
+pub const FIRST_SLICES: usize = 8;
+
+/// Where a scan began.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Beginning {
+    /// Too little has come to tell.
+    Unclear,
+    /// Within the lungs at their apex, which is cut off.
+    InTheApex(QualityIssue),
+    /// Anywhere else.
+    Elsewhere,
+}
+
+/// Where the scan began, known while it runs: `first_mm` are the positions of the first slices that came.
+#[must_use]
+pub fn beginning(series: &Series, rows: &[TableRow<'_>], first_mm: &[f64], limits: &QualityLimits) -> Beginning {
+    let positions = series.positions_mm();
+    if positions.len() < MIN_SLICES_OF_A_DIRECTION {
+        return Beginning::Unclear;
+    }
+    // By chance, in a shuffled exam, that is so once in more than a thousand.
+    let upper = positions[positions.len() - MIN_SLICES_OF_A_DIRECTION / 2];
+    if first_mm.iter().any(|z_mm| *z_mm < upper) {
+        return Beginning::Elsewhere;
+    }
+    let uppermost = rows.last().filter(|row| series.slab_indices().last() == Some(row.slab));
+    match uppermost.map(|row| row.evidence.lung_cm2) {
+        None => Beginning::Unclear,
+        Some(lung_cm2) if lung_cm2 <= limits.cut_off_lung_cm2 => Beginning::Elsewhere,
+        Some(lung_cm2) => {
+            Beginning::InTheApex(issue(QualityKind::ApexCutOff { lung_cm2 }, series.slices().next_back()))
+        }
+    }
+}
+
+fn anatomy(series: &Series, rows: &[TableRow<'_>], lungs: &Lungs, limits: &QualityLimits) -> Vec<QualityIssue> {
+    let steps = steps(rows, limits.max_step).into_iter().map(|step| {
+        let slice = series.middle_slice(rows[step.row].slab);
+        issue(QualityKind::AnatomyStep { times_usual: step.times_usual }, slice)
+    });
+    let most_lung = rows.iter().max_by(|a, b| a.evidence.lung_cm2.total_cmp(&b.evidence.lung_cm2));
+    let mismatch = lungs.summary.spine_in_front.then(|| {
+        let slice = most_lung.and_then(|row| series.middle_slice(row.slab));
+        let patient_position = slice.map(|slice| slice.header.acquisition.patient_position.clone());
+        issue(QualityKind::OrientationMismatch { patient_position: patient_position.unwrap_or_default() }, slice)
+    });
+    mismatch.into_iter().chain(steps).collect()
+}
+
+fn positions(series: &Series, spacing: &Spacing) -> Vec<QualityIssue> {
+    let gaps = spacing
+        .gaps
+        .iter()
+        .map(|(from_z_mm, to_z_mm)| (QualityKind::Gap { from_z_mm: *from_z_mm, to_z_mm: *to_z_mm }, *from_z_mm));
+    let changes = spacing.changes.iter().map(|change| {
+        let kind = QualityKind::SpacingChange {
+            from_z_mm: change.from_z_mm,
+            to_z_mm: change.to_z_mm,
+            spacing_mm: change.spacing_mm,
+            usual_mm: spacing.usual_mm,
+        };
+        (kind, change.from_z_mm)
+    });
+    let doubles = series.double_positions_mm().into_iter().map(|z_mm| (QualityKind::DuplicatePosition, z_mm));
+    gaps.chain(changes).chain(doubles).map(|(kind, z_mm)| issue_at(kind, z_mm, series)).collect()
+}
+
+/// The median noise of the slices with lung, once those of a slab are averaged; slices that overlap share their noise.
+fn too_noisy(
+    series: &Series,
+    lungs: &Lungs,
+    spacing: &Spacing,
+    input: &InputGeometry,
+    limits: &QualityLimits,
+) -> Option<QualityIssue> {
+    let mut chest = lungs.areas.iter().filter(|area| area.lung_cm2 >= MIN_LUNG_CM2).map(|area| area.z_mm);
+    let low = chest.next()?;
+    let high = chest.next_back().unwrap_or(low);
+    let is_chest = |slice: &&PreparedSlice| (low..=high).contains(&slice.header.geometry.z_mm);
+    let mut measured: Vec<(f64, &PreparedSlice)> =
+        series.slices().filter(is_chest).filter_map(|slice| Some((f64::from(slice.noise_hu?), slice))).collect();
+    if measured.len() < MIN_NOISE_SLICES {
+        return None;
+    }
+    measured.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (median_hu, slice) = measured[measured.len() / 2];
+    let distance_mm = spacing.usual_mm.max(slice.header.thickness_mm.unwrap_or(0.0));
+    let in_slab = if distance_mm > 0.0 { (input.slab_mm / distance_mm).max(1.0) } else { 1.0 };
+    let (noise_hu, limit_hu) = (median_hu / in_slab.sqrt(), limits.max_noise_hu);
+    (noise_hu > limit_hu).then(|| issue(QualityKind::TooNoisy { noise_hu, limit_hu }, Some(slice)))
+}
+
+fn too_thick(series: &Series, spacing: &Spacing, limits: &QualityLimits) -> Option<QualityIssue> {
+    let thickness = |slice: &PreparedSlice| slice.header.thickness_mm.unwrap_or(0.0);
+    let thickest = series.slices().max_by(|a, b| thickness(a).total_cmp(&thickness(b)))?;
+    let (thickness_mm, limit_mm) = (thickness(thickest).max(spacing.usual_mm), limits.max_thickness_mm);
+    (thickness_mm > limit_mm).then(|| issue(QualityKind::TooThick { thickness_mm, limit_mm }, Some(thickest)))
+}
+
+/// What the first slice's header says for all.
+fn worth_knowing(series: &Series) -> Vec<QualityIssue> {
+    let Some(slice) = series.slices().next() else { return Vec::new() };
+    let acquisition = &slice.header.acquisition;
+    let kernel = acquisition.has_bone_kernel().then(|| QualityKind::BoneKernel { kernel: acquisition.kernel.clone() });
+    let posture = acquisition.unusual_posture();
+    let posture = posture.map(|posture| QualityKind::UnusualPosture { posture: posture.to_owned() });
+    let contrast = acquisition.contrast().map(|agent| QualityKind::Contrast { agent: agent.to_owned() });
+    let degrees = acquisition.gantry_tilt_degrees.abs();
+    let tilt = (degrees > MIN_TILT_DEGREES).then_some(QualityKind::GantryTilt { degrees });
+    [kernel, posture, contrast, tilt].into_iter().flatten().map(QualityIssue::of_series).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::SlabEvidence;
+    use super::super::evidence::tests::{masks, table_of};
+    use super::*;
+    use crate::engine::ModelPackage;
+    use crate::exam::made_slice;
+
+    const SLICES: usize = 30;
+
+    fn input() -> InputGeometry {
+        InputGeometry { rows: 4, columns: 4, ..ModelPackage::built_in().unwrap().manifest.input }
+    }
+
+    /// Slices 3 mm apart from 0 on, each with a noise of 30 HU and changed otherwise.
+    fn series(change: impl Fn(usize, &mut PreparedSlice)) -> Series {
+        let mut series = Series::default();
+        for number in 0..SLICES {
+            let uid = format!("1.{number}");
+            let (mut slice, plane) = made_slice([0.0, 0.0, number as f64 * 3.0], 0.0, &uid, &input());
+            slice.noise_hu = Some(30.0);
+            change(number, &mut slice);
+            series.add(slice, &plane, &input(), |_| Err("no slice comes twice".to_owned())).unwrap();
+        }
+        series
+    }
+
+    /// Lung on all slabs but those at the ends.
+    fn lungs() -> Lungs {
+        let area = |at: usize| if (1..SLICES - 1).contains(&at) { 100.0 } else { 0.0 };
+        let areas = (0..SLICES).map(|at| LungArea { z_mm: at as f64 * 3.0, lung_cm2: area(at) }).collect();
+        let mut lungs = Lungs::default();
+        lungs.areas = areas;
+        lungs
+    }
+
+    fn issues(series: &Series, lungs: &Lungs) -> Vec<QualityIssue> {
+        acquisition_issues(series, &[], lungs, &input(), &QualityLimits::default())
+    }
+
+    #[test]
+    fn a_series_without_fault_has_no_issue() {
+        assert_eq!(issues(&series(|_, _| {}), &lungs()), []);
+        assert_eq!(issues(&Series::default(), &Lungs::default()), []);
+    }
+
+    #[test]
+    fn noise_counts_where_the_lungs_are_and_in_the_middle_of_the_slices() {
+        let noisy_shoulders = series(|number, slice| {
+            if !(8..28).contains(&number) {
+                slice.noise_hu = Some(200.0);
+            }
+        });
+        assert_eq!(issues(&noisy_shoulders, &lungs()), []);
+        let noisy = issues(&series(|number, slice| slice.noise_hu = Some(70.0 + number as f32)), &lungs());
+        let [QualityIssue { kind: QualityKind::TooNoisy { noise_hu, .. }, slice, .. }] = noisy.as_slice() else {
+            panic!("{noisy:?}")
+        };
+        assert_eq!((*noise_hu, slice.as_ref().unwrap().sop_instance_uid.as_str()), (85.0, "1.15"));
+    }
+
+    #[test]
+    fn slices_of_a_slab_share_its_noise_unless_they_overlap() {
+        let thin = |thickness_mm: f64| {
+            let mut series = Series::default();
+            for number in 0..90 {
+                let (mut slice, plane) =
+                    made_slice([0.0, 0.0, f64::from(number)], 0.0, &format!("1.{number}"), &input());
+                slice.noise_hu = Some(90.0);
+                slice.header.thickness_mm = Some(thickness_mm);
+                series.add(slice, &plane, &input(), |_| Err("no slice comes twice".to_owned())).unwrap();
+            }
+            issues(&series, &lungs()).len()
+        };
+        assert_eq!((thin(1.0), thin(3.0)), (0, 1));
+    }
+
+    #[test]
+    fn the_beginning_of_a_scan_is_told_from_the_order_of_its_slices() {
+        let limits = QualityLimits::default();
+        let slab = |lung_cm2: f64| SlabEvidence { lung_cm2, ..masks(4, &[], &[]) };
+        let z_mm: Vec<f64> = (0..SLICES).map(|at| at as f64 * 3.0).collect();
+        let series = series(|_, _| {});
+        let told = |uppermost_cm2: f64, first: [usize; FIRST_SLICES]| {
+            let mut evidence = vec![slab(100.0); SLICES];
+            evidence[SLICES - 1] = slab(uppermost_cm2);
+            beginning(&series, &table_of(&evidence, &z_mm), &first.map(|at| z_mm[at]), &limits)
+        };
+        let downwards = [28, 29, 27, 26, 24, 25, 23, 22];
+        let Beginning::InTheApex(issue) = told(40.0, downwards) else { panic!("the apex is cut off") };
+        assert_eq!(issue.slice.unwrap().sop_instance_uid, "1.29");
+        assert_eq!(told(10.0, downwards), Beginning::Elsewhere);
+        assert_eq!(told(40.0, [0, 1, 2, 3, 4, 5, 6, 7]), Beginning::Elsewhere);
+        assert_eq!(told(40.0, [28, 3, 27, 26, 24, 25, 23, 22]), Beginning::Elsewhere);
+        let unjudged = table_of(&[], &[]);
+        assert_eq!(beginning(&series, &unjudged, &downwards.map(|at| z_mm[at]), &limits), Beginning::Unclear);
+        assert_eq!(beginning(&Series::default(), &unjudged, &[], &limits), Beginning::Unclear);
+    }
+}
