@@ -82,8 +82,12 @@ impl Daemon {
         }
         let (console_listener, console_address) = listen(config.console_listen, "console").await?;
 
-        let options =
-            PipelineOptions { completion: config.completion, limits: config.quality, decoders: config.decoders };
+        let options = PipelineOptions {
+            mode: config.mode,
+            completion: config.completion,
+            limits: config.quality,
+            decoders: config.decoders,
+        };
         let earlier = spool.clone();
         let pipeline =
             Pipeline::start(options, &package, engine, hub.clone(), Box::new(move |key| instances(&earlier, key)))

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::engine::{self, EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, InstanceHeader};
 use crate::ingest::{InstanceSink, StoredInstance};
-use crate::pipeline::{Pipeline, PipelineOptions};
+use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
 use crate::triage::CaseReport;
 
@@ -73,7 +73,12 @@ pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
         series_sized: 1,
         ..CompletionLimits::default()
     };
-    let options = PipelineOptions { completion, limits: config.quality, decoders: config.decoders };
+    let options = PipelineOptions {
+        mode: AnalysisMode::Streaming,
+        completion,
+        limits: config.quality,
+        decoders: config.decoders,
+    };
     let pipeline = Pipeline::start(options, &package, engine, hub.clone(), Box::new(|_| Vec::new()))
         .map_err(FolderError::Threads)?;
     let exams: BTreeSet<ExamKey> = instances.iter().map(|(exam, _)| exam.clone()).collect();

@@ -76,8 +76,12 @@ impl Mode {
         match self {
             Self::Streaming => "",
             Self::Batch => "[analysis]\nmode = \"batch\"\n",
-            Self::BatchAfter5s => "[analysis]\nmode = \"batch\"\n[completion]\nrules = []\nquiet_s = 5.0\n",
-            Self::BatchAfter60s => "[analysis]\nmode = \"batch\"\n[completion]\nrules = []\nquiet_s = 60.0\n",
+            Self::BatchAfter5s => {
+                "[analysis]\nmode = \"batch\"\n[completion]\nquiet_s = 5.0\nleast_quiet_s = 5.0\nrelease_grace_ms = 5000\n"
+            }
+            Self::BatchAfter60s => {
+                "[analysis]\nmode = \"batch\"\n[completion]\nquiet_s = 60.0\nleast_quiet_s = 60.0\nrelease_grace_ms = 60000\n"
+            }
         }
     }
 }

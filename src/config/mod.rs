@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::engine::{EngineChoice, EngineOptions};
 use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
+use crate::pipeline::AnalysisMode;
 use crate::spool::RetentionOptions;
 use crate::telemetry::LogFormat;
 use reader::Document;
@@ -38,6 +39,7 @@ pub struct Config {
     pub engine: EngineOptions,
     /// Threads that decode slices.
     pub decoders: usize,
+    pub mode: AnalysisMode,
     pub completion: CompletionLimits,
     pub quality: QualityLimits,
     pub log_format: LogFormat,
@@ -80,6 +82,7 @@ impl Default for Config {
             model: None,
             engine: EngineOptions::default(),
             decoders: std::thread::available_parallelism().map_or(2, usize::from),
+            mode: AnalysisMode::default(),
             completion: CompletionLimits::default(),
             quality: QualityLimits::default(),
             log_format: LogFormat::default(),
@@ -147,6 +150,11 @@ impl Config {
             engine.path("onnxruntime", |path| config.engine.onnxruntime_library = Some(path));
             engine.count("threads", 0..=256, |n| config.engine.threads = n);
             engine.count("decoders", 1..=256, |n| config.decoders = n);
+        });
+
+        document.section("analysis", |analysis| {
+            let modes = [("streaming", AnalysisMode::Streaming), ("batch", AnalysisMode::Batch)];
+            analysis.choice("mode", &mut config.mode, &modes);
         });
 
         document.section("completion", |completion| {

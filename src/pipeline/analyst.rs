@@ -13,7 +13,7 @@ use super::decode::{DecodeJob, Decoded};
 use super::inference::judge_window;
 use super::priority::{Claim, ON_TABLE, by_priority};
 use super::views::{exam_view, slab_view};
-use super::{EarlierInstances, PipelineOptions};
+use super::{AnalysisMode, EarlierInstances, PipelineOptions};
 use crate::alert::Hub;
 use crate::engine::{Engine, Manifest};
 use crate::exam::{
@@ -208,6 +208,9 @@ impl Analyst {
         for key in self.by_priority() {
             let Some(case) = self.cases.get(&key) else { continue };
             let finishing = self.is_over(case, now).is_some_and(|(rule, _)| needs_every_window(rule));
+            if self.options.mode == AnalysisMode::Batch && !finishing {
+                continue;
+            }
             if let Some((series_uid, job)) = case.next_window(&self.manifest.input, finishing) {
                 self.infer(&key, &series_uid, &job);
                 return true;

@@ -23,9 +23,20 @@ use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, Quali
 use crate::ingest::{InstanceSink, StoredInstance};
 use analyst::{Analyst, Message};
 
+/// When an exam's slices are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AnalysisMode {
+    /// As they come.
+    #[default]
+    Streaming,
+    /// Once the exam is over, as other receivers do: to measure what looking at once is worth.
+    Batch,
+}
+
 /// How exams are analysed.
 #[derive(Debug, Clone, Copy)]
 pub struct PipelineOptions {
+    pub mode: AnalysisMode,
     pub completion: CompletionLimits,
     pub limits: QualityLimits,
     /// Threads that decode slices.
