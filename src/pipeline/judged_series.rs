@@ -57,7 +57,7 @@ impl JudgedSeries {
         if self.first_mm.len() < FIRST_SLICES {
             self.first_mm.push(z_mm);
         }
-        self.lungs_passed &= self.order.direction().is_some();
+        self.lungs_passed = self.lungs_passed && self.order.direction().is_some();
         if let Some(last) = self.last_arrival {
             let Pauses { in_series, after_release } = self.pauses;
             self.pauses = Pauses {
