@@ -170,7 +170,7 @@ impl Flags {
             }
             // An exam that was not analysed shows no issue because nothing was looked at.
             None if report.verdict == Verdict::NotAnalysed => {}
-            None => self.withdraw(FlagKind::Rescan, "the missing slices have come since", scoreless),
+            None => self.withdraw(FlagKind::Rescan, "what was wrong with the scan has been mended since", scoreless),
         }
     }
 
