@@ -86,6 +86,7 @@ impl Daemon {
             mode: config.mode,
             completion: config.completion,
             limits: config.quality,
+            densities: config.densities,
             decoders: config.decoders,
         };
         let earlier = spool.clone();

@@ -77,6 +77,7 @@ pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
         mode: AnalysisMode::Streaming,
         completion,
         limits: config.quality,
+        densities: config.densities,
         decoders: config.decoders,
     };
     let pipeline = Pipeline::start(options, &package, engine, hub.clone(), Box::new(|_| Vec::new()))

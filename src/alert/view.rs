@@ -35,6 +35,7 @@ pub struct ExamView {
     pub verdict: Option<Verdict>,
     pub reason: String,
     pub revised: bool,
+    /// What was found so far, final once complete; absent as long as nothing is judged.
     pub lesions: Option<LesionSummary>,
     pub flags: Vec<Flag>,
 }

@@ -13,6 +13,7 @@ use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
 use crate::pipeline::AnalysisMode;
 use crate::spool::RetentionOptions;
 use crate::telemetry::LogFormat;
+use crate::triage::Densities;
 use reader::Document;
 
 pub use reader::ConfigError;
@@ -42,6 +43,7 @@ pub struct Config {
     pub mode: AnalysisMode,
     pub completion: CompletionLimits,
     pub quality: QualityLimits,
+    pub densities: Densities,
     pub log_format: LogFormat,
     pub log_level: String,
 }
@@ -85,6 +87,7 @@ impl Default for Config {
             mode: AnalysisMode::default(),
             completion: CompletionLimits::default(),
             quality: QualityLimits::default(),
+            densities: Densities::default(),
             log_format: LogFormat::default(),
             log_level: "info".to_owned(),
         }
@@ -183,6 +186,14 @@ impl Config {
             quality.number("max_thickness_mm", 0.1..=1000.0, |mm| config.quality.max_thickness_mm = mm);
             quality.number("max_step", 1.0..=1000.0, |times| config.quality.max_step = times);
         });
+
+        document.section("lesions", |lesions| {
+            lesions.integer("ground_glass_hu", &mut config.densities.ground_glass_hu, -1000..=0);
+            lesions.integer("consolidation_hu", &mut config.densities.consolidation_hu, -1000..=100);
+        });
+        if config.densities.ground_glass_hu >= config.densities.consolidation_hu {
+            document.refuse("lesions.ground_glass_hu must be below lesions.consolidation_hu");
+        }
 
         document.section("log", |log| {
             log.choice("format", &mut config.log_format, &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
@@ -299,6 +310,17 @@ mod tests {
         let config = Config::parse(&format!("{listen}{scanner}")).unwrap();
         assert_eq!(config.ingest.scanners.len(), 2);
         assert_eq!(config.ingest.scanners[0].addresses.len(), 2);
+    }
+
+    #[test]
+    fn ground_glass_is_less_dense_than_consolidation() {
+        let limits = "[lesions]\nground_glass_hu = -700\nconsolidation_hu = -250\n";
+        let densities = Config::parse(limits).unwrap().densities;
+        assert_eq!((densities.ground_glass_hu, densities.consolidation_hu), (-700, -250));
+        let errors = Config::parse("[lesions]\nground_glass_hu = -300\n").unwrap_err();
+        assert!(errors[0].to_string().contains("below lesions.consolidation_hu"), "{errors:?}");
+        let errors = Config::parse("[lesions]\nconsolidation_hu = 1e3\n").unwrap_err();
+        assert!(errors[0].to_string().contains("a whole number from -1000 to 100"), "{errors:?}");
     }
 
     #[test]

@@ -223,6 +223,19 @@ impl<'a> Section<'a, '_> {
         }
     }
 
+    pub fn integer(&mut self, key: &'static str, target: &mut i16, range: RangeInclusive<i16>) {
+        if let Some(value) = self.value(key) {
+            let integer = value.get_ref().as_integer();
+            let number = integer.and_then(|integer| i16::from_str_radix(integer.as_str(), integer.radix()).ok());
+            if let Some(number) = number.filter(|number| range.contains(number)) {
+                *target = number;
+            } else {
+                let expected = format!("a whole number from {} to {}", range.start(), range.end());
+                self.refuse(key, value.span(), &expected);
+            }
+        }
+    }
+
     pub fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, set: impl FnOnce(f64)) {
         if let Some(value) = self.value(key) {
             let text = match value.get_ref() {

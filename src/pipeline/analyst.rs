@@ -235,9 +235,9 @@ impl Analyst {
             }
         };
         case.put_evidence(series_uid, job, evidence, took);
-        let limits = &self.options.limits;
+        let PipelineOptions { limits, densities, .. } = &self.options;
         case.look_for_the_end(&self.manifest.input, &self.options.completion, limits.min_lung_ml);
-        let raised = case.early_flag(&self.manifest, limits, Instant::now());
+        let raised = case.early_flag(&self.manifest, limits, *densities, Instant::now());
         if let Some(early) = raised {
             self.publish(key);
             if self.hub.raise_early(key, &early) {
@@ -285,6 +285,7 @@ impl Analyst {
             manifest: &self.manifest,
             engine: self.engine.name(),
             limits: &self.options.limits,
+            densities: self.options.densities,
             rule,
             over,
             now,

@@ -15,8 +15,8 @@ use crate::exam::{
 };
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    Beginning, CaseReport, DrivingSlab, EarlyFlag, Findings, SlabEvidence, SliceCounts, case_score, driving_slabs,
-    is_seen_beside_a_dense_lung,
+    Beginning, CaseReport, Densities, DrivingSlab, EarlyFlag, Findings, LesionSummary, SlabEvidence, SliceCounts,
+    case_score, driving_slabs, is_seen_beside_a_dense_lung,
 };
 
 /// Where an exam is.
@@ -302,7 +302,7 @@ impl Case {
         self.inferences += 1;
         self.inference_time += took;
         if let Some(judged) = self.series.get_mut(series_uid) {
-            judged.table.put(job, evidence);
+            judged.table.put(job.slab, job.inputs, evidence);
         }
     }
 
@@ -319,6 +319,13 @@ impl Case {
         driving_slabs(&rows, &manifest.case)
     }
 
+    /// The lesions as things stand; `None` as long as nothing is judged.
+    #[must_use]
+    pub fn running_lesions(&self, input: &InputGeometry) -> Option<LesionSummary> {
+        let rows = self.judged().map(|(_, judged)| judged.table.rows(&judged.series))?;
+        (!rows.is_empty()).then(|| LesionSummary::of(&rows, input))
+    }
+
     /// How much lung has been judged so far, mm along z.
     #[must_use]
     pub fn judged_lung_mm(&self) -> f64 {
@@ -326,14 +333,20 @@ impl Case {
     }
 
     /// The early flag, if the running score calls for one now and the opacities are not of a kind that isolates nobody.
-    pub fn early_flag(&mut self, manifest: &Manifest, limits: &QualityLimits, now: Instant) -> Option<EarlyFlag> {
+    pub fn early_flag(
+        &mut self,
+        manifest: &Manifest,
+        limits: &QualityLimits,
+        densities: Densities,
+        now: Instant,
+    ) -> Option<EarlyFlag> {
         if self.stage != Stage::Receiving || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm {
             return None;
         }
         let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
         let (_, judged) = self.judged()?;
         if !self.may_isolate {
-            let Findings { lungs, lesions, pattern, .. } = judged.findings(&manifest.input);
+            let Findings { lungs, lesions, pattern, .. } = judged.findings(&manifest.input, densities);
             let is_sound =
                 !lungs.summary.spine_in_front && is_seen_beside_a_dense_lung(lungs.summary, &lesions, limits);
             if !pattern.may_isolate() || !is_sound {

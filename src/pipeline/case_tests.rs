@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::ModelPackage;
 use crate::exam::{AcquisitionParameters, CompletionRule, SliceGeometry, SliceHeader};
 use crate::preprocess::{HounsfieldImage, Plane};
-use crate::triage::Mask;
+use crate::triage::tests::masks;
 
 static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| ModelPackage::built_in().unwrap().manifest);
 const SIDE: usize = 8;
@@ -96,20 +96,9 @@ impl Scan {
     fn evidence(&self, z_mm: f64) -> SlabEvidence {
         let is_lung = (self.lung_to_mm..=0.0).contains(&z_mm);
         let gas = (self.gas_cm2 / input().pixel_cm2()) as usize;
-        let lung = Mask::from_fn(SIDE, SIDE, |at| if is_lung { at < 48 } else { at >= 56 && at < 56 + gas });
-        let lung_cm2 = lung.count() as f64 * input().pixel_cm2();
-        let lesion = Mask::from_pixels(SIDE, SIDE, []);
-        SlabEvidence {
-            attention: 0.0,
-            logit: -3.0,
-            lung,
-            lesion,
-            lesion_hu: Vec::new(),
-            lung_cm2,
-            lesion_cm2: 0.0,
-            body: None,
-            change_hu: 0.0,
-        }
+        let lung: Vec<usize> = if is_lung { (0..48).collect() } else { (56..SIDE * SIDE).take(gas).collect() };
+        let lung_cm2 = lung.len() as f64 * input().pixel_cm2();
+        SlabEvidence { logit: -3.0, lung_cm2, ..masks(SIDE, &lung, &[]) }
     }
 
     fn lungs_passed(&self) -> bool {
@@ -120,7 +109,15 @@ impl Scan {
         self.run(rule != CompletionRule::LungsPassed);
         let now = Instant::now();
         let limits = QualityLimits::default();
-        let context = Conclusion { manifest: &MANIFEST, engine: "none", limits: &limits, rule, over: now, now };
+        let context = Conclusion {
+            manifest: &MANIFEST,
+            engine: "none",
+            limits: &limits,
+            densities: Densities::default(),
+            rule,
+            over: now,
+            now,
+        };
         self.case.conclude(&context).clone()
     }
 

@@ -8,8 +8,8 @@ use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityIssue, QualityKind, QualityLimits};
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION, Thresholds, Timing,
-    acquisition_issues, judge,
+    CaseReport, Densities, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION, Thresholds,
+    Timing, acquisition_issues, judge,
 };
 
 /// What a conclusion is drawn with.
@@ -18,6 +18,7 @@ pub struct Conclusion<'a> {
     pub manifest: &'a Manifest,
     pub engine: &'a str,
     pub limits: &'a QualityLimits,
+    pub densities: Densities,
     pub rule: CompletionRule,
     /// When the rule says that the exam was over.
     pub over: Instant,
@@ -54,8 +55,8 @@ impl Case {
     fn report_now(&self, context: &Conclusion<'_>) -> CaseReport {
         let judged = self.judged();
         let point = &context.manifest.operating_point;
-        let findings = judged.map(|(_, judged)| judged.findings(&context.manifest.input)).unwrap_or_default();
-        let Findings { lungs, lesions, lesion_summary, pattern } = findings;
+        let findings = judged.map(|(_, judged)| judged.findings(&context.manifest.input, context.densities));
+        let Findings { lungs, lesions, lesion_summary, zone_score, pattern } = findings.unwrap_or_default();
         let quality = self.quality(&lungs, &context.manifest.input, context.limits);
         let score = self.running_score(context.manifest);
         let counts = self.counts();
@@ -92,6 +93,8 @@ impl Case {
             lung_ml: lungs.volume_ml,
             lungs: lungs.summary,
             lesion_summary,
+            zone_score,
+            densities: context.densities,
             pattern,
             lesions,
             quality,
@@ -101,7 +104,7 @@ impl Case {
         }
     }
 
-    fn quality(&self, lungs: &Lungs, input: &InputGeometry, limits: &QualityLimits) -> Vec<QualityIssue> {
+    fn quality(&self, lungs: &Lungs<'_>, input: &InputGeometry, limits: &QualityLimits) -> Vec<QualityIssue> {
         let unfit = || {
             let (count, reason) = (self.unfit.len(), self.unfit.first()?);
             Some(QualityIssue::of_series(QualityKind::UnfitSeries { count, reason: (*reason).to_owned() }))

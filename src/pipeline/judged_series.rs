@@ -8,13 +8,13 @@ use crate::exam::{
     is_sharp_kernel, lungs_passed, shows_lung,
 };
 use crate::preprocess::{InputGeometry, Plane};
-use crate::triage::{Beginning, EvidenceTable, FIRST_SLICES, Findings, Lungs, TableRow, beginning};
+use crate::triage::{Beginning, Densities, EvidenceTable, FIRST_SLICES, Findings, LungPieces, TableRow, beginning};
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
 const LUNG_SLAB_CM2: f64 = 10.0;
 
 /// Gas in stomach or bowel that a network takes for lung covers less than this on a slab, cm². What is gas is told from lung
-/// by its volume, which costs some milliseconds: only where this much or less is left.
+/// by its volume: only where this much or less is left.
 const MOST_GAS_CM2: f64 = 60.0;
 
 /// How much lung these rows of a table show, mm along z.
@@ -41,9 +41,9 @@ pub struct JudgedSeries {
 }
 
 impl JudgedSeries {
-    pub fn findings(&self, input: &InputGeometry) -> Findings {
+    pub fn findings(&self, input: &InputGeometry, densities: Densities) -> Findings<'_> {
         let centre = self.series.slices().next().map(|slice| slice.header.geometry.centre).unwrap_or_default();
-        Findings::of(&self.table.rows(&self.series), input, centre)
+        Findings::of(&self.table.rows(&self.series), input, densities, centre)
     }
 
     /// Whether the scan began above the lungs or within them, as far as can be seen.
@@ -102,7 +102,7 @@ impl JudgedSeries {
             let rows = self.judged_from_the_start(direction);
             let raw = rows.iter().map(|row| row.evidence.lung_cm2);
             lungs_passed(&in_scan_order(&rows, raw, direction), MOST_GAS_CM2, passed_mm) && {
-                let lungs = Lungs::find(&rows, input);
+                let lungs = LungPieces::find(&rows, input);
                 let areas = lungs.areas.iter().map(|area| area.lung_cm2);
                 lungs.volume_ml >= least_lung_ml
                     && lungs_passed(&in_scan_order(&rows, areas, direction), NO_LUNG_CM2, passed_mm)

@@ -21,6 +21,7 @@ use crate::alert::Hub;
 use crate::engine::{Engine, ModelPackage};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits};
 use crate::ingest::{InstanceSink, StoredInstance};
+use crate::triage::Densities;
 use analyst::{Analyst, Message};
 
 /// When an exam's slices are looked at.
@@ -39,6 +40,7 @@ pub struct PipelineOptions {
     pub mode: AnalysisMode,
     pub completion: CompletionLimits,
     pub limits: QualityLimits,
+    pub densities: Densities,
     /// Threads that decode slices.
     pub decoders: usize,
 }

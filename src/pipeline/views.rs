@@ -36,7 +36,10 @@ pub fn exam_view(case: &Case, manifest: &Manifest) -> ExamView {
         verdict: report.filter(|_| has_verdict).map(|report| report.verdict),
         reason: report.filter(|_| has_verdict).map(|report| report.reason.clone()).unwrap_or_default(),
         revised: report.is_some_and(|report| report.revised || !has_verdict),
-        lesions: report.filter(|_| has_verdict).map(|report| report.lesion_summary),
+        lesions: match report.filter(|_| has_verdict) {
+            Some(report) => Some(report.lesion_summary),
+            None => case.running_lesions(&manifest.input),
+        },
         flags: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! Where the patient's body is on a slab, from the slab's own values alone: what lies outside of it is no lung, whatever
 //! the network says.
 
-use super::components::{Run, components};
+use super::components::Pieces;
 use super::evidence::Mask;
 use crate::preprocess::InputGeometry;
 
@@ -66,13 +66,13 @@ impl Body {
         let side = (THINNEST_MM / input.pixel_mm).round().max(1.0) as u16;
         let opened = open(&tissue, input.columns, side);
         let thick = Mask::from_pixels(input.rows, input.columns, (0..opened.len()).filter(|at| opened[*at]));
-        let pieces = components(&[&thick], &[0.0]);
-        let pixels = |runs: &[Run]| runs.iter().map(|run| run.columns.len()).sum::<usize>();
-        let largest = pieces.iter().max_by_key(|runs| pixels(runs.as_slice()))?;
+        let pieces = Pieces::of(&thick);
+        let (largest, _) = pieces.sizes().iter().enumerate().max_by_key(|(_, pixels)| **pixels)?;
+        let of_largest = pieces.runs().iter().filter(|run| run.piece == largest);
         let trunk = Mask::from_pixels(
             input.rows,
             input.columns,
-            largest.iter().flat_map(|run| run.columns.clone().map(|column| run.row * input.columns + column)),
+            of_largest.flat_map(|run| run.columns.clone().map(|column| run.row * input.columns + column)),
         );
         let reach = (CUT_REACH_MM / input.pixel_mm).round() as usize;
         let mask = enclosed(&trunk, &tissue, reach).union(&shut_off(&trunk, &tissue, side));

@@ -1,5 +1,6 @@
-//! Connected components of a stack of masks. Pixels touch in their plane by side or corner, between neighbouring slabs by
-//! lying above each other.
+//! Connected components, slab by slab: the pieces of one mask, whose pixels touch by side or corner, and the components
+//! of a stack of masks, whose pieces touch by lying above each other. A slab that changes costs its own pieces and its
+//! contacts with the slabs below and above; the components are then a fold over pieces, in slab order.
 
 use std::ops::Range;
 
@@ -8,69 +9,187 @@ use super::evidence::Mask;
 /// Slabs further apart than this are not connected: what lies between them was not seen, mm.
 const MAX_CONNECTION_MM: f64 = 10.0;
 
-/// Pixels of one row of one slab's mask that stand together.
+/// Pixels of one row of a mask that stand together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Number of the slab in the stack, ascending z.
-    pub slab: usize,
     pub row: usize,
     pub columns: Range<usize>,
+    /// The piece that they belong to.
+    pub piece: usize,
 }
 
-/// The components of a stack, each as its runs in order of slab, row and column. `z_mm` are the masks' positions.
-pub fn components(masks: &[&Mask], z_mm: &[f64]) -> Vec<Vec<Run>> {
-    let runs: Vec<Run> = masks.iter().enumerate().flat_map(|(slab, mask)| runs_of(mask, slab)).collect();
-    let rows = masks.first().map_or(0, |mask| mask.rows());
-    let runs_in = runs_by_row(&runs, masks.len(), rows);
-    let mut sets = DisjointSets::new(runs.len());
-    for (at, run) in runs.iter().enumerate() {
-        if run.row > 0 {
-            let widened = run.columns.start.saturating_sub(1)..run.columns.end + 1;
-            join_overlapping(&mut sets, &runs, at, &widened, runs_in[run.slab * rows + run.row - 1].clone());
-        }
-        if run.slab > 0 && z_mm[run.slab] - z_mm[run.slab - 1] <= MAX_CONNECTION_MM {
-            join_overlapping(&mut sets, &runs, at, &run.columns, runs_in[(run.slab - 1) * rows + run.row].clone());
-        }
-    }
-    let mut components: std::collections::BTreeMap<usize, Vec<Run>> = std::collections::BTreeMap::new();
-    for (at, run) in runs.into_iter().enumerate() {
-        components.entry(sets.root(at)).or_default().push(run);
-    }
-    components.into_values().collect()
+/// The connected pieces of one mask, numbered in the order of their first pixels.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pieces {
+    runs: Vec<Run>,
+    sizes: Vec<usize>,
 }
 
-fn runs_of(mask: &Mask, slab: usize) -> Vec<Run> {
+impl Pieces {
+    /// The pieces of a mask.
+    #[must_use]
+    pub fn of(mask: &Mask) -> Self {
+        let mut runs = runs_of(mask);
+        let mut sets = DisjointSets::new(runs.len());
+        find_contacts(&runs, &runs, Neighbours::InPlane, |above, below| sets.join(above, below));
+        let mut sizes: Vec<usize> = Vec::new();
+        for at in 0..runs.len() {
+            // A root comes before all others of its set.
+            let root = sets.root(at);
+            let piece = if root == at { sizes.len() } else { runs[root].piece };
+            if piece == sizes.len() {
+                sizes.push(0);
+            }
+            sizes[piece] += runs[at].columns.len();
+            runs[at].piece = piece;
+        }
+        Self { runs, sizes }
+    }
+
+    /// All runs in order of row and column.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// How many pixels each piece has.
+    #[must_use]
+    pub fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
+    /// The piece that a pixel belongs to.
+    #[must_use]
+    pub fn piece_at(&self, row: usize, column: usize) -> Option<usize> {
+        let after = self.runs.partition_point(|run| (run.row, run.columns.start) <= (row, column));
+        let run = self.runs.get(after.checked_sub(1)?)?;
+        (run.row == row && run.columns.contains(&column)).then_some(run.piece)
+    }
+
+    /// Which pieces of the slab below touch which of this one, each pair once.
+    #[must_use]
+    pub fn contacts_with(&self, below: &Self) -> Vec<Contact> {
+        let mut contacts = Vec::new();
+        find_contacts(&below.runs, &self.runs, Neighbours::Above, |lower, upper| {
+            contacts.push(Contact { below: below.runs[lower].piece, above: self.runs[upper].piece });
+        });
+        contacts.sort_unstable();
+        contacts.dedup();
+        contacts
+    }
+}
+
+/// Two pieces of neighbouring slabs that touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Contact {
+    pub below: usize,
+    pub above: usize,
+}
+
+/// One slab of a stack.
+#[derive(Debug, Clone, Copy)]
+pub struct Layer<'a> {
+    pub z_mm: f64,
+    /// How many pieces it has.
+    pub pieces: usize,
+    /// With the layer below it in the stack.
+    pub contacts: &'a [Contact],
+}
+
+/// A piece in a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PieceAt {
+    /// Number of its slab in the stack.
+    pub slab: usize,
+    pub piece: usize,
+}
+
+/// The components of a stack in ascending z, each as its pieces in order of slab and number.
+#[must_use]
+pub fn components(stack: &[Layer<'_>]) -> Vec<Vec<PieceAt>> {
+    let mut firsts = Vec::with_capacity(stack.len());
+    let mut pieces = 0;
+    for layer in stack {
+        firsts.push(pieces);
+        pieces += layer.pieces;
+    }
+    let mut sets = DisjointSets::new(pieces);
+    for (slab, pair) in stack.windows(2).enumerate() {
+        if pair[1].z_mm - pair[0].z_mm <= MAX_CONNECTION_MM {
+            pair[1].contacts.iter().for_each(|contact| {
+                sets.join(firsts[slab] + contact.below, firsts[slab + 1] + contact.above);
+            });
+        }
+    }
+    let mut components: Vec<Vec<PieceAt>> = Vec::new();
+    let mut component_of = vec![0; pieces];
+    let all =
+        stack.iter().enumerate().flat_map(|(slab, layer)| (0..layer.pieces).map(move |piece| PieceAt { slab, piece }));
+    for (at, piece) in all.enumerate() {
+        let root = sets.root(at);
+        if root == at {
+            component_of[at] = components.len();
+            components.push(Vec::new());
+        }
+        components[component_of[root]].push(piece);
+    }
+    components
+}
+
+/// The pieces of each of these masks, in ascending z, and the components that they make.
+#[must_use]
+pub fn label(masks: &[Mask], z_mm: &[f64]) -> (Vec<Pieces>, Vec<Vec<PieceAt>>) {
+    let pieces: Vec<Pieces> = masks.iter().map(Pieces::of).collect();
+    let contacts = pieces.windows(2).map(|pair| pair[1].contacts_with(&pair[0]));
+    let contacts: Vec<Vec<Contact>> = std::iter::once(Vec::new()).chain(contacts).collect();
+    let layers = pieces.iter().zip(&contacts).zip(z_mm);
+    let stack: Vec<Layer<'_>> =
+        layers.map(|((pieces, contacts), z_mm)| Layer { z_mm: *z_mm, pieces: pieces.sizes.len(), contacts }).collect();
+    let components = components(&stack);
+    (pieces, components)
+}
+
+fn runs_of(mask: &Mask) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for at in mask.pixels() {
         let (row, column) = (at / mask.columns(), at % mask.columns());
         match runs.last_mut() {
             Some(run) if run.row == row && run.columns.end == column => run.columns.end += 1,
-            _ => runs.push(Run { slab, row, columns: column..column + 1 }),
+            _ => runs.push(Run { row, columns: column..column + 1, piece: 0 }),
         }
     }
     runs
 }
 
-/// For each row of each slab, which runs lie in it.
-fn runs_by_row(runs: &[Run], slabs: usize, rows: usize) -> Vec<Range<usize>> {
-    let mut ranges = vec![0..0; slabs * rows];
-    for (at, run) in runs.iter().enumerate() {
-        let range = &mut ranges[run.slab * rows + run.row];
-        *range = if range.end == 0 { at..at + 1 } else { range.start..at + 1 };
-    }
-    ranges
+/// Which runs can touch.
+#[derive(Clone, Copy)]
+enum Neighbours {
+    /// Those of one row and the next, by side or corner.
+    InPlane,
+    /// Those of the same row of two slabs.
+    Above,
 }
 
-fn join_overlapping(
-    sets: &mut DisjointSets,
-    runs: &[Run],
-    at: usize,
-    columns: &Range<usize>,
-    candidates: Range<usize>,
-) {
-    for other in candidates {
-        if runs[other].columns.start < columns.end && columns.start < runs[other].columns.end {
-            sets.join(at, other);
+/// Finds all pairs of runs that touch, in one walk along both lists.
+fn find_contacts(first: &[Run], second: &[Run], neighbours: Neighbours, mut found: impl FnMut(usize, usize)) {
+    let (down, reach) = match neighbours {
+        Neighbours::InPlane => (1, 1),
+        Neighbours::Above => (0, 0),
+    };
+    let (mut i, mut j) = (0, 0);
+    while let (Some(one), Some(other)) = (first.get(i), second.get(j)) {
+        let row = one.row + down;
+        if row == other.row
+            && one.columns.start < other.columns.end + reach
+            && other.columns.start < one.columns.end + reach
+        {
+            found(i, j);
+        }
+        // The run that ends first has met all that it touches: between runs of a row there is a pixel at least.
+        if (row, one.columns.end) <= (other.row, other.columns.end) {
+            i += 1;
+        } else {
+            j += 1;
         }
     }
 }
@@ -111,8 +230,9 @@ mod tests {
         let masks: Vec<Mask> =
             slabs.iter().map(|pixels| Mask::from_fn(SIDE, SIDE, |at| pixels.contains(&at))).collect();
         let z_mm: Vec<f64> = (0..slabs.len()).map(|at| at as f64 * distance_mm).collect();
-        let found = components(&masks.iter().collect::<Vec<_>>(), &z_mm);
-        let mut sizes: Vec<usize> = found.iter().map(|runs| runs.iter().map(|run| run.columns.len()).sum()).collect();
+        let (pieces, found) = label(&masks, &z_mm);
+        let size = |at: &PieceAt| pieces[at.slab].sizes()[at.piece];
+        let mut sizes: Vec<usize> = found.iter().map(|component| component.iter().map(size).sum()).collect();
         sizes.sort_unstable();
         sizes
     }
@@ -121,6 +241,15 @@ mod tests {
     fn a_gap_in_the_scan_parts_a_component() {
         assert_eq!(sizes(&[vec![14], vec![14]], 3.0), [2]);
         assert_eq!(sizes(&[vec![14], vec![14]], 30.0), [1, 1]);
+    }
+
+    #[test]
+    fn a_pixel_tells_its_piece() {
+        let pieces = Pieces::of(&Mask::from_pixels(SIDE, SIDE, [0, 1, 13, 5, 40]));
+        assert_eq!(pieces.sizes(), [3, 1, 1]);
+        let at = |pixel: usize| pieces.piece_at(pixel / SIDE, pixel % SIDE);
+        assert_eq!([at(0), at(13), at(5), at(40)], [Some(0), Some(0), Some(1), Some(2)]);
+        assert_eq!([at(2), at(12), at(39), at(41)], [None; 4]);
     }
 
     /// Flood fill over the whole volume, the slow and obvious way.

@@ -39,7 +39,7 @@ pub fn driving_slabs(rows: &[TableRow<'_>], head: &CaseHead) -> Vec<DrivingSlab>
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::tests::{masks, table_of};
+    use super::super::evidence::tests::{loose_rows, masks};
     use super::super::{SlabEvidence, case_score};
     use super::*;
 
@@ -56,7 +56,7 @@ mod tests {
             evidence(-3.0, 4.0),
             evidence(-60.0, 50.0),
         ];
-        let rows = table_of(&slabs, &[0.0, 3.0, 6.0, 9.0, 12.0, 15.0]);
+        let rows = loose_rows(&slabs, &[0.0, 3.0, 6.0, 9.0, 12.0, 15.0]);
         let driving = driving_slabs(&rows, &HEAD);
         assert_eq!(driving.iter().map(|slab| slab.z_mm).collect::<Vec<_>>(), [3.0, 9.0, 0.0]);
         assert!(driving_slabs(&[], &HEAD).is_empty());
@@ -68,7 +68,7 @@ mod tests {
             .map(|(attention, logit)| SlabEvidence { attention, logit, ..masks(1, &[], &[]) })
             .into();
         let sum: f64 =
-            driving_slabs(&table_of(&slabs, &[0.0, 3.0, 6.0]), &HEAD).iter().map(|slab| slab.contribution).sum();
+            driving_slabs(&loose_rows(&slabs, &[0.0, 3.0, 6.0]), &HEAD).iter().map(|slab| slab.contribution).sum();
         let score = case_score(slabs.iter(), &HEAD).unwrap();
         assert!((sum - (score / (1.0 - score)).ln()).abs() < 1e-9);
     }

@@ -1,11 +1,12 @@
 //! The evidence of one slab, the table of all slabs, and the fold of the table into the case score.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::body::{Body, CrossSection};
+use super::components::{Contact, Pieces};
+use super::lesion_piece::LesionPieces;
 use crate::engine::{CaseHead, Inference, OperatingPoint};
-use crate::exam::{Series, SlabIndex, WindowInputs, WindowJob};
+use crate::exam::{Series, SlabIndex, WindowInputs};
 use crate::preprocess::InputGeometry;
 
 /// A set of plane pixels, one bit each.
@@ -49,14 +50,6 @@ impl Mask {
         self.bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 
-    /// How many pixels before this one are set: its place in [`Mask::pixels`].
-    #[must_use]
-    pub fn rank(&self, at: usize) -> usize {
-        let whole: u32 = self.bits[..at / 64].iter().map(|word| word.count_ones()).sum();
-        let below = self.bits[at / 64] & ((1 << (at % 64)) - 1);
-        (whole + below.count_ones()) as usize
-    }
-
     /// The pixels of this mask and of another one of the same size.
     #[must_use]
     pub fn union(mut self, other: &Self) -> Self {
@@ -92,8 +85,8 @@ pub struct SlabEvidence {
     pub lung: Mask,
     /// Lesion within the lung.
     pub lesion: Mask,
-    /// Hounsfield units of the lesion's pixels in the order of [`Mask::pixels`], clamped to the model's window.
-    pub lesion_hu: Vec<f32>,
+    pub lung_pieces: Pieces,
+    pub lesion_pieces: LesionPieces,
     pub lung_cm2: f64,
     pub lesion_cm2: f64,
     /// `None` where there was too little tissue to find the body.
@@ -113,7 +106,9 @@ impl SlabEvidence {
         let is_lesion = |at: usize| is_lung(at) && inference.lesion[at] >= point.lesion_probability;
         let lung = Mask::from_fn(input.rows, input.columns, is_lung);
         let lesion = Mask::from_fn(input.rows, input.columns, is_lesion);
-        let lesion_hu = lesion.pixels().map(|at| input.hounsfield(slab_plane[at])).collect();
+        let lesion_hu: Vec<f32> = lesion.pixels().map(|at| input.hounsfield(slab_plane[at])).collect();
+        let lung_pieces = Pieces::of(&lung);
+        let lesion_pieces = LesionPieces::of(&lesion, &lesion_hu, &lung_pieces);
         let (lung_cm2, lesion_cm2) =
             (lung.count() as f64 * input.pixel_cm2(), lesion.count() as f64 * input.pixel_cm2());
         Self {
@@ -121,7 +116,8 @@ impl SlabEvidence {
             logit: inference.logit,
             lung,
             lesion,
-            lesion_hu,
+            lung_pieces,
+            lesion_pieces,
             lung_cm2,
             lesion_cm2,
             body: body.map(|body| body.section),
@@ -130,57 +126,85 @@ impl SlabEvidence {
     }
 }
 
-impl SlabEvidence {
-    /// Hounsfield units of these neighbouring pixels of the lesion.
-    #[must_use]
-    pub fn lesion_hu_of(&self, pixels: Range<usize>) -> &[f32] {
-        let first = self.lesion.rank(pixels.start);
-        self.lesion_hu.get(first..first + pixels.len()).unwrap_or_default()
+/// Which pieces of a row's masks touch which of the row below it in the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contacts {
+    pub lung: Vec<Contact>,
+    pub lesion: Vec<Contact>,
+}
+
+impl Contacts {
+    fn between(below: &SlabEvidence, above: &SlabEvidence) -> Self {
+        Self {
+            lung: above.lung_pieces.contacts_with(&below.lung_pieces),
+            lesion: above.lesion_pieces.pieces.contacts_with(&below.lesion_pieces.pieces),
+        }
     }
 }
 
-/// The evidence of a series, slab by slab. Every row remembers which versions of which slabs it was made from.
+#[derive(Debug)]
+struct Row {
+    made_from: WindowInputs,
+    evidence: SlabEvidence,
+    contacts: Contacts,
+}
+
+/// The evidence of a series, slab by slab. Every row remembers which versions of which slabs it was made from, and what it
+/// touches in the row below: so labelling in three dimensions grows with the table, in any order.
 #[derive(Debug, Default)]
 pub struct EvidenceTable {
-    rows: BTreeMap<SlabIndex, (WindowInputs, SlabEvidence)>,
+    rows: BTreeMap<SlabIndex, Row>,
 }
 
 impl EvidenceTable {
     /// Whether the slab's row was made from just these slabs.
     #[must_use]
     pub fn is_done(&self, slab: SlabIndex, inputs: &WindowInputs) -> bool {
-        self.rows.get(&slab).is_some_and(|(made_from, _)| made_from == inputs)
+        self.rows.get(&slab).is_some_and(|row| row.made_from == *inputs)
     }
 
-    /// Puts the evidence of a window into its row.
-    pub fn put(&mut self, job: &WindowJob, evidence: SlabEvidence) {
-        self.rows.insert(job.slab, (job.inputs, evidence));
+    /// Puts the evidence of a window into its row, in place of what was there.
+    pub fn put(&mut self, slab: SlabIndex, made_from: WindowInputs, evidence: SlabEvidence) {
+        let below = self.rows.range(..slab).next_back();
+        let contacts = below.map(|(_, below)| Contacts::between(&below.evidence, &evidence)).unwrap_or_default();
+        if let Some((_, above)) = self.rows.range_mut(SlabIndex(slab.0 + 1)..).next() {
+            above.contacts = Contacts::between(&evidence, &above.evidence);
+        }
+        self.rows.insert(slab, Row { made_from, evidence, contacts });
     }
 
     /// The evidence in ascending z.
     pub fn evidence(&self) -> impl Iterator<Item = &SlabEvidence> + Clone {
-        self.rows.values().map(|(_, evidence)| evidence)
+        self.rows.values().map(|row| &row.evidence)
     }
 
     /// The slab's row.
     #[must_use]
     pub fn row(&self, slab: SlabIndex) -> Option<&SlabEvidence> {
-        self.rows.get(&slab).map(|(_, evidence)| evidence)
+        self.rows.get(&slab).map(|row| &row.evidence)
     }
 
     /// The rows in ascending z, placed in the series that they were made from.
     #[must_use]
     pub fn rows(&self, series: &Series) -> Vec<TableRow<'_>> {
-        let placed: Vec<_> = self
-            .rows
-            .iter()
-            .filter_map(|(slab, (_, evidence))| Some((*slab, series.slab_z_mm(*slab)?, evidence)))
-            .collect();
+        self.placed(|slab| series.slab_z_mm(slab))
+    }
+
+    /// The rows in ascending z. Each must have a position: contacts are those with the next row in the table.
+    fn placed(&self, z_mm_of: impl Fn(SlabIndex) -> Option<f64>) -> Vec<TableRow<'_>> {
+        let placed: Vec<_> = self.rows.iter().filter_map(|(slab, row)| Some((*slab, z_mm_of(*slab)?, row))).collect();
+        debug_assert_eq!(placed.len(), self.rows.len());
         let z_mm: Vec<f64> = placed.iter().map(|(_, z_mm, _)| *z_mm).collect();
         placed
             .into_iter()
             .zip(thicknesses_mm(&z_mm))
-            .map(|((slab, z_mm, evidence), thickness_mm)| TableRow { slab, z_mm, thickness_mm, evidence })
+            .map(|((slab, z_mm, row), thickness_mm)| TableRow {
+                slab,
+                z_mm,
+                thickness_mm,
+                evidence: &row.evidence,
+                contacts: &row.contacts,
+            })
             .collect()
     }
 }
@@ -194,6 +218,16 @@ pub struct TableRow<'a> {
     /// How much of the z axis the row stands for, mm.
     pub thickness_mm: f64,
     pub evidence: &'a SlabEvidence,
+    /// With the row below.
+    pub contacts: &'a Contacts,
+}
+
+impl TableRow<'_> {
+    /// What one plane pixel of the row stands for, ml.
+    #[must_use]
+    pub fn pixel_ml(&self, input: &InputGeometry) -> f64 {
+        input.pixel_cm2() * self.thickness_mm / 10.0
+    }
 }
 
 /// A row never stands for more than this on either side: beyond lies a gap of which nothing is known, mm.
@@ -243,31 +277,63 @@ pub(crate) mod tests {
 
     /// Evidence of a square slab; a lesion's density is the negative of its pixel's number, HU.
     pub(crate) fn masks(side: usize, lung: &[usize], lesion: &[usize]) -> SlabEvidence {
+        evidence_of(side, lung, lesion, |at| -(at as f32))
+    }
+
+    pub(crate) fn evidence_of(
+        side: usize,
+        lung: &[usize],
+        lesion: &[usize],
+        hu: impl Fn(usize) -> f32,
+    ) -> SlabEvidence {
         let (lung, lesion) = (
             Mask::from_pixels(side, side, lung.iter().copied()),
             Mask::from_pixels(side, side, lesion.iter().copied()),
         );
-        let lesion_hu = lesion.pixels().map(|at| -(at as f32)).collect();
+        let hu: Vec<f32> = lesion.pixels().map(hu).collect();
+        let lung_pieces = Pieces::of(&lung);
+        let lesion_pieces = LesionPieces::of(&lesion, &hu, &lung_pieces);
+        let (lung_cm2, lesion_cm2, body, change_hu) = (0.0, 0.0, None, 0.0);
         SlabEvidence {
             attention: 0.0,
             logit: 0.0,
             lung,
             lesion,
-            lesion_hu,
-            lung_cm2: 0.0,
-            lesion_cm2: 0.0,
-            body: None,
-            change_hu: 0.0,
+            lung_pieces,
+            lesion_pieces,
+            lung_cm2,
+            lesion_cm2,
+            body,
+            change_hu,
         }
     }
 
-    pub(crate) fn table_of<'a>(slabs: &'a [SlabEvidence], z_mm: &[f64]) -> Vec<TableRow<'a>> {
+    /// Rows without contacts, for what does not look at components.
+    pub(crate) fn loose_rows<'a>(slabs: &'a [SlabEvidence], z_mm: &[f64]) -> Vec<TableRow<'a>> {
+        static NONE: Contacts = Contacts { lung: Vec::new(), lesion: Vec::new() };
         let rows = z_mm.iter().zip(thicknesses_mm(z_mm)).zip(slabs).enumerate();
         rows.map(|(at, ((z_mm, thickness_mm), evidence))| {
             let slab = SlabIndex(at as i64);
-            TableRow { slab, z_mm: *z_mm, thickness_mm, evidence }
+            TableRow { slab, z_mm: *z_mm, thickness_mm, evidence, contacts: &NONE }
         })
         .collect()
+    }
+
+    /// A table of these slabs, numbered from 0.
+    pub(crate) fn table_of(slabs: impl IntoIterator<Item = SlabEvidence>) -> EvidenceTable {
+        let mut table = EvidenceTable::default();
+        slabs.into_iter().enumerate().for_each(|(at, evidence)| put(&mut table, at, evidence));
+        table
+    }
+
+    pub(crate) fn put(table: &mut EvidenceTable, at: usize, evidence: SlabEvidence) {
+        let slab = SlabIndex(at as i64);
+        table.put(slab, [(slab, 1); 3], evidence);
+    }
+
+    /// The rows of a table whose slabs are numbered from 0.
+    pub(crate) fn rows_at<'a>(table: &'a EvidenceTable, z_mm: &[f64]) -> Vec<TableRow<'a>> {
+        table.placed(|slab| z_mm.get(slab.0 as usize).copied())
     }
 
     const HEAD: CaseHead = CaseHead { bias: 0.0, calibration_slope: 1.0, calibration_intercept: 0.0 };
@@ -297,9 +363,6 @@ pub(crate) mod tests {
             let mask = Mask::from_fn(10, 20, |at| pixels.contains(&at));
             prop_assert_eq!(mask.pixels().collect::<Vec<_>>(), pixels.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(mask.count(), pixels.len());
-            for (place, at) in pixels.iter().enumerate() {
-                prop_assert_eq!(mask.rank(*at), place);
-            }
         }
 
         #[test]

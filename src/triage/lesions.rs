@@ -2,20 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::components::{Run, components};
-use super::evidence::{Mask, TableRow};
-use super::location::Location;
+use super::components::{Layer, PieceAt, components};
+use super::density::{Densities, percentile_hu};
+use super::evidence::TableRow;
+use super::extent::{Part, largest_extent_mm};
+use super::lesion_piece::LesionPiece;
+use super::location::{Place, places};
+use super::lung_pieces::LungPieces;
 use super::lungs::Lungs;
+use super::zones::{PerZone, Zone};
 use crate::exam::{Lps, SlabIndex};
 use crate::preprocess::InputGeometry;
 
 /// Components smaller than this are noise of the segmentation and are not listed, ml.
 pub const SMALLEST_LESION_ML: f64 = 0.1;
-
-/// Ground glass is denser than healthy lung and lets vessels be seen; consolidation hides them. The limits usual in
-/// quantitative CT of pneumonia, HU.
-const GROUND_GLASS_HU: f32 = -750.0;
-const CONSOLIDATION_HU: f32 = -300.0;
 
 /// A 3D connected lesion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -24,16 +24,22 @@ pub struct Lesion {
     pub volume_ml: f64,
     /// Mean Hounsfield units, clamped to the model's window.
     pub mean_hu: f64,
+    /// 90 % of the volume are not denser than this, whole Hounsfield units rounded down, clamped likewise.
+    pub p90_hu: f64,
     pub side: Side,
+    /// Where on its side most of it lies.
+    pub zone: Zone,
+    /// The greatest distance between two of its points, voxels at their full size, mm.
+    pub largest_extent_mm: f64,
     /// Centre of mass in LPS, mm.
     pub centre_mm: [f64; 3],
     /// Lowest and highest slab position, mm.
     pub z_mm: [f64; 2],
     /// The slab with the lesion's largest area.
     pub key_slab: SlabIndex,
-    /// Share from -750 to -300 HU, 0 to 1 as the other shares.
+    /// Share as dense as ground glass (`densities` of the report says what is), 0 to 1 as the other shares.
     pub ground_glass_share: f64,
-    /// Share from -300 HU on.
+    /// Share as dense as consolidation.
     pub consolidation_share: f64,
     /// Share within 20 mm of the lungs' outline in its plane; the mediastinum is no outline.
     pub peripheral_share: f64,
@@ -65,102 +71,188 @@ impl std::fmt::Display for Side {
     }
 }
 
-/// All lesions in the lungs of at least [`SMALLEST_LESION_ML`], largest first. `plane_centre` is the patient's position of
-/// the plane's centre.
-#[must_use]
-pub fn lesions(table: &[TableRow<'_>], lungs: &Lungs, input: &InputGeometry, plane_centre: Lps) -> Vec<Lesion> {
-    let masks: Vec<&Mask> = table.iter().map(|row| &row.evidence.lesion).collect();
-    let z_mm: Vec<f64> = table.iter().map(|row| row.z_mm).collect();
-    let location = Location::new(table, lungs, input, plane_centre);
-    let mut lesions: Vec<Lesion> = components(&masks, &z_mm)
-        .into_iter()
-        // A lesion's pixels are lung: one of them tells for all in which component of the lung masks they lie.
-        .filter(|runs| {
-            runs.first().is_some_and(|run| lungs.contain(run.slab, run.row * input.columns + run.columns.start))
+impl std::fmt::Display for Lesion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { volume_ml, zone, largest_extent_mm, mean_hu, p90_hu, .. } = self;
+        write!(
+            f,
+            "{volume_ml:.1} ml, {zone}, {largest_extent_mm:.0} mm, mean {mean_hu:.0} HU, 90 % up to {p90_hu:.0} HU"
+        )
+    }
+}
+
+/// A component of the lesion masks that counts: it lies in the lungs and is not smaller than [`SMALLEST_LESION_ML`].
+pub(super) struct Component {
+    pub pieces: Vec<PieceAt>,
+    pub volume_ml: f64,
+}
+
+/// The components of the lesion masks that count: a fold over pieces.
+pub(super) fn lesion_components(table: &[TableRow<'_>], lungs: &LungPieces, input: &InputGeometry) -> Vec<Component> {
+    let stack: Vec<Layer<'_>> = table
+        .iter()
+        .map(|row| Layer {
+            z_mm: row.z_mm,
+            pieces: row.evidence.lesion_pieces.sums.len(),
+            contacts: &row.contacts.lesion,
         })
-        .map(|runs| Sums::over(&runs, table, lungs, &location, input))
-        .filter(|sums| sums.volume >= SMALLEST_LESION_ML)
-        .filter_map(|sums| sums.lesion(table))
+        .collect();
+    let piece = |at: &PieceAt| &table[at.slab].evidence.lesion_pieces.sums[at.piece];
+    // Lesion is lung, so that all its pieces lie in one component of the lung masks.
+    let is_in_lungs = |at: &PieceAt| piece(at).lung.is_some_and(|lung| lungs.contain(PieceAt { piece: lung, ..*at }));
+    components(&stack)
+        .into_iter()
+        .filter(|pieces| pieces.first().is_some_and(is_in_lungs))
+        .map(|pieces| {
+            let volume_ml = pieces.iter().map(|at| piece(at).pixels as f64 * table[at.slab].pixel_ml(input)).sum();
+            Component { pieces, volume_ml }
+        })
+        .filter(|component| component.volume_ml >= SMALLEST_LESION_ML)
+        .collect()
+}
+
+/// The lesions that these components are, largest first, and how much of them lies in each zone, ml. `plane_centre` is the
+/// patient's position of the plane's centre.
+pub(super) fn lesions(
+    components: &[Component],
+    table: &[TableRow<'_>],
+    lungs: &Lungs<'_>,
+    input: &InputGeometry,
+    densities: Densities,
+    plane_centre: Lps,
+) -> (Vec<Lesion>, PerZone) {
+    let places = places(table, lungs, input);
+    let half_plane_mm = |pixels: usize| (pixels as f64 - 1.0) / 2.0 * input.pixel_mm;
+    let frame = Frame {
+        pixel_mm: input.pixel_mm,
+        first_mm: [plane_centre[0] - half_plane_mm(input.columns), plane_centre[1] - half_plane_mm(input.rows)],
+        densities,
+    };
+    let mut zones_ml = PerZone::default();
+    let mut lesions: Vec<Lesion> = components
+        .iter()
+        .filter_map(|component| {
+            let parts = component.pieces.iter().map(|at| {
+                let row = &table[at.slab];
+                LesionPart {
+                    row,
+                    piece: &row.evidence.lesion_pieces.sums[at.piece],
+                    place: places[at.slab][at.piece],
+                    height: lungs.height(at.slab),
+                    pixel_ml: row.pixel_ml(input),
+                }
+            });
+            let parts: Vec<LesionPart<'_>> = parts.collect();
+            let sums = Sums::over(&parts, &frame);
+            zones_ml += sums.zones;
+            sums.lesion(&parts, &frame)
+        })
         .collect();
     lesions.sort_by(|a, b| b.volume_ml.total_cmp(&a.volume_ml));
-    lesions
+    (lesions, zones_ml)
+}
+
+/// What all lesions of a series are measured with.
+struct Frame {
+    pixel_mm: f64,
+    /// The patient's position of the plane's first pixel, x and y, mm.
+    first_mm: [f64; 2],
+    densities: Densities,
+}
+
+/// A piece of a lesion in its place.
+struct LesionPart<'a> {
+    row: &'a TableRow<'a>,
+    piece: &'a LesionPiece,
+    place: Place,
+    /// In the lungs, 0 at their lowest slab and 1 at their uppermost.
+    height: f64,
+    pixel_ml: f64,
 }
 
 /// Sums over one component, ml unless named otherwise.
 #[derive(Default)]
 struct Sums {
     volume: f64,
-    left: f64,
+    zones: PerZone,
     ground_glass: f64,
     consolidation: f64,
     peripheral: f64,
     basal: f64,
     apical: f64,
     on_diaphragm: f64,
+    left: f64,
     /// HU times ml.
     hu: f64,
     /// mm times ml.
     moment: [f64; 3],
     /// mm² times ml.
     second_moment: f64,
-    /// Slabs in ascending z with the lesion's pixels on each.
-    slabs: Vec<(usize, usize)>,
 }
 
 impl Sums {
-    fn over(
-        runs: &[Run],
-        table: &[TableRow<'_>],
-        lungs: &Lungs,
-        location: &Location<'_>,
-        input: &InputGeometry,
-    ) -> Self {
+    fn over(parts: &[LesionPart<'_>], frame: &Frame) -> Self {
         let mut sums = Self::default();
-        for run in runs {
-            let row = &table[run.slab];
-            let pixel_ml = input.pixel_cm2() * row.thickness_mm / 10.0;
-            // A cuboid's own second moment.
-            let own_mm2 = (2.0 * input.pixel_mm.powi(2) + row.thickness_mm.powi(2)) / 12.0;
-            let height = location.height(run.slab);
-            let first = run.row * input.columns;
-            let hu = row.evidence.lesion_hu_of(first + run.columns.start..first + run.columns.end);
-            for (column, hu) in run.columns.clone().zip(hu) {
-                let add = |sum: &mut f64, counts: bool| *sum += if counts { pixel_ml } else { 0.0 };
-                add(&mut sums.volume, true);
-                add(&mut sums.left, lungs.side(run.slab, column) == Side::Left);
-                add(&mut sums.ground_glass, (GROUND_GLASS_HU..CONSOLIDATION_HU).contains(hu));
-                add(&mut sums.consolidation, *hu >= CONSOLIDATION_HU);
-                add(&mut sums.peripheral, location.is_peripheral(run.slab, run.row, column));
-                add(&mut sums.basal, height < 1.0 / 3.0);
-                add(&mut sums.apical, height >= 2.0 / 3.0);
-                add(&mut sums.on_diaphragm, location.is_on_diaphragm(run.slab, first + column));
-                sums.hu += f64::from(*hu) * pixel_ml;
-                let position_mm = location.position_mm(run.slab, run.row, column);
-                for (moment, position) in sums.moment.iter_mut().zip(position_mm) {
-                    *moment += position * pixel_ml;
-                }
-                sums.second_moment += (position_mm.iter().map(|mm| mm * mm).sum::<f64>() + own_mm2) * pixel_ml;
-            }
-            match sums.slabs.last_mut() {
-                Some((slab, pixels)) if *slab == run.slab => *pixels += run.columns.len(),
-                _ => sums.slabs.push((run.slab, run.columns.len())),
-            }
+        for LesionPart { row, piece, place, height, pixel_ml } in parts {
+            let ml = |pixels: usize| pixels as f64 * pixel_ml;
+            let from = |hu: i16| piece.histogram.count_from(hu);
+            sums.volume += ml(piece.pixels);
+            sums.left += ml(place.left);
+            sums.zones[Zone::of(Side::Left, *height)] += ml(place.left);
+            sums.zones[Zone::of(Side::Right, *height)] += ml(piece.pixels - place.left);
+            let consolidation = from(frame.densities.consolidation_hu);
+            sums.consolidation += ml(consolidation);
+            sums.ground_glass += ml(from(frame.densities.ground_glass_hu) - consolidation);
+            sums.peripheral += ml(place.peripheral);
+            sums.on_diaphragm += ml(place.on_diaphragm);
+            sums.basal += if *height < 1.0 / 3.0 { ml(piece.pixels) } else { 0.0 };
+            sums.apical += if *height >= 2.0 / 3.0 { ml(piece.pixels) } else { 0.0 };
+            sums.hu += piece.hu * pixel_ml;
+            sums.add_moments(row, piece, *pixel_ml, frame);
         }
         sums
     }
 
-    fn lesion(&self, table: &[TableRow<'_>]) -> Option<Lesion> {
+    fn add_moments(&mut self, row: &TableRow<'_>, piece: &LesionPiece, pixel_ml: f64, frame: &Frame) {
+        let Frame { pixel_mm, first_mm: [x_mm, y_mm], .. } = *frame;
+        let (pixels, columns, rows) = (piece.pixels as f64, piece.columns as f64, piece.rows as f64);
+        self.moment[0] += (pixels * x_mm + columns * pixel_mm) * pixel_ml;
+        self.moment[1] += (pixels * y_mm + rows * pixel_mm) * pixel_ml;
+        self.moment[2] += pixels * row.z_mm * pixel_ml;
+        // A cuboid's own second moment.
+        let own_mm2 = (2.0 * pixel_mm.powi(2) + row.thickness_mm.powi(2)) / 12.0;
+        let first_mm2 = x_mm.powi(2) + y_mm.powi(2) + row.z_mm.powi(2) + own_mm2;
+        self.second_moment += (pixels * first_mm2
+            + 2.0 * pixel_mm * (x_mm * columns + y_mm * rows)
+            + pixel_mm.powi(2) * piece.squares as f64)
+            * pixel_ml;
+    }
+
+    fn lesion(&self, parts: &[LesionPart<'_>], frame: &Frame) -> Option<Lesion> {
         let centre_mm = self.moment.map(|moment| moment / self.volume);
-        let (first, last) = (self.slabs.first()?.0, self.slabs.last()?.0);
-        let (key, _) = self.slabs.iter().copied().reduce(|best, slab| if slab.1 > best.1 { slab } else { best })?;
         let share = |ml: f64| ml / self.volume;
+        let side = if self.left > self.volume / 2.0 { Side::Left } else { Side::Right };
+        let of_side = Zone::of_side(side).into_iter();
+        let zone = of_side.reduce(|most, zone| if self.zones[zone] > self.zones[most] { zone } else { most })?;
+        let histograms: Vec<_> = parts.iter().map(|part| (&part.piece.histogram, part.pixel_ml)).collect();
+        let extents: Vec<Part<'_>> = parts
+            .iter()
+            .map(|LesionPart { row, piece, .. }| Part {
+                spans: &piece.spans,
+                z_mm: row.z_mm,
+                thickness_mm: row.thickness_mm,
+            })
+            .collect();
         Some(Lesion {
             volume_ml: self.volume,
             mean_hu: self.hu / self.volume,
-            side: if self.left > self.volume / 2.0 { Side::Left } else { Side::Right },
+            p90_hu: percentile_hu(&histograms, 0.9)?,
+            side,
+            zone,
+            largest_extent_mm: largest_extent_mm(&extents, frame.pixel_mm),
             centre_mm,
-            z_mm: [table[first].z_mm, table[last].z_mm],
-            key_slab: table[key].slab,
+            z_mm: [parts.first()?.row.z_mm, parts.last()?.row.z_mm],
+            key_slab: key_slab(parts)?,
             ground_glass_share: share(self.ground_glass),
             consolidation_share: share(self.consolidation),
             peripheral_share: share(self.peripheral),
@@ -180,9 +272,17 @@ impl Sums {
     }
 }
 
+/// The slab with the most pixels; of equals the lowest.
+fn key_slab(parts: &[LesionPart<'_>]) -> Option<SlabIndex> {
+    let slabs = parts.chunk_by(|a, b| a.row.slab == b.row.slab);
+    let areas = slabs.map(|slab| (slab[0].row.slab, slab.iter().map(|part| part.piece.pixels).sum::<usize>()));
+    areas.reduce(|best, slab| if slab.1 > best.1 { slab } else { best }).map(|(slab, _)| slab)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::evidence::tests::{masks, table_of};
+    use super::super::evidence::tests::{masks, rows_at, table_of};
+    use super::super::findings::Findings;
     use super::*;
     use crate::engine::ModelPackage;
 
@@ -197,7 +297,10 @@ pub(crate) mod tests {
         Lesion {
             volume_ml,
             mean_hu: -500.0,
+            p90_hu: -400.0,
             side,
+            zone: Zone::of(side, 0.5),
+            largest_extent_mm: 30.0,
             centre_mm: [0.0; 3],
             z_mm: [0.0, 9.0],
             key_slab: SlabIndex(1),
@@ -213,10 +316,9 @@ pub(crate) mod tests {
 
     fn found(slabs: &[&[usize]], plane_centre: Lps) -> Vec<Lesion> {
         let lung: Vec<usize> = (0..SIDE * SIDE).collect();
-        let evidence: Vec<_> = slabs.iter().map(|lesion| masks(SIDE, &lung, lesion)).collect();
+        let table = table_of(slabs.iter().map(|lesion| masks(SIDE, &lung, lesion)));
         let z_mm: Vec<f64> = (0..slabs.len()).map(|at| at as f64 * 3.0).collect();
-        let table = table_of(&evidence, &z_mm);
-        lesions(&table, &Lungs::find(&table, &input()), &input(), plane_centre)
+        Findings::of(&rows_at(&table, &z_mm), &input(), Densities::default(), plane_centre).lesions
     }
 
     #[test]
@@ -237,21 +339,18 @@ pub(crate) mod tests {
         const SIDE: usize = 40;
         let input = InputGeometry { rows: SIDE, columns: SIDE, pixel_mm: 6.0, ..input() };
         let z_mm: Vec<f64> = (0..50).map(|at| f64::from(at) * 4.0).collect();
-        let evidence: Vec<_> = z_mm
-            .iter()
-            .map(|z| {
-                let place = |at: usize| {
-                    let mm = |place: usize| (place as f64 - 19.5) * 6.0;
-                    [mm(at % SIDE), mm(at / SIDE), *z]
-                };
-                let is_lung = |at: &usize| (20.0..100.0).contains(&place(*at)[0].abs()) && place(*at)[1].abs() < 80.0;
-                let lung: Vec<usize> = (0..SIDE * SIDE).filter(|at| is_lung(at) && !is_floor(place(*at))).collect();
-                let lesion: Vec<usize> = lung.iter().copied().filter(|at| is_lesion(place(*at))).collect();
-                masks(SIDE, &lung, &lesion)
-            })
-            .collect();
-        let table = table_of(&evidence, &z_mm);
-        lesions(&table, &Lungs::find(&table, &input), &input, [0.0; 3])
+        let slabs = z_mm.iter().map(|z| {
+            let place = |at: usize| {
+                let mm = |place: usize| (place as f64 - 19.5) * 6.0;
+                [mm(at % SIDE), mm(at / SIDE), *z]
+            };
+            let is_lung = |at: &usize| (20.0..100.0).contains(&place(*at)[0].abs()) && place(*at)[1].abs() < 80.0;
+            let lung: Vec<usize> = (0..SIDE * SIDE).filter(|at| is_lung(at) && !is_floor(place(*at))).collect();
+            let lesion: Vec<usize> = lung.iter().copied().filter(|at| is_lesion(place(*at))).collect();
+            masks(SIDE, &lung, &lesion)
+        });
+        let table = table_of(slabs);
+        Findings::of(&rows_at(&table, &z_mm), &input, Densities::default(), [0.0; 3]).lesions
     }
 
     fn is_near(a: [f64; 3], b: [f64; 3], radius: f64) -> bool {
@@ -264,11 +363,13 @@ pub(crate) mod tests {
         let [ball] = ball.as_slice() else { panic!("{ball:?}") };
         assert!((ball.compactness - 1.0).abs() < 0.05, "{}", ball.compactness);
         assert!(ball.peripheral_share < 0.1, "{}", ball.peripheral_share);
-        assert_eq!((ball.basal_share, ball.side), (0.0, Side::Right));
+        assert_eq!((ball.basal_share, ball.side, ball.zone), (0.0, Side::Right, Zone::RightMiddle));
+        // At most the ball and half a voxel's diagonal at either end.
+        assert!((49.0..60.0).contains(&ball.largest_extent_mm), "{}", ball.largest_extent_mm);
         let layer = found_in_chest(|p| p[0] > 85.0 && p[2] < 60.0, |_| false);
         let [layer] = layer.as_slice() else { panic!("{layer:?}") };
         assert!(layer.compactness < 0.35, "{}", layer.compactness);
-        assert_eq!((layer.peripheral_share, layer.basal_share, layer.side), (1.0, 1.0, Side::Left));
+        assert_eq!((layer.peripheral_share, layer.basal_share, layer.zone), (1.0, 1.0, Zone::LeftLower));
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Where in the lungs a pixel of a lesion lies.
+//! Where in the lungs the pieces of lesions lie.
 
 use super::evidence::{Mask, TableRow};
 use super::lungs::Lungs;
-use crate::exam::Lps;
 use crate::preprocess::InputGeometry;
 
 /// What is nearer than this to the lungs' outline in its plane is peripheral: a third of the way to the hilum, mm.
@@ -15,62 +14,58 @@ const DIRECTIONS: usize = 16;
 /// is thinner, disease of the base is not.
 const ON_DIAPHRAGM_MM: f64 = 8.0;
 
-/// Where plane pixels lie in the patient and in the lungs.
-pub(super) struct Location<'a> {
-    table: &'a [TableRow<'a>],
-    lungs: &'a Lungs,
-    input: &'a InputGeometry,
-    /// The patient's position of the plane's centre.
-    centre: Lps,
-    /// Of slabs with lesions.
-    outlines: Vec<Option<Outline>>,
-    /// Steps of [`PERIPHERAL_MM`] in rows and columns.
-    steps: [(i64, i64); DIRECTIONS],
-    /// The lowest and uppermost position of the lungs, mm.
-    height_mm: (f64, f64),
+/// How many pixels of a piece of a lesion mask lie where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub left: usize,
+    pub peripheral: usize,
+    pub on_diaphragm: usize,
 }
 
-impl<'a> Location<'a> {
-    pub fn new(table: &'a [TableRow<'a>], lungs: &'a Lungs, input: &'a InputGeometry, centre: Lps) -> Self {
-        let with_lesion = |row: &TableRow<'_>| row.evidence.lesion.count() > 0;
-        let outlines = table.iter().zip(lungs.masks()).map(|(row, lung)| with_lesion(row).then(|| Outline::of(lung)));
-        let radius = PERIPHERAL_MM / input.pixel_mm;
-        let steps = std::array::from_fn(|number| {
-            let angle = std::f64::consts::TAU * number as f64 / DIRECTIONS as f64;
-            ((radius * angle.sin()).round() as i64, (radius * angle.cos()).round() as i64)
-        });
-        Self { table, lungs, input, centre, outlines: outlines.collect(), steps, height_mm: lungs.height_mm() }
-    }
+/// Where the pieces of each slab's lesion mask lie.
+pub(super) fn places(table: &[TableRow<'_>], lungs: &Lungs<'_>, input: &InputGeometry) -> Vec<Vec<Place>> {
+    let radius = PERIPHERAL_MM / input.pixel_mm;
+    let steps = std::array::from_fn(|number| {
+        let angle = std::f64::consts::TAU * number as f64 / DIRECTIONS as f64;
+        ((radius * angle.sin()).round() as i64, (radius * angle.cos()).round() as i64)
+    });
+    (0..table.len())
+        .map(|slab| {
+            let pieces = &table[slab].evidence.lesion_pieces;
+            let mut places = vec![Place::default(); pieces.sums.len()];
+            if places.is_empty() {
+                return places;
+            }
+            let outline = Outline::of(lungs.mask(slab));
+            let below: Vec<usize> = below(table, slab).collect();
+            for run in pieces.pieces.runs() {
+                let place = &mut places[run.piece];
+                let first = run.row * input.columns;
+                place.left += run.columns.end.saturating_sub(run.columns.start.max(lungs.left_from(slab)));
+                place.peripheral +=
+                    run.columns.clone().filter(|column| is_peripheral(&outline, &steps, run.row, *column)).count();
+                place.on_diaphragm += run
+                    .columns
+                    .clone()
+                    .filter(|column| below.iter().any(|lower| !lungs.contain(*lower, first + column)))
+                    .count();
+            }
+            places
+        })
+        .collect()
+}
 
-    /// LPS, mm.
-    pub fn position_mm(&self, slab: usize, row: usize, column: usize) -> Lps {
-        let along = |place: usize, count: usize| (place as f64 - (count as f64 - 1.0) / 2.0) * self.input.pixel_mm;
-        [
-            self.centre[0] + along(column, self.input.columns),
-            self.centre[1] + along(row, self.input.rows),
-            self.table[slab].z_mm,
-        ]
-    }
+/// Whether a circle of [`PERIPHERAL_MM`] around the pixel leaves the outline of both lungs together: so the chest wall
+/// counts, the mediastinum between the lungs does not. `steps` lead to the circle, in rows and columns.
+fn is_peripheral(outline: &Outline, steps: &[(i64, i64); DIRECTIONS], row: usize, column: usize) -> bool {
+    steps.iter().any(|(down, right)| !outline.contains(row as i64 + down, column as i64 + right))
+}
 
-    /// Whether a circle of [`PERIPHERAL_MM`] around the pixel leaves the outline of both lungs together: so the chest wall
-    /// counts, the mediastinum between the lungs does not.
-    pub fn is_peripheral(&self, slab: usize, row: usize, column: usize) -> bool {
-        let Some(outline) = &self.outlines[slab] else { return false };
-        self.steps.iter().any(|(down, right)| !outline.contains(row as i64 + down, column as i64 + right))
-    }
-
-    /// Whether the lung ends below the pixel, not further down than [`ON_DIAPHRAGM_MM`], on a slab that was seen.
-    pub fn is_on_diaphragm(&self, slab: usize, at: usize) -> bool {
-        let z_mm = self.table[slab].z_mm;
-        let below = (0..slab).rev().take_while(|lower| z_mm - self.table[*lower].z_mm <= ON_DIAPHRAGM_MM);
-        below.into_iter().any(|lower| !self.lungs.contain(lower, at))
-    }
-
-    /// How high in the lungs a slab lies: 0 at their lowest slab, 1 at their uppermost.
-    pub fn height(&self, slab: usize) -> f64 {
-        let (low, high) = self.height_mm;
-        (self.table[slab].z_mm - low) / (high - low).max(f64::MIN_POSITIVE)
-    }
+/// The slabs that were seen below this one, not further down than [`ON_DIAPHRAGM_MM`]: where one of them has no lung, the
+/// lung ends.
+fn below(table: &[TableRow<'_>], slab: usize) -> impl Iterator<Item = usize> {
+    let z_mm = table[slab].z_mm;
+    (0..slab).rev().take_while(move |lower| z_mm - table[*lower].z_mm <= ON_DIAPHRAGM_MM)
 }
 
 /// What lies in a row or a column between the outermost pixels of a mask: the lungs with the mediastinum.

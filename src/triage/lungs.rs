@@ -1,18 +1,17 @@
-//! Which of what the network takes for lung is lung: gas in the bowel looks like it, but is small and lies apart. Which
-//! lung is the right one and which the left, and whether both are what a chest has.
+//! The lungs: which is the right one and which the left, and whether both are what a chest has.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 use super::body::SpinePlace;
-use super::components::components;
+use super::components::Run;
 use super::evidence::{Mask, TableRow};
 use super::lesions::Side;
+use super::lung_pieces::LungPieces;
+use super::zones::{PerZone, Zone};
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
-
-/// A component of the lung masks with less than this share of the largest one's volume is not lung. The smaller lung has
-/// far more, unless it is gone.
-const MIN_SHARE_OF_LARGEST: f64 = 0.15;
 
 /// Where lungs touch, they are parted no further from the patient's midline than this, mm.
 const PARTING_REACH_MM: f64 = 40.0;
@@ -27,10 +26,14 @@ const MIN_SPINE_SLABS: usize = 5;
 
 /// The lungs of a series, slab by slab in ascending z.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Lungs {
-    masks: Vec<Mask>,
+pub struct Lungs<'a> {
+    masks: Vec<Cow<'a, Mask>>,
     /// The column on each slab from which on lung is the left one.
     left_from: Vec<usize>,
+    /// Lowest and uppermost slab that says something of the chest, mm; (0, 0) without one.
+    height_mm: (f64, f64),
+    /// Volume of each zone, lesions included, ml.
+    pub(super) zones_ml: PerZone,
     /// Area on each slab.
     pub areas: Vec<LungArea>,
     /// Volume of both lungs, lesions included, ml.
@@ -52,38 +55,40 @@ pub struct LungSummary {
     pub spine_in_front: bool,
 }
 
-impl Lungs {
+impl<'a> Lungs<'a> {
     /// Finds the lungs in an evidence table.
     #[must_use]
-    pub fn find(table: &[TableRow<'_>], input: &InputGeometry) -> Self {
-        let masks: Vec<&Mask> = table.iter().map(|row| &row.evidence.lung).collect();
-        let z_mm: Vec<f64> = table.iter().map(|row| row.z_mm).collect();
-        let found: Vec<_> = components(&masks, &z_mm)
-            .into_iter()
-            .map(|runs| {
-                let volume: f64 = runs.iter().map(|run| run.columns.len() as f64 * table[run.slab].thickness_mm).sum();
-                (volume, runs)
-            })
-            .collect();
-        let largest = found.iter().map(|(volume, _)| *volume).fold(0.0, f64::max);
-        let mut pixels = vec![Vec::new(); table.len()];
-        for (_, runs) in found.iter().filter(|(volume, _)| *volume >= largest * MIN_SHARE_OF_LARGEST) {
-            for run in runs {
-                pixels[run.slab].extend(run.columns.clone().map(|column| run.row * input.columns + column));
-            }
+    pub fn find(table: &[TableRow<'a>], input: &InputGeometry) -> Self {
+        Self::of(LungPieces::find(table, input), table, input)
+    }
+
+    /// The lungs that these pieces make.
+    pub(super) fn of(pieces: LungPieces, table: &[TableRow<'a>], input: &InputGeometry) -> Self {
+        let columns: Vec<Vec<usize>> =
+            (0..table.len()).map(|slab| lung_by_column(pieces.runs(table, slab), input.columns)).collect();
+        let middle = midline(table, &columns);
+        let left_from: Vec<usize> = columns.iter().map(|lung| left_from(lung, middle, input)).collect();
+        let pixels: Vec<SidePixels> =
+            columns.iter().zip(&left_from).map(|(lung, left_from)| SidePixels::of(lung, *left_from)).collect();
+        let masks = (0..table.len()).map(|slab| pieces.mask(table, slab)).collect();
+        let LungPieces { areas, volume_ml, .. } = pieces;
+        let summary = LungSummary::of(table, &pixels, &areas, input);
+        let mut lungs = Self {
+            masks,
+            left_from,
+            height_mm: height_mm(&areas),
+            zones_ml: PerZone::default(),
+            areas,
+            volume_ml,
+            summary,
+        };
+        for (slab, (row, pixels)) in table.iter().zip(&pixels).enumerate() {
+            let pixel_ml = row.pixel_ml(input);
+            let height = lungs.height(slab);
+            lungs.zones_ml[Zone::of(Side::Left, height)] += pixels.left as f64 * pixel_ml;
+            lungs.zones_ml[Zone::of(Side::Right, height)] += pixels.right as f64 * pixel_ml;
         }
-        let masks: Vec<Mask> =
-            pixels.into_iter().map(|pixels| Mask::from_pixels(input.rows, input.columns, pixels)).collect();
-        let areas: Vec<LungArea> = table
-            .iter()
-            .zip(&masks)
-            .map(|(row, mask)| LungArea { z_mm: row.z_mm, lung_cm2: mask.count() as f64 * input.pixel_cm2() })
-            .collect();
-        let volume_ml = areas.iter().zip(table).map(|(area, row)| area.lung_cm2 * row.thickness_mm / 10.0).sum();
-        let middle = midline(table, &masks);
-        let left_from: Vec<usize> = masks.iter().map(|mask| left_from(mask, middle, input)).collect();
-        let summary = LungSummary::of(table, &masks, &left_from, &areas, input);
-        Self { masks, left_from, areas, volume_ml, summary }
+        lungs
     }
 
     /// Whether a plane pixel of the slab with this number in the table is lung.
@@ -92,49 +97,81 @@ impl Lungs {
         self.masks.get(slab).is_some_and(|mask| mask.contains(at))
     }
 
-    /// The lungs of each slab.
-    pub(super) fn masks(&self) -> &[Mask] {
-        &self.masks
+    /// The lungs of a slab.
+    pub(super) fn mask(&self, slab: usize) -> &Mask {
+        &self.masks[slab]
     }
 
-    /// Positions of the lowest and the uppermost slab that says something of the chest, mm; (0, 0) without one.
-    pub(super) fn height_mm(&self) -> (f64, f64) {
-        let mut chest = self.areas.iter().filter(|area| area.lung_cm2 >= CHEST_SLAB_CM2).map(|area| area.z_mm);
-        let low = chest.next();
-        low.map_or((0.0, 0.0), |low| (low, chest.next_back().unwrap_or(low)))
+    /// How high in the lungs a slab lies: 0 at their lowest slab, 1 at their uppermost.
+    pub(super) fn height(&self, slab: usize) -> f64 {
+        let (low, high) = self.height_mm;
+        (self.areas[slab].z_mm - low) / (high - low).max(f64::MIN_POSITIVE)
     }
 
-    /// Which lung a column of the slab with this number in the table belongs to.
+    /// The column of the slab with this number in the table from which on lung is the left one.
     #[must_use]
-    pub fn side(&self, slab: usize, column: usize) -> Side {
-        if self.left_from.get(slab).is_some_and(|left_from| column >= *left_from) { Side::Left } else { Side::Right }
+    pub fn left_from(&self, slab: usize) -> usize {
+        self.left_from.get(slab).copied().unwrap_or(0)
     }
+}
+
+/// Lung pixels on a slab.
+struct SidePixels {
+    left: usize,
+    right: usize,
+}
+
+impl SidePixels {
+    fn of(lung: &[usize], left_from: usize) -> Self {
+        let (right, left) = lung.split_at(left_from.min(lung.len()));
+        Self { left: left.iter().sum(), right: right.iter().sum() }
+    }
+}
+
+fn lung_by_column<'a>(runs: impl Iterator<Item = &'a Run>, columns: usize) -> Vec<usize> {
+    // First how the count changes from column to column.
+    let (mut begin, mut end) = (vec![0; columns + 1], vec![0; columns + 1]);
+    for run in runs {
+        begin[run.columns.start] += 1;
+        end[run.columns.end] += 1;
+    }
+    let mut lung = 0;
+    (0..columns)
+        .map(|column| {
+            lung = lung + begin[column] - end[column];
+            lung
+        })
+        .collect()
+}
+
+fn height_mm(areas: &[LungArea]) -> (f64, f64) {
+    let mut chest = areas.iter().filter(|area| area.lung_cm2 >= CHEST_SLAB_CM2).map(|area| area.z_mm);
+    let low = chest.next();
+    low.map_or((0.0, 0.0), |low| (low, chest.next_back().unwrap_or(low)))
 }
 
 /// The patient's midline, in plane pixels: the mean of the body's over the slabs with lung; without a body half way between
 /// the lungs' outermost columns. A patient may have one lung only: its own middle says nothing of the patient's.
-fn midline(table: &[TableRow<'_>], masks: &[Mask]) -> f64 {
-    let chest = table.iter().zip(masks).filter(|(_, mask)| mask.count() > 0);
+fn midline(table: &[TableRow<'_>], columns: &[Vec<usize>]) -> f64 {
+    let chest = table.iter().zip(columns).filter(|(_, lung)| lung.iter().any(|lung| *lung > 0));
     let middles: Vec<f64> = chest.filter_map(|(row, _)| Some(row.evidence.body?.middle_column)).collect();
     if !middles.is_empty() {
         return middles.iter().sum::<f64>() / middles.len() as f64;
     }
-    let columns = masks.iter().flat_map(|mask| mask.pixels().map(|at| at % mask.columns()));
-    let (low, high) = columns.fold((usize::MAX, 0), |(low, high), column| (low.min(column), high.max(column)));
-    if low <= high { (low + high) as f64 / 2.0 } else { 0.0 }
+    let low = columns.iter().filter_map(|lung| lung.iter().position(|lung| *lung > 0)).min();
+    let high = columns.iter().filter_map(|lung| lung.iter().rposition(|lung| *lung > 0)).max();
+    low.zip(high).map_or(0.0, |(low, high)| (low + high) as f64 / 2.0)
 }
 
 /// The column from which on a slab's lung is the left one: beside the column with the least lung near the midline, and of
 /// equals the nearest; between the outermost columns with lung, if the midline is. Columns run from the patient's right to the left.
-fn left_from(mask: &Mask, middle: f64, input: &InputGeometry) -> usize {
-    let mut lung = vec![0_usize; mask.columns()];
-    mask.pixels().for_each(|at| lung[at % mask.columns()] += 1);
+fn left_from(lung: &[usize], middle: f64, input: &InputGeometry) -> usize {
     let reach = PARTING_REACH_MM / input.pixel_mm;
     let distance = |column: &usize| (*column as f64 - middle).abs();
     let first = lung.iter().position(|count| *count > 0).unwrap_or(0);
     let last = lung.iter().rposition(|count| *count > 0).unwrap_or(0);
     let is_between = (first as f64..=last as f64).contains(&middle);
-    let columns = if is_between { first..last + 1 } else { 0..mask.columns() };
+    let columns = if is_between { first..last + 1 } else { 0..lung.len() };
     let parting = columns
         .filter(|column| distance(column) <= reach)
         .min_by(|a, b| lung[*a].cmp(&lung[*b]).then(distance(a).total_cmp(&distance(b))));
@@ -143,19 +180,11 @@ fn left_from(mask: &Mask, middle: f64, input: &InputGeometry) -> usize {
 }
 
 impl LungSummary {
-    fn of(
-        table: &[TableRow<'_>],
-        masks: &[Mask],
-        left_from: &[usize],
-        areas: &[LungArea],
-        input: &InputGeometry,
-    ) -> Self {
+    fn of(table: &[TableRow<'_>], pixels: &[SidePixels], areas: &[LungArea], input: &InputGeometry) -> Self {
         let mut summary = Self::default();
-        for ((row, mask), left_from) in table.iter().zip(masks).zip(left_from) {
-            let pixel_ml = input.pixel_cm2() * row.thickness_mm / 10.0;
-            let left = mask.pixels().filter(|at| at % mask.columns() >= *left_from).count();
-            summary.left_ml += left as f64 * pixel_ml;
-            summary.right_ml += (mask.count() - left) as f64 * pixel_ml;
+        for (row, pixels) in table.iter().zip(pixels) {
+            summary.left_ml += pixels.left as f64 * row.pixel_ml(input);
+            summary.right_ml += pixels.right as f64 * row.pixel_ml(input);
         }
         let chest: Vec<_> = table.iter().zip(areas).filter(|(_, area)| area.lung_cm2 >= CHEST_SLAB_CM2).collect();
         let lung: f64 = chest.iter().map(|(row, area)| area.lung_cm2 * row.thickness_mm).sum();
@@ -192,7 +221,7 @@ mod tests {
 
     use super::super::body::CrossSection;
     use super::super::evidence::SlabEvidence;
-    use super::super::evidence::tests::{masks, table_of};
+    use super::super::evidence::tests::{masks, rows_at, table_of};
     use super::*;
     use crate::engine::ModelPackage;
 
@@ -205,12 +234,12 @@ mod tests {
         let slab = [right.clone(), left.clone(), gas.to_vec()].concat();
         let lungs_only = [right, left].concat();
         let slabs = [lungs_only.clone(), slab, lungs_only.clone()];
-        let evidence = slabs.iter().map(|lung| masks(10, lung, &[])).collect::<Vec<_>>();
-        let lungs = Lungs::find(&table_of(&evidence, &[0.0, 3.0, 6.0]), &input);
+        let table = table_of(slabs.iter().map(|lung| masks(10, lung, &[])));
+        let lungs = Lungs::find(&rows_at(&table, &[0.0, 3.0, 6.0]), &input);
         assert!(!lungs.contain(1, 95));
         assert!(lungs.contain(1, 0) && lungs.contain(1, 9));
         assert_eq!(lungs.areas[1], LungArea { z_mm: 3.0, lung_cm2: lungs_only.len() as f64 * input.pixel_cm2() });
-        assert_eq!((lungs.side(1, 3), lungs.side(1, 7)), (Side::Right, Side::Left));
+        assert!((4..=7).contains(&lungs.left_from(1)), "{}", lungs.left_from(1));
     }
 
     const WIDE: usize = 60;
@@ -235,9 +264,9 @@ mod tests {
     }
 
     fn summary(lung: &[usize], section: CrossSection) -> LungSummary {
-        let evidence = vec![SlabEvidence { body: Some(section), ..masks(WIDE, lung, &[]) }; 10];
+        let table = table_of(vec![SlabEvidence { body: Some(section), ..masks(WIDE, lung, &[]) }; 10]);
         let z_mm: Vec<f64> = (0..10).map(|at| f64::from(at) * 3.0).collect();
-        Lungs::find(&table_of(&evidence, &z_mm), &wide_input()).summary
+        Lungs::find(&rows_at(&table, &z_mm), &wide_input()).summary
     }
 
     #[test]
@@ -268,11 +297,12 @@ mod tests {
         let lung = [block(10..25), block(35..50)].concat();
         let place = |number: usize, front: usize| if number < front { SpinePlace::Front } else { SpinePlace::Back };
         let told = |front: usize| {
-            let evidence: Vec<SlabEvidence> = (0..10)
-                .map(|at| SlabEvidence { body: Some(section(Some(place(at, front)))), ..masks(WIDE, &lung, &[]) })
-                .collect();
+            let table = table_of(
+                (0..10)
+                    .map(|at| SlabEvidence { body: Some(section(Some(place(at, front)))), ..masks(WIDE, &lung, &[]) }),
+            );
             let z_mm: Vec<f64> = (0..10).map(|at| f64::from(at) * 3.0).collect();
-            Lungs::find(&table_of(&evidence, &z_mm), &wide_input()).summary.spine_in_front
+            Lungs::find(&rows_at(&table, &z_mm), &wide_input()).summary.spine_in_front
         };
         assert!(told(10) && told(9));
         assert!(!told(5) && !told(0));

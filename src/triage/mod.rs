@@ -2,24 +2,36 @@
 
 mod body;
 mod components;
+mod density;
 mod driving;
 mod evidence;
+mod extent;
 mod findings;
+mod lesion_piece;
 mod lesions;
 mod location;
+mod lung_pieces;
 mod lungs;
 mod pattern;
 mod quality;
+#[cfg(test)]
+mod reference;
 mod report;
 mod steps;
 mod verdict;
+mod zones;
 
 pub use body::{CrossSection, SpinePlace};
-pub(crate) use components::{Run, components};
+pub(crate) use components::label;
+pub use components::{Contact, PieceAt, Pieces, Run};
+pub use density::{Densities, HIGH_OPACITY_HU, Histogram};
 pub use driving::{DrivingSlab, driving_slabs};
-pub use evidence::{EvidenceTable, Mask, SlabEvidence, TableRow, case_score, thicknesses_mm};
+pub use evidence::{Contacts, EvidenceTable, Mask, SlabEvidence, TableRow, case_score, thicknesses_mm};
+pub use extent::Spans;
 pub use findings::Findings;
-pub use lesions::{Lesion, SMALLEST_LESION_ML, Side, lesions};
+pub use lesion_piece::{LesionPiece, LesionPieces};
+pub use lesions::{Lesion, SMALLEST_LESION_ML, Side};
+pub use lung_pieces::LungPieces;
 pub use lungs::{LungSummary, Lungs};
 pub use pattern::{Pattern, PatternKind};
 pub use quality::{Beginning, FIRST_SLICES, acquisition_issues, beginning};
@@ -29,6 +41,7 @@ pub use report::{
 };
 pub use steps::{Step, change_hu, steps};
 pub use verdict::{Facts, Judgement, Verdict, is_seen_beside_a_dense_lung, judge};
+pub use zones::{Zone, ZoneInvolvement, ZoneScore};
 
 #[cfg(test)]
 pub(crate) use evidence::tests;

@@ -57,11 +57,11 @@ pub struct Pattern {
     pub kind: PatternKind,
     /// Lesions of at least 0.5 ml.
     pub lesions: usize,
-    /// From -750 to -300 HU.
+    /// As dense as ground glass (`densities` of the report says what is).
     pub ground_glass_share: f64,
-    /// From -300 HU on.
+    /// As dense as consolidation.
     pub consolidation_share: f64,
-    /// Below -750 HU: hardly denser than healthy lung.
+    /// Less dense than ground glass: hardly denser than healthy lung.
     pub faint_share: f64,
     /// Within 20 mm of the lungs' outline in its plane.
     pub peripheral_share: f64,

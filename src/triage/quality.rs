@@ -19,7 +19,7 @@ const MIN_LUNG_CM2: f64 = 10.0;
 pub fn acquisition_issues(
     series: &Series,
     rows: &[TableRow<'_>],
-    lungs: &Lungs,
+    lungs: &Lungs<'_>,
     input: &InputGeometry,
     limits: &QualityLimits,
 ) -> Vec<QualityIssue> {
@@ -53,7 +53,7 @@ fn issue_at(kind: QualityKind, z_mm: f64, series: &Series) -> QualityIssue {
     issue(kind, series.slices().min_by(|a, b| distance(a).total_cmp(&distance(b))))
 }
 
-fn cut_off(series: &Series, lungs: &Lungs, limits: &QualityLimits) -> Vec<QualityIssue> {
+fn cut_off(series: &Series, lungs: &Lungs<'_>, limits: &QualityLimits) -> Vec<QualityIssue> {
     let lung_cm2 = |area: Option<&LungArea>| {
         let lung_cm2 = area.map_or(0.0, |area| area.lung_cm2);
         (lung_cm2 > limits.cut_off_lung_cm2).then_some(lung_cm2)
@@ -104,7 +104,7 @@ pub fn beginning(series: &Series, rows: &[TableRow<'_>], first_mm: &[f64], limit
     }
 }
 
-fn anatomy(series: &Series, rows: &[TableRow<'_>], lungs: &Lungs, limits: &QualityLimits) -> Vec<QualityIssue> {
+fn anatomy(series: &Series, rows: &[TableRow<'_>], lungs: &Lungs<'_>, limits: &QualityLimits) -> Vec<QualityIssue> {
     let steps = steps(rows, limits.max_step).into_iter().map(|step| {
         let slice = series.middle_slice(rows[step.row].slab);
         issue(QualityKind::AnatomyStep { times_usual: step.times_usual }, slice)
@@ -139,7 +139,7 @@ fn positions(series: &Series, spacing: &Spacing) -> Vec<QualityIssue> {
 /// The median noise of the slices with lung, once those of a slab are averaged; slices that overlap share their noise.
 fn too_noisy(
     series: &Series,
-    lungs: &Lungs,
+    lungs: &Lungs<'_>,
     spacing: &Spacing,
     input: &InputGeometry,
     limits: &QualityLimits,
@@ -184,7 +184,7 @@ fn worth_knowing(series: &Series) -> Vec<QualityIssue> {
 #[cfg(test)]
 mod tests {
     use super::super::evidence::SlabEvidence;
-    use super::super::evidence::tests::{masks, table_of};
+    use super::super::evidence::tests::{loose_rows, masks};
     use super::*;
     use crate::engine::ModelPackage;
     use crate::exam::made_slice;
@@ -209,7 +209,7 @@ mod tests {
     }
 
     /// Lung on all slabs but those at the ends.
-    fn lungs() -> Lungs {
+    fn lungs() -> Lungs<'static> {
         let area = |at: usize| if (1..SLICES - 1).contains(&at) { 100.0 } else { 0.0 };
         let areas = (0..SLICES).map(|at| LungArea { z_mm: at as f64 * 3.0, lung_cm2: area(at) }).collect();
         let mut lungs = Lungs::default();
@@ -217,7 +217,7 @@ mod tests {
         lungs
     }
 
-    fn issues(series: &Series, lungs: &Lungs) -> Vec<QualityIssue> {
+    fn issues(series: &Series, lungs: &Lungs<'_>) -> Vec<QualityIssue> {
         acquisition_issues(series, &[], lungs, &input(), &QualityLimits::default())
     }
 
@@ -267,7 +267,7 @@ mod tests {
         let told = |uppermost_cm2: f64, first: [usize; FIRST_SLICES]| {
             let mut evidence = vec![slab(100.0); SLICES];
             evidence[SLICES - 1] = slab(uppermost_cm2);
-            beginning(&series, &table_of(&evidence, &z_mm), &first.map(|at| z_mm[at]), &limits)
+            beginning(&series, &loose_rows(&evidence, &z_mm), &first.map(|at| z_mm[at]), &limits)
         };
         let downwards = [28, 29, 27, 26, 24, 25, 23, 22];
         let Beginning::InTheApex(issue) = told(40.0, downwards) else { panic!("the apex is cut off") };
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(told(10.0, downwards), Beginning::Elsewhere);
         assert_eq!(told(40.0, [0, 1, 2, 3, 4, 5, 6, 7]), Beginning::Elsewhere);
         assert_eq!(told(40.0, [28, 3, 27, 26, 24, 25, 23, 22]), Beginning::Elsewhere);
-        let unjudged = table_of(&[], &[]);
+        let unjudged = loose_rows(&[], &[]);
         assert_eq!(beginning(&series, &unjudged, &downwards.map(|at| z_mm[at]), &limits), Beginning::Unclear);
         assert_eq!(beginning(&Series::default(), &unjudged, &[], &limits), Beginning::Unclear);
     }

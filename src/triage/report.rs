@@ -3,11 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DrivingSlab, Lesion, LungSummary, Pattern, PatternKind, Verdict};
+use super::{Densities, DrivingSlab, HIGH_OPACITY_HU, Lesion, LungSummary, Pattern, PatternKind, Verdict, ZoneScore};
 use crate::exam::{CompletionRule, ExamKey, QualityIssue};
 
 /// Version of the report's format; it rises when a key changes its meaning or goes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// Lesions of which the text says each; the JSON has them all.
+const LISTED_LESIONS: usize = 5;
 
 /// Stands wherever users look.
 pub const INTENDED_USE: &str = "Research use only. Not a medical device.";
@@ -42,6 +45,11 @@ pub struct CaseReport {
     pub lung_ml: f64,
     pub lungs: LungSummary,
     pub lesion_summary: LesionSummary,
+    /// Absent where no lung was found.
+    pub zone_score: Option<ZoneScore>,
+    /// What counts as ground glass and consolidation in this report.
+    #[serde(default)]
+    pub densities: Densities,
     pub pattern: Pattern,
     /// Largest first.
     pub lesions: Vec<Lesion>,
@@ -102,6 +110,10 @@ pub struct LesionSummary {
     pub volume_ml: f64,
     /// Share of the lungs that is lesion, 0 to 1.
     pub lung_share: f64,
+    /// Share of the lungs that is lesion of -200 HU or more, 0 to 1: the percentage of high opacity of Chaganti et al.,
+    /// "Automated quantification of CT patterns associated with COVID-19 from chest CT", Radiology: Artificial Intelligence
+    /// 2020.
+    pub high_opacity_share: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -151,13 +163,20 @@ impl std::fmt::Display for CaseReport {
         }
         let SliceCounts { received, analysed, kept, failed, .. } = self.slices;
         writeln!(f, "  slices    {received} received, {analysed} analysed, {kept} kept, {failed} failed")?;
-        let LesionSummary { count, volume_ml, lung_share } = self.lesion_summary;
+        let LesionSummary { count, volume_ml, lung_share, high_opacity_share } = self.lesion_summary;
         writeln!(
             f,
-            "  lesions   {count}, {volume_ml:.1} ml, {:.1} % of {:.0} ml lung",
+            "  lesions   {count}, {volume_ml:.1} ml, {:.1} % of {:.0} ml lung, {:.1} % above {HIGH_OPACITY_HU} HU",
             lung_share * 100.0,
-            self.lung_ml
+            self.lung_ml,
+            high_opacity_share * 100.0
         )?;
+        for lesion in self.lesions.iter().take(LISTED_LESIONS) {
+            writeln!(f, "            {lesion}")?;
+        }
+        if let Some(zone_score) = &self.zone_score {
+            writeln!(f, "  zones     {zone_score}")?;
+        }
         if self.pattern.kind != PatternKind::None {
             writeln!(f, "  pattern   {}", self.pattern.words())?;
         }
@@ -197,6 +216,8 @@ pub(crate) fn example_report() -> CaseReport {
         lung_ml: 4000.0,
         lungs: LungSummary { right_ml: 2200.0, left_ml: 1800.0, chest_share: Some(0.3), spine_in_front: false },
         lesion_summary: LesionSummary::default(),
+        zone_score: None,
+        densities: Densities::default(),
         pattern: Pattern::default(),
         lesions: Vec::new(),
         quality: Vec::new(),

@@ -86,7 +86,7 @@ fn span_mm(rows: &[TableRow<'_>], row: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::super::evidence::SlabEvidence;
-    use super::super::evidence::tests::{masks, table_of};
+    use super::super::evidence::tests::{loose_rows, masks};
     use super::*;
     use crate::engine::ModelPackage;
 
@@ -103,10 +103,10 @@ mod tests {
     #[test]
     fn a_chest_has_no_steps_and_one_that_jumps_has_one() {
         let (mut evidence, z_mm) = chest();
-        assert_eq!(steps(&table_of(&evidence, &z_mm), 1.5), []);
+        assert_eq!(steps(&loose_rows(&evidence, &z_mm), 1.5), []);
         evidence[30].change_hu *= 2.0;
         evidence[31].change_hu *= 1.9;
-        let found = steps(&table_of(&evidence, &z_mm), 1.5);
+        let found = steps(&loose_rows(&evidence, &z_mm), 1.5);
         assert_eq!(found.iter().map(|step| step.row).collect::<Vec<_>>(), [30]);
         assert!((1.8..2.1).contains(&found[0].times_usual), "{found:?}");
     }
@@ -116,19 +116,19 @@ mod tests {
         let (mut evidence, mut z_mm) = chest();
         evidence[30].change_hu *= 2.0;
         z_mm.iter_mut().skip(31).for_each(|z_mm| *z_mm += 9.0);
-        assert_eq!(steps(&table_of(&evidence, &z_mm), 1.5), []);
+        assert_eq!(steps(&loose_rows(&evidence, &z_mm), 1.5), []);
         let (_, z_mm) = chest();
         evidence[30].lung_cm2 = 0.0;
-        assert_eq!(steps(&table_of(&evidence, &z_mm), 1.5), []);
+        assert_eq!(steps(&loose_rows(&evidence, &z_mm), 1.5), []);
         let drawn: Vec<SlabEvidence> = (0..60).map(|at| slab(if at == 30 { 4.0 } else { 0.5 })).collect();
-        assert_eq!(steps(&table_of(&drawn, &z_mm), 1.5), []);
+        assert_eq!(steps(&loose_rows(&drawn, &z_mm), 1.5), []);
     }
 
     #[test]
     fn no_table_is_too_short_to_be_looked_at() {
         let (evidence, z_mm) = chest();
         for len in 0..6 {
-            assert_eq!(steps(&table_of(&evidence[..len], &z_mm[..len]), 1.5), []);
+            assert_eq!(steps(&loose_rows(&evidence[..len], &z_mm[..len]), 1.5), []);
         }
     }
 

@@ -98,7 +98,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
 
 /// COVID-19 cannot be told from another pneumonia: these words must never claim it.
 fn suspicion(facts: &Facts<'_>, score: f64) -> String {
-    let LesionSummary { count, volume_ml, lung_share } = facts.lesions;
+    let LesionSummary { count, volume_ml, lung_share, .. } = facts.lesions;
     let pattern = match facts.pattern.kind {
         PatternKind::None => String::new(),
         _ => format!(", {}", facts.pattern.words()),
@@ -317,13 +317,13 @@ mod tests {
     #[test]
     fn a_positive_finding_stands_although_a_lung_is_missing_and_a_missing_lung_although_slices_are() {
         let lungs = LungSummary { right_ml: 300.0, left_ml: 1800.0, ..LUNGS };
-        let found = LesionSummary { count: 3, volume_ml: 60.0, lung_share: 0.03 };
+        let found = LesionSummary { count: 3, volume_ml: 60.0, lung_share: 0.03, high_opacity_share: 0.0 };
         let beside = [super::super::lesions::tests::lesion(60.0, Side::Left)];
         let seen = Facts { lungs, score: Some(0.9), lesions: found, listed: &beside, ..clear() };
         assert_eq!(verdict(&seen), Verdict::Suspected);
         let within = [super::super::lesions::tests::lesion(60.0, Side::Right)];
         assert_eq!(verdict(&Facts { listed: &within, ..seen }), Verdict::Abnormal, "the dense lung's own lesions");
-        let edges = LesionSummary { count: 3, volume_ml: 0.9, lung_share: 0.0 };
+        let edges = LesionSummary { count: 3, volume_ml: 0.9, ..LesionSummary::default() };
         assert_eq!(verdict(&Facts { lungs, score: Some(0.6), lesions: edges, ..clear() }), Verdict::Abnormal);
         let hole = [gap(12.0)];
         assert_eq!(verdict(&Facts { lungs, quality: &hole, ..clear() }), Verdict::Abnormal);
@@ -333,7 +333,7 @@ mod tests {
     fn a_lung_that_is_drawn_as_one_consolidation_is_dense_all_the_same() {
         let solid = Lesion { consolidation_share: 1.0, ..super::super::lesions::tests::lesion(1200.0, Side::Right) };
         let lungs = LungSummary { right_ml: 1800.0, left_ml: 1800.0, ..LUNGS };
-        let lesions = LesionSummary { count: 1, volume_ml: 1200.0, lung_share: 0.33 };
+        let lesions = LesionSummary { count: 1, volume_ml: 1200.0, lung_share: 0.33, high_opacity_share: 0.33 };
         let judgement = judge(&Facts { lungs, score: Some(0.99), lesions, listed: &[solid], ..clear() });
         assert_eq!(judgement.verdict, Verdict::Abnormal);
         assert!(judgement.reason.starts_with("right lung largely dense or missing, 600 ml"), "{}", judgement.reason);

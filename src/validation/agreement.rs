@@ -2,7 +2,7 @@
 
 use super::{LesionAgreement, MaskAgreement};
 use crate::preprocess::InputGeometry;
-use crate::triage::{Lungs, Mask, Run, TableRow, components};
+use crate::triage::{Lungs, Mask, TableRow, label};
 
 /// Lesions smaller than this are left out when lesions are counted, ml.
 pub const SMALLEST_COUNTED_ML: f64 = 0.5;
@@ -16,7 +16,12 @@ pub struct DrawnMasks {
 
 /// Compares the verdict's lungs and the lesions in them with a person's masks.
 #[must_use]
-pub fn agreement(table: &[TableRow<'_>], lungs: &Lungs, input: &InputGeometry, drawn: &DrawnMasks) -> MaskAgreement {
+pub fn agreement(
+    table: &[TableRow<'_>],
+    lungs: &Lungs<'_>,
+    input: &InputGeometry,
+    drawn: &DrawnMasks,
+) -> MaskAgreement {
     let volumes = Volumes::of(table, input);
     let in_lungs = |mask: &Mask, slab: usize| {
         Mask::from_pixels(mask.rows(), mask.columns(), mask.pixels().filter(|at| lungs.contain(slab, *at)))
@@ -66,19 +71,28 @@ impl Volumes {
     /// How many lesions of at least [`SMALLEST_COUNTED_ML`] there are in a stack, and how many have a pixel in common with
     /// another stack.
     fn lesions_touched_by(&self, stack: &[Mask], other: &[Mask]) -> (usize, usize) {
-        let masks: Vec<&Mask> = stack.iter().collect();
-        let volume_ml = |lesion: &[Run]| -> f64 {
-            lesion.iter().map(|run| run.columns.len() as f64 * self.pixel_ml[run.slab]).sum()
-        };
-        let touches = |run: &Run| {
-            let first = run.row * stack[run.slab].columns();
-            run.columns.clone().any(|column| other[run.slab].contains(first + column))
-        };
-        let lesions: Vec<Vec<Run>> = components(&masks, &self.z_mm)
-            .into_iter()
-            .filter(|lesion| volume_ml(lesion) >= SMALLEST_COUNTED_ML)
+        let (pieces, components) = label(stack, &self.z_mm);
+        let touched: Vec<Vec<bool>> = pieces
+            .iter()
+            .zip(other)
+            .map(|(pieces, other)| {
+                let mut touched = vec![false; pieces.sizes().len()];
+                for run in pieces.runs() {
+                    let first = run.row * other.columns();
+                    touched[run.piece] |= run.columns.clone().any(|column| other.contains(first + column));
+                }
+                touched
+            })
             .collect();
-        (lesions.len(), lesions.iter().filter(|lesion| lesion.iter().any(touches)).count())
+        let lesions: Vec<bool> = components
+            .iter()
+            .filter(|lesion| {
+                let ml = lesion.iter().map(|at| pieces[at.slab].sizes()[at.piece] as f64 * self.pixel_ml[at.slab]);
+                ml.sum::<f64>() >= SMALLEST_COUNTED_ML
+            })
+            .map(|lesion| lesion.iter().any(|at| touched[at.slab][at.piece]))
+            .collect();
+        (lesions.len(), lesions.iter().filter(|touched| **touched).count())
     }
 }
 
@@ -86,7 +100,7 @@ impl Volumes {
 mod tests {
     use super::*;
     use crate::engine::ModelPackage;
-    use crate::triage::tests::{masks, table_of};
+    use crate::triage::tests::{masks, rows_at, table_of};
 
     const SIDE: usize = 12;
 
@@ -100,7 +114,8 @@ mod tests {
         let built_in = ModelPackage::built_in().unwrap().manifest.input;
         let input = InputGeometry { rows: SIDE, columns: SIDE, pixel_mm: 10.0, ..built_in };
         let slabs = [masks(SIDE, lung, lesion), masks(SIDE, lung, lesion)];
-        let table = table_of(&slabs, &[0.0, 3.0]);
+        let table = table_of(slabs);
+        let table = rows_at(&table, &[0.0, 3.0]);
         let stack = |pixels: &[usize]| vec![Mask::from_pixels(SIDE, SIDE, pixels.iter().copied()); 2];
         let drawn = DrawnMasks { lung: drawn_lung.map(stack), lesion: Some(stack(drawn_lesion)) };
         agreement(&table, &Lungs::find(&table, &input), &input, &drawn)

@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cases::{CaseInput, ListedCase};
+use super::run::RunOptions;
 use super::{CaseResult, Outcome};
 use crate::engine::{CaseHead, ModelPackage, OperatingPoint};
 use crate::exam::QualityLimits;
 use crate::preprocess::InputGeometry;
+use crate::triage::Densities;
 
 /// Why results cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +47,14 @@ pub struct RunIdentity {
     operating_point: OperatingPoint,
     engine: &'static str,
     quality_limits: QualityLimits,
+    densities: Densities,
     slices_per_s: f64,
 }
 
 impl RunIdentity {
     /// The identity of a run; `engine` is the engine's name.
     #[must_use]
-    pub fn new(package: &ModelPackage, engine: &'static str, quality_limits: QualityLimits, slices_per_s: f64) -> Self {
+    pub fn new(package: &ModelPackage, engine: &'static str, options: &RunOptions) -> Self {
         let manifest = &package.manifest;
         Self {
             tableside: env!("CARGO_PKG_VERSION"),
@@ -62,8 +65,9 @@ impl RunIdentity {
             case_head: manifest.case,
             operating_point: manifest.operating_point,
             engine,
-            quality_limits,
-            slices_per_s,
+            quality_limits: options.limits,
+            densities: options.densities,
+            slices_per_s: options.slices_per_s,
         }
     }
 }
@@ -181,7 +185,9 @@ mod tests {
     use super::*;
 
     fn identity(slices_per_s: f64) -> RunIdentity {
-        RunIdentity::new(&ModelPackage::built_in().unwrap(), "embedded", QualityLimits::default(), slices_per_s)
+        let (engine, limits, densities) = Default::default();
+        let options = RunOptions { engine, limits, densities, slices_per_s };
+        RunIdentity::new(&ModelPackage::built_in().unwrap(), "embedded", &options)
     }
 
     fn case(name: &str) -> ListedCase {

@@ -16,7 +16,7 @@ use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::decode;
 use crate::pipeline::inference::judge_window;
 use crate::pipeline::judged_series::lung_mm;
-use crate::triage::{CaseReport, Lungs, TableRow, Verdict, case_score};
+use crate::triage::{CaseReport, Densities, Lungs, TableRow, Verdict, case_score};
 
 /// The folder of the pictures inside the output folder.
 pub const PICTURES: &str = "pictures";
@@ -26,6 +26,7 @@ pub struct Observer<'a> {
     pub manifest: &'a Manifest,
     pub engine: Box<dyn Engine>,
     pub limits: QualityLimits,
+    pub densities: Densities,
     /// Slices that the scanner is taken to send in a second.
     pub slices_per_s: f64,
     /// The output folder.
@@ -166,7 +167,7 @@ impl Scan {
             let (evidence, took) = judge_window(observer.engine.as_mut(), &job, manifest);
             self.case.put_evidence(&series_uid, &job, evidence.map_err(|error| error.to_string())?, took);
             let (slices, _) = self.case.progress();
-            if self.case.early_flag(manifest, &observer.limits, self.started).is_some() {
+            if self.case.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
                 self.flagged_after.get_or_insert(slices);
             }
             if let Some(score) = self.case.running_score(manifest) {
@@ -182,6 +183,7 @@ impl Scan {
             manifest: observer.manifest,
             engine: observer.engine.name(),
             limits: &observer.limits,
+            densities: observer.densities,
             rule: CompletionRule::AssociationReleased,
             over: now,
             now,

@@ -8,12 +8,14 @@ use super::journal::{Journal, JournalError, RunIdentity};
 use super::observe::{Observer, PICTURES};
 use crate::engine::{self, EngineError, EngineOptions, ModelPackage};
 use crate::exam::QualityLimits;
+use crate::triage::Densities;
 
 /// How cases are run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     pub engine: EngineOptions,
     pub limits: QualityLimits,
+    pub densities: Densities,
     /// Slices that the scanner is taken to send in a second, for times.
     pub slices_per_s: f64,
 }
@@ -55,10 +57,10 @@ pub fn run(
     std::fs::create_dir_all(&pictures).map_err(|source| RunError::Out { path: pictures, source })?;
     let engine = engine::load(package, &options.engine)?;
     let engine_name = engine.name();
-    let identity = RunIdentity::new(package, engine_name, options.limits, options.slices_per_s);
+    let identity = RunIdentity::new(package, engine_name, options);
     let mut journal = Journal::open(out, &identity)?;
-    let RunOptions { limits, slices_per_s, .. } = *options;
-    let mut observer = Observer { manifest: &package.manifest, engine, limits, slices_per_s, out };
+    let RunOptions { limits, densities, slices_per_s, .. } = *options;
+    let mut observer = Observer { manifest: &package.manifest, engine, limits, densities, slices_per_s, out };
     let mut run = Run { results: Vec::with_capacity(cases.len()), engine: engine_name, taken_over: 0 };
     for case in cases {
         let earlier = journal.finished(case);

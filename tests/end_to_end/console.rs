@@ -24,6 +24,7 @@ fn the_page_fills_slice_by_slice_shows_the_flag_and_takes_its_acknowledgement() 
         browser.wait_until("the exam while it fills", &format!("{received} > 3 && {received} < {SLICES}"));
         assert_eq!(browser.run("return document.querySelector('#exam').dataset.state"), "receiving");
         assert_eq!(browser.run("return document.querySelector('#banner').dataset.verdict"), "");
+        browser.wait_until("lesions so far", "document.querySelector('#lesion-note').textContent === 'so far'");
     });
     browser.wait_until("the verdict", "document.querySelector('#banner').dataset.verdict === 'suspected'");
     let exam = daemon.verdict_on(SLICES)["exam"].clone();
@@ -32,6 +33,9 @@ fn the_page_fills_slice_by_slice_shows_the_flag_and_takes_its_acknowledgement() 
     browser.wait_until("the score", &format!("document.querySelector('#score').textContent.startsWith('{score}')"));
     let slabs = exam["slabs"].to_string();
     browser.wait_until("all slabs", &format!("document.querySelector('#strip').dataset.slabs === '{slabs}'"));
+
+    browser.wait_until("the lesions", "document.querySelectorAll('#report-lesions li').length > 0");
+    browser.wait_until("zones", "document.querySelector('#lesion-share-note').textContent.includes('zone score')");
 
     browser.click("#worst");
     browser.wait_until("a picture with a lesion", "Number(document.querySelector('#outlines').dataset.lesion) > 0");

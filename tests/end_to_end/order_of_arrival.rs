@@ -14,6 +14,8 @@ fn outcome(report: &Value) -> Value {
         "score": report["score"],
         "lesions": report["lesions"],
         "summary": report["lesion_summary"],
+        "zone_score": report["zone_score"],
+        "pattern": report["pattern"],
         "lung_ml": report["lung_ml"],
         "slices": report["slices"],
         "quality": report["quality"],
@@ -27,6 +29,7 @@ fn verdict_score_and_lesions_are_bit_identical_in_any_order_of_arrival_and_equal
     let at_once = outcome(&triage(folder.path()));
     assert!(at_once["score"].is_f64(), "{at_once}");
     assert!(!at_once["lesions"].as_array().unwrap().is_empty(), "{at_once}");
+    assert!(at_once["zone_score"]["total"].as_u64().unwrap() > 0, "{at_once}");
     let ways: [&[&str]; 5] = [
         &["--order", "acquired", "--rate", "40"],
         &["--order", "reversed", "--rate", "0"],

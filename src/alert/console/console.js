@@ -234,7 +234,7 @@ function writeExam(exam) {
   writePatient(exam);
   showBanner(exam, statements(exam));
   showFlags(exam, live, flagsChanged);
-  showFigures(exam);
+  showFigures(exam, exams.report);
   showReport(exam, exams.report);
   picture.show(exam.key, slab, Picture.neighbours(exams.slabs, slab), whyNoPicture(exam));
   strip.show(exam, exams, slab);

@@ -4,7 +4,10 @@ import { byId, make, matchChildren, setHidden, setText } from "./dom.js";
 import { hasVerdict } from "./verdict.js";
 import { percent, quantity } from "./words.js";
 
-export function showFigures(exam) {
+/** Lesions that the report lists, largest first; its text has them all. */
+const LISTED_LESIONS = 5;
+
+export function showFigures(exam, report) {
   const { slices, lesions } = exam;
   setText(byId("score"), quantity(exam.score, 2));
   setText(byId("score-note"), scoreNote(exam));
@@ -13,7 +16,9 @@ export function showFigures(exam) {
   setText(byId("slices-note"), slicesNote(slices));
   setText(byId("lesion-count"), lesions ? String(lesions.count) : "–");
   setText(byId("lesion-volume"), quantity(lesions?.volume_ml, 1, "mL"));
+  setText(byId("lesion-note"), lesions && !hasVerdict(exam) ? "so far" : "");
   setText(byId("lesion-share"), percent(lesions?.lung_share));
+  setText(byId("lesion-share-note"), shareNote(lesions, hasVerdict(exam) ? report : null));
   showLength(exam);
 }
 
@@ -33,6 +38,14 @@ function slicesNote({ analysed, kept, failed, expected }) {
   ].filter(Boolean).join(", ");
 }
 
+/** The zones are thirds of whole lungs: they are scored with the verdict. */
+function shareNote(lesions, report) {
+  return [
+    lesions && `${percent(lesions.high_opacity_share)} above −200 HU`,
+    report?.zone_score && `zone score ${report.zone_score.total} of 24`,
+  ].filter(Boolean).join(", ");
+}
+
 function showLength({ z_mm: range, slabs }) {
   setText(byId("scan-length"), range ? quantity(range[1] - range[0], 0, "mm") : "–");
   const place = range ? `z ${quantity(range[0], 0)} to ${quantity(range[1], 0)} mm, ` : "";
@@ -46,6 +59,19 @@ export function showReport(exam, report) {
   const quality = report?.quality ?? [];
   setHidden(byId("report-quality"), quality.length === 0);
   matchChildren(byId("report-quality"), quality, ({ text }) => text, () => make("li"), (item, { text }) => setText(item, text));
+  const lesions = (report?.lesions ?? []).slice(0, LISTED_LESIONS).map((lesion, place) => ({ lesion, place }));
+  const write = (item, { lesion }) => setText(item, lesionWords(lesion));
+  matchChildren(byId("report-lesions"), lesions, ({ place }) => place, () => make("li"), write);
   setHidden(byId("report-details"), !report);
   setText(byId("report-text"), report ? JSON.stringify(report, null, 2) : "");
+}
+
+function lesionWords({ volume_ml, zone, largest_extent_mm, mean_hu, ground_glass_share, consolidation_share }) {
+  return [
+    `${zone.replace("_", " ")}, ${quantity(volume_ml, 1, "mL")}`,
+    `${quantity(largest_extent_mm, 0, "mm")} across`,
+    `mean ${quantity(mean_hu, 0, "HU")}`,
+    `${percent(ground_glass_share)} ground glass`,
+    `${percent(consolidation_share)} consolidation`,
+  ].join(", ");
 }

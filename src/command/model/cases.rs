@@ -50,6 +50,7 @@ impl CaseArgs {
         let options = RunOptions {
             engine: EngineOptions { choice, ..config.engine.clone() },
             limits: config.quality,
+            densities: config.densities,
             slices_per_s: self.rate,
         };
         let bar = progress_bar(listed.len());

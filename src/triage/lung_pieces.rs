@@ -1,0 +1,83 @@
+//! Which of what the network takes for lung is lung: gas in the bowel looks like it, but is small and lies apart.
+
+use std::borrow::Cow;
+
+use super::components::{Layer, PieceAt, Run, components};
+use super::evidence::{Mask, TableRow};
+use crate::exam::LungArea;
+use crate::preprocess::InputGeometry;
+
+/// A component of the lung masks with less than this share of the largest one's volume is not lung. The smaller lung has
+/// far more, unless it is gone.
+const MIN_SHARE_OF_LARGEST: f64 = 0.15;
+
+/// Which pieces of the slabs' lung masks are lung: those of components that are large enough.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LungPieces {
+    /// For each slab in ascending z, whether each of its pieces is lung.
+    is_lung: Vec<Vec<bool>>,
+    /// Area on each slab.
+    pub areas: Vec<LungArea>,
+    /// Volume of both lungs, lesions included, ml.
+    pub volume_ml: f64,
+}
+
+impl LungPieces {
+    /// Finds the lungs in an evidence table: a fold over pieces.
+    #[must_use]
+    pub fn find(table: &[TableRow<'_>], input: &InputGeometry) -> Self {
+        let sizes = |slab: usize| table[slab].evidence.lung_pieces.sizes();
+        let stack: Vec<Layer<'_>> = table
+            .iter()
+            .enumerate()
+            .map(|(slab, row)| Layer { z_mm: row.z_mm, pieces: sizes(slab).len(), contacts: &row.contacts.lung })
+            .collect();
+        let found: Vec<(f64, Vec<PieceAt>)> = components(&stack)
+            .into_iter()
+            .map(|pieces| {
+                let volume =
+                    pieces.iter().map(|at| sizes(at.slab)[at.piece] as f64 * table[at.slab].thickness_mm).sum();
+                (volume, pieces)
+            })
+            .collect();
+        let largest = found.iter().map(|(volume, _)| *volume).fold(0.0, f64::max);
+        let mut is_lung: Vec<Vec<bool>> = (0..table.len()).map(|slab| vec![false; sizes(slab).len()]).collect();
+        let mut pixels = vec![0; table.len()];
+        let large = found.iter().filter(|(volume, _)| *volume >= largest * MIN_SHARE_OF_LARGEST);
+        for at in large.flat_map(|(_, pieces)| pieces) {
+            is_lung[at.slab][at.piece] = true;
+            pixels[at.slab] += sizes(at.slab)[at.piece];
+        }
+        let areas: Vec<LungArea> = table
+            .iter()
+            .zip(&pixels)
+            .map(|(row, pixels)| LungArea { z_mm: row.z_mm, lung_cm2: *pixels as f64 * input.pixel_cm2() })
+            .collect();
+        let volume_ml = areas.iter().zip(table).map(|(area, row)| area.lung_cm2 * row.thickness_mm / 10.0).sum();
+        Self { is_lung, areas, volume_ml }
+    }
+
+    /// Whether a piece of a lung mask is lung.
+    #[must_use]
+    pub fn contain(&self, at: PieceAt) -> bool {
+        self.is_lung.get(at.slab).is_some_and(|pieces| pieces.get(at.piece) == Some(&true))
+    }
+
+    /// The runs of a slab that are lung.
+    pub fn runs<'a>(&'a self, table: &'a [TableRow<'_>], slab: usize) -> impl Iterator<Item = &'a Run> {
+        let is_lung = &self.is_lung[slab];
+        table[slab].evidence.lung_pieces.runs().iter().filter(|run| is_lung[run.piece])
+    }
+
+    /// The mask of a slab, without what is not lung.
+    pub fn mask<'a>(&self, table: &[TableRow<'a>], slab: usize) -> Cow<'a, Mask> {
+        let whole = &table[slab].evidence.lung;
+        if self.is_lung[slab].iter().all(|is_lung| *is_lung) {
+            return Cow::Borrowed(whole);
+        }
+        let columns = whole.columns();
+        let pixels =
+            self.runs(table, slab).flat_map(|run| run.columns.clone().map(|column| run.row * columns + column));
+        Cow::Owned(Mask::from_pixels(whole.rows(), columns, pixels))
+    }
+}
