@@ -1,0 +1,151 @@
+//! A flag's life, verdict by verdict.
+
+use super::*;
+use crate::exam::{QualityKind, SlabIndex};
+use crate::triage::{DrivingSlab, SliceCounts};
+
+fn acknowledge(flags: &mut Flags, id: &str, by: &str) -> Result<bool, AcknowledgeError> {
+    let seen = Seen::of(&SliceCounts { received: 70, ..SliceCounts::default() }, Timestamp::now());
+    flags.acknowledge(id, by, seen)
+}
+
+fn conclude(flags: &mut Flags, verdict: Verdict, quality: &[QualityIssue]) {
+    let report = CaseReport { verdict, quality: quality.to_vec(), ..crate::triage::example_report() };
+    flags.conclude(&report, &QualityLimits::default(), Timestamp::now());
+}
+
+fn early() -> Flags {
+    let mut flags = Flags::default();
+    let slab = DrivingSlab { slab: SlabIndex(7), z_mm: 22.0, contribution: 2.5 };
+    let early =
+        EarlyFlag { after_slices: 40, after_s: 2.0, score: 0.95, scan_share: Some(0.4), driving_slabs: vec![slab] };
+    assert!(flags.raise_early(&early, Timestamp::now()));
+    assert!(!flags.raise_early(&early, Timestamp::now()));
+    flags
+}
+
+#[test]
+fn an_early_flag_is_confirmed_by_the_verdict_and_keeps_its_time_and_acknowledgement() {
+    let mut flags = early();
+    assert!(acknowledge(&mut flags, "suspected", "ab").unwrap());
+    conclude(&mut flags, Verdict::Suspected, &[]);
+    let [flag] = flags.all() else { panic!("{flags:?}") };
+    assert_eq!((flag.state, flag.after_slices), (FlagState::Confirmed, 40));
+    assert_eq!(flag.acknowledged.as_ref().unwrap().by, "ab");
+}
+
+#[test]
+fn an_early_flag_is_withdrawn_by_a_negative_verdict_and_stands_when_the_analysis_fails() {
+    let mut flags = early();
+    conclude(&mut flags, Verdict::NotAnalysed, &[]);
+    assert_eq!(flags.all()[0].state, FlagState::Early);
+    assert_eq!(flags.all()[1].kind, FlagKind::NotAnalysed);
+    conclude(&mut flags, Verdict::NotSuspected, &[]);
+    assert!(flags.all().iter().all(|flag| flag.state == FlagState::Withdrawn));
+}
+
+#[test]
+fn an_abnormal_exam_is_a_warning_that_isolates_nobody_and_goes_when_the_rest_of_the_lungs_comes() {
+    let mut flags = Flags::default();
+    conclude(&mut flags, Verdict::Abnormal, &[]);
+    let [flag] = flags.all() else { panic!("{flags:?}") };
+    assert_eq!((flag.kind, flag.severity, flag.state), (FlagKind::Abnormal, Severity::Warning, FlagState::Final));
+    assert!(flag.text.starts_with("abnormal, not assessed: "));
+    conclude(&mut flags, Verdict::NotSuspected, &[]);
+    assert_eq!(flags.all()[0].state, FlagState::Withdrawn);
+}
+
+#[test]
+fn an_early_flag_stands_over_a_missing_lung_and_is_withdrawn_for_a_lone_mass() {
+    for (kind, state) in [(PatternKind::PneumoniaLike, FlagState::Early), (PatternKind::MassLike, FlagState::Withdrawn)]
+    {
+        let mut flags = early();
+        let mut report = CaseReport { verdict: Verdict::Abnormal, ..crate::triage::example_report() };
+        report.pattern.kind = kind;
+        flags.conclude(&report, &QualityLimits::default(), Timestamp::now());
+        assert_eq!(flags.all()[0].state, state);
+        assert_eq!(flags.all()[1].kind, FlagKind::Abnormal);
+    }
+}
+
+#[test]
+fn a_flag_that_comes_back_wants_a_new_acknowledgement() {
+    let mut flags = early();
+    assert!(acknowledge(&mut flags, "suspected", "ab").unwrap());
+    conclude(&mut flags, Verdict::NotSuspected, &[]);
+    conclude(&mut flags, Verdict::Suspected, &[]);
+    assert_eq!(flags.all()[0].state, FlagState::Final);
+    assert_eq!(flags.all()[0].acknowledged, None);
+}
+
+#[test]
+fn a_flags_life_tells_every_moment_with_what_was_known_then() {
+    let mut flags = early();
+    assert!(acknowledge(&mut flags, "suspected", "ab").unwrap());
+    assert!(!acknowledge(&mut flags, "suspected", "cd").unwrap(), "somebody has seen it already");
+    conclude(&mut flags, Verdict::Suspected, &[]);
+    conclude(&mut flags, Verdict::Suspected, &[]);
+    conclude(&mut flags, Verdict::NotSuspected, &[]);
+    conclude(&mut flags, Verdict::NotSuspected, &[]);
+    conclude(&mut flags, Verdict::Suspected, &[]);
+    let life = &flags.all()[0].life;
+    let events: Vec<FlagEvent> = life.iter().map(|moment| moment.event).collect();
+    assert_eq!(
+        events,
+        [FlagEvent::Early, FlagEvent::Acknowledged, FlagEvent::Confirmed, FlagEvent::Withdrawn, FlagEvent::Final]
+    );
+    let first = &life[0].seen;
+    assert_eq!((first.slices, first.score, first.scan_share), (40, Some(0.95), Some(0.4)));
+    assert_eq!(first.driving_slabs[0].z_mm, 22.0);
+    assert_eq!((life[1].seen.slices, life[2].seen.slices), (70, 100));
+    assert!(life.windows(2).all(|pair| pair[0].seen.at <= pair[1].seen.at));
+}
+
+#[test]
+fn a_verdict_that_says_the_same_again_changes_no_flag() {
+    let mut flags = early();
+    let before = flags.clone();
+    conclude(&mut flags, Verdict::Suspected, &[]);
+    let changed =
+        |before: &Flags, after: &Flags| after.changed_since(before).map(|flag| flag.state).collect::<Vec<_>>();
+    assert_eq!(changed(&before, &flags), [FlagState::Confirmed]);
+    let before = flags.clone();
+    conclude(&mut flags, Verdict::Suspected, &[]);
+    assert_eq!(changed(&before, &flags), []);
+}
+
+#[test]
+fn a_cut_off_apex_asks_for_a_rescan_and_a_dropped_slice_only_to_send_again() {
+    let mut flags = Flags::default();
+    let of_series = QualityIssue::of_series;
+    conclude(&mut flags, Verdict::NotSuspected, &[of_series(QualityKind::Gap { from_z_mm: 0.0, to_z_mm: 4.0 })]);
+    assert_eq!(flags.all()[0].severity, Severity::Notice);
+    conclude(&mut flags, Verdict::NotSuspected, &[of_series(QualityKind::ApexCutOff { lung_cm2: 50.0 })]);
+    assert_eq!(flags.all()[0].severity, Severity::Warning);
+    assert!(flags.all()[0].text.starts_with("rescan"));
+}
+
+#[test]
+fn a_cut_off_apex_is_flagged_while_the_scan_runs_and_confirmed_or_withdrawn_by_the_verdict() {
+    let apex = QualityIssue::of_series(QualityKind::ApexCutOff { lung_cm2: 50.0 });
+    let slices = SliceCounts { received: 30, ..SliceCounts::default() };
+    let seen = Seen::of(&slices, Timestamp::now());
+    let raise = |flags: &mut Flags| flags.raise_rescan(&apex, &QualityLimits::default(), &seen);
+    let mut flags = Flags::default();
+    assert!(raise(&mut flags) && !raise(&mut flags));
+    assert_eq!((flags.all()[0].kind, flags.all()[0].state), (FlagKind::Rescan, FlagState::Early));
+    let mut whole = flags.clone();
+    conclude(&mut flags, Verdict::NotAnalysed, std::slice::from_ref(&apex));
+    assert_eq!((flags.all()[0].state, flags.all()[0].after_slices), (FlagState::Confirmed, 30));
+    conclude(&mut whole, Verdict::NotSuspected, &[]);
+    assert_eq!(whole.all()[0].state, FlagState::Withdrawn);
+    let contrast = QualityIssue::of_series(QualityKind::Contrast { agent: "APPLIED".to_owned() });
+    assert!(!Flags::default().raise_rescan(&contrast, &QualityLimits::default(), &seen));
+}
+
+#[test]
+fn an_acknowledgement_needs_a_flag_and_a_name() {
+    let mut flags = early();
+    assert_eq!(acknowledge(&mut flags, "rescan", "ab"), Err(AcknowledgeError::NoSuchFlag));
+    assert_eq!(acknowledge(&mut flags, "suspected", "  "), Err(AcknowledgeError::NoName));
+}
