@@ -8,7 +8,7 @@ use crate::exam::{
     is_sharp_kernel, lungs_passed, shows_lung,
 };
 use crate::preprocess::{InputGeometry, Plane};
-use crate::triage::{Beginning, Densities, EvidenceTable, FIRST_SLICES, Findings, LungPieces, TableRow, beginning};
+use crate::triage::{Beginning, Densities, EvidenceTable, Findings, LungPieces, TableRow, beginning};
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
 const LUNG_SLAB_CM2: f64 = 10.0;
@@ -31,8 +31,6 @@ pub struct JudgedSeries {
     /// The lowest and the uppermost slice that shows lung, mm.
     lung_mm: Option<(f64, f64)>,
     order: ScanOrder,
-    /// Positions of the first slices that came, mm.
-    first_mm: Vec<f64>,
     /// Whether the scan began within the lungs has been looked at.
     pub beginning_seen: bool,
     lungs_passed: bool,
@@ -48,15 +46,12 @@ impl JudgedSeries {
 
     /// Whether the scan began above the lungs or within them, as far as can be seen.
     pub fn beginning(&self, limits: &QualityLimits) -> Beginning {
-        beginning(&self.series, &self.table.rows(&self.series), &self.first_mm, limits)
+        beginning(&self.series, &self.table.rows(&self.series), self.order.direction(), limits)
     }
 
     /// Notes how a slice came that lies at `z_mm`.
     pub fn arrived(&mut self, arrival: &Arrival, z_mm: f64) {
         self.order.add(arrival.number, z_mm);
-        if self.first_mm.len() < FIRST_SLICES {
-            self.first_mm.push(z_mm);
-        }
         self.lungs_passed = self.lungs_passed && self.order.direction().is_some();
         if let Some(last) = self.last_arrival {
             let Pauses { in_series, after_release } = self.pauses;

@@ -4,7 +4,8 @@ use super::evidence::TableRow;
 use super::lungs::Lungs;
 use super::steps::steps;
 use crate::exam::{
-    KeySlice, LungArea, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, Series, Spacing,
+    KeySlice, LungArea, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, ScanDirection,
+    Series, Spacing,
 };
 use crate::preprocess::InputGeometry;
 
@@ -65,11 +66,8 @@ fn cut_off(series: &Series, lungs: &Lungs<'_>, limits: &QualityLimits) -> Vec<Qu
     apex.into_iter().chain(base).collect()
 }
 
-/// So many slices must have come before the scan's direction is clear.
+/// So many slices must have come before the scan's direction is taken for clear.
 const MIN_SLICES_OF_A_DIRECTION: usize = 24;
-
-/// The first slices to come, by which the direction is told. Decoders work side by side: they may come a little out of order.
-pub const FIRST_SLICES: usize = 8;
 
 /// Where a scan began.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,17 +80,19 @@ pub enum Beginning {
     Elsewhere,
 }
 
-/// Where the scan began, known while it runs: `first_mm` are the positions of the first slices that came.
+/// Where the scan began, known while it runs, from the direction in which its slices come.
 #[must_use]
-pub fn beginning(series: &Series, rows: &[TableRow<'_>], first_mm: &[f64], limits: &QualityLimits) -> Beginning {
-    let positions = series.positions_mm();
-    if positions.len() < MIN_SLICES_OF_A_DIRECTION {
-        return Beginning::Unclear;
-    }
-    // By chance, in a shuffled exam, that is so once in more than a thousand.
-    let upper = positions[positions.len() - MIN_SLICES_OF_A_DIRECTION / 2];
-    if first_mm.iter().any(|z_mm| *z_mm < upper) {
-        return Beginning::Elsewhere;
+pub fn beginning(
+    series: &Series,
+    rows: &[TableRow<'_>],
+    direction: Option<ScanDirection>,
+    limits: &QualityLimits,
+) -> Beginning {
+    match direction.filter(|_| series.len() >= MIN_SLICES_OF_A_DIRECTION) {
+        None => return Beginning::Unclear,
+        // Gas in the bowel looks like a base that is cut off, until it is told from the lungs by its volume.
+        Some(ScanDirection::TowardsHead) => return Beginning::Elsewhere,
+        Some(ScanDirection::TowardsFeet) => {}
     }
     let uppermost = rows.last().filter(|row| series.slab_indices().last() == Some(row.slab));
     match uppermost.map(|row| row.evidence.lung_cm2) {
@@ -259,24 +259,24 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_scan_is_told_from_the_order_of_its_slices() {
+    fn the_beginning_of_a_scan_is_told_from_its_direction_and_its_uppermost_slab() {
         let limits = QualityLimits::default();
         let slab = |lung_cm2: f64| SlabEvidence { lung_cm2, ..masks(4, &[], &[]) };
         let z_mm: Vec<f64> = (0..SLICES).map(|at| at as f64 * 3.0).collect();
         let series = series(|_, _| {});
-        let told = |uppermost_cm2: f64, first: [usize; FIRST_SLICES]| {
+        let downwards = Some(ScanDirection::TowardsFeet);
+        let told = |uppermost_cm2: f64, direction: Option<ScanDirection>| {
             let mut evidence = vec![slab(100.0); SLICES];
             evidence[SLICES - 1] = slab(uppermost_cm2);
-            beginning(&series, &loose_rows(&evidence, &z_mm), &first.map(|at| z_mm[at]), &limits)
+            beginning(&series, &loose_rows(&evidence, &z_mm), direction, &limits)
         };
-        let downwards = [28, 29, 27, 26, 24, 25, 23, 22];
         let Beginning::InTheApex(issue) = told(40.0, downwards) else { panic!("the apex is cut off") };
         assert_eq!(issue.slice.unwrap().sop_instance_uid, "1.29");
         assert_eq!(told(10.0, downwards), Beginning::Elsewhere);
-        assert_eq!(told(40.0, [0, 1, 2, 3, 4, 5, 6, 7]), Beginning::Elsewhere);
-        assert_eq!(told(40.0, [28, 3, 27, 26, 24, 25, 23, 22]), Beginning::Elsewhere);
+        assert_eq!(told(40.0, Some(ScanDirection::TowardsHead)), Beginning::Elsewhere);
+        assert_eq!(told(40.0, None), Beginning::Unclear);
         let unjudged = loose_rows(&[], &[]);
-        assert_eq!(beginning(&series, &unjudged, &downwards.map(|at| z_mm[at]), &limits), Beginning::Unclear);
-        assert_eq!(beginning(&Series::default(), &unjudged, &[], &limits), Beginning::Unclear);
+        assert_eq!(beginning(&series, &unjudged, downwards, &limits), Beginning::Unclear);
+        assert_eq!(beginning(&Series::default(), &unjudged, downwards, &limits), Beginning::Unclear);
     }
 }
