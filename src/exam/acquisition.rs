@@ -10,7 +10,7 @@ use super::header::{number, text};
 pub struct AcquisitionParameters {
     /// Instance Number (0020,0013): the image's number on the scanner's console.
     pub instance_number: Option<i32>,
-    /// Convolution Kernel (0018,1210), its first value.
+    /// Convolution Kernel (0018,1210), its first value; see [`super::Kernel`].
     pub kernel: String,
     /// Contrast/Bolus Agent (0018,0010).
     pub contrast_agent: String,
@@ -30,25 +30,6 @@ impl AcquisitionParameters {
             contrast_agent: text(object, tags::CONTRAST_BOLUS_AGENT),
             patient_position: text(object, tags::PATIENT_POSITION),
             gantry_tilt_degrees: number(object, tags::GANTRY_DETECTOR_TILT).unwrap_or(0.0),
-        }
-    }
-
-    /// Whether the kernel is one for bone: it sharpens edges and noise more than those made for lungs. Names are the
-    /// vendors' own: `BONE`, `EDGE` and alike of GE; a letter or two and a number from 70 on of Siemens; D, E and YD of
-    /// Philips; FC30 to FC39 and FC80 to FC89 of Canon. Any other kernel is not.
-    #[must_use]
-    pub fn has_bone_kernel(&self) -> bool {
-        let kernel = self.kernel.to_ascii_uppercase();
-        if kernel.starts_with("BONE") || kernel.starts_with("EDGE") || matches!(kernel.as_str(), "D" | "E" | "YD") {
-            return true;
-        }
-        let name = kernel.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        let number: Option<u32> = name[letters.len()..].parse().ok();
-        match number {
-            Some(number) if letters == "FC" => (30..40).contains(&number) || (80..90).contains(&number),
-            Some(number) if (1..=2).contains(&letters.len()) => (70..100).contains(&number),
-            _ => false,
         }
     }
 
@@ -108,22 +89,6 @@ mod tests {
     use dicom_core::{DataElement, PrimitiveValue, VR};
 
     use super::*;
-
-    fn with_kernel(kernel: &str) -> AcquisitionParameters {
-        AcquisitionParameters { kernel: kernel.to_owned(), ..AcquisitionParameters::default() }
-    }
-
-    #[test]
-    fn kernels_for_bone_are_told_from_those_for_lungs_and_soft_tissue() {
-        for bone in ["BONE", "BONEPLUS", "EDGE", "B70f", "Br76", "H80s", "Qr89", "YD", "D", "FC30", "FC81"] {
-            assert!(with_kernel(bone).has_bone_kernel(), "{bone}");
-        }
-        for other in
-            ["", "D40s", "B60f", "Bl57", "Br40d", "FC51", "FC08", "L", "YA", "STANDARD", "LUNG", "B", "7", "ABC99"]
-        {
-            assert!(!with_kernel(other).has_bone_kernel(), "{other}");
-        }
-    }
 
     #[test]
     fn whoever_does_not_lie_on_the_back_is_named_head_or_feet_first() {

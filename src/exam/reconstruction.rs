@@ -89,29 +89,6 @@ pub fn best<'a>(series: &[Reconstruction<'a>]) -> Option<Reconstruction<'a>> {
     series.iter().copied().min_by(compare)
 }
 
-/// Whether a Convolution Kernel (0018,1210) is one for lung, bone or edges, as makers name them: GE by words; Siemens by a letter
-/// or two and a number from 10 (smooth) to 90 (sharp); Canon FC01 to FC18 for the body, from FC30 on for bone and lung; Philips
-/// by letters, of which D, E, L and Y are sharp. An unknown name is not taken for sharp.
-#[must_use]
-pub fn is_sharp_kernel(kernel: &str) -> bool {
-    const WORDS: [&str; 5] = ["LUNG", "BONE", "EDGE", "ULTRA", "SHARP"];
-    let name = kernel.split('\\').next().unwrap_or_default().trim().to_uppercase();
-    if WORDS.iter().any(|word| name.contains(word)) {
-        return true;
-    }
-    let letters = name.len() - name.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-    let (family, rest) = name.split_at(letters);
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    match (family, digits.parse::<u32>()) {
-        ("FC", Ok(number)) => number >= 30,
-        ("B" | "BR" | "BL" | "BV" | "BF" | "BP" | "BN" | "D" | "I" | "Q" | "QR" | "J" | "U" | "T", Ok(number)) => {
-            number >= 50
-        }
-        ("D" | "E" | "L" | "YA" | "YB" | "YC" | "YD", Err(_)) => rest.is_empty(),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -183,16 +160,6 @@ mod tests {
         assert_eq!(chosen(&[sharp, series("2", 301, 1.0)]), "2");
         let sharp = Reconstruction { is_sharp: true, ..series("1", 301, 1.0) };
         assert_eq!(chosen(&[sharp, series("2", 61, 5.0)]), "1");
-    }
-
-    #[test]
-    fn kernels_are_told_apart_by_their_makers_names() {
-        for sharp in ["LUNG", "BONEPLUS", "B70f", "Br59d\\3", "Bl57f", "FC51", "YB", "I70f", "L"] {
-            assert!(is_sharp_kernel(sharp), "{sharp}");
-        }
-        for other in ["STANDARD", "SOFT", "B30f", "Br40d\\3", "I31f", "FC08", "B", "C", "", "???", "5"] {
-            assert!(!is_sharp_kernel(other), "{other}");
-        }
     }
 
     proptest! {

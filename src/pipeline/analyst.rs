@@ -207,8 +207,14 @@ impl Analyst {
         let now = Instant::now();
         for key in self.by_priority() {
             let Some(case) = self.cases.get(&key) else { continue };
-            let finishing = self.is_over(case, now).is_some_and(|(rule, _)| needs_every_window(rule));
-            if self.options.mode == AnalysisMode::Batch && !finishing {
+            let streaming = self.options.mode == AnalysisMode::Streaming;
+            let finishing = match self.completion(case) {
+                Some((rule, at)) if at <= now => needs_every_window(rule),
+                // Whether more comes after a release is waited out with the last windows, not before them.
+                Some((rule, _)) => streaming && rule == CompletionRule::AssociationReleased,
+                None => false,
+            };
+            if !streaming && !finishing {
                 continue;
             }
             if let Some((series_uid, job)) = case.next_window(&self.manifest.input, finishing) {

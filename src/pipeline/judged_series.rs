@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::decode::Arrival;
 use crate::exam::{
-    LungArea, NO_LUNG_CM2, Pauses, QualityLimits, Reconstruction, ScanDirection, ScanOrder, Series, SlabIndex,
-    is_sharp_kernel, lungs_passed, shows_lung,
+    Kernel, LungArea, NO_LUNG_CM2, Pauses, QualityLimits, Reconstruction, ScanDirection, ScanOrder, Series, SlabIndex,
+    lungs_passed, shows_lung,
 };
 use crate::preprocess::{InputGeometry, Plane};
 use crate::triage::{Beginning, Densities, EvidenceTable, Findings, LungPieces, TableRow, beginning};
@@ -65,7 +65,7 @@ impl JudgedSeries {
 
     /// Notes what a slice at `z_mm` says for its series: the kernel it was made with, and whether it shows lung.
     pub fn look_at(&mut self, z_mm: f64, kernel: &str, plane: &Plane, input: &InputGeometry) {
-        self.is_sharp = is_sharp_kernel(kernel);
+        self.is_sharp = Kernel::of(kernel) >= Kernel::Sharp;
         if shows_lung(plane, input) {
             let (low, high) = self.lung_mm.unwrap_or((z_mm, z_mm));
             self.lung_mm = Some((low.min(z_mm), high.max(z_mm)));

@@ -4,8 +4,8 @@ use super::evidence::TableRow;
 use super::lungs::Lungs;
 use super::steps::steps;
 use crate::exam::{
-    KeySlice, LungArea, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, ScanDirection,
-    Series, Spacing,
+    Kernel, KeySlice, LungArea, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits,
+    ScanDirection, Series, Spacing,
 };
 use crate::preprocess::InputGeometry;
 
@@ -172,7 +172,8 @@ fn too_thick(series: &Series, spacing: &Spacing, limits: &QualityLimits) -> Opti
 fn worth_knowing(series: &Series) -> Vec<QualityIssue> {
     let Some(slice) = series.slices().next() else { return Vec::new() };
     let acquisition = &slice.header.acquisition;
-    let kernel = acquisition.has_bone_kernel().then(|| QualityKind::BoneKernel { kernel: acquisition.kernel.clone() });
+    let has_bone_kernel = Kernel::of(&acquisition.kernel) == Kernel::Bone;
+    let kernel = has_bone_kernel.then(|| QualityKind::BoneKernel { kernel: acquisition.kernel.clone() });
     let posture = acquisition.unusual_posture();
     let posture = posture.map(|posture| QualityKind::UnusualPosture { posture: posture.to_owned() });
     let contrast = acquisition.contrast().map(|agent| QualityKind::Contrast { agent: agent.to_owned() });
