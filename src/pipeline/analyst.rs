@@ -11,7 +11,7 @@ use super::case::{Case, Stage};
 use super::conclusion::Conclusion;
 use super::decode::{DecodeJob, Decoded};
 use super::inference::judge_window;
-use super::priority::{Claim, ON_TABLE, by_priority};
+use super::priority::{Claim, by_priority};
 use super::views::{exam_view, slab_view};
 use super::{AnalysisMode, EarlierInstances, PipelineOptions};
 use crate::alert::Hub;
@@ -35,8 +35,10 @@ pub enum Message {
 /// Finished exams whose slices stay in memory, for those that go on; later slices bring others back from the spool.
 const FINISHED_IN_MEMORY: usize = 2;
 
-/// Exams whose slices are decoded at the same time; those of others wait in the spool, not in memory.
-const DECODED_AT_ONCE: usize = 8;
+/// So many exams without a verdict have slices in memory; those of others wait in the spool. While there is a backlog patients on
+/// the table find room beside it.
+const BEGUN_AT_ONCE: usize = 8;
+const BEGUN_WITH_THE_TABLE: usize = 2 * BEGUN_AT_ONCE;
 
 /// The analyst looks at the clock at least this often.
 const TICK: Duration = Duration::from_secs(1);
@@ -146,8 +148,7 @@ impl Analyst {
         let now = Instant::now();
         let claims = self.cases.values().map(|case| Claim {
             exam: case.key.clone(),
-            is_on_table: case.stage == Stage::Receiving
-                && now.saturating_duration_since(case.rhythm.last_arrival()) < ON_TABLE,
+            is_on_table: case.is_on_table(now),
             waited: now.saturating_duration_since(case.last_served),
             score: case.running_score(&self.manifest),
         });
@@ -156,12 +157,17 @@ impl Analyst {
 
     /// Keeps the decoders busy without waiting for them.
     fn send_to_decoders(&mut self) {
-        let unfinished = |key: &ExamKey| {
-            self.cases.get(key).is_some_and(|case| case.stage == Stage::Receiving || !case.waiting.is_empty())
-        };
-        let first: Vec<ExamKey> = self.by_priority().into_iter().filter(unfinished).take(DECODED_AT_ONCE).collect();
-        for key in first {
-            let Some(case) = self.cases.get_mut(&key) else { continue };
+        let now = Instant::now();
+        let mut begun = self.cases.values().filter(|case| case.stage != Stage::Complete && case.has_begun()).count();
+        for key in self.by_priority() {
+            let Some(case) = self.cases.get_mut(&key).filter(|case| !case.waiting.is_empty()) else { continue };
+            if !case.has_begun() {
+                let most = if case.is_on_table(now) { BEGUN_WITH_THE_TABLE } else { BEGUN_AT_ONCE };
+                if begun >= most {
+                    continue;
+                }
+                begun += 1;
+            }
             while let Some(arrival) = case.waiting.pop_front() {
                 match self.jobs.try_send(DecodeJob { exam: key.clone(), arrival }) {
                     Ok(()) => case.decoding += 1,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::decode::{Arrival, Decoded, plane_again};
 use super::judged_series::{JudgedSeries, lung_mm};
+use super::priority::ON_TABLE;
 use crate::engine::Manifest;
 use crate::exam::{
     CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
@@ -279,6 +280,18 @@ impl Case {
             failed: self.defects.len(),
             expected,
         }
+    }
+
+    /// Something of it is decoded, or on its way.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.received > self.waiting.len()
+    }
+
+    /// The patient is still on the table, as far as can be told: no verdict, and something came of late.
+    #[must_use]
+    pub fn is_on_table(&self, now: Instant) -> bool {
+        self.stage == Stage::Receiving && now.saturating_duration_since(self.rhythm.last_arrival()) < ON_TABLE
     }
 
     /// Nothing waits to be decoded.
