@@ -15,6 +15,17 @@ pub struct Pauses {
     pub after_release: Duration,
 }
 
+impl Pauses {
+    /// Of each kind the longer one.
+    #[must_use]
+    pub fn longest(self, other: Self) -> Self {
+        Self {
+            in_series: self.in_series.max(other.in_series),
+            after_release: self.after_release.max(other.after_release),
+        }
+    }
+}
+
 /// Exams that are remembered of a scanner.
 const REMEMBERED_EXAMS: usize = 32;
 

@@ -156,24 +156,14 @@ struct Tries {
 /// Addresses that are remembered; beyond them those are forgotten that have most tries left.
 const MOST_OFFENDERS: usize = 4096;
 
-/// What an address may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    Welcome,
-    HeldBack,
-}
-
 impl Offenders {
     pub fn new(most: f64, back_per_second: f64) -> Self {
         Self { tries: Mutex::default(), most, back_per_second }
     }
 
-    /// Whether connections of this address are served.
-    pub fn standing(&self, address: IpAddr, now: Instant) -> Standing {
-        match self.tries().get(&address) {
-            Some(tries) if self.left(tries, now) < 1.0 => Standing::HeldBack,
-            _ => Standing::Welcome,
-        }
+    /// Whether connections of this address are not served at present.
+    pub fn is_held_back(&self, address: IpAddr, now: Instant) -> bool {
+        self.tries().get(&address).is_some_and(|tries| self.left(tries, now) < 1.0)
     }
 
     /// Counts a connection that came to nothing.
@@ -253,9 +243,9 @@ mod tests {
         let start = Instant::now();
         let offences: Vec<bool> = (0..4).map(|_| offenders.offended(bad, start)).collect();
         assert_eq!(offences, [false, false, true, false], "the third was the last try");
-        assert_eq!(offenders.standing(bad, start + Duration::from_secs(1)), Standing::HeldBack);
-        assert_eq!(offenders.standing(good, start), Standing::Welcome);
-        assert_eq!(offenders.standing(bad, start + Duration::from_secs(2)), Standing::Welcome);
+        assert!(offenders.is_held_back(bad, start + Duration::from_secs(1)));
+        assert!(!offenders.is_held_back(good, start));
+        assert!(!offenders.is_held_back(bad, start + Duration::from_secs(2)));
         assert!(offenders.offended(bad, start + Duration::from_secs(2)), "one try had come back");
     }
 
@@ -269,7 +259,7 @@ mod tests {
             offenders.offended(std::net::Ipv4Addr::from_bits(number).into(), start);
         }
         assert_eq!(offenders.tries().len(), MOST_OFFENDERS);
-        assert_eq!(offenders.standing(worst, start), Standing::HeldBack);
+        assert!(offenders.is_held_back(worst, start));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use tls::{Tls, TlsError, TlsOptions};
 use crate::exam::{AssociationId, ExamKey, PerformedStep};
 use crate::spool::Spool;
 use crate::telemetry;
-use access::{Offenders, Places, Standing, Waiting};
+use access::{Offenders, Places, Waiting};
 use procedure_step::ProcedureSteps;
 use quick_ack::QuickAck;
 
@@ -138,7 +138,7 @@ async fn serve_door(
             }
         };
         let address = peer.ip().to_canonical();
-        if shared.offenders.standing(address, Instant::now()) == Standing::HeldBack {
+        if shared.offenders.is_held_back(address, Instant::now()) {
             telemetry::association_ended("held_back");
             // A reset costs both sides less than an orderly end, and is all that can be done: it does not matter if it fails.
             let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));

@@ -239,11 +239,7 @@ impl Case {
     /// The exam's longest pauses so far.
     #[must_use]
     pub fn pauses(&self) -> Pauses {
-        let all = self.series.values().map(JudgedSeries::pauses);
-        all.fold(Pauses::default(), |longest, pauses| Pauses {
-            in_series: longest.in_series.max(pauses.in_series),
-            after_release: longest.after_release.max(pauses.after_release),
-        })
+        self.series.values().map(JudgedSeries::pauses).fold(Pauses::default(), Pauses::longest)
     }
 
     fn identify(&mut self, header: &InstanceHeader, calling_ae_title: String) {

@@ -54,11 +54,11 @@ impl JudgedSeries {
         self.order.add(arrival.number, z_mm);
         self.lungs_passed = self.lungs_passed && self.order.direction().is_some();
         if let Some(last) = self.last_arrival {
-            let Pauses { in_series, after_release } = self.pauses;
-            self.pauses = Pauses {
-                in_series: in_series.max(arrival.at.saturating_duration_since(last)),
-                after_release: after_release.max(arrival.after_release.unwrap_or_default()),
+            let pause = Pauses {
+                in_series: arrival.at.saturating_duration_since(last),
+                after_release: arrival.after_release.unwrap_or_default(),
             };
+            self.pauses = self.pauses.longest(pause);
         }
         self.last_arrival = self.last_arrival.max(Some(arrival.at));
     }
