@@ -18,11 +18,13 @@ test:
 	tools/prepare test
 	$(MAKE) lint
 	tools/run-tests
+	tools/check-tensorrt
 	tools/fuzz 60
 
 lint:
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	cargo clippy --locked -- -D warnings
 	tools/check-dependencies
 	tools/check-unit
 

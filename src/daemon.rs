@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 
 use crate::alert::{self, Hub, Status, Store, StoreError, WebOptions};
 use crate::config::Config;
-use crate::engine::{self, EngineError, ModelPackage, PackageError};
+use crate::engine::{self, EngineError, EngineOptions, EngineState, ModelPackage, PackageError};
 use crate::exam::{AssociationId, ExamKey};
 use crate::ingest::{self, Door, InstanceSink, StoredInstance, Tls, TlsError};
-use crate::pipeline::{Pipeline, PipelineOptions};
+use crate::pipeline::{Pipeline, PipelineOptions, step_back};
 use crate::spool::{Retention, Spool, SpoolError};
 use crate::telemetry::{self, MetricsError};
 
@@ -61,9 +61,7 @@ impl Daemon {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let metrics = telemetry::metrics()?;
         let package = ModelPackage::find(config.model.as_deref())?;
-        let engine = engine::load(&package, &config.engine)?;
-        let engine_name = engine.name();
-        telemetry::engine(engine_name, &package.title());
+        let engine::Serving { engine, state: engine_state, .. } = load_engine(&package, &config.engine)?;
         let spool = Arc::new(Spool::open(&config.data.join("spool"), config.journal_bytes)?);
         let recovery = spool.recovery();
         tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
@@ -107,7 +105,7 @@ impl Daemon {
         let ae_title = config.ingest.ae_title.clone();
         let ingest = tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, stopping.clone()));
         let state = State {
-            engine: engine_name,
+            engine: engine_state.clone(),
             model: package.title(),
             ae_title,
             dicom_address,
@@ -131,7 +129,7 @@ impl Daemon {
         if let Some(address) = tls_address {
             tracing::info!(dicom_tls = %address, "encrypted connections are accepted");
         }
-        tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_name, "listening");
+        tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");
         Ok(Self { dicom_address, console_address, hub, stop, ingest, console, pipeline, retention })
     }
 
@@ -152,6 +150,20 @@ impl Daemon {
             tracing::error!("the pipeline did not stop in order");
         }
     }
+}
+
+/// Loads the engine in a thread that has stepped back, as the engine's own threads then have.
+fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<engine::Serving, StartError> {
+    std::thread::scope(|scope| {
+        let loading = std::thread::Builder::new().name("engine".to_owned()).spawn_scoped(scope, || {
+            step_back();
+            engine::serving(package, options)
+        });
+        match loading.map_err(StartError::Threads)?.join() {
+            Ok(serving) => Ok(serving?),
+            Err(_) => Err(StartError::Threads(std::io::Error::other("the engine's thread ended while it was loaded"))),
+        }
+    })
 }
 
 async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -191,7 +203,7 @@ fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), Spoo
 
 /// What the console's status is made from.
 struct State {
-    engine: &'static str,
+    engine: EngineState,
     model: String,
     ae_title: String,
     dicom_address: SocketAddr,
@@ -210,7 +222,7 @@ impl State {
             ready: problems.is_empty(),
             problems,
             notices: self.notices(),
-            engine: self.engine.to_owned(),
+            engine: self.engine.engine().to_owned(),
             model: self.model.clone(),
             ae_title: self.ae_title.clone(),
             dicom_address: self.dicom_address.to_string(),
@@ -221,7 +233,10 @@ impl State {
     fn notices(&self) -> Vec<String> {
         let open =
             self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
-        open.into_iter().collect()
+        let gpu = self.engine.gpu_failure().map(|reason| {
+            format!("The GPU failed, the {} engine serves until a restart: {reason}", self.engine.engine())
+        });
+        open.into_iter().chain(gpu).collect()
     }
 
     fn problems(&self) -> Vec<String> {

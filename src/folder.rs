@@ -56,7 +56,7 @@ pub struct Triage {
 /// If the folder has no DICOM file or the model or engine cannot serve.
 pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
     let package = ModelPackage::find(config.model.as_deref())?;
-    let engine = engine::load(&package, &config.engine)?;
+    let engine = engine::serving(&package, &config.engine)?.engine;
     let files = files(folder)?;
     let instances: Vec<(ExamKey, PathBuf)> =
         files.iter().filter_map(|path| Some((exam_of(path)?, path.clone()))).collect();

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use command::check_config::{CheckConfigArgs, check_config};
 use command::demo::{DemoArgs, demo};
+use command::doctor::{DoctorArgs, doctor};
+use command::gpu_probe::gpu_probe;
 use command::model::{ModelArgs, model};
 use command::scan::{ScanArgs, scan};
 use command::serve::{ServeArgs, serve};
@@ -39,6 +41,9 @@ enum Command {
     Triage(TriageArgs),
     /// Say what model packages are and whether they run
     Model(ModelArgs),
+    /// Say what this machine has, which engine will serve and why not a faster one
+    #[command(after_help = EXIT_CODES)]
+    Doctor(DoctorArgs),
     /// Make certificates for a trial
     Tls(TlsArgs),
     /// Check a configuration file and name every error with its line
@@ -46,6 +51,9 @@ enum Command {
     CheckConfig(CheckConfigArgs),
     /// Print the JSON schema of the case report
     Schema,
+    /// Print the GPUs that NVIDIA's driver gives, as JSON
+    #[command(hide = true)]
+    GpuProbe,
 }
 
 fn main() -> ExitCode {
@@ -55,9 +63,11 @@ fn main() -> ExitCode {
         Command::Scan(args) => on_runtime(scan(args)),
         Command::Triage(args) => triage(&args),
         Command::Model(args) => model(&args),
+        Command::Doctor(args) => doctor(&args),
         Command::Tls(args) => tls(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Schema => print_json(&schema()),
+        Command::GpuProbe => gpu_probe(),
     };
     outcome.map_or_else(
         |error| {

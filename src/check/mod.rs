@@ -1,17 +1,19 @@
 //! Whether a model package runs as it should on this machine: the same windows through every engine that is there, their
 //! outputs held against each other and against what any output must be, and their time taken.
 
+mod pin;
 mod windows;
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::engine::{self, Engine, EngineChoice, EngineError, EngineOptions, Inference, Manifest, ModelPackage};
+use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Inference, Manifest, ModelPackage};
 use crate::exam::SlabIndex;
 use crate::scanner::Quantiles;
 use crate::triage::{SlabEvidence, case_score};
 
+pub use pin::{PinError, Pinned, pin};
 pub use windows::{SlabWindow, WindowError, phantom_exam, windows_of};
 
 /// How far two engines may lie apart in any probability: of a pixel, of a slab, of the case.
@@ -104,11 +106,13 @@ pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWin
     let manifest = &package.manifest;
     let mut engines = Vec::new();
     let mut ran: Vec<(&'static str, Vec<Inference>, f64)> = Vec::new();
-    for (name, choice) in [("embedded", EngineChoice::Embedded), ("onnxruntime", EngineChoice::OnnxRuntime)] {
-        let options = EngineOptions { choice, ..options.clone() };
-        let outcome = engine::load(package, &options).and_then(|mut engine| run(engine.as_mut(), windows));
+    // Every engine is held against the simplest one.
+    for kind in EngineKind::ALL.into_iter().rev() {
+        let name = kind.name();
+        let outcome = engine::load(package, kind, options).and_then(|mut engine| run(engine.as_mut(), windows));
         let state = match outcome {
-            Err(EngineError::Library(reason)) => EngineState::Absent { reason },
+            Err(EngineError::Absent { reason, .. }) => EngineState::Absent { reason },
+            Err(reason @ EngineError::NoPlan) => EngineState::Absent { reason: reason.to_string() },
             Err(error) => EngineState::Failed { reason: error.to_string() },
             Ok(run) => {
                 let report = run.report(windows, manifest);

@@ -2,6 +2,8 @@
 
 pub mod check_config;
 pub mod demo;
+pub mod doctor;
+pub mod gpu_probe;
 pub mod model;
 pub mod scan;
 pub mod serve;
@@ -12,6 +14,7 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tableside::config::{Config, ConfigError};
+use tableside::engine::GpuProbe;
 use tableside::scanner::Progress;
 use tableside::triage::{CaseReport, Verdict};
 
@@ -39,13 +42,18 @@ Research use only. Not a medical device.";
 /// A command's exit code, or why it could not be done.
 pub type Outcome = Result<u8, Box<dyn std::error::Error>>;
 
-/// The configuration of a file, or what holds without one.
+/// The configuration of a file, or what holds without one; and that this program can look for a GPU.
 pub fn configuration(file: Option<&Path>) -> Result<Config, String> {
-    let Some(file) = file else { return Ok(Config::default()) };
-    Config::load(file).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ConfigError::to_string).collect();
-        format!("{} is not valid:\n  {}", file.display(), lines.join("\n  "))
-    })
+    let mut config = match file {
+        None => Config::default(),
+        Some(file) => Config::load(file).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ConfigError::to_string).collect();
+            format!("{} is not valid:\n  {}", file.display(), lines.join("\n  "))
+        })?,
+    };
+    config.engine.gpu_probe = std::env::current_exe().ok().map(|program| GpuProbe { program });
+    config.engine.plans = Some(config.data.join("plans"));
+    Ok(config)
 }
 
 pub fn print_json(value: &impl serde::Serialize) -> Outcome {

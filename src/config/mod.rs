@@ -145,8 +145,10 @@ impl Config {
                 &mut config.engine.choice,
                 &[
                     ("auto", EngineChoice::Auto),
-                    ("embedded", EngineChoice::Embedded),
+                    ("tensorrt", EngineChoice::TensorRt),
+                    ("cuda", EngineChoice::Cuda),
                     ("onnxruntime", EngineChoice::OnnxRuntime),
+                    ("embedded", EngineChoice::Embedded),
                 ],
             );
             engine.path("model", |path| config.model = Some(path));
@@ -298,7 +300,7 @@ mod tests {
         assert_eq!(lines, [2, 3, 4, 7, 8, 9], "{told:#?}");
         assert!(told[0].contains("dicom.listen") && told[0].contains("an address and port"), "{told:#?}");
         assert!(told[2].contains("unknown key"), "{told:#?}");
-        assert!(told[3].contains("auto, embedded or onnxruntime"), "{told:#?}");
+        assert!(told[3].contains("auto, tensorrt, cuda, onnxruntime or embedded"), "{told:#?}");
     }
 
     #[test]

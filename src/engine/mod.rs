@@ -1,21 +1,27 @@
 //! Engines: what turns a window into the evidence of its centre slab. One trait, one engine a file; the caller does not
 //! know which one serves.
 
+mod choice;
 mod embedded;
 mod folders;
+mod gpu;
 mod network;
 mod onnxruntime;
 mod package;
+mod self_test;
+mod standby;
+#[cfg(feature = "tensorrt")]
+mod tensorrt;
 
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
-
+pub use choice::{EngineChoice, EngineKind, EngineOptions, PassedOver, Serving, build_plan, load, serving};
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
+pub use gpu::{Gpu, GpuProbe, PROBE_COMMAND, gpus_here};
 pub use network::{fits, operations_per_window};
-pub use onnxruntime::OnnxRuntimeEngine;
+pub use onnxruntime::{OnnxRuntimeEngine, find_library as find_onnxruntime};
 pub use package::{CaseHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError};
+pub use self_test::{SelfTest, png_of, self_test, window_of};
+pub use standby::EngineState;
 
 use crate::preprocess::Window;
 
@@ -37,8 +43,12 @@ pub enum EngineError {
     Load { engine: &'static str, model: String, reason: String },
     #[error("the network of {model} cannot serve: {reason}")]
     Network { model: String, reason: String },
-    #[error("the ONNX Runtime cannot be used: {0}")]
-    Library(String),
+    #[error("the {engine} engine is not here: {reason}")]
+    Absent { engine: &'static str, reason: String },
+    #[error("TensorRT has no plan of this package for this card and version yet: tableside model build makes it")]
+    NoPlan,
+    #[error("the {engine} engine does not pass the package's self-test: {reason}")]
+    SelfTest { engine: &'static str, reason: String },
     #[error("the {engine} engine failed on a window: {reason}")]
     Run { engine: &'static str, reason: String },
     #[error("the {engine} engine's output {output} has {found} values, expected {expected}")]
@@ -57,64 +67,6 @@ pub trait Engine: Send {
     /// # Errors
     /// If the engine fails or an output has the wrong size or is not finite.
     fn infer(&mut self, window: &Window) -> Result<Inference, EngineError>;
-}
-
-/// Which engine the configuration asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-#[value(rename_all = "lower")]
-pub enum EngineChoice {
-    /// The ONNX Runtime where its library is found, the embedded engine elsewhere.
-    #[default]
-    Auto,
-    Embedded,
-    OnnxRuntime,
-}
-
-/// How to choose and load an engine.
-#[derive(Debug, Clone, Default)]
-pub struct EngineOptions {
-    pub choice: EngineChoice,
-    /// The ONNX Runtime's library; where absent, the usual places are searched.
-    pub onnxruntime_library: Option<PathBuf>,
-    /// Threads of one inference; 0 takes one for each core.
-    pub threads: usize,
-}
-
-impl EngineOptions {
-    /// How many threads one inference has.
-    #[must_use]
-    pub fn inference_threads(&self) -> usize {
-        match self.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        }
-    }
-}
-
-/// Loads the engine that `options` asks for and lets it judge one empty window.
-///
-/// # Errors
-/// If the package's network is not what its manifest says, or the engine asked for by name cannot serve; with
-/// [`EngineChoice::Auto`] only if no engine can.
-pub fn load(package: &ModelPackage, options: &EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
-    network::fits(package)?;
-    let threads = options.inference_threads();
-    let mut engine: Box<dyn Engine> = match options.choice {
-        EngineChoice::Embedded => Box::new(EmbeddedEngine::load(package, threads)?),
-        EngineChoice::OnnxRuntime => {
-            Box::new(OnnxRuntimeEngine::load(package, options.onnxruntime_library.as_deref(), threads)?)
-        }
-        EngineChoice::Auto => match OnnxRuntimeEngine::load(package, options.onnxruntime_library.as_deref(), threads) {
-            Ok(engine) => Box::new(engine),
-            Err(reason) => {
-                tracing::info!(%reason, "the embedded engine serves");
-                Box::new(EmbeddedEngine::load(package, threads)?)
-            }
-        },
-    };
-    engine.infer(&Window::empty(&package.manifest.input))?;
-    Ok(engine)
 }
 
 /// Puts the raw outputs together once their sizes and values are right. `outputs` in the order lung, lesion, attention, logit.
@@ -162,15 +114,5 @@ mod tests {
         let plane = [0.5_f32; 4];
         let error = checked("test", &names(), 4, [&plane, &plane[..3], &[1.0], &[1.0]]).unwrap_err();
         assert!(matches!(error, EngineError::Shape { found: 3, expected: 4, .. }));
-    }
-
-    #[test]
-    fn auto_serves_without_the_onnx_runtime() {
-        let package = ModelPackage::built_in().unwrap();
-        let options =
-            EngineOptions { onnxruntime_library: Some("/nonexistent/libonnxruntime.so".into()), ..Default::default() };
-        assert_eq!(load(&package, &options).unwrap().name(), "embedded");
-        let by_name = EngineOptions { choice: EngineChoice::OnnxRuntime, ..options };
-        assert!(load(&package, &by_name).is_err());
     }
 }

@@ -1,17 +1,15 @@
-//! The fast CPU engine: the ONNX Runtime, whose library is looked for at run time.
+//! The ONNX Runtime, whose library is looked for at run time: the fast engine on the CPU, and an engine on an NVIDIA GPU.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ort::environment::Environment;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
 
-use super::{Engine, EngineError, Inference, ModelPackage, OutputNames, checked};
+use super::{Engine, EngineError, EngineKind, Inference, ModelPackage, OutputNames, checked};
 use crate::preprocess::Window;
-
-const NAME: &str = "onnxruntime";
 
 /// The variable that names the library where the configuration does not.
 pub const LIBRARY_VARIABLE: &str = "TABLESIDE_ONNXRUNTIME";
@@ -20,40 +18,60 @@ pub const LIBRARY_VARIABLE: &str = "TABLESIDE_ONNXRUNTIME";
 const LIBRARY_FOLDERS: [&str; 4] =
     ["/usr/lib/tableside", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
 
-/// Runs a model package with the ONNX Runtime's CPU execution provider.
+/// Runs a model package with one of the ONNX Runtime's execution providers.
 pub struct OnnxRuntimeEngine {
+    name: &'static str,
     session: Session,
     input: String,
     names: OutputNames,
 }
 
 impl OnnxRuntimeEngine {
-    /// Opens the library (once in the life of the process) and loads the package for `threads` threads.
+    /// Opens the library (once in the life of the process) and loads the package for `threads` threads of the CPU.
     ///
     /// # Errors
     /// If no library is found, it cannot be opened, or it refuses the model.
     pub fn load(package: &ModelPackage, library: Option<&Path>, threads: usize) -> Result<Self, EngineError> {
-        let environment = environment(library)?;
-        let session = session(environment, package, threads).map_err(|error| EngineError::Load {
-            engine: NAME,
-            model: package.title(),
-            reason: error.to_string(),
-        })?;
-        Ok(Self { session, input: package.manifest.input.name.clone(), names: package.manifest.outputs.clone() })
+        let name = EngineKind::OnnxRuntime.name();
+        Self::with(name, package, library, |builder| {
+            // Spinning threads would take the cores from decoding and the network between two windows.
+            Ok(builder.with_intra_threads(threads)?.with_intra_op_spinning(false)?)
+        })
+    }
+
+    /// Opens the library (once in the life of the process) and loads the package for the first GPU.
+    ///
+    /// # Errors
+    /// If no library is found, it has no CUDA execution provider or that finds no GPU, or it refuses the model.
+    #[cfg(feature = "cuda")]
+    pub fn load_on_gpu(package: &ModelPackage, library: Option<&Path>) -> Result<Self, EngineError> {
+        // Without error_on_failure the CPU would serve under the GPU's name.
+        let provider = ort::ep::CUDA::default().with_device_id(0).build().error_on_failure();
+        Self::with(EngineKind::Cuda.name(), package, library, |builder| {
+            Ok(builder.with_execution_providers([provider])?)
+        })
+    }
+
+    fn with(
+        name: &'static str,
+        package: &ModelPackage,
+        library: Option<&Path>,
+        configure: impl FnOnce(SessionBuilder) -> Result<SessionBuilder, ort::Error>,
+    ) -> Result<Self, EngineError> {
+        let environment = environment(library).map_err(|reason| EngineError::Absent { engine: name, reason })?;
+        let session = || {
+            let builder = Session::builder(environment)?.with_optimization_level(GraphOptimizationLevel::All)?;
+            configure(builder)?.commit_from_memory(package.weights())
+        };
+        let refuse =
+            |error: ort::Error| EngineError::Load { engine: name, model: package.title(), reason: error.to_string() };
+        let (input, names) = (package.manifest.input.name.clone(), package.manifest.outputs.clone());
+        Ok(Self { name, session: session().map_err(refuse)?, input, names })
     }
 }
 
-fn session(environment: &Environment, package: &ModelPackage, threads: usize) -> Result<Session, ort::Error> {
-    // Spinning threads would take the cores from decoding and the network between two windows.
-    Session::builder(environment)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads)?
-        .with_intra_op_spinning(false)?
-        .commit_from_memory(package.weights())
-}
-
 /// The process's one ONNX Runtime environment; the first library that was asked for stays.
-fn environment(library: Option<&Path>) -> Result<&'static Environment, EngineError> {
+fn environment(library: Option<&Path>) -> Result<&'static Environment, String> {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
     static OPENING: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let path = find_library(library)?;
@@ -61,29 +79,27 @@ fn environment(library: Option<&Path>) -> Result<&'static Environment, EngineErr
     if let Some(environment) = ENVIRONMENT.get() {
         return Ok(environment);
     }
-    let unusable = |reason: String| EngineError::Library(format!("{}: {reason}", path.display()));
+    let unusable = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let environment = ort::init_from(&path)
-        .map_err(|error| unusable(error.to_string()))?
+        .map_err(|error| unusable(&error))?
         .with_name("tableside")
         .with_telemetry(false)
         .build()
-        .map_err(|error| unusable(error.to_string()))?;
+        .map_err(|error| unusable(&error))?;
     Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
-fn find_library(configured: Option<&Path>) -> Result<PathBuf, EngineError> {
+/// The library that is used: the one that is configured, the one that [`LIBRARY_VARIABLE`] names, or one in the usual folders.
+///
+/// # Errors
+/// If there is none.
+pub fn find_library(configured: Option<&Path>) -> Result<PathBuf, String> {
     let named = configured.map(Path::to_path_buf).or_else(|| std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
     if let Some(path) = named {
-        return if path.is_file() {
-            Ok(path)
-        } else {
-            Err(EngineError::Library(format!("there is no file {}", path.display())))
-        };
+        return if path.is_file() { Ok(path) } else { Err(format!("there is no file {}", path.display())) };
     }
     LIBRARY_FOLDERS.iter().find_map(|folder| library_in(Path::new(folder))).ok_or_else(|| {
-        EngineError::Library(format!(
-            "libonnxruntime.so was not found; set engine.onnxruntime in the configuration or {LIBRARY_VARIABLE}"
-        ))
+        format!("libonnxruntime.so was not found; set engine.onnxruntime in the configuration or {LIBRARY_VARIABLE}")
     })
 }
 
@@ -101,17 +117,18 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
 
 impl Engine for OnnxRuntimeEngine {
     fn name(&self) -> &'static str {
-        NAME
+        self.name
     }
 
     fn infer(&mut self, window: &Window) -> Result<Inference, EngineError> {
-        let failed = |error: ort::Error| EngineError::Run { engine: NAME, reason: error.to_string() };
+        let engine = self.name;
+        let failed = |error: ort::Error| EngineError::Run { engine, reason: error.to_string() };
         let input = TensorRef::from_array_view((window.shape(), window.values())).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![self.input.as_str() => input]).map_err(failed)?;
         let output = |name: &str| -> Result<&[f32], EngineError> {
             let value = outputs
                 .get(name)
-                .ok_or_else(|| EngineError::Run { engine: NAME, reason: format!("the model gave no output {name}") })?;
+                .ok_or_else(|| EngineError::Run { engine, reason: format!("the model gave no output {name}") })?;
             value.try_extract_tensor::<f32>().map(|(_, values)| values).map_err(failed)
         };
         let planes = [
@@ -121,6 +138,6 @@ impl Engine for OnnxRuntimeEngine {
             output(&self.names.logit)?,
         ];
         let [_, _, rows, columns] = window.shape();
-        checked(NAME, &self.names, rows * columns, planes)
+        checked(engine, &self.names, rows * columns, planes)
     }
 }

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::self_test::{BLOCKS as SELF_TEST_BLOCKS, SelfTest, window_of};
 use crate::exam::WINDOW_SLABS;
 use crate::hex::hex;
-use crate::preprocess::InputGeometry;
+use crate::preprocess::{InputGeometry, Window};
 
 /// The package that is built into the program, so that it works with no file at all.
 const BUILT_IN_MANIFEST: &str = include_str!("../../engines/reference/model.toml");
 const BUILT_IN_WEIGHTS: &[u8] = include_bytes!("../../engines/reference/model.onnx");
 const BUILT_IN_CARD: &str = include_str!("../../engines/reference/MODEL_CARD.md");
+const BUILT_IN_SELF_TEST: &[u8] = include_bytes!("../../engines/reference/self_test.png");
 
 /// The one manifest format that this program reads.
 const FORMAT: u32 = 1;
@@ -56,6 +58,8 @@ pub struct Manifest {
     pub outputs: OutputNames,
     pub case: CaseHead,
     pub operating_point: OperatingPoint,
+    /// What every engine must find; written by `tableside model pin`.
+    pub self_test: Option<SelfTest>,
 }
 
 /// Names of the network's outputs: `lung` and `lesion` are probabilities in the plane of the window's centre slab,
@@ -102,8 +106,12 @@ pub struct ModelPackage {
     pub manifest_text: String,
     /// Where it lies; `None` for the one that is part of the program.
     pub folder: Option<PathBuf>,
-    weights: std::borrow::Cow<'static, [u8]>,
+    weights: FileContent,
+    /// The PNG that the self-test names.
+    self_test_window: Option<FileContent>,
 }
+
+type FileContent = std::borrow::Cow<'static, [u8]>;
 
 impl ModelPackage {
     /// The reference model that is part of the program.
@@ -111,8 +119,8 @@ impl ModelPackage {
     /// # Errors
     /// If the program was built from a package whose weights and manifest disagree.
     pub fn built_in() -> Result<Self, PackageError> {
-        let weights = |_: &Path| Ok(BUILT_IN_WEIGHTS.into());
-        Ok(Self { folder: None, ..Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, weights)? })
+        let files = |path: &Path| Ok(if is_picture(path) { BUILT_IN_SELF_TEST } else { BUILT_IN_WEIGHTS }.into());
+        Ok(Self { folder: None, ..Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, files)? })
     }
 
     /// The package in `folder`, without one the built-in.
@@ -137,19 +145,28 @@ impl ModelPackage {
     fn check(
         folder: &Path,
         manifest: &str,
-        read_weights: impl FnOnce(&Path) -> std::io::Result<std::borrow::Cow<'static, [u8]>>,
+        read: impl Fn(&Path) -> std::io::Result<FileContent>,
     ) -> Result<Self, PackageError> {
         let invalid = |reason: String| PackageError::Manifest { path: folder.join("model.toml"), reason };
         let manifest_text = manifest.to_owned();
         let manifest: Manifest = toml::from_str(manifest).map_err(|error| invalid(error.to_string()))?;
         manifest.make_sense().map_err(invalid)?;
+        let read = |path: &Path| read(path).map_err(|source| PackageError::Read { path: path.to_owned(), source });
         let path = folder.join(&manifest.weights);
-        let weights = read_weights(&path).map_err(|source| PackageError::Read { path: path.clone(), source })?;
+        let weights = read(&path)?;
         let found = hex(&Sha256::digest(&weights));
         if found != manifest.sha256.to_lowercase() {
             return Err(PackageError::Checksum { path, found, expected: manifest.sha256 });
         }
-        Ok(Self { manifest, manifest_text, folder: Some(folder.to_owned()), weights })
+        let self_test_window = match &manifest.self_test {
+            Some(test) => {
+                let png = read(&folder.join(&test.window))?;
+                window_of(&png, &manifest.input).map_err(|reason| invalid(format!("self_test.window: {reason}")))?;
+                Some(png)
+            }
+            None => None,
+        };
+        Ok(Self { manifest, manifest_text, folder: Some(folder.to_owned()), weights, self_test_window })
     }
 
     /// The ONNX file's bytes.
@@ -158,18 +175,46 @@ impl ModelPackage {
         &self.weights
     }
 
-    /// Writes manifest, weights and the card, where there is one, into a folder, with another text for the manifest.
+    /// The window of the self-test, and what the network must say of it.
+    #[must_use]
+    pub fn self_test(&self) -> Option<(&SelfTest, Window)> {
+        let window = window_of(self.self_test_window.as_ref()?, &self.manifest.input).ok()?;
+        Some((self.manifest.self_test.as_ref()?, window))
+    }
+
+    /// Writes manifest, weights, the window of the self-test and the card, where there are any, into a folder, with
+    /// another text for the manifest.
     ///
     /// # Errors
     /// If that text makes no valid package, or the files cannot be written.
     pub fn write_with(&self, manifest_text: &str, folder: &Path) -> Result<(), PackageError> {
-        let changed = Self::check(folder, manifest_text, |_| Ok(self.weights.clone()))?;
+        self.write(manifest_text, self.self_test_window.as_deref(), folder)
+    }
+
+    /// Writes the package with a self-test on another window, given as its PNG.
+    ///
+    /// # Errors
+    /// As [`ModelPackage::write_with`].
+    pub fn write_with_self_test(&self, manifest_text: &str, png: &[u8], folder: &Path) -> Result<(), PackageError> {
+        self.write(manifest_text, Some(png), folder)
+    }
+
+    fn write(&self, manifest_text: &str, png: Option<&[u8]>, folder: &Path) -> Result<(), PackageError> {
+        let unknown = || std::io::Error::other("the manifest names a file that the package lacks");
+        let changed = Self::check(folder, manifest_text, |path| match png {
+            _ if !is_picture(path) => Ok(self.weights.clone()),
+            Some(png) => Ok(png.to_owned().into()),
+            None => Err(unknown()),
+        })?;
         let write = |path: PathBuf, bytes: &[u8]| {
             let parent = path.parent().unwrap_or(folder);
             let written = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, bytes));
             written.map_err(|source| PackageError::Write { path, source })
         };
         write(folder.join(&changed.manifest.weights), &self.weights)?;
+        if let (Some(test), Some(png)) = (&changed.manifest.self_test, png) {
+            write(folder.join(&test.window), png)?;
+        }
         // A package runs without its card, so it can be copied without one too.
         if let Ok(card) = self.card() {
             write(folder.join(&changed.manifest.card), card.as_bytes())?;
@@ -204,6 +249,14 @@ impl Manifest {
             (inside(&self.weights), "weights must be a file inside the package".into()),
             (inside(&self.card), "card must be a file inside the package".into()),
             (
+                self.self_test.as_ref().is_none_or(|test| inside(&test.window) && is_picture(&test.window)),
+                "self_test.window must be a .png inside the package".into(),
+            ),
+            (
+                self.self_test.as_ref().is_none_or(SelfTest::is_whole),
+                format!("self_test.lung and self_test.lesion must have {SELF_TEST_BLOCKS} numbers"),
+            ),
+            (
                 input.slabs == WINDOW_SLABS,
                 format!("input.slabs is {}, this program makes windows of {WINDOW_SLABS} slabs", input.slabs),
             ),
@@ -228,6 +281,10 @@ impl Manifest {
     }
 }
 
+fn is_picture(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "png")
+}
+
 /// Whether a path leads nowhere but down.
 fn inside(path: &Path) -> bool {
     path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
@@ -240,6 +297,7 @@ mod tests {
     fn copy_of_the_built_in(folder: &Path, manifest: &str) {
         std::fs::write(folder.join("model.toml"), manifest).unwrap();
         std::fs::write(folder.join("model.onnx"), BUILT_IN_WEIGHTS).unwrap();
+        std::fs::write(folder.join("self_test.png"), BUILT_IN_SELF_TEST).unwrap();
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use dicom_object::DefaultDicomObject;
 
+use super::step_back::step_back;
 use crate::exam::{Content, ExamKey, InstanceHeader};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image, noise_hu};
 use crate::telemetry;
@@ -57,6 +58,7 @@ pub fn start(
         .map(|number| {
             let (jobs, results, input) = (jobs.clone(), results.clone(), input.clone());
             std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
+                step_back();
                 for job in jobs {
                     let decoded = decode(&job.arrival.path, &input);
                     if results.send((job, decoded)).is_err() {

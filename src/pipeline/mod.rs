@@ -9,6 +9,7 @@ pub(crate) mod decode;
 pub(crate) mod inference;
 pub(crate) mod judged_series;
 mod priority;
+mod step_back;
 mod views;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, Quali
 use crate::ingest::{InstanceSink, StoredInstance};
 use crate::triage::Densities;
 use analyst::{Analyst, Message};
+pub use step_back::step_back;
 
 /// When an exam's slices are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,8 +81,10 @@ impl Pipeline {
         let (results, results_out) = crossbeam_channel::unbounded();
         let mut threads = decode::start(options.decoders, &jobs_out, &results, &package.manifest.input)?;
         let analyst = Analyst::new(options, package.manifest.clone(), engine, hub, jobs, earlier);
-        let spawned =
-            std::thread::Builder::new().name("analyst".to_owned()).spawn(move || analyst.run(&inbox, &results_out));
+        let spawned = std::thread::Builder::new().name("analyst".to_owned()).spawn(move || {
+            step_back();
+            analyst.run(&inbox, &results_out);
+        });
         threads.push(spawned?);
         Ok(Self { messages, threads })
     }

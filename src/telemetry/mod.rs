@@ -36,6 +36,7 @@ const SPOOL_BYTES: &str = "tableside_spool_bytes";
 const DISK_FREE_BYTES: &str = "tableside_disk_free_bytes";
 const EXAMS_REMOVED: &str = "tableside_exams_removed_total";
 const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
+const GPU_FAILURES: &str = "tableside_gpu_failures_total";
 
 /// Upper bounds of the histograms' buckets, seconds: from one fast store to an exam that waited for quiet.
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -86,7 +87,7 @@ fn describe() {
     describe_counter!(VERDICTS, "Verdicts, revised ones included");
     describe_counter!(COMPLETIONS, "How the end of an exam was known");
     notification::describe();
-    describe_gauge!(ENGINE_INFO, "The engine and the model in use; always 1");
+    describe_gauge!(ENGINE_INFO, "1 for the engine and the model in use, 0 for one that was replaced");
     describe_gauge!(SPOOL_BLOCKED, "1 while the disk takes nothing");
     describe_counter!(SPOOL_RECOVERED, "Acknowledged instances that a run that was cut short had left in the journal");
     describe_counter!(SPOOL_SET_ASIDE, "Half-written instances, never acknowledged, that were set aside at a start");
@@ -94,6 +95,7 @@ fn describe() {
     describe_gauge!(DISK_FREE_BYTES, Unit::Bytes, "What is free on the spool's disk");
     describe_counter!(EXAMS_REMOVED, "Exams whose images were removed from the spool, by why");
     describe_counter!(ENGINE_FAILURES, "Windows on which the engine failed");
+    describe_counter!(GPU_FAILURES, "Times that a GPU failed and the engine on the CPU took over");
 }
 
 /// An instance of this many bytes was stored.
@@ -182,6 +184,17 @@ pub fn verdict(verdict: &'static str, rule: &'static str) {
 /// The engine that serves, with the model it runs.
 pub fn engine(engine: &'static str, model: &str) {
     gauge!(ENGINE_INFO, "engine" => engine, "model" => model.to_owned()).set(1.0);
+}
+
+/// Another engine serves from now on.
+pub fn engine_replaced(before: &'static str, now: &'static str, model: &str) {
+    gauge!(ENGINE_INFO, "engine" => before, "model" => model.to_owned()).set(0.0);
+    engine(now, model);
+}
+
+/// The GPU failed, the CPU takes over.
+pub fn gpu_failure() {
+    counter!(GPU_FAILURES).increment(1);
 }
 
 pub fn engine_failure() {

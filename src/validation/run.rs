@@ -55,7 +55,7 @@ pub fn run(
 ) -> Result<Run, RunError> {
     let pictures = out.join(PICTURES);
     std::fs::create_dir_all(&pictures).map_err(|source| RunError::Out { path: pictures, source })?;
-    let engine = engine::load(package, &options.engine)?;
+    let engine = engine::serving(package, &options.engine)?.engine;
     let engine_name = engine.name();
     let identity = RunIdentity::new(package, engine_name, options);
     let mut journal = Journal::open(out, &identity)?;

@@ -103,6 +103,28 @@ impl Disk {
         None
     }
 
+    /// A file system of its own in an image; `None`, said on standard error, where this user may not mount.
+    fn mount_image(image: &Path, at: &Path) -> Option<Self> {
+        std::fs::File::create(image).unwrap().set_len(256 << 20).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image).output();
+        assert!(made.unwrap().status.success());
+        let disk = Self::mount_again(image, at);
+        if disk.is_none() {
+            eprintln!("SKIPPED: a file system in an image cannot be mounted; run the tests as root for this one");
+        }
+        disk
+    }
+
+    fn mount_again(image: &Path, at: &Path) -> Option<Self> {
+        let mounted = Command::new("mount").args(["-o", "loop"]).args([image, at]).output().unwrap();
+        mounted.status.success().then(|| Self { folder: at.to_owned() })
+    }
+
+    /// What ext4 does by itself when the disk under it fails: nothing is written any more.
+    fn turn_read_only(&self) {
+        assert!(Command::new("mount").args(["-o", "remount,abort"]).arg(&self.folder).status().unwrap().success());
+    }
+
     fn resize(&self, size: &str) {
         let options = format!("remount,size={size}");
         assert!(Command::new("mount").args(["-o", &options]).arg(&self.folder).status().unwrap().success());
@@ -155,5 +177,30 @@ fn what_was_acknowledged_waits_in_the_journal_for_room_and_comes_to_its_place_by
         let whole = |slice: &Instance| files.iter().any(|file| std::fs::read(file).unwrap().ends_with(&slice.data));
         slices.iter().all(whole).then_some(())
     });
+    assert_eq!(daemon.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_disk_that_turns_read_only_refuses_says_so_and_has_all_that_was_acknowledged() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let image = elsewhere.path().join("image");
+    let Some(disk) = Disk::mount_image(&image, data.path()) else { return };
+    let mut daemon = Daemon::start_on(data.clone(), "data.min_free_gib = 0\n");
+    let slices = phantom(PhantomKind::Normal, 2);
+    assert_eq!(Association::open(&daemon).store(&slices[0]), 0x0000);
+    disk.turn_read_only();
+    let status = Association::open(&daemon).store(&slices[1]);
+    assert!([0xA700, 0x0110].contains(&status), "{status:04X}");
+    let ready = daemon.get("/readyz");
+    assert_eq!(ready.status, 503, "{}", ready.text());
+    assert!(daemon.is_running());
+    daemon.kill();
+    drop((daemon, disk));
+    let Some(_disk) = Disk::mount_again(&image, data.path()) else { panic!("the image cannot be mounted again") };
+    let daemon = Daemon::start_on(data.clone(), "data.min_free_gib = 0\n");
+    let files = files_below(&daemon.state().join("spool/exams"));
+    assert!(files.iter().any(|file| std::fs::read(file).unwrap().ends_with(&slices[0].data)), "{files:?}");
+    assert_eq!(Association::open(&daemon).store(&slices[1]), 0x0000);
     assert_eq!(daemon.get("/readyz").status, 200);
 }

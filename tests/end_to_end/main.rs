@@ -20,6 +20,7 @@ mod completion;
 mod console;
 mod durability;
 mod engines;
+mod gpu;
 mod interface;
 mod model;
 mod order_of_arrival;

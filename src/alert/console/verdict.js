@@ -32,7 +32,11 @@ function rank({ level, kind, acknowledged }) {
 function ofFlag(flag, exam) {
   const level = ["alarm", "warning", "notice"].includes(flag.severity) ? flag.severity : "warning";
   const kind = ["suspected", "abnormal", "rescan", "not_analysed"].includes(flag.kind) ? flag.kind : "not_analysed";
-  const common = { kind, level, detail: flag.text, acknowledged: Boolean(flag.acknowledged) };
+  const acknowledged = Boolean(flag.acknowledged);
+  // The text of a flag of the verdict is the headline and then the reason.
+  const isOfVerdict = flag.state === "final" || flag.state === "confirmed";
+  const detail = isOfVerdict && flag.kind === exam.verdict && exam.reason ? exam.reason : flag.text;
+  const common = { kind, level, detail, acknowledged };
   if (flag.kind === "suspected") return { ...common, ...suspected(exam, flag) };
   if (flag.kind === "abnormal") return { ...common, ...ABNORMAL };
   if (flag.kind === "rescan") return { ...common, ...rescan(level) };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tableside::engine::{self, EngineChoice, EngineOptions, ListedPackage, ModelFolders};
+use tableside::engine::{self, EngineKind, EngineOptions, ListedPackage, ModelFolders};
 
 use crate::command::{DONE, FAILED, Outcome, print_json};
 
@@ -49,10 +49,10 @@ fn line(listed: ListedPackage, options: &EngineOptions) -> Line {
             return Line { name, folder, version: None, weights_bytes: None, sha256: None, engines: Vec::new(), error };
         }
     };
-    let serving = [EngineChoice::Embedded, EngineChoice::OnnxRuntime]
-        .map(|choice| engine::load(&package, &EngineOptions { choice, ..options.clone() }));
-    let engines: Vec<&'static str> = serving.iter().flatten().map(|engine| engine.name()).collect();
-    let refused = serving.iter().find_map(|engine| engine.as_ref().err()).filter(|_| engines.is_empty());
+    let loaded = EngineKind::ALL.map(|kind| engine::load(&package, kind, options));
+    let engines: Vec<&'static str> = loaded.iter().rev().flatten().map(|engine| engine.name()).collect();
+    // The embedded engine is always there: what it says is what is wrong with the package.
+    let refused = loaded.iter().rev().find_map(|engine| engine.as_ref().err()).filter(|_| engines.is_empty());
     Line {
         name,
         folder,

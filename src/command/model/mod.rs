@@ -1,10 +1,12 @@
 //! `model`: model packages, what they are, whether they run and what they are worth.
 
+mod build;
 mod calibrate;
 mod cases;
 mod check;
 mod inspect;
 mod list;
+mod pin;
 mod validate;
 
 use std::path::PathBuf;
@@ -50,6 +52,12 @@ enum ModelCommand {
     /// Run a package in every engine on this machine, hold the outputs against each other and take the time
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArgs),
+    /// Build TensorRT's plan of a package for the card that is here, so that the daemon need not
+    #[command(after_help = EXIT_CODES)]
+    Build(build::BuildArgs),
+    /// Write what the embedded engine finds in a window into a package: its self-test, that every engine has to pass
+    #[command(after_help = EXIT_CODES)]
+    Pin(pin::PinArgs),
     /// Run labelled cases and say how well the package does, with intervals, and whether stated limits hold
     #[command(after_help = EXIT_CODES)]
     Validate(validate::ValidateArgs),
@@ -66,6 +74,8 @@ pub fn model(args: &ModelArgs) -> Outcome {
         ModelCommand::List(args) => list::list(args, &folders, &config.engine),
         ModelCommand::Inspect(args) => inspect::inspect(args, &folders),
         ModelCommand::Check(args) => check::check(args, &folders, &config.engine),
+        ModelCommand::Build(args) => build::build(args, &folders, &config.engine),
+        ModelCommand::Pin(args) => pin::pin(args, &folders, &config.engine),
         ModelCommand::Validate(args) => validate::validate(args, &folders, &config),
         ModelCommand::Calibrate(args) => calibrate::calibrate(args, &folders, &config),
     }

@@ -1,0 +1,122 @@
+//! `doctor`: what this machine has, which engine will serve, and why not a faster one.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use tableside::check::{EngineCheck, EngineState, check, phantom_exam, windows_of};
+use tableside::engine::{self, Gpu, GpuProbe, ModelPackage};
+use tableside::telemetry::{self, LogFormat};
+
+use super::{DONE, FAILED, Outcome, configuration, print_json};
+
+/// Windows on which every engine is timed.
+const WINDOWS: usize = 4;
+
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Configuration file; without one the defaults hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found. Why a faster engine does not serve stands with it.
+#[derive(Serialize)]
+struct Findings {
+    gpus: Found<Vec<Gpu>>,
+    /// The driver's own words.
+    driver: Option<String>,
+    onnxruntime_library: Found<PathBuf>,
+    model: String,
+    engines: Vec<EngineCheck>,
+    /// The engine that the configuration asks for.
+    configured: engine::EngineChoice,
+    serves: Found<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Found<T> {
+    Here(T),
+    Absent { reason: String },
+}
+
+impl<T> From<Result<T, String>> for Found<T> {
+    fn from(result: Result<T, String>) -> Self {
+        result.map_or_else(|reason| Self::Absent { reason }, Self::Here)
+    }
+}
+
+pub fn doctor(args: &DoctorArgs) -> Outcome {
+    telemetry::log_to_stderr(LogFormat::Text, "error");
+    let config = configuration(args.config.as_deref())?;
+    let package = ModelPackage::find(config.model.as_deref())?;
+    let windows = windows_of(&phantom_exam()?, &package.manifest.input, WINDOWS)?;
+    let report = check(&package, &config.engine, &windows);
+    let serves = engine::serving(&package, &config.engine);
+    let probe = config.engine.gpu_probe.as_ref().map(GpuProbe::gpus);
+    let findings = Findings {
+        gpus: probe.unwrap_or_else(engine::gpus_here).into(),
+        driver: driver(),
+        onnxruntime_library: library(config.engine.onnxruntime_library.as_deref()).into(),
+        model: package.title(),
+        engines: report.engines,
+        configured: config.engine.choice,
+        serves: serves.map(|serving| serving.engine.name()).map_err(|error| error.to_string()).into(),
+    };
+    if args.json {
+        print_json(&findings)?;
+    } else {
+        print(&findings);
+    }
+    Ok(if matches!(findings.serves, Found::Here(_)) { DONE } else { FAILED })
+}
+
+/// What NVIDIA's kernel module says of itself.
+fn driver() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    text.lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The file itself: its name carries the version.
+fn library(configured: Option<&Path>) -> Result<PathBuf, String> {
+    engine::find_onnxruntime(configured).map(|path| path.canonicalize().unwrap_or(path))
+}
+
+fn print(findings: &Findings) {
+    match &findings.gpus {
+        Found::Absent { reason } => println!("GPU           none: {reason}"),
+        Found::Here(gpus) => gpus.iter().for_each(print_gpu),
+    }
+    println!("driver        {}", findings.driver.as_deref().unwrap_or("none"));
+    match &findings.onnxruntime_library {
+        Found::Absent { reason } => println!("ONNX Runtime  none: {reason}"),
+        Found::Here(path) => println!("ONNX Runtime  {}", path.display()),
+    }
+    println!("model         {}\n", findings.model);
+    for check in &findings.engines {
+        match &check.state {
+            EngineState::Absent { reason } => println!("{:12}  absent: {reason}", check.engine),
+            EngineState::Failed { reason } => println!("{:12}  failed: {reason}", check.engine),
+            EngineState::Ran(run) => println!("{:12}  runs, {:.1} ms a window", check.engine, run.window_ms.p50),
+        }
+    }
+    match &findings.serves {
+        Found::Here(engine) => println!("\nThe {engine} engine serves."),
+        Found::Absent { reason } => println!("\nNo engine serves: {reason}"),
+    }
+}
+
+fn print_gpu(gpu: &Gpu) {
+    let ((major, minor), cuda) = (gpu.compute_capability, gpu.driver_cuda);
+    println!(
+        "GPU           {}, {:.1} GB, compute capability {major}.{minor}; its driver knows CUDA {}.{}",
+        gpu.name,
+        gpu.memory_bytes as f64 / 1e9,
+        cuda / 1000,
+        cuda % 1000 / 10
+    );
+}

@@ -1,0 +1,121 @@
+//! Without a GPU: the CPU serves, `doctor` says why, and a driver that is broken breaks nothing.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::daemon::TABLESIDE;
+use crate::peers::text;
+
+/// What `tableside doctor --json` says where libraries are looked for in this folder first.
+fn doctor(libraries: &Path) -> Value {
+    let output = Command::new(TABLESIDE).args(["doctor", "--json"]).env("LD_LIBRARY_PATH", libraries).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A library that is found as NVIDIA's driver, made of this C++.
+fn driver(source: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("driver.cpp");
+    std::fs::write(&file, source).unwrap();
+    let library = folder.path().join("libcuda.so");
+    let made = Command::new("c++").args(["-shared", "-fPIC", "-o", text(&library), text(&file)]).status().unwrap();
+    assert!(made.success());
+    std::fs::copy(&library, folder.path().join("libcuda.so.1")).unwrap();
+    folder
+}
+
+fn no_gpu(found: &Value) -> &str {
+    let serves = found["serves"]["here"].as_str().unwrap();
+    assert!(["onnxruntime", "embedded"].contains(&serves), "{found}");
+    for engine in found["engines"].as_array().unwrap() {
+        let needs_gpu = ["tensorrt", "cuda"].contains(&engine["engine"].as_str().unwrap());
+        assert_eq!(
+            engine["state"] == "absent" && engine["reason"] == found["gpus"]["absent"]["reason"],
+            needs_gpu,
+            "{found}"
+        );
+    }
+    found["gpus"]["absent"]["reason"].as_str().unwrap()
+}
+
+/// Whether there is a driver to be broken: this program looks for one, and this machine has none that works.
+fn looks_for_a_driver() -> bool {
+    if !cfg!(feature = "cuda") {
+        eprintln!("SKIPPED: built without the feature cuda: no driver is looked for");
+    }
+    cfg!(feature = "cuda")
+}
+
+#[test]
+fn without_a_driver_the_cpu_serves_and_doctor_says_why_no_gpu() {
+    if Path::new("/proc/driver/nvidia/version").exists() {
+        eprintln!("SKIPPED: this machine has an NVIDIA driver");
+        return;
+    }
+    let nothing = tempfile::tempdir().unwrap();
+    let found = doctor(nothing.path());
+    let expected = if cfg!(feature = "cuda") { "driver is not installed" } else { "without the feature cuda" };
+    assert!(no_gpu(&found).contains(expected), "{found}");
+}
+
+#[test]
+fn a_file_that_is_no_library_is_no_driver() {
+    if !looks_for_a_driver() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["libcuda.so", "libcuda.so.1"] {
+        std::fs::write(folder.path().join(name), "torn").unwrap();
+    }
+    assert!(no_gpu(&doctor(folder.path())).contains("driver is not installed"));
+}
+
+#[test]
+fn a_driver_that_lacks_its_functions_or_crashes_breaks_nothing() {
+    if !looks_for_a_driver() {
+        return;
+    }
+    let broken = [
+        "int nothing;",
+        "#include <cstdlib>\nextern \"C\" int cuInit(unsigned) { std::abort(); }",
+        "__attribute__((constructor)) static void crash() { *(volatile int *)0 = 1; }",
+    ];
+    for source in broken {
+        let found = doctor(driver(source).path());
+        assert!(no_gpu(&found).contains("NVIDIA's driver is broken"), "{source}: {found}");
+    }
+}
+
+#[test]
+fn a_driver_without_a_card_is_told_in_its_own_words() {
+    if !looks_for_a_driver() {
+        return;
+    }
+    let source = "extern \"C\" {
+        int cuInit(unsigned) { return 100; }
+        int cuGetErrorName(int, const char **name) { *name = \"CUDA_ERROR_NO_DEVICE\"; return 0; }
+        int cuGetErrorString(int, const char **text) { *text = \"no CUDA-capable device is detected\"; return 0; }
+    }";
+    let found = doctor(driver(source).path());
+    assert!(no_gpu(&found).contains("CUDA_ERROR_NO_DEVICE"), "{found}");
+}
+
+#[test]
+fn an_engine_that_is_asked_for_by_name_and_is_not_here_is_an_error_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("tableside.toml");
+    for engine in ["cuda", "tensorrt"] {
+        std::fs::write(&config, format!("[engine]\nkind = \"{engine}\"\n")).unwrap();
+        let output = Command::new(TABLESIDE)
+            .args(["doctor", "--config", text(&config)])
+            .env("LD_LIBRARY_PATH", folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("No engine serves: the {engine} engine is not here")), "{said}");
+    }
+}
