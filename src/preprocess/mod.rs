@@ -14,8 +14,8 @@ mod pixels;
 mod resample;
 
 pub use noise::noise_hu;
-pub use pixels::{HounsfieldImage, PixelError, hounsfield_image};
-pub use resample::{InPlane, SourceAxis};
+pub use pixels::{CellLayout, HounsfieldImage, PixelError, StoredImage, hounsfield_image, stored_image};
+pub use resample::{InPlane, SourceAxis, Taps, taps};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,12 @@ impl Plane {
         Self { steps: values.into_iter().map(|value| (value * STEPS).round() as u16).collect() }
     }
 
+    /// The values in steps, row by row.
+    #[must_use]
+    pub fn steps(&self) -> &[u16] {
+        &self.steps
+    }
+
     /// The values, row by row.
     pub fn values(&self) -> impl ExactSizeIterator<Item = f32> {
         self.steps.iter().map(|step| f32::from(*step) / STEPS)
@@ -106,10 +112,22 @@ impl SlabSum {
         }
     }
 
+    /// The sum in steps, row by row.
+    #[must_use]
+    pub fn steps(&self) -> &[u32] {
+        &self.steps
+    }
+
+    /// What one step of the sum is of the mean.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        1.0 / (self.planes as f64 * f64::from(STEPS))
+    }
+
     /// The mean of the planes, 0..=1, row by row.
     #[must_use]
     pub fn mean(&self) -> Vec<f32> {
-        let share = 1.0 / (self.planes as f64 * f64::from(STEPS));
+        let share = self.share();
         self.steps.iter().map(|sum| (f64::from(*sum) * share) as f32).collect()
     }
 }

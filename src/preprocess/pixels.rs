@@ -16,6 +16,34 @@ pub struct HounsfieldImage {
     pub values: Vec<f32>,
 }
 
+/// A slice as stored, before anything is made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredImage {
+    pub rows: usize,
+    pub columns: usize,
+    /// Bytes of a cell: 1 or 2.
+    pub cell_bytes: usize,
+    /// The cells row by row, little endian.
+    pub cells: Vec<u8>,
+    pub layout: CellLayout,
+    /// From stored values to Hounsfield units (PS3.3 C.11.1.1.2).
+    pub rescale_slope: f32,
+    pub rescale_intercept: f32,
+}
+
+impl StoredImage {
+    /// Applies the rescale slope and intercept to all stored values.
+    #[must_use]
+    pub fn hounsfield(&self) -> HounsfieldImage {
+        let hounsfield = |cell: u16| self.layout.stored_value(cell) * self.rescale_slope + self.rescale_intercept;
+        let values = match self.cell_bytes {
+            1 => self.cells.iter().map(|byte| hounsfield(u16::from(*byte))).collect(),
+            _ => self.cells.chunks_exact(2).map(|pair| hounsfield(u16::from_le_bytes([pair[0], pair[1]]))).collect(),
+        };
+        HounsfieldImage { rows: self.rows, columns: self.columns, values }
+    }
+}
+
 /// Why a slice's pixels cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PixelError {
@@ -35,11 +63,19 @@ pub enum PixelError {
     Length { found: usize, expected: usize, rows: usize, columns: usize },
 }
 
-/// Decodes the pixel data and applies the rescale slope and intercept (PS3.3 C.11.1.1.2).
+/// Decodes the pixel data and applies the rescale slope and intercept.
 ///
 /// # Errors
 /// If the pixel data does not decode or is not what the header says.
 pub fn hounsfield_image(object: &DefaultDicomObject, header: &SliceHeader) -> Result<HounsfieldImage, PixelError> {
+    stored_image(object, header).map(|stored| stored.hounsfield())
+}
+
+/// Decodes the pixel data.
+///
+/// # Errors
+/// If the pixel data does not decode or is not what the header says.
+pub fn stored_image(object: &DefaultDicomObject, header: &SliceHeader) -> Result<StoredImage, PixelError> {
     check_frame(object, header)?;
     // The codecs are other people's code on other people's bytes: one of them giving up costs one slice.
     let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| object.decode_pixel_data()))
@@ -51,19 +87,17 @@ pub fn hounsfield_image(object: &DefaultDicomObject, header: &SliceHeader) -> Re
     if (found_rows, found_columns, samples) != (rows, columns, 1) || !matches!(bits, 8 | 16) {
         return Err(PixelError::Shape { found_rows, found_columns, samples, bits, rows, columns });
     }
-    let bytes = decoded.data();
-    let expected = rows * columns * usize::from(bits / 8);
-    if bytes.len() < expected {
-        return Err(PixelError::Length { found: bytes.len(), expected, rows, columns });
+    let cell_bytes = usize::from(bits / 8);
+    let expected = rows * columns * cell_bytes;
+    let mut cells = decoded.data().to_vec();
+    if cells.len() < expected {
+        return Err(PixelError::Length { found: cells.len(), expected, rows, columns });
     }
+    cells.truncate(expected);
     let signed = decoded.pixel_representation() == PixelRepresentation::Signed;
-    let stored = StoredValue::new(decoded.bits_stored(), decoded.high_bit(), signed);
-    let hounsfield = |raw: u16| stored.of(raw) * header.rescale_slope + header.rescale_intercept;
-    let values = match bits {
-        8 => bytes[..expected].iter().map(|byte| hounsfield(u16::from(*byte))).collect(),
-        _ => bytes[..expected].chunks_exact(2).map(|pair| hounsfield(u16::from_le_bytes([pair[0], pair[1]]))).collect(),
-    };
-    Ok(HounsfieldImage { rows, columns, values })
+    let layout = CellLayout::new(decoded.bits_stored(), decoded.high_bit(), signed);
+    let (rescale_slope, rescale_intercept) = (header.rescale_slope, header.rescale_intercept);
+    Ok(StoredImage { rows, columns, cell_bytes, cells, layout, rescale_slope, rescale_intercept })
 }
 
 /// Holds a compressed frame's own header against the image's: decoders allocate what the frame claims.
@@ -83,22 +117,26 @@ fn check_frame(object: &DefaultDicomObject, header: &SliceHeader) -> Result<(), 
     }
 }
 
-/// Takes the stored value out of its cell: bits above High Bit may hold overlays, the sign is in the highest stored bit
-/// (PS3.5 section 8.1.1).
-struct StoredValue {
-    shift_up: u32,
-    shift_down: u32,
-    signed: bool,
+/// How a stored value lies in its cell: bits above High Bit may hold overlays, the sign is in the highest stored bit (PS3.5
+/// section 8.1.1). Shifted up the value begins at the highest of 16 bits, shifted down it ends at the lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellLayout {
+    pub shift_up: u32,
+    pub shift_down: u32,
+    pub signed: bool,
 }
 
-impl StoredValue {
-    fn new(bits_stored: u16, high_bit: u16, signed: bool) -> Self {
+impl CellLayout {
+    #[must_use]
+    pub fn new(bits_stored: u16, high_bit: u16, signed: bool) -> Self {
         let bits_stored = u32::from(bits_stored.clamp(1, 16));
         let high_bit = u32::from(high_bit).clamp(bits_stored - 1, 15);
         Self { shift_up: 15 - high_bit, shift_down: 16 - bits_stored, signed }
     }
 
-    fn of(&self, cell: u16) -> f32 {
+    /// The value stored in a cell.
+    #[must_use]
+    pub fn stored_value(&self, cell: u16) -> f32 {
         let aligned = cell << self.shift_up;
         if self.signed { f32::from((aligned as i16) >> self.shift_down) } else { f32::from(aligned >> self.shift_down) }
     }
@@ -110,16 +148,16 @@ mod tests {
 
     #[test]
     fn twelve_signed_bits_carry_their_sign() {
-        let stored = StoredValue::new(12, 11, true);
-        assert_eq!(stored.of(0x0FFF), -1.0);
-        assert_eq!(stored.of(0x07FF), 2047.0);
-        assert_eq!(stored.of(0x0800), -2048.0);
+        let stored = CellLayout::new(12, 11, true);
+        assert_eq!(stored.stored_value(0x0FFF), -1.0);
+        assert_eq!(stored.stored_value(0x07FF), 2047.0);
+        assert_eq!(stored.stored_value(0x0800), -2048.0);
     }
 
     #[test]
     fn an_overlay_in_the_unused_bits_is_ignored() {
-        assert_eq!(StoredValue::new(12, 11, false).of(0xF123), f32::from(0x123_u16));
-        assert_eq!(StoredValue::new(12, 15, false).of(0x123F), f32::from(0x123_u16));
-        assert_eq!(StoredValue::new(16, 15, true).of(0xFFFE), -2.0);
+        assert_eq!(CellLayout::new(12, 11, false).stored_value(0xF123), f32::from(0x123_u16));
+        assert_eq!(CellLayout::new(12, 15, false).stored_value(0x123F), f32::from(0x123_u16));
+        assert_eq!(CellLayout::new(16, 15, true).stored_value(0xFFFE), -2.0);
     }
 }

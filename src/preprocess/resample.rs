@@ -25,13 +25,15 @@ pub struct InPlane {
 
 /// The stored pixels that one plane pixel is made of, and how much of each. Weights of pixels outside the image are
 /// left out: air is 0 after scaling.
-struct Taps {
-    first: usize,
-    weights: Vec<f32>,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taps {
+    pub first: usize,
+    pub weights: Vec<f32>,
 }
 
 /// Taps of each of `target_len` plane pixels on an axis of `source_len` stored pixels; both are centred on each other.
-fn taps(axis: SourceAxis, source_len: usize, target_len: usize, target_mm: f64) -> Vec<Taps> {
+#[must_use]
+pub fn taps(axis: SourceAxis, source_len: usize, target_len: usize, target_mm: f64) -> Vec<Taps> {
     let half_width = (target_mm / axis.spacing_mm).max(1.0);
     let direction = if axis.reversed { -1.0 } else { 1.0 };
     let source_centre = (source_len as f64 - 1.0) / 2.0;

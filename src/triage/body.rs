@@ -6,7 +6,7 @@ use super::evidence::Mask;
 use crate::preprocess::InputGeometry;
 
 /// What is denser than this is tissue: half way between soft tissue and lung or air, HU.
-const TISSUE_HU: f32 = -400.0;
+pub const TISSUE_HU: f32 = -400.0;
 
 /// Tissue thinner than this is taken away before the body is sought: shells of tables, blankets and tubes are thinner,
 /// the chest wall of a wasted patient is not, mm.
@@ -19,13 +19,31 @@ const MIN_BODY_CM2: f64 = 50.0;
 const CUT_REACH_MM: f64 = 30.0;
 
 /// What is denser than this is bone; the threshold of calcium scoring (Agatston et al. 1990), HU.
-const BONE_HU: f32 = 130.0;
+pub const BONE_HU: f32 = 130.0;
 
 /// The spine is sought so far on either side of the midline, mm.
 const SPINE_REACH_MM: f64 = 30.0;
 
 /// Less bone than this at the midline is no spine, cm².
 const MIN_SPINE_CM2: f64 = 2.0;
+
+/// What of a slab the body is found from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tissue {
+    /// Where the slab is denser than [`TISSUE_HU`].
+    pub tissue: Mask,
+    /// Where it is denser than [`BONE_HU`].
+    pub bone: Mask,
+}
+
+impl Tissue {
+    /// The tissue on a slab's plane of values in 0..=1.
+    #[must_use]
+    pub fn on(plane: &[f32], input: &InputGeometry) -> Self {
+        let denser_than = |hu: f32| Mask::from_fn(input.rows, input.columns, |at| input.hounsfield(plane[at]) > hu);
+        Self { tissue: denser_than(TISSUE_HU), bone: denser_than(BONE_HU) }
+    }
+}
 
 /// The body of the patient on one slab, lungs and all.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +71,7 @@ pub enum SpinePlace {
 }
 
 impl Body {
-    /// Finds the body on a slab's plane of values in 0..=1: the largest connected piece of tissue, once what is thin has
+    /// Finds the body on a slab: the largest connected piece of tissue, once what is thin has
     /// been taken away, all that has it in front and behind, and what it and thinner tissue shut off from the air around.
     /// So a lung that the field of view cuts at its side stays in, a lung behind the thin wall of a wasted chest too, and
     /// the air beside the chest and above a table stays out.
@@ -61,8 +79,8 @@ impl Body {
     /// `None` where there is too little tissue to tell. A slab without a body keeps what the network found: to take lung
     /// away on no evidence could hide a lesion.
     #[must_use]
-    pub fn find(plane: &[f32], input: &InputGeometry) -> Option<Self> {
-        let tissue: Vec<bool> = plane.iter().map(|value| input.hounsfield(*value) > TISSUE_HU).collect();
+    pub fn find(found: &Tissue, input: &InputGeometry) -> Option<Self> {
+        let tissue: Vec<bool> = (0..input.plane_len()).map(|at| found.tissue.contains(at)).collect();
         let side = (THINNEST_MM / input.pixel_mm).round().max(1.0) as u16;
         let opened = open(&tissue, input.columns, side);
         let thick = Mask::from_pixels(input.rows, input.columns, (0..opened.len()).filter(|at| opened[*at]));
@@ -81,9 +99,15 @@ impl Body {
         let columns: usize = mask.pixels().map(|at| at % input.columns).sum();
         (area_cm2 >= MIN_BODY_CM2).then(|| {
             let middle_column = columns as f64 / count as f64;
-            let spine = spine(&mask, middle_column, plane, input);
+            let spine = spine(&mask, middle_column, &found.bone, input);
             Self { mask, section: CrossSection { area_cm2, middle_column, spine } }
         })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn mask(&self) -> &Mask {
+        &self.mask
     }
 
     /// Whether the pixel at `row * columns + column` is body.
@@ -173,14 +197,14 @@ fn reached(from: impl Iterator<Item = usize>, columns: usize, passes: impl Fn(us
 
 /// Where near the midline there is at least twice as much bone in the front or the back third of the body as in the other:
 /// the sternum is thin. A heart full of contrast medium deceives on its own slabs, not on all.
-fn spine(mask: &Mask, middle_column: f64, plane: &[f32], input: &InputGeometry) -> Option<SpinePlace> {
+fn spine(mask: &Mask, middle_column: f64, bone: &Mask, input: &InputGeometry) -> Option<SpinePlace> {
     let reach = SPINE_REACH_MM / input.pixel_mm;
     let near: Vec<usize> =
         mask.pixels().filter(|at| ((at % input.columns) as f64 - middle_column).abs() <= reach).collect();
     let (top, bottom) = (near.first()? / input.columns, near.last()? / input.columns);
     let third = (bottom - top) / 3;
     let bone = |rows: std::ops::RangeInclusive<usize>| {
-        let is_bone = |at: &&usize| rows.contains(&(**at / input.columns)) && input.hounsfield(plane[**at]) > BONE_HU;
+        let is_bone = |at: &&usize| rows.contains(&(**at / input.columns)) && bone.contains(**at);
         near.iter().filter(is_bone).count() as f64 * input.pixel_cm2()
     };
     let (front, back) = (bone(top..=top + third), bone(bottom - third..=bottom));
@@ -243,7 +267,7 @@ mod tests {
     }
 
     fn body(plane: &[f32]) -> Body {
-        Body::find(plane, &input()).unwrap()
+        Body::find(&Tissue::on(plane, &input()), &input()).unwrap()
     }
 
     /// Share of the lungs' pixels, among those for which `is_seen` holds, that are body.
@@ -298,7 +322,8 @@ mod tests {
 
     #[test]
     fn a_plane_of_air_has_no_body_and_one_of_bone_is_all_body() {
-        assert_eq!(Body::find(&vec![0.1; SIDE * SIDE], &input()), None);
+        let air = Tissue::on(&vec![0.1; SIDE * SIDE], &input());
+        assert_eq!(Body::find(&air, &input()), None);
         assert_eq!(body(&vec![1.0; SIDE * SIDE]).mask.count(), SIDE * SIDE);
     }
 

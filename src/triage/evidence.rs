@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::body::{Body, CrossSection};
+use super::body::{Body, CrossSection, Tissue};
 use super::components::{Contact, Pieces};
 use super::lesion_piece::LesionPieces;
 use crate::engine::{CaseHead, Inference, OperatingPoint};
@@ -32,6 +32,19 @@ impl Mask {
             bits[at / 64] |= 1 << (at % 64);
         }
         Self { rows, columns, bits }
+    }
+
+    /// The mask of these words, as many as its pixels need; see [`Self::words`]. Bits behind the last pixel must be 0.
+    #[must_use]
+    pub fn from_words(rows: usize, columns: usize, words: Vec<u64>) -> Self {
+        debug_assert_eq!(words.len(), (rows * columns).div_ceil(64));
+        Self { rows, columns, bits: words }
+    }
+
+    /// The pixels, 64 a word: the one at `row * columns + column` is bit `at % 64` of word `at / 64`.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        &self.bits
     }
 
     #[must_use]
@@ -100,29 +113,33 @@ impl SlabEvidence {
     /// 0..=1.
     #[must_use]
     pub fn new(inference: &Inference, slab_plane: &[f32], input: &InputGeometry, point: &OperatingPoint) -> Self {
-        let body = Body::find(slab_plane, input);
+        let body = Body::find(&Tissue::on(slab_plane, input), input);
         let is_body = |at: usize| body.as_ref().is_none_or(|body| body.contains(at));
         let is_lung = |at: usize| inference.lung[at] >= point.lung_probability && is_body(at);
         let is_lesion = |at: usize| is_lung(at) && inference.lesion[at] >= point.lesion_probability;
         let lung = Mask::from_fn(input.rows, input.columns, is_lung);
         let lesion = Mask::from_fn(input.rows, input.columns, is_lesion);
         let lesion_hu: Vec<f32> = lesion.pixels().map(|at| input.hounsfield(slab_plane[at])).collect();
+        let section = body.map(|body| body.section);
+        Self::of_masks(lung, lesion, &lesion_hu, [inference.attention, inference.logit], section, input)
+    }
+
+    /// The evidence of masks that lie within the body. `lesion_hu` are the Hounsfield units of the lesion's pixels in the order
+    /// of [`Mask::pixels`].
+    #[must_use]
+    pub fn of_masks(
+        lung: Mask,
+        lesion: Mask,
+        lesion_hu: &[f32],
+        [attention, logit]: [f32; 2],
+        body: Option<CrossSection>,
+        input: &InputGeometry,
+    ) -> Self {
         let lung_pieces = Pieces::of(&lung);
-        let lesion_pieces = LesionPieces::of(&lesion, &lesion_hu, &lung_pieces);
+        let lesion_pieces = LesionPieces::of(&lesion, lesion_hu, &lung_pieces);
         let (lung_cm2, lesion_cm2) =
             (lung.count() as f64 * input.pixel_cm2(), lesion.count() as f64 * input.pixel_cm2());
-        Self {
-            attention: inference.attention,
-            logit: inference.logit,
-            lung,
-            lesion,
-            lung_pieces,
-            lesion_pieces,
-            lung_cm2,
-            lesion_cm2,
-            body: body.map(|body| body.section),
-            change_hu: 0.0,
-        }
+        Self { attention, logit, lung, lesion, lung_pieces, lesion_pieces, lung_cm2, lesion_cm2, body, change_hu: 0.0 }
     }
 }
 

@@ -21,7 +21,7 @@ mod steps;
 mod verdict;
 mod zones;
 
-pub use body::{CrossSection, SpinePlace};
+pub use body::{BONE_HU, Body, CrossSection, SpinePlace, TISSUE_HU, Tissue};
 pub(crate) use components::label;
 pub use components::{Contact, PieceAt, Pieces, Run};
 pub use density::{Densities, HIGH_OPACITY_HU, Histogram};
@@ -39,7 +39,7 @@ pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
     schema,
 };
-pub use steps::{Step, change_hu, steps};
+pub use steps::{Step, change_hu, change_of_parts, steps};
 pub use verdict::{Facts, Judgement, Verdict, is_seen_beside_a_dense_lung, judge};
 pub use zones::{Zone, ZoneInvolvement, ZoneScore};
 

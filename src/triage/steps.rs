@@ -21,16 +21,25 @@ const MIN_EXCESS_HU: f64 = 5.0;
 /// Where less lung than this lies there is nothing to be judged, cm².
 const MIN_LUNG_CM2: f64 = 10.0;
 
+const CHANGE_PARTS: f32 = (1_u64 << 32) as f32;
+
 /// How much the anatomy changes across a window's middle slab: the mean absolute difference of the slabs below and above it,
-/// HU clamped to the model's window. A step within the middle slab or at either of its faces shows whole in it.
+/// HU clamped to the model's window. A step within the middle slab or at either of its faces shows whole in it. Differences are
+/// counted in whole parts of 2^-32, so that their sum is the same in any order.
 #[must_use]
 pub fn change_hu(window: &Window, input: &InputGeometry) -> f32 {
     let len = input.plane_len();
     let values = window.values();
     let (below, above) = (&values[..len], &values[values.len() - len..]);
-    let sum: f64 = below.iter().zip(above).map(|(below, above)| f64::from((above - below).abs())).sum();
+    let parts: u64 = below.iter().zip(above).map(|(below, above)| ((above - below).abs() * CHANGE_PARTS) as u64).sum();
+    change_of_parts(parts, input)
+}
+
+/// The change whose differences have this sum over the plane, parts of 2^-32.
+#[must_use]
+pub fn change_of_parts(parts: u64, input: &InputGeometry) -> f32 {
     let [low, high] = input.hu_window;
-    (sum / len as f64 * f64::from(high - low)) as f32
+    (parts as f64 / f64::from(CHANGE_PARTS) / input.plane_len() as f64 * f64::from(high - low)) as f32
 }
 
 /// A step in the anatomy.

@@ -8,6 +8,7 @@
 mod daemon;
 mod dicom;
 mod http;
+mod kernel_program;
 mod peers;
 mod series;
 mod webdriver;
@@ -22,6 +23,7 @@ mod durability;
 mod engines;
 mod gpu;
 mod interface;
+mod kernels;
 mod model;
 mod order_of_arrival;
 mod procedure_step;
