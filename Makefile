@@ -17,6 +17,7 @@ demo:
 test:
 	tools/prepare test
 	$(MAKE) lint
+	tools/kernels check
 	tools/run-tests
 	tools/check-tensorrt
 	tools/fuzz 60

@@ -9,6 +9,7 @@ struct EvidenceShared {
     uint64_t counts[2][EVIDENCE_THREADS];
     uint32_t not_finite[4];
 };
+static_assert(sizeof(EvidenceShared) == 16400, "the table in interface.h");
 
 __device__ inline bool is_finite(float value) {
     return fabsf(value) <= 3.402823466e38f;
@@ -114,4 +115,4 @@ __device__ inline void evidence_block(const EvidenceArguments& arguments, Eviden
     });
 }
 
-KERNEL(evidence, evidence_block, EvidenceArguments, EvidenceShared, EVIDENCE_THREADS)
+KERNEL(evidence, evidence_block, EvidenceArguments, EvidenceShared, EVIDENCE_THREADS, 1)

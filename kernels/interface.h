@@ -8,8 +8,9 @@
 // | windows_f16  | the same                                                          | WINDOW_THREADS   | 1,024        |
 // | evidence     | windows                                                           | EVIDENCE_THREADS | 16,400       |
 //
-// Shared memory is static: launches ask for 0 dynamic bytes. Blocks have one dimension. Kernels of one stream see each
-// other's results; nothing needs to be zeroed between launches but a slab's sum before its first slice.
+// Shared memory is static: launches ask for 0 dynamic bytes. Blocks have one dimension. A launch has at most 65,535 slices or
+// windows. Kernels of one stream see each other's results; nothing needs to be zeroed between launches but a slab's sum
+// before its first slice.
 //
 // A plane is `rows x columns` pixels row by row, columns from the patient's right to the left (+x of LPS), rows from anterior
 // to posterior (+y), as src/preprocess/mod.rs says; the pixel at `row * columns + column` is bit `at % 64` of word `at / 64` of

@@ -36,11 +36,11 @@ __device__ inline uint16_t half_bits(float value) {
     return bits;
 }
 
-// The entry point `name` of the function `block`.
-#define KERNEL(name, block, Arguments, Shared, threads)                                          \
-    extern "C" __global__ void __launch_bounds__(threads) name(const Arguments arguments) {      \
-        __shared__ Shared shared;                                                                \
-        block(arguments, shared);                                                                \
+// The entry point `name` of the function `block`. A card's multiprocessor shall have the registers for `blocks` blocks.
+#define KERNEL(name, block, Arguments, Shared, threads, blocks)                                      \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) name(const Arguments arguments) {  \
+        __shared__ Shared shared;                                                                    \
+        block(arguments, shared);                                                                    \
     }
 
 #else
@@ -117,15 +117,15 @@ void launch(Index grid, int threads, Block block) {
     for (unsigned n = 0; n < blocks; n++) {
         unsigned at = is_backwards ? blocks - 1 - n : n;
         blockIdx = {at % grid.x, at / grid.x % grid.y, at / grid.x / grid.y};
-        // What nobody wrote is not a number.
-        memset(static_cast<void*>(shared.get()), 0xff, sizeof(Shared));
+        // What nobody wrote shows: 0.75, or a large count. Not what is no number, which rounds to step 0.
+        memset(static_cast<void*>(shared.get()), 0x3f, sizeof(Shared));
         block(*shared);
     }
 }
 
-#define KERNEL(name, block, Arguments, Shared, threads)                                          \
-    inline void name(Index grid, const Arguments& arguments) {                                   \
-        launch<Shared>(grid, threads, [&](Shared& shared) { block(arguments, shared); });        \
+#define KERNEL(name, block, Arguments, Shared, threads, blocks)                                      \
+    inline void name(Index grid, const Arguments& arguments) {                                       \
+        launch<Shared>(grid, threads, [&](Shared& shared) { block(arguments, shared); });            \
     }
 
 #endif

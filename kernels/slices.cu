@@ -27,6 +27,7 @@ struct SliceShared {
     // The same rows resampled along x.
     float narrowed[CHUNK_ROWS * TILE_COLUMNS];
 };
+static_assert(sizeof(SliceShared) == 16896, "the table in interface.h");
 
 // Numbers from `first` on and before `end`.
 struct Range {
@@ -55,9 +56,9 @@ __device__ inline float scaled(uint32_t cell, const Slice& slice, const SliceArg
 }
 
 // Loads the chunk's stored pixels by vectors that begin at 16-byte addresses: they may begin before the chunk's part of a
-// row and end after it, but not outside the image.
+// row and end after it, but not outside the image. The slice comes by value, to be read from memory once and not with each pixel.
 template <typename Cell>
-__device__ inline void load(const Slice& slice, const SliceArguments& arguments, Range rows, Range columns, int thread,
+__device__ inline void load(const Slice slice, const SliceArguments& arguments, Range rows, Range columns, int thread,
                             SliceShared& shared) {
     constexpr int LEN = Vector<Cell>::LEN;
     const Cell* cells = static_cast<const Cell*>(slice.cells);
@@ -137,10 +138,11 @@ __device__ inline void add_slices_block(const SliceArguments& arguments, SliceSh
                     const bool is_begun = first_column > all_columns.first;
                     sums[n] = is_begun ? shared.narrowed[row * TILE_COLUMNS + tile_column] : 0.0f;
                 }
-                const int first = slice.x.first[column];
-                const Range here = overlap(columns, {first, first + slice.x.count[column]});
+                const Taps taps = slice.x;
+                const int first = taps.first[column];
+                const Range here = overlap(columns, {first, first + taps.count[column]});
                 for (int at = here.first; at < here.end; at++) {
-                    const float weight = slice.x.weights[(at - first) * arguments.columns + column];
+                    const float weight = taps.weights[(at - first) * arguments.columns + column];
                     UNROLL for (int n = 0; n < ROWS_OF_THREAD; n++) {
                         // Rows past the end of the last chunk hold anything; nobody reads their sums.
                         const int row = tile_row + n * TILE_ROWS;
@@ -158,10 +160,11 @@ __device__ inline void add_slices_block(const SliceArguments& arguments, SliceSh
             if (row > bottom) {
                 return;
             }
-            const int first = slice.y.first[row];
-            const Range here = overlap(rows, {first, first + slice.y.count[row]});
+            const Taps taps = slice.y;
+            const int first = taps.first[row];
+            const Range here = overlap(rows, {first, first + taps.count[row]});
             for (int at = here.first; at < here.end; at++) {
-                const float weight = slice.y.weights[(at - first) * arguments.rows + row];
+                const float weight = taps.weights[(at - first) * arguments.rows + row];
                 values[thread] += weight * shared.narrowed[(at - first_row) * TILE_COLUMNS + tile_column];
             }
         });
@@ -182,4 +185,4 @@ __device__ inline void add_slices_block(const SliceArguments& arguments, SliceSh
     });
 }
 
-KERNEL(add_slices, add_slices_block, SliceArguments, SliceShared, SLICE_THREADS)
+KERNEL(add_slices, add_slices_block, SliceArguments, SliceShared, SLICE_THREADS, 4)

@@ -7,6 +7,7 @@
 struct WindowShared {
     uint64_t change[WINDOW_THREADS];
 };
+static_assert(sizeof(WindowShared) == 1024, "the table in interface.h");
 
 // A value as the engine takes it.
 __device__ inline void convert(float value, float& to) {
@@ -77,5 +78,5 @@ __device__ inline void windows_block(const WindowArguments& arguments, WindowSha
     });
 }
 
-KERNEL(windows_f32, windows_block<float>, WindowArguments, WindowShared, WINDOW_THREADS)
-KERNEL(windows_f16, windows_block<uint16_t>, WindowArguments, WindowShared, WINDOW_THREADS)
+KERNEL(windows_f32, windows_block<float>, WindowArguments, WindowShared, WINDOW_THREADS, 8)
+KERNEL(windows_f16, windows_block<uint16_t>, WindowArguments, WindowShared, WINDOW_THREADS, 8)

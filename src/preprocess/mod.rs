@@ -76,6 +76,12 @@ impl Plane {
         Self { steps: values.into_iter().map(|value| (value * STEPS).round() as u16).collect() }
     }
 
+    /// A slice that was resampled elsewhere, in the same arithmetic.
+    #[must_use]
+    pub fn from_steps(steps: Vec<u16>) -> Self {
+        Self { steps }
+    }
+
     /// The values in steps, row by row.
     #[must_use]
     pub fn steps(&self) -> &[u16] {

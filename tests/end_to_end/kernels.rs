@@ -1,9 +1,11 @@
 //! One arithmetic, two places: the CUDA kernels, compiled as C++, give the bits that `preprocess` and `triage` give.
 
+use std::sync::LazyLock;
+
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tableside::engine::{EmbeddedEngine, Engine as _, Inference, ModelPackage, OperatingPoint};
+use tableside::engine::{EmbeddedEngine, Engine as _, Inference, Manifest, ModelPackage, OperatingPoint};
 use tableside::exam::{Content, InstanceHeader};
 use tableside::preprocess::{
     CellLayout, InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window, stored_image,
@@ -42,19 +44,24 @@ fn kernels_stay_within_their_memory_and_the_language() {
     (1000..1025).for_each(|seed| evidence_agrees(&program, seed));
 }
 
+fn manifest() -> Manifest {
+    static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| ModelPackage::built_in().unwrap().manifest);
+    MANIFEST.clone()
+}
+
 fn input(random: &mut StdRng) -> InputGeometry {
     InputGeometry {
         slabs: *[1, 3, 3, 5].choose(random).unwrap(),
         rows: random.random_range(1..80),
         columns: random.random_range(1..80),
         pixel_mm: random.random_range(0.5..3.0),
-        hu_window: *[[-1150.0, 150.0], [-1000.0, 400.0], [-3024.0, 3071.0], [0.1, 0.3]].choose(random).unwrap(),
-        ..ModelPackage::built_in().unwrap().manifest.input
+        hu_window: *[[-1150.0, 150.0], [-1000.0, 400.0], [-400.0, 130.0], [1000.0, 1001.0]].choose(random).unwrap(),
+        ..manifest().input
     }
 }
 
 /// An image of any content: whole ranges of cells, padding, overlays above the stored bits, senseless slopes.
-fn random_image(random: &mut StdRng) -> StoredImage {
+fn random_image(input: &InputGeometry, random: &mut StdRng) -> StoredImage {
     let side =
         |random: &mut StdRng| if random.random() { random.random_range(1..40) } else { random.random_range(1..=700) };
     let (rows, columns) = (side(random), side(random));
@@ -67,8 +74,15 @@ fn random_image(random: &mut StdRng) -> StoredImage {
     let cells = (0..rows * columns)
         .flat_map(|_| if random.random_bool(padded) { padding } else { random.random() }.into_iter().take(cell_bytes))
         .collect();
-    let rescale_slope = *[1.0, 1.0, 0.05, -0.3, 17.0, 1e-30, f32::MAX].choose(random).unwrap();
-    let rescale_intercept = *[-1024.0, -1024.0, 0.0, 0.21, 1e9, f32::MIN].choose(random).unwrap();
+    // Most values within the window, where each bit shows, or anything.
+    let [low, high] = input.hu_window;
+    let (rescale_slope, rescale_intercept) = if random.random() {
+        let slope = (high - low) / f32::from(bits_stored).exp2() * random.random_range(-1.5..1.5);
+        (slope, if layout.signed || slope < 0.0 { f32::midpoint(low, high) } else { low })
+    } else {
+        let slope = *[1.0, 1.0, 0.05, -0.3, 17.0, 1e-30, f32::MAX].choose(random).unwrap();
+        (slope, *[-1024.0, -1024.0, 0.0, 0.21, 1e9, f32::MIN].choose(random).unwrap())
+    };
     StoredImage { rows, columns, cell_bytes, cells, layout, rescale_slope, rescale_intercept }
 }
 
@@ -86,7 +100,7 @@ fn slices_agree(program: &Program, seed: u64) {
     let random = &mut StdRng::seed_from_u64(seed);
     let input = input(random);
     let slice = |sum: usize, random: &mut StdRng| {
-        let (image, in_plane) = (random_image(random), random_axes(random));
+        let (image, in_plane) = (random_image(&input, random), random_axes(random));
         let offset = random.random_range(0..8) * image.cell_bytes;
         KernelSlice { image, in_plane, sum, is_taken_away: false, offset }
     };
@@ -207,7 +221,7 @@ fn evidence_agrees(program: &Program, seed: u64) {
     let point = OperatingPoint {
         lung_probability: thresholds[0],
         lesion_probability: thresholds[1],
-        ..ModelPackage::built_in().unwrap().manifest.operating_point
+        ..manifest().operating_point
     };
     let wrong = *[0.0, 0.0, 0.001].choose(random).unwrap();
     let probability = |random: &mut StdRng| match random.random_range(0..4) {
@@ -219,40 +233,39 @@ fn evidence_agrees(program: &Program, seed: u64) {
         .map(|_| {
             let mut plane = || (0..input.plane_len()).map(|_| probability(random)).collect();
             let (lung, lesion) = (plane(), plane());
-            Inference { lung, lesion, attention: probability(random), logit: probability(random) }
+            let number = |random: &mut StdRng| if random.random_bool(0.1) { f32::NAN } else { random.random() };
+            Inference { lung, lesion, attention: number(random), logit: number(random) }
         })
         .collect();
-    let planes: Vec<Vec<f32>> = (0..2).map(|first| sums[first + input.slabs / 2].mean()).collect();
-    let windows: Vec<Vec<&SlabSum>> = (0..2).map(|first| sums[first..first + input.slabs].iter().collect()).collect();
+    let slabs = |first: usize| sums[first..first + input.slabs].iter().collect();
+    let windows = [(&inferences[0], slabs(0)), (&inferences[1], slabs(1))];
     let offset = random.random_range(0..4);
-    hold_evidence(program, &input, &point, &inferences, &planes, windows, offset, &format!("seed {seed}"));
+    hold_evidence(program, &input, &point, &windows, offset, &format!("seed {seed}"));
 }
 
-/// Holds the evidence kernel against [`SlabEvidence::new`], window by window.
-#[allow(clippy::too_many_arguments)]
+/// Holds the evidence kernel against [`SlabEvidence::new`] on what the engine said of windows and their slabs.
 fn hold_evidence(
     program: &Program,
     input: &InputGeometry,
     point: &OperatingPoint,
-    inferences: &[Inference],
-    planes: &[Vec<f32>],
-    windows: Vec<Vec<&SlabSum>>,
+    windows: &[(&Inference, Vec<&SlabSum>)],
     offset: usize,
     what: &str,
 ) {
+    let planes: Vec<Vec<f32>> = windows.iter().map(|(_, slabs)| slabs[input.slabs / 2].mean()).collect();
     let bodies: Vec<Option<Body>> = planes.iter().map(|plane| Body::find(&Tissue::on(plane, input), input)).collect();
     let words = input.plane_len().div_ceil(64);
-    let outputs = inferences.iter().zip(windows).zip(&bodies).map(|((inference, slabs), body)| KernelOutputs {
+    let outputs = windows.iter().zip(&bodies).map(|((inference, slabs), body)| KernelOutputs {
         lung: &inference.lung,
         lesion: &inference.lesion,
         attention: inference.attention,
         logit: inference.logit,
-        slabs,
+        slabs: slabs.clone(),
         body: body.as_ref().map_or_else(|| vec![u64::MAX; words], |body| body.mask().words().to_vec()),
     });
     let thresholds = [point.lung_probability, point.lesion_probability];
     let found = evidence(program, input, thresholds, &outputs.collect::<Vec<_>>(), offset);
-    for (((found, inference), plane), body) in found.into_iter().zip(inferences).zip(planes).zip(bodies) {
+    for (((found, (inference, _)), plane), body) in found.into_iter().zip(windows).zip(&planes).zip(bodies) {
         let not_finite = |values: &[f32]| values.iter().filter(|value| !value.is_finite()).count() as u32;
         let numbers = [[inference.attention], [inference.logit]];
         let expected = [&inference.lung[..], &inference.lesion, &numbers[0], &numbers[1]].map(not_finite);
@@ -311,8 +324,7 @@ fn kernels_make_of_real_exams_what_the_cpu_makes_from_stored_cells_to_evidence()
         assert_eq!(change_of_parts(found.change[0], input), change_hu(&window, input), "{what}");
 
         let inference = engine.infer(&window).unwrap();
-        let middle = vec![means[1].clone()];
-        hold_evidence(&program, input, point, &[inference], &middle, window_slabs, 0, &what);
+        hold_evidence(&program, input, point, &[(&inference, slabs.iter().collect())], 0, &what);
         eprintln!("{what}: {} slices, the same bits", slices.len());
     }
 }

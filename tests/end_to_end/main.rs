@@ -1,6 +1,7 @@
 //! End to end, by the public doors only: DICOM sockets, HTTP, the command line of the built program, and a browser.
 //!
 //! What a test needs and does not find (real data, a browser, the ONNX Runtime) it names on standard error and is skipped.
+//! The CUDA kernels, which no public door leads to without a card, are compiled as C++ and asked by a program of their own.
 //! The phantom of the simulated scanner is the patient wherever no real one is needed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -22,6 +23,7 @@ mod console;
 mod durability;
 mod engines;
 mod gpu;
+mod fatbin;
 mod interface;
 mod kernels;
 mod model;
