@@ -9,6 +9,10 @@
 #include <new>
 #include <string>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include "tableside.cu"
 
 namespace {
@@ -18,8 +22,8 @@ namespace {
     exit(1);
 }
 
-// Values that begin `offset` values after an aligned address and end where the allocation does, so that a sanitizer sees
-// what reads beyond.
+// Values that begin `offset` values after an aligned address and end where the allocation does: a sanitizer sees what reads beyond
+// either end.
 template <typename Value>
 class Array {
 public:
@@ -27,6 +31,9 @@ public:
         : len_(len), bytes_(new (std::align_val_t(256)) char[(offset + len) * sizeof(Value)]),
           values_(reinterpret_cast<Value*>(bytes_.get() + offset * sizeof(Value))) {
         memset(static_cast<void*>(values_), 0xee, len * sizeof(Value));
+#ifdef __SANITIZE_ADDRESS__
+        __asan_poison_memory_region(bytes_.get(), offset * sizeof(Value));
+#endif
     }
 
     Value* get() const { return values_; }

@@ -88,24 +88,10 @@ Number atomicAdd(Number* to, Number value) {
 }
 
 inline uint16_t half_bits(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-    if (magnitude > 0x7f800000) {
-        return 0x7fff;
-    }
-    // 65,520 is half way between the largest number and the next power of two.
-    if (magnitude >= 0x477ff000) {
-        return static_cast<uint16_t>(sign | 0x7c00);
-    }
-    // Below 2^-14 halves are multiples of 2^-24: adding 0.5 rounds to these.
-    if (magnitude < 0x38800000) {
-        float rounded = fabsf(value) + 0.5f;
-        memcpy(&bits, &rounded, sizeof bits);
-        return static_cast<uint16_t>(sign | (bits - 0x3f000000));
-    }
-    uint32_t odd = magnitude >> 13 & 1;
-    return static_cast<uint16_t>(sign | ((magnitude + 0xfff + odd - 0x38000000) >> 13));
+    const _Float16 half = static_cast<_Float16>(value);
+    uint16_t bits;
+    memcpy(&bits, &half, sizeof bits);
+    return bits;
 }
 
 template <typename Shared, typename Block>
