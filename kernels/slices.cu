@@ -76,7 +76,7 @@ __device__ inline void load(const Slice slice, const SliceArguments& arguments, 
         // The vector's first cell, counted from the first of the part.
         const int column = n % vectors * LEN - before;
         Vector<Cell> vector = {};
-        if (first + column >= 0 && first + column + LEN <= image_len && is_vector(cells + first + column)) {
+        if (first + column >= 0 && first + column + LEN <= image_len) {
             vector = *reinterpret_cast<const Vector<Cell>*>(cells + first + column);
         } else {
             UNROLL for (int i = 0; i < LEN; i++) {
