@@ -192,7 +192,8 @@ fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), Spoo
         }
         let Some(path) = instances.into_iter().next() else { continue };
         tracing::info!(%exam, "the exam goes on from the spool");
-        input.stored(StoredInstance { exam, path, association: AssociationId(0), at: std::time::Instant::now() });
+        let at = std::time::Instant::now();
+        input.stored(StoredInstance { exam, path, images: 1, association: AssociationId(0), at });
     }
     input.association_closed(AssociationId(0), std::time::Instant::now());
     for step in ingest::ended_steps(&spool.procedure_steps(), RECENT_STEPS) {

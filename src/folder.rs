@@ -85,7 +85,7 @@ pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
     let exams: BTreeSet<ExamKey> = instances.iter().map(|(exam, _)| exam.clone()).collect();
     let input = pipeline.input();
     for (exam, path) in instances {
-        input.stored(StoredInstance { exam, path, association: AssociationId(1), at: Instant::now() });
+        input.stored(StoredInstance { exam, path, images: 1, association: AssociationId(1), at: Instant::now() });
     }
     input.association_closed(AssociationId(1), Instant::now());
     let reports: Option<Vec<CaseReport>> =

@@ -9,6 +9,7 @@ use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 
 use crate::exam::{Content, InstanceHeader};
 use crate::ingest;
+use crate::part10::InstanceFile;
 use crate::preprocess::hounsfield_image;
 
 /// What a peer sends, from its A-ASSOCIATE-RQ to its last message: PDU reassembly.
@@ -78,9 +79,17 @@ pub fn pixels(bytes: &[u8]) {
         .media_storage_sop_instance_uid("1.2.3")
         .transfer_syntax(syntax);
     let Ok(object) = object.with_meta(meta) else { return };
-    let Ok(InstanceHeader { content: Content::Slice(header), .. }) = InstanceHeader::read(&object) else { return };
-    // An error is a slice that is not analysed; anything else has as many values as pixels.
-    if let Ok(image) = hounsfield_image(&object, &header) {
-        assert_eq!(image.values.len(), image.rows * image.columns);
+    let mut file = Vec::new();
+    if object.write_all(&mut file).is_err() {
+        return;
+    }
+    let Ok(file) = InstanceFile::of_bytes(file) else { return };
+    let Ok(header) = InstanceHeader::read(&file.object) else { return };
+    for (frame, image) in header.images.iter().enumerate() {
+        let Content::Slice(slice) = image else { continue };
+        // An error is a slice that is not analysed; anything else has as many values as pixels.
+        if let Ok(image) = hounsfield_image(&file, frame, slice) {
+            assert_eq!(image.values.len(), image.rows * image.columns);
+        }
     }
 }

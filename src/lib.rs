@@ -20,6 +20,7 @@
 //! ```
 //!
 //! - [`ingest`] speaks DICOM with scanners; [`spool`] puts what it acknowledges on the disk.
+//! - [`part10`] reads instances back from their files, pixel data frame by frame.
 //! - [`exam`] reads geometry, orders slices into slabs, knows which windows are due and when an exam is over.
 //! - [`preprocess`] turns stored values into the model's plane; [`engine`] runs a model package on a window.
 //! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
@@ -42,6 +43,7 @@ pub mod folder;
 pub mod fuzzing;
 mod hex;
 pub mod ingest;
+pub mod part10;
 pub mod pipeline;
 pub mod preprocess;
 pub mod scanner;

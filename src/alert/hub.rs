@@ -1,7 +1,6 @@
 //! The hub: what the console shows, kept for those who come and spread to those who watch.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use super::moment::Seen;
 use super::store::Store;
 use super::view::{ExamState, ExamView, Record, SlabView};
 use crate::exam::{ExamKey, QualityIssue, QualityLimits};
+use crate::part10::ImageFile;
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};
 
@@ -72,7 +72,7 @@ impl Hub {
     #[must_use]
     pub fn judged_instances(&self, key: &ExamKey) -> Option<usize> {
         let record = self.store.load(key).filter(|record| record.final_report().is_some())?;
-        Some(record.exam.slices.received)
+        Some(record.exam.slices.instances())
     }
 
     /// Brings an exam up to date; its flags are the hub's own and stay.
@@ -83,8 +83,8 @@ impl Hub {
         self.send(Event::Exam(Box::new(view)));
     }
 
-    /// Puts a slab in its place and names the file of its picture.
-    pub fn put_slab(&self, key: &ExamKey, slab: SlabView, picture: Option<PathBuf>) {
+    /// Puts a slab in its place and names the slice of its picture.
+    pub fn put_slab(&self, key: &ExamKey, slab: SlabView, picture: Option<ImageFile>) {
         if let Some(record) = self.records().get_mut(key) {
             if let Some(picture) = picture {
                 record.pictures.insert(slab.index, picture);

@@ -1,8 +1,7 @@
 //! Pictures of slices in the model's plane: for the console, and with outlines drawn in for folders.
 
-use std::path::Path;
-
 use crate::exam::{Content, InstanceHeader};
+use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
 
 use super::outline::Outline;
@@ -25,12 +24,12 @@ pub struct PictureError {
     reason: String,
 }
 
-/// A grey PNG of the slice in a file, covering the same square as the model's plane.
+/// A grey PNG of a slice, covering the same square as the model's plane.
 ///
 /// # Errors
-/// If the file is no slice that decodes.
-pub fn picture(file: &Path, plane: &InputGeometry) -> Result<Vec<u8>, PictureError> {
-    let refuse = |reason: String| PictureError { path: file.display().to_string(), reason };
+/// If there is no slice that decodes.
+pub fn picture(file: &ImageFile, plane: &InputGeometry) -> Result<Vec<u8>, PictureError> {
+    let refuse = |reason: String| PictureError { path: file.path.display().to_string(), reason };
     let grey = grey(file, plane).map_err(refuse)?;
     encode(&grey, png::ColorType::Grayscale).map_err(|error| refuse(error.to_string()))
 }
@@ -38,14 +37,14 @@ pub fn picture(file: &Path, plane: &InputGeometry) -> Result<Vec<u8>, PictureErr
 /// The same in colour, with outlines (in plane pixels) drawn in.
 ///
 /// # Errors
-/// If the file is no slice that decodes.
+/// If there is no slice that decodes.
 pub fn picture_with_outlines(
-    file: &Path,
+    file: &ImageFile,
     plane: &InputGeometry,
     lung: &[Outline],
     lesion: &[Outline],
 ) -> Result<Vec<u8>, PictureError> {
-    let refuse = |reason: String| PictureError { path: file.display().to_string(), reason };
+    let refuse = |reason: String| PictureError { path: file.path.display().to_string(), reason };
     let grey = grey(file, plane).map_err(refuse)?;
     let mut colour: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
     let scale = SIDE as f64 / plane.columns as f64;
@@ -58,11 +57,11 @@ pub fn picture_with_outlines(
     encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
 }
 
-fn grey(file: &Path, plane: &InputGeometry) -> Result<Vec<u8>, String> {
-    let object = dicom_object::open_file(file).map_err(|error| error.to_string())?;
-    let header = InstanceHeader::read(&object).map_err(|error| error.to_string())?;
-    let Content::Slice(slice) = &header.content else { return Err("it is no axial slice".to_owned()) };
-    let image = hounsfield_image(&object, slice).map_err(|error| error.to_string())?;
+fn grey(ImageFile { path, frame }: &ImageFile, plane: &InputGeometry) -> Result<Vec<u8>, String> {
+    let file = InstanceFile::open(path).map_err(|error| error.to_string())?;
+    let header = InstanceHeader::read(&file.object).map_err(|error| error.to_string())?;
+    let Some(Content::Slice(slice)) = header.images.get(*frame) else { return Err("it is no axial slice".to_owned()) };
+    let image = hounsfield_image(&file, *frame, slice).map_err(|error| error.to_string())?;
     let target = InputGeometry {
         rows: SIDE,
         columns: SIDE,

@@ -1,7 +1,6 @@
 //! What the console shows of exams and daemon, and what is kept of an exam.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::flag::{Flag, Flags};
 use super::outline::Outline;
 use crate::exam::{ExamKey, Patient, SlabIndex};
+use crate::part10::ImageFile;
 use crate::triage::{CaseReport, LesionSummary, SliceCounts, Thresholds, Verdict};
 
 /// An exam as the console shows it.
@@ -86,8 +86,8 @@ pub struct Record {
     pub exam: ExamView,
     pub slabs: BTreeMap<SlabIndex, SlabView>,
     pub report: Option<CaseReport>,
-    /// The file of the slice that stands for a slab.
-    pub pictures: BTreeMap<SlabIndex, PathBuf>,
+    /// The slice that stands for a slab.
+    pub pictures: BTreeMap<SlabIndex, ImageFile>,
     pub flags: Flags,
 }
 

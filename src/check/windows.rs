@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::exam::{Content, InstanceHeader, PreparedSlice, Series, SlabIndex};
+use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, Window, hounsfield_image};
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, ScannerError, UidSource};
 
@@ -45,14 +46,16 @@ pub fn windows_of(exam: &[Instance], input: &InputGeometry, count: usize) -> Res
     let longest = by_series.into_values().max_by_key(Vec::len).ok_or(WindowError::NoSlices)?;
     let mut series = Series::default();
     for instance in &longest {
-        let Some((slice, plane)) = prepare(instance, input)? else { continue };
-        let read_again = |present: &PreparedSlice| {
-            let mut same = longest.iter().filter(|instance| Path::new(&instance.origin) == present.path);
-            let again = same.find_map(|instance| prepare(instance, input).ok()?);
-            again.map(|(_, plane)| plane).ok_or_else(|| "a slice could not be read again".to_owned())
-        };
-        let added = series.add(slice, &plane, input, read_again);
-        added.map_err(|reason| WindowError::Slice { origin: instance.origin.clone(), reason })?;
+        for (slice, plane) in prepare(instance, input)? {
+            let read_again = |present: &PreparedSlice| {
+                let same = longest.iter().find(|instance| Path::new(&instance.origin) == present.file.path);
+                let again = same.and_then(|instance| prepare(instance, input).ok()).unwrap_or_default();
+                let plane = again.into_iter().find(|(slice, _)| slice.file == present.file).map(|(_, plane)| plane);
+                plane.ok_or_else(|| "a slice could not be read again".to_owned())
+            };
+            let added = series.add(slice, &plane, input, read_again);
+            added.map_err(|reason| WindowError::Slice { origin: instance.origin.clone(), reason })?;
+        }
     }
     let slabs: Vec<SlabIndex> = series.slab_indices().collect();
     let count = count.min(slabs.len());
@@ -65,21 +68,25 @@ pub fn windows_of(exam: &[Instance], input: &InputGeometry, count: usize) -> Res
     if windows.is_empty() { Err(WindowError::NoSlices) } else { Ok(windows) }
 }
 
-/// The slice in an instance; `None` if it is something else.
-fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Option<(PreparedSlice, Plane)>, WindowError> {
+/// The slices in an instance; none if it is something else.
+fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Vec<(PreparedSlice, Plane)>, WindowError> {
     let unusable = |reason: String| WindowError::Slice { origin: instance.origin.clone(), reason };
-    let object = instance.object()?;
-    let header = InstanceHeader::read(&object).map_err(|error| unusable(error.to_string()))?;
-    let slice = match header.content {
-        Content::Slice(slice) => slice,
-        Content::Kept(_) | Content::Unfit(_) => return Ok(None),
-        Content::Defective(reason) => return Err(unusable(reason)),
-    };
-    let image = hounsfield_image(&object, &slice).map_err(|error| unusable(error.to_string()))?;
-    let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
-    let sop_instance_uid = header.sop_instance_uid;
-    let path = PathBuf::from(&instance.origin);
-    Ok(Some((PreparedSlice { sop_instance_uid, header: slice, noise_hu: None, path }, plane)))
+    let file = InstanceFile::of_bytes(instance.part_10()?).map_err(|error| unusable(error.to_string()))?;
+    let header = InstanceHeader::read(&file.object).map_err(|error| unusable(error.to_string()))?;
+    let mut prepared = Vec::new();
+    for (frame, image) in header.images.into_iter().enumerate() {
+        let slice = match image {
+            Content::Slice(slice) => slice,
+            Content::Kept(_) | Content::Unfit(_) => continue,
+            Content::Defective(reason) => return Err(unusable(reason)),
+        };
+        let image = hounsfield_image(&file, frame, &slice).map_err(|error| unusable(error.to_string()))?;
+        let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
+        let sop_instance_uid = header.sop_instance_uid.clone();
+        let file = ImageFile { path: PathBuf::from(&instance.origin), frame };
+        prepared.push((PreparedSlice { sop_instance_uid, header: slice, noise_hu: None, file }, plane));
+    }
+    Ok(prepared)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub struct CompletionLimits {
     pub least_quiet: Duration,
     /// So many millimetres without lung after lung: the lungs have passed. `None` where exams come whole.
     pub lungs_passed_mm: Option<f64>,
-    /// Fewer instances than this are no series: an association that carried fewer may be one of many that a scanner opens
+    /// Fewer images than this are no series: an association that carried fewer may be one of many that a scanner opens
     /// image by image, an announcement of fewer is none, and so few tell nothing of a rhythm.
     pub series_sized: usize,
 }
@@ -101,7 +101,7 @@ pub struct Progress {
 pub struct Rhythm {
     last_arrival: Instant,
     open: BTreeMap<AssociationId, usize>,
-    /// When the last open association was closed, and how many instances it and those beside it had carried.
+    /// When the last open association was closed, and how many images it and those beside it had carried.
     released: Option<(Instant, usize)>,
     /// Rules after whose verdict more came of this exam.
     refuted: BTreeSet<CompletionRule>,
@@ -113,11 +113,12 @@ impl Rhythm {
         Self { last_arrival: now, open: BTreeMap::new(), released: None, refuted: BTreeSet::new() }
     }
 
-    /// An instance came over this association. How long after the release of the last one, if it is the first since.
-    pub fn arrived(&mut self, association: AssociationId, now: Instant) -> Option<Duration> {
+    /// An instance of so many images came over this association. How long after the release of the last one, if it is the first
+    /// since.
+    pub fn arrived(&mut self, association: AssociationId, images: usize, now: Instant) -> Option<Duration> {
         self.last_arrival = now;
         let released = if self.open.is_empty() { self.released.take() } else { None };
-        *self.open.entry(association).or_default() += 1;
+        *self.open.entry(association).or_default() += images;
         released.map(|(at, _)| now.saturating_duration_since(at))
     }
 

@@ -33,7 +33,7 @@ impl Exam {
     fn slices(&mut self, count: usize, association: AssociationId, pause_ms: u64) {
         for _ in 0..count {
             self.wait(pause_ms);
-            let after_release = self.rhythm.arrived(association, self.now).unwrap_or_default();
+            let after_release = self.rhythm.arrived(association, 1, self.now).unwrap_or_default();
             self.progress.pauses.after_release = self.progress.pauses.after_release.max(after_release);
             self.progress.slices += 1;
             self.progress.pauses.in_series = self.progress.pauses.in_series.max(Duration::from_millis(pause_ms));

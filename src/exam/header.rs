@@ -47,7 +47,7 @@ pub struct Patient {
     pub sex: String,
 }
 
-/// Identity and content of one instance.
+/// Identity of one instance, and what each of its images is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InstanceHeader {
     pub sop_class_uid: String,
@@ -57,10 +57,12 @@ pub struct InstanceHeader {
     pub patient: Patient,
     pub study_description: String,
     pub series_description: String,
-    pub content: Content,
+    /// One for each frame, in their order; an instance of another kind, or one whose frames cannot be told apart, has one that says
+    /// so.
+    pub images: Vec<Content>,
 }
 
-/// What an instance is to the analysis.
+/// What an image is to the analysis.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// An axial CT slice.
@@ -102,7 +104,7 @@ impl InstanceHeader {
     /// If one of the four UIDs that place an instance is missing or is no UID (PS3.5 section 9.1).
     pub fn read(object: &InMemDicomObject) -> Result<Self, HeaderError> {
         let sop_class_uid = uid(object, tags::SOP_CLASS_UID, "SOP Class UID (0008,0016)")?;
-        let content = content(object, &sop_class_uid);
+        let images = vec![content(object, &sop_class_uid)];
         Ok(Self {
             sop_class_uid,
             sop_instance_uid: uid(object, tags::SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)")?,
@@ -116,7 +118,7 @@ impl InstanceHeader {
             },
             study_description: text(object, tags::STUDY_DESCRIPTION),
             series_description: text(object, tags::SERIES_DESCRIPTION),
-            content,
+            images,
         })
     }
 

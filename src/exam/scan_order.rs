@@ -21,16 +21,16 @@ pub struct LungArea {
     pub lung_cm2: f64,
 }
 
-/// Positions of a series' slices by the number of their arrival in the exam, mm.
+/// Positions of a series' slices, mm, by their place in the exam: the number of their instance's arrival and theirs in it.
 #[derive(Debug, Default)]
 pub struct ScanOrder {
-    positions_mm: BTreeMap<usize, f64>,
+    positions_mm: BTreeMap<(usize, usize), f64>,
 }
 
 impl ScanOrder {
-    /// The `number`-th instance of the exam lies at `z_mm`. Decoding may mix the calls up; the numbers say the order.
-    pub fn add(&mut self, number: usize, z_mm: f64) {
-        self.positions_mm.insert(number, z_mm);
+    /// The slice at this place of the exam lies at `z_mm`. Decoding may mix the calls up; the places say the order.
+    pub fn add(&mut self, place: (usize, usize), z_mm: f64) {
+        self.positions_mm.insert(place, z_mm);
     }
 
     /// The direction in which all slices have come; `None` where they come in no order, or are too few to tell.
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn order(positions_mm: impl IntoIterator<Item = f64>) -> ScanOrder {
-        ScanOrder { positions_mm: positions_mm.into_iter().enumerate().collect() }
+        ScanOrder { positions_mm: (0..).map(|number| (number, 0)).zip(positions_mm).collect() }
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
         let mixed = (0..60).map(|number| f64::from(number ^ 1));
         assert_eq!(order(mixed).direction(), Some(ScanDirection::TowardsHead));
         let mut called = ScanOrder::default();
-        (0..60).rev().for_each(|number| called.add(number, number as f64));
+        (0..60).rev().for_each(|number| called.add((number, 0), number as f64));
         assert_eq!(called.direction(), Some(ScanDirection::TowardsHead));
     }
 

@@ -4,9 +4,9 @@
 //! the slabs it was made from, and once these have changed it is due again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use super::SliceHeader;
+use crate::part10::ImageFile;
 use crate::preprocess::{InputGeometry, Plane, SlabSum, Window};
 
 /// Number of a bin of the absolute z grid: bin k holds the slices with `k * slab_mm <= z < (k + 1) * slab_mm`.
@@ -45,8 +45,15 @@ pub struct PreparedSlice {
     pub header: SliceHeader,
     /// See [`crate::preprocess::noise_hu`]; `None` where there is too little tissue.
     pub noise_hu: Option<f32>,
-    /// Where the instance lies, for pictures.
-    pub path: PathBuf,
+    /// Where the image lies, for pictures.
+    pub file: ImageFile,
+}
+
+impl PreparedSlice {
+    /// What tells a slice from every other one of its series, and which of two at one position counts: the smaller one.
+    fn key(&self) -> (&str, usize) {
+        (&self.sop_instance_uid, self.file.frame)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -83,8 +90,8 @@ const UNCHANGED_SLICES: usize = 12;
 pub struct Series {
     pub description: String,
     slices: BTreeMap<Micrometres, PreparedSlice>,
-    /// Further instances at positions that are taken.
-    doubles: BTreeMap<Micrometres, BTreeSet<String>>,
+    /// Positions that more than one image claims.
+    doubles: BTreeSet<Micrometres>,
     received: usize,
     smallest_gap_mm: Option<f64>,
     slabs: BTreeMap<SlabIndex, Slab>,
@@ -92,7 +99,8 @@ pub struct Series {
 
 impl Series {
     /// Adds a slice; the windows that it changes are due again. At a position that is taken the instance with the smaller
-    /// SOP Instance UID stays, whichever came first; the other one's pixels are then `read_again`, since only sums are kept.
+    /// SOP Instance UID stays, of two frames of one instance the first one, whichever came first; the other one's pixels are then
+    /// `read_again`, since only sums are kept.
     ///
     /// # Errors
     /// If they cannot be read; the slice is not added then.
@@ -108,15 +116,14 @@ impl Series {
         let position = Micrometres::of(z_mm);
         let mut replaced = None;
         match self.slices.get(&position) {
-            Some(present) if present.sop_instance_uid == slice.sop_instance_uid => return Ok(()),
+            Some(present) if present.key() == slice.key() => return Ok(()),
+            Some(present) if present.key() < slice.key() => {
+                self.doubles.insert(position);
+                return Ok(());
+            }
             Some(present) => {
-                let doubles = self.doubles.entry(position).or_default();
-                if present.sop_instance_uid < slice.sop_instance_uid {
-                    doubles.insert(slice.sop_instance_uid);
-                    return Ok(());
-                }
                 replaced = Some(read_again(present)?);
-                doubles.insert(present.sop_instance_uid.clone());
+                self.doubles.insert(position);
             }
             None => self.note_gaps_around(position),
         }
@@ -252,10 +259,10 @@ impl Series {
         self.slabs.len()
     }
 
-    /// Positions that more than one instance claims.
+    /// Positions that more than one image claims.
     #[must_use]
     pub fn double_positions_mm(&self) -> Vec<f64> {
-        self.doubles.keys().map(|position| position.mm()).collect()
+        self.doubles.iter().map(|position| position.mm()).collect()
     }
 
     /// Images in Acquisition, where all slices agree on it.
@@ -281,7 +288,8 @@ pub(crate) fn made_slice(at: super::Lps, hu: f32, uid: &str, input: &InputGeomet
         images_in_acquisition: None,
         acquisition: super::AcquisitionParameters::default(),
     };
-    (PreparedSlice { sop_instance_uid: uid.to_owned(), header, noise_hu: None, path: PathBuf::new() }, plane)
+    let file = ImageFile { path: std::path::PathBuf::new(), frame: 0 };
+    (PreparedSlice { sop_instance_uid: uid.to_owned(), header, noise_hu: None, file }, plane)
 }
 
 #[cfg(test)]

@@ -419,8 +419,10 @@ impl Shared {
         let (handed_on, placed) = oneshot::channel();
         let hand_on = {
             let (sink, exam, association) = (self.sink.clone(), exam.clone(), from.association);
+            let images = header.images.len();
             move |path: &std::path::Path| {
-                sink.stored(StoredInstance { exam, path: path.to_owned(), association, at: Instant::now() });
+                let (path, at) = (path.to_owned(), Instant::now());
+                sink.stored(StoredInstance { exam, path, images, association, at });
                 // Nobody waits where the association has ended unexpectedly.
                 let _ = handed_on.send(());
             }
@@ -448,7 +450,11 @@ impl Shared {
                 None
             }
         };
-        if let Content::Defective(reason) = &header.content {
+        let defect = header.images.iter().find_map(|image| match image {
+            Content::Defective(reason) => Some(reason),
+            _ => None,
+        });
+        if let Some(reason) = defect {
             let status = Status::DATA_SET_DOES_NOT_MATCH_WARNING;
             tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid, %status, reason,
                 "slice kept, but it cannot be analysed");

@@ -5,7 +5,7 @@ use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 
-use super::extent::{Encoding, check_extent};
+use crate::part10::{Encoding, check_extent};
 
 /// A response's status (PS3.7 annex C, PS3.4 table B.2-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

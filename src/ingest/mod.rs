@@ -3,7 +3,6 @@
 mod access;
 mod association;
 mod dimse;
-mod extent;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod negotiation;
@@ -62,6 +61,8 @@ pub struct IngestOptions {
 pub struct StoredInstance {
     pub exam: ExamKey,
     pub path: PathBuf,
+    /// How many images it holds, as far as can be told.
+    pub images: usize,
     pub association: AssociationId,
     pub at: Instant,
 }

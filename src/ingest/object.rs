@@ -9,8 +9,8 @@ use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::dimse::Status;
-use super::extent::{Encoding, ExtentError, PixelData, check_extent};
 use crate::exam::{HeaderError, InstanceHeader};
+use crate::part10::{Encoding, ExtentError, PixelData, PixelValue, check_extent};
 
 /// Why a data set is refused.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +113,7 @@ fn parse(
     };
     let implicit = transfer_syntax_uid == uids::IMPLICIT_VR_LITTLE_ENDIAN;
     let pixel_data = check_extent(data_set, if implicit { Encoding::ImplicitVr } else { Encoding::ExplicitVr })?;
-    let before = &data_set[..pixel_data.map_or(data_set.len(), |pixel_data| pixel_data.start)];
+    let before = &data_set[..pixel_data.as_ref().map_or(data_set.len(), |pixel_data| pixel_data.start)];
     let transfer_syntax = TransferSyntaxRegistry
         .get(transfer_syntax_uid)
         .ok_or_else(|| ObjectError::TransferSyntax(transfer_syntax_uid.to_owned()))?;
@@ -141,9 +141,9 @@ fn inflate(deflated: &[u8], max_bytes: u64) -> Result<Vec<u8>, ObjectError> {
 }
 
 fn check_pixel_data(object: &InMemDicomObject, pixel_data: Option<PixelData>) -> Result<(), ObjectError> {
-    match pixel_data {
-        Some(PixelData { bytes, is_encapsulated: true, .. }) if bytes > 0 => Ok(()),
-        Some(PixelData { bytes, is_encapsulated: false, .. }) => check_native_length(object, bytes as u64),
+    match pixel_data.map(|pixel_data| pixel_data.value) {
+        Some(PixelValue::Native(bytes)) => check_native_length(object, bytes.len() as u64),
+        Some(PixelValue::Encapsulated { fragments, .. }) if fragments.iter().any(|bytes| !bytes.is_empty()) => Ok(()),
         _ => Err(ObjectError::NoPixelData),
     }
 }

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::case::{Case, Stage};
 use super::conclusion::Conclusion;
-use super::decode::{DecodeJob, Decoded};
+use super::decode::{DecodeJob, Step};
 use super::inference::judge_window;
 use super::priority::{Claim, by_priority};
 use super::views::{exam_view, slab_view};
@@ -71,10 +71,10 @@ impl Analyst {
     }
 
     /// Works until told to stop.
-    pub fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(DecodeJob, Decoded)>) {
+    pub fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, Step)>) {
         loop {
-            while let Ok((job, result)) = decoded.try_recv() {
-                self.take_decoded(&job, result);
+            while let Ok((exam, step)) = decoded.try_recv() {
+                self.take_decoded(&exam, step);
             }
             while let Ok(message) = inbox.try_recv() {
                 if !self.take(message) {
@@ -90,7 +90,7 @@ impl Analyst {
             select! {
                 recv(inbox) -> message => if !message.is_ok_and(|message| self.take(message)) { return },
                 recv(decoded) -> result => match result {
-                    Ok((job, result)) => self.take_decoded(&job, result),
+                    Ok((exam, step)) => self.take_decoded(&exam, step),
                     Err(_) => return,
                 },
                 recv(nap) -> _ => {}
@@ -123,7 +123,7 @@ impl Analyst {
             self.forget_finished();
         }
         if let Some(case) = self.cases.get_mut(&key) {
-            let after_release = case.rhythm.arrived(instance.association, instance.at);
+            let after_release = case.rhythm.arrived(instance.association, instance.images, instance.at);
             case.take(instance.path, instance.at, after_release);
         }
     }
@@ -168,11 +168,11 @@ impl Analyst {
                 }
                 begun += 1;
             }
-            while let Some(arrival) = case.waiting.pop_front() {
-                match self.jobs.try_send(DecodeJob { exam: key.clone(), arrival }) {
+            while let Some(waiting) = case.waiting.pop_front() {
+                match self.jobs.try_send(DecodeJob { exam: key.clone(), waiting }) {
                     Ok(()) => case.decoding += 1,
                     Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
-                        case.waiting.push_front(job.arrival);
+                        case.waiting.push_front(job.waiting);
                         return;
                     }
                 }
@@ -180,12 +180,18 @@ impl Analyst {
         }
     }
 
-    fn take_decoded(&mut self, job: &DecodeJob, decoded: Decoded) {
-        let Some(case) = self.cases.get_mut(&job.exam) else { return };
-        case.decoding -= 1;
-        case.add(decoded, &job.arrival, &self.manifest.input);
-        self.pauses.note(&case.scanner, &case.key, case.pauses());
-        self.publish(&job.exam);
+    fn take_decoded(&mut self, exam: &ExamKey, step: Step) {
+        let Some(case) = self.cases.get_mut(exam) else { return };
+        match step {
+            // What was begun goes on before what has not been: its file is open.
+            Step::Left(waiting) => case.waiting.push_front(waiting),
+            Step::Done => case.decoding -= 1,
+            Step::Image(arrival, decoded) => {
+                case.add(decoded, &arrival, &self.manifest.input);
+                self.pauses.note(&case.scanner, &case.key, case.pauses());
+                self.publish(exam);
+            }
+        }
     }
 
     fn publish(&self, key: &ExamKey) {

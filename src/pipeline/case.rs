@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::decode::{Arrival, Decoded, plane_again};
+use super::decode::{Arrival, Decoded, Waiting, plane_again};
 use super::judged_series::{JudgedSeries, lung_mm};
 use super::priority::ON_TABLE;
 use crate::engine::Manifest;
@@ -14,6 +14,7 @@ use crate::exam::{
     CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
     Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, WindowJob, best,
 };
+use crate::part10::ImageFile;
 use crate::preprocess::InputGeometry;
 use crate::triage::{
     Beginning, CaseReport, Densities, DrivingSlab, EarlyFlag, Findings, LesionSummary, SlabEvidence, SliceCounts,
@@ -44,9 +45,9 @@ pub struct Case {
     pub key: ExamKey,
     pub stage: Stage,
     pub rhythm: Rhythm,
-    /// Acknowledged instances that wait to be decoded.
-    pub waiting: VecDeque<Arrival>,
-    /// Instances that are being decoded.
+    /// Acknowledged instances that wait to be decoded, or for the rest of their images to be.
+    pub waiting: VecDeque<Waiting>,
+    /// Turns of decoding that are under way.
     pub decoding: usize,
     /// When the engine last judged a window of it.
     pub last_served: Instant,
@@ -64,6 +65,7 @@ pub struct Case {
     pub(super) first_arrival: Instant,
     pub(super) last_slice: Instant,
     known: BTreeSet<PathBuf>,
+    /// Images; an instance that has not been opened yet counts for one.
     received: usize,
     kept: usize,
     /// Why images of kinds that are not analysed are not, one for each.
@@ -113,40 +115,46 @@ impl Case {
     pub fn take(&mut self, path: PathBuf, at: Instant, after_release: Option<Duration>) -> bool {
         let new = self.known.insert(path.clone());
         if new {
-            self.waiting.push_back(Arrival { number: self.received, path, at, after_release });
+            let number = self.known.len();
+            self.waiting.push_back(Waiting::new(Arrival { number, path, at, after_release }));
             self.received += 1;
         }
         new
     }
 
-    /// Adds what decoding made of an instance. An earlier verdict is open again unless it cannot be touched by it.
+    /// Adds what decoding made of an image. An earlier verdict is open again unless it cannot be touched by it.
     pub fn add(&mut self, decoded: Decoded, arrival: &Arrival, input: &InputGeometry) {
-        let header = match decoded.header {
-            Ok(header) => header,
+        let instance = match decoded.instance {
+            Ok(instance) => instance,
             Err(reason) => {
                 self.defects.push(reason);
                 return self.reopen(arrival.at, Refutes::Rule);
             }
         };
-        self.identify(&header, decoded.calling_ae_title);
+        let header = &instance.header;
+        self.identify(header, &instance.calling_ae_title);
         let mut refutes = Refutes::Rule;
         let of_series = self.instances.entry(header.series_instance_uid.clone()).or_default();
         of_series.insert(header.sop_instance_uid.clone());
-        match (header.content, decoded.plane) {
+        if decoded.image == 0 {
+            self.received += header.images.len() - 1;
+        }
+        let Some(content) = header.images.get(decoded.image) else { return };
+        match (content, decoded.plane) {
             (Content::Slice(slice), Ok(Some(plane))) => {
                 let judged_before = self.judged().map(|(uid, _)| uid.to_owned());
                 let series = self.series.entry(header.series_instance_uid.clone()).or_default();
                 header.series_description.clone_into(&mut series.series.description);
                 let z_mm = slice.geometry.z_mm;
-                series.arrived(arrival, z_mm);
+                series.arrived(arrival, decoded.image, z_mm);
                 series.look_at(z_mm, &slice.acquisition.kernel, &plane, input);
                 let prepared = PreparedSlice {
-                    sop_instance_uid: header.sop_instance_uid,
-                    header: slice,
+                    sop_instance_uid: header.sop_instance_uid.clone(),
+                    header: slice.clone(),
                     noise_hu: decoded.noise_hu,
-                    path: decoded.path,
+                    file: ImageFile { path: arrival.path.clone(), frame: decoded.image },
                 };
-                let read_again = |present: &PreparedSlice| plane_again(&present.path, input);
+                let read_again = |present: &PreparedSlice| plane_again(&present.file, input);
                 if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
                     self.defects.push(reason);
                 } else if !self.is_judged(judged_before.as_deref()) {
@@ -156,10 +164,11 @@ impl Case {
                     return self.trail();
                 }
             }
-            (_, Err(reason)) | (Content::Defective(reason), _) => self.defects.push(reason),
+            (_, Err(reason)) => self.defects.push(reason),
+            (Content::Defective(reason), Ok(_)) => self.defects.push(reason.clone()),
             (Content::Unfit(reason), _) => {
                 self.kept += 1;
-                self.unfit.push(reason);
+                self.unfit.push(*reason);
                 return self.trail();
             }
             (Content::Kept(_) | Content::Slice(_), Ok(_)) => {
@@ -242,12 +251,12 @@ impl Case {
         self.series.values().map(JudgedSeries::pauses).fold(Pauses::default(), Pauses::longest)
     }
 
-    fn identify(&mut self, header: &InstanceHeader, calling_ae_title: String) {
+    fn identify(&mut self, header: &InstanceHeader, calling_ae_title: &str) {
         if self.study_instance_uid.is_empty() {
             self.study_instance_uid.clone_from(&header.study_instance_uid);
             self.patient = header.patient.clone();
             self.description.clone_from(&header.study_description);
-            self.scanner = calling_ae_title;
+            calling_ae_title.clone_into(&mut self.scanner);
         }
     }
 
@@ -271,6 +280,7 @@ impl Case {
         let other_slices: usize = self.series.values().map(|series| series.series.len()).sum::<usize>() - analysed;
         SliceCounts {
             received: self.received,
+            instances: self.known.len(),
             analysed,
             kept: self.kept + other_slices,
             failed: self.defects.len(),
@@ -281,7 +291,7 @@ impl Case {
     /// Something of it is decoded, or on its way.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.received > self.waiting.len()
+        self.decoding > 0 || !self.instances.is_empty() || !self.defects.is_empty()
     }
 
     /// The patient is still on the table, as far as can be told: no verdict, and something came of late.

@@ -1,8 +1,9 @@
 //! What opens a verdict again, and what does not.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::super::conclusion::Conclusion;
+use super::super::decode::ReadInstance;
 use super::*;
 use crate::engine::ModelPackage;
 use crate::exam::{AcquisitionParameters, CompletionRule, SliceGeometry, SliceHeader};
@@ -43,7 +44,7 @@ impl Scan {
         };
         let uid = format!("{series}.{}", self.case.counts().received);
         assert!(self.case.take(PathBuf::from(&uid), Instant::now(), None));
-        let arrival = self.case.waiting.pop_front().unwrap();
+        let arrival = self.case.waiting.pop_front().unwrap().arrival;
         let header = InstanceHeader {
             sop_class_uid: String::new(),
             sop_instance_uid: uid,
@@ -52,11 +53,10 @@ impl Scan {
             patient: Patient::default(),
             study_description: String::new(),
             series_description: String::new(),
-            content,
+            images: vec![content],
         };
-        let path = arrival.path.clone();
-        let decoded =
-            Decoded { path, calling_ae_title: "CT1".into(), header: Ok(header), plane: Ok(plane), noise_hu: None };
+        let read = ReadInstance { header, calling_ae_title: "CT1".into() };
+        let decoded = Decoded { instance: Ok(Arc::new(read)), image: 0, plane: Ok(plane), noise_hu: None };
         self.case.add(decoded, &arrival, &input());
         self.run(false);
     }

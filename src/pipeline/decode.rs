@@ -1,16 +1,21 @@
 //! The decode pool: threads that turn files of the spool into planes.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use dicom_object::DefaultDicomObject;
 
 use super::step_back::step_back;
 use crate::exam::{Content, ExamKey, InstanceHeader};
+use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image, noise_hu};
 use crate::telemetry;
+
+/// Images of one instance that are decoded at a turn: so many take some 0.1 s, after which another exam may come first.
+const IMAGES_A_TURN: usize = 8;
 
 /// An instance as it came.
 #[derive(Debug, Clone)]
@@ -24,20 +29,51 @@ pub struct Arrival {
     pub after_release: Option<Duration>,
 }
 
-/// A file to decode.
+/// An instance whose images wait to be decoded, all of them or those that are left.
+#[derive(Debug)]
+pub struct Waiting {
+    pub arrival: Arrival,
+    /// The file, if it has been opened, and the first image that is left.
+    opened: Option<(Arc<OpenInstance>, usize)>,
+}
+
+/// What a file says of its instance.
+#[derive(Debug)]
+pub struct ReadInstance {
+    pub header: InstanceHeader,
+    pub calling_ae_title: String,
+}
+
+/// An instance whose file is open.
+#[derive(Debug)]
+struct OpenInstance {
+    read: Arc<ReadInstance>,
+    file: InstanceFile,
+}
+
+/// Images to decode.
 #[derive(Debug)]
 pub struct DecodeJob {
     pub exam: ExamKey,
-    pub arrival: Arrival,
+    pub waiting: Waiting,
 }
 
-/// What became of it.
+/// What comes of a job, in this order.
+#[derive(Debug)]
+pub enum Step {
+    /// Images are left for another turn.
+    Left(Waiting),
+    Image(Arrival, Decoded),
+    Done,
+}
+
+/// What became of one image.
 #[derive(Debug)]
 pub struct Decoded {
-    pub path: PathBuf,
-    pub calling_ae_title: String,
-    /// The header, or why the file cannot be read.
-    pub header: Result<InstanceHeader, String>,
+    /// Whose image it is, or why the file cannot be read.
+    pub instance: Result<Arc<ReadInstance>, String>,
+    /// Which of the instance's images, from 0.
+    pub image: usize,
     /// The plane of a slice, `None` for what is not one, or why the pixels cannot be used.
     pub plane: Result<Option<Plane>, String>,
     /// The noise of a slice; see [`noise_hu`].
@@ -51,7 +87,7 @@ pub struct Decoded {
 pub fn start(
     threads: usize,
     jobs: &Receiver<DecodeJob>,
-    results: &Sender<(DecodeJob, Decoded)>,
+    results: &Sender<(ExamKey, Step)>,
     input: &InputGeometry,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     (0..threads)
@@ -59,70 +95,102 @@ pub fn start(
             let (jobs, results, input) = (jobs.clone(), results.clone(), input.clone());
             std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
                 step_back();
-                for job in jobs {
-                    let decoded = decode(&job.arrival.path, &input);
-                    if results.send((job, decoded)).is_err() {
-                        return;
-                    }
+                for DecodeJob { exam, waiting } in jobs {
+                    // Nobody listens any more where the analyst has stopped: then the jobs end too.
+                    waiting.take_turn(&input, |step| drop(results.send((exam.clone(), step))));
                 }
             })
         })
         .collect()
 }
 
-/// Reads a file and makes the model's plane of it.
-pub fn decode(path: &Path, input: &InputGeometry) -> Decoded {
-    let started = Instant::now();
-    let unreadable = |reason: String| Decoded {
-        path: path.to_owned(),
-        calling_ae_title: String::new(),
-        header: Err(format!("a stored instance cannot be read back: {reason}")),
-        plane: Ok(None),
-        noise_hu: None,
-    };
-    let object: DefaultDicomObject = match dicom_object::open_file(path) {
-        Ok(object) => object,
-        Err(error) => return unreadable(error.to_string()),
-    };
-    let header = match InstanceHeader::read(&object) {
-        Ok(header) => header,
-        Err(error) => return unreadable(error.to_string()),
-    };
-    let calling_ae_title = object.meta().source_application_entity_title().unwrap_or_default().trim().to_owned();
-    let (plane, noise_hu) = match plane_of(&object, &header, input, started) {
-        Ok(Some((plane, noise_hu))) => (Ok(Some(plane)), noise_hu),
-        Ok(None) => (Ok(None), None),
-        Err(reason) => (Err(reason), None),
-    };
-    Decoded { path: path.to_owned(), calling_ae_title, header: Ok(header), plane, noise_hu }
+impl Waiting {
+    #[must_use]
+    pub fn new(arrival: Arrival) -> Self {
+        Self { arrival, opened: None }
+    }
+
+    /// Decodes the next images; what is left is told first, so that other threads can go on with it meanwhile.
+    pub fn take_turn(self, input: &InputGeometry, mut tell: impl FnMut(Step)) {
+        let Self { arrival, opened } = self;
+        let started = Instant::now();
+        let opened =
+            opened.map_or_else(|| OpenInstance::open(&arrival.path).map(|instance| (Arc::new(instance), 0)), Ok);
+        match opened {
+            Ok((instance, first)) => {
+                let images = instance.read.header.images.len();
+                let turn = first..images.min(first + IMAGES_A_TURN);
+                if turn.end < images {
+                    let opened = Some((instance.clone(), turn.end));
+                    tell(Step::Left(Self { arrival: arrival.clone(), opened }));
+                }
+                decode_images(&instance, turn, started, input, |decoded| tell(Step::Image(arrival.clone(), decoded)));
+            }
+            Err(reason) => {
+                let unreadable = Decoded { instance: Err(reason), image: 0, plane: Ok(None), noise_hu: None };
+                tell(Step::Image(arrival, unreadable));
+            }
+        }
+        tell(Step::Done);
+    }
+}
+
+impl OpenInstance {
+    fn open(path: &Path) -> Result<Self, String> {
+        let unreadable = |error: &dyn std::fmt::Display| format!("a stored instance cannot be read back: {error}");
+        let file = InstanceFile::open(path).map_err(|error| unreadable(&error))?;
+        let header = InstanceHeader::read(&file.object).map_err(|error| unreadable(&error))?;
+        let calling_ae_title =
+            file.object.meta().source_application_entity_title().unwrap_or_default().trim().to_owned();
+        Ok(Self { read: Arc::new(ReadInstance { header, calling_ae_title }), file })
+    }
+}
+
+fn decode_images(
+    instance: &OpenInstance,
+    images: Range<usize>,
+    mut started: Instant,
+    input: &InputGeometry,
+    mut tell: impl FnMut(Decoded),
+) {
+    for image in images {
+        let (plane, noise_hu) = match plane_of(instance, image, input, started) {
+            Ok(Some((plane, noise_hu))) => (Ok(Some(plane)), noise_hu),
+            Ok(None) => (Ok(None), None),
+            Err(reason) => (Err(reason), None),
+        };
+        tell(Decoded { instance: Ok(instance.read.clone()), image, plane, noise_hu });
+        started = Instant::now();
+    }
 }
 
 /// The plane of a slice that was decoded before.
 ///
 /// # Errors
 /// Why it cannot be had any more.
-pub fn plane_again(path: &Path, input: &InputGeometry) -> Result<Plane, String> {
-    let Decoded { header, plane, .. } = decode(path, input);
-    header?;
-    plane?.ok_or_else(|| "a slice that was read before is none any more".to_owned())
+pub fn plane_again(file: &ImageFile, input: &InputGeometry) -> Result<Plane, String> {
+    let instance = OpenInstance::open(&file.path)?;
+    let plane = plane_of(&instance, file.frame, input, Instant::now())?;
+    plane.map(|(plane, _)| plane).ok_or_else(|| "a slice that was read before is none any more".to_owned())
 }
 
 fn plane_of(
-    object: &DefaultDicomObject,
-    header: &InstanceHeader,
+    OpenInstance { read, file }: &OpenInstance,
+    image: usize,
     input: &InputGeometry,
     started: Instant,
 ) -> Result<Option<(Plane, Option<f32>)>, String> {
-    let Content::Slice(slice) = &header.content else { return Ok(None) };
-    let image = hounsfield_image(object, slice).map_err(|error| {
+    let header = &read.header;
+    let Some(Content::Slice(slice)) = header.images.get(image) else { return Ok(None) };
+    let hounsfield = hounsfield_image(file, image, slice).map_err(|error| {
         telemetry::slice_failed();
-        tracing::warn!(sop_instance_uid = %header.sop_instance_uid, %error, "slice cannot be decoded");
+        tracing::warn!(sop_instance_uid = %header.sop_instance_uid, image = image + 1, %error, "slice cannot be decoded");
         error.to_string()
     })?;
     telemetry::stage("decode", started.elapsed());
     let decoded = Instant::now();
-    let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
-    let noise_hu = noise_hu(&image, &slice.geometry.in_plane, input.pixel_mm);
+    let plane = Plane::resample(&hounsfield, &slice.geometry.in_plane, input);
+    let noise_hu = noise_hu(&hounsfield, &slice.geometry.in_plane, input.pixel_mm);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
     Ok(Some((plane, noise_hu)))

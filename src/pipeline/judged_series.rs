@@ -49,9 +49,9 @@ impl JudgedSeries {
         beginning(&self.series, &self.table.rows(&self.series), self.order.direction(), limits)
     }
 
-    /// Notes how a slice came that lies at `z_mm`.
-    pub fn arrived(&mut self, arrival: &Arrival, z_mm: f64) {
-        self.order.add(arrival.number, z_mm);
+    /// Notes how a slice came that is the `image`-th of its instance, from 0, and lies at `z_mm`.
+    pub fn arrived(&mut self, arrival: &Arrival, image: usize, z_mm: f64) {
+        self.order.add((arrival.number, image), z_mm);
         self.lungs_passed = self.lungs_passed && self.order.direction().is_some();
         if let Some(last) = self.last_arrival {
             let pause = Pauses {

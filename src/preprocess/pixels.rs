@@ -7,6 +7,7 @@ use dicom_pixeldata::{PixelDecoder, PixelRepresentation};
 
 use super::codestream::{FrameSize, frame_size, is_rle_frame};
 use crate::exam::SliceHeader;
+use crate::part10::{FrameError, InstanceFile};
 
 /// A slice in Hounsfield units, row by row as stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,8 @@ impl StoredImage {
 /// Why a slice's pixels cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PixelError {
+    #[error(transparent)]
+    Stored(#[from] FrameError),
     #[error("pixel data (7FE0,0010) cannot be decoded: {0}")]
     Decode(String),
     #[error("the compressed frame is {found:?}, expected {expected:?}")]
@@ -63,22 +66,27 @@ pub enum PixelError {
     Length { found: usize, expected: usize, rows: usize, columns: usize },
 }
 
-/// Decodes the pixel data and applies the rescale slope and intercept.
+/// Decodes one frame of a file, counted from 0, and applies the slice's rescale slope and intercept.
 ///
 /// # Errors
 /// If the pixel data does not decode or is not what the header says.
-pub fn hounsfield_image(object: &DefaultDicomObject, header: &SliceHeader) -> Result<HounsfieldImage, PixelError> {
-    stored_image(object, header).map(|stored| stored.hounsfield())
+pub fn hounsfield_image(
+    file: &InstanceFile,
+    frame: usize,
+    header: &SliceHeader,
+) -> Result<HounsfieldImage, PixelError> {
+    stored_image(file, frame, header).map(|stored| stored.hounsfield())
 }
 
-/// Decodes the pixel data.
+/// Decodes one frame of a file, counted from 0.
 ///
 /// # Errors
 /// If the pixel data does not decode or is not what the header says.
-pub fn stored_image(object: &DefaultDicomObject, header: &SliceHeader) -> Result<StoredImage, PixelError> {
-    check_frame(object, header)?;
+pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> Result<StoredImage, PixelError> {
+    let image = file.frame(frame)?;
+    check_frame(&image, header)?;
     // The codecs are other people's code on other people's bytes: one of them giving up costs one slice.
-    let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| object.decode_pixel_data()))
+    let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| image.decode_pixel_data()))
         .map_err(|_| PixelError::DecoderPanicked)?
         .map_err(|error| PixelError::Decode(error.to_string()))?;
     let (rows, columns) = (header.geometry.rows, header.geometry.columns);

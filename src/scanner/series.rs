@@ -9,10 +9,11 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_encoding::TransferSyntaxIndex;
 use dicom_encoding::transfer_syntax::TransferSyntax;
-use dicom_object::{DefaultDicomObject, FileMetaTable, InMemDicomObject, OpenFileOptions};
+use dicom_object::{DefaultDicomObject, InMemDicomObject, OpenFileOptions};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::ScannerError;
+use crate::part10::Head;
 
 /// One instance, encoded and ready to be sent. Clones share the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,11 @@ impl Instance {
     }
 
     /// The instance as a Part 10 file.
-    fn part_10(&self) -> Result<Vec<u8>, ScannerError> {
+    ///
+    /// # Errors
+    ///
+    /// If its UIDs are none.
+    pub fn part_10(&self) -> Result<Vec<u8>, ScannerError> {
         let meta = dicom_object::FileMetaTableBuilder::new()
             .media_storage_sop_class_uid(self.sop_class_uid.as_str())
             .media_storage_sop_instance_uid(self.sop_instance_uid.as_str())
@@ -145,33 +150,14 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>, ScannerError> {
 }
 
 fn load_file(path: &Path) -> Result<Instance, String> {
-    const PREAMBLE: usize = 128;
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    let magic_at = [PREAMBLE, 0]
-        .into_iter()
-        .find(|at| bytes.get(*at..*at + 4) == Some(b"DICM"))
-        .ok_or("not a DICOM file: DICM is missing")?;
-    let meta = FileMetaTable::from_reader(&bytes[magic_at..]).map_err(|e| e.to_string())?;
-    let data_at = magic_at + 4 + meta_group_length(&bytes[magic_at + 4..])?;
-    let data = bytes.get(data_at..).ok_or("the file ends in its meta group")?;
+    let Head { meta, length } = Head::read(&bytes).map_err(|e| e.to_string())?;
     let header = OpenFileOptions::new()
         .read_until(tags::PIXEL_DATA)
         .from_reader(Cursor::new(&bytes))
         .map_err(|e| e.to_string())?;
     let origin = path.display().to_string();
-    describe(&header, meta.transfer_syntax(), origin, data.into())
-}
-
-/// Bytes of the file meta group (PS3.10 7.1), by what the file itself says: `FileMetaTable` gives the length that the group
-/// would have if it were written anew.
-fn meta_group_length(group: &[u8]) -> Result<usize, String> {
-    const LENGTH_ELEMENT: [u8; 8] = [0x02, 0x00, 0x00, 0x00, b'U', b'L', 0x04, 0x00];
-    let (element, value) = group.split_first_chunk::<8>().ok_or("the file ends in its meta group")?;
-    let (length, _) = value.split_first_chunk::<4>().ok_or("the file ends in its meta group")?;
-    if *element != LENGTH_ELEMENT {
-        return Err("the meta group does not begin with its length".to_owned());
-    }
-    Ok(12 + u32::from_le_bytes(*length) as usize)
+    describe(&header, meta.transfer_syntax(), origin, bytes[length..].into())
 }
 
 /// Encodes an object.

@@ -439,7 +439,7 @@ mod tests {
             patient: Patient::default(),
             study_description: String::new(),
             series_description: String::new(),
-            content: Content::Kept("a test"),
+            images: vec![Content::Kept("a test")],
         }
     }
 

@@ -84,11 +84,14 @@ pub struct EarlyFlag {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SliceCounts {
-    /// Instances received.
+    /// Images received: an instance of several frames counts each of them.
     pub received: usize,
+    /// The instances in which they came.
+    #[serde(default)]
+    pub instances: usize,
     /// Slices in the series that was judged.
     pub analysed: usize,
-    /// Instances that are rightly not analysed: scouts, other series, other objects.
+    /// Images that are rightly not analysed: scouts, other series, other objects.
     pub kept: usize,
     /// CT slices that cannot be analysed.
     pub failed: usize,
@@ -97,6 +100,12 @@ pub struct SliceCounts {
 }
 
 impl SliceCounts {
+    /// The instances received; reports from before they were counted know the images alone, one in each.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        if self.instances == 0 { self.received } else { self.instances }
+    }
+
     /// Share of the announced slices that have come, 0 to 1; `None` where none were announced.
     #[must_use]
     pub fn scan_share(&self) -> Option<f64> {
@@ -212,7 +221,7 @@ pub(crate) fn example_report() -> CaseReport {
         driving_slabs: Vec::new(),
         thresholds: Thresholds { early: 0.9, suspected: 0.5 },
         early_flag: None,
-        slices: SliceCounts { received: 100, analysed: 100, ..SliceCounts::default() },
+        slices: SliceCounts { received: 100, instances: 100, analysed: 100, ..SliceCounts::default() },
         lung_ml: 4000.0,
         lungs: LungSummary { right_ml: 2200.0, left_ml: 1800.0, chest_share: Some(0.3), spine_in_front: false },
         lesion_summary: LesionSummary::default(),

@@ -13,7 +13,7 @@ use crate::engine::{Engine, Manifest};
 use crate::exam::{CompletionRule, QualityLimits, Series};
 use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
-use crate::pipeline::decode::decode;
+use crate::pipeline::decode::Step;
 use crate::pipeline::inference::judge_window;
 use crate::pipeline::judged_series::lung_mm;
 use crate::triage::{CaseReport, Densities, Lungs, TableRow, Verdict, case_score};
@@ -53,8 +53,7 @@ impl Observer<'_> {
         let acquisition = Acquisition::read(&input.folder)?;
         let mut scan = Scan::new(&acquisition);
         for file in acquisition.files {
-            scan.take(file, self.manifest);
-            scan.run_due_windows(self, false)?;
+            scan.take(file, self)?;
         }
         scan.run_due_windows(self, true)?;
         let report = scan.conclude(self);
@@ -129,7 +128,7 @@ impl Observer<'_> {
         let Some(row) = key.or(most_lung) else { return Ok(None) };
         let Some(slice) = series.middle_slice(row.slab) else { return Ok(None) };
         let (lung, lesion) = (outlines(&row.evidence.lung), outlines(&row.evidence.lesion));
-        let png = alert::picture_with_outlines(&slice.path, &self.manifest.input, &lung, &lesion)
+        let png = alert::picture_with_outlines(&slice.file, &self.manifest.input, &lung, &lesion)
             .map_err(|error| error.to_string())?;
         let picture = format!("{PICTURES}/{name}.png");
         let path = self.out.join(&picture);
@@ -154,11 +153,22 @@ impl Scan {
         Self { case, started, path: Vec::new(), flagged_after: None }
     }
 
-    fn take(&mut self, file: PathBuf, manifest: &Manifest) {
+    fn take(&mut self, file: PathBuf, observer: &mut Observer<'_>) -> Result<(), String> {
+        let input = &observer.manifest.input;
         self.case.take(file, self.started, None);
-        while let Some(arrival) = self.case.waiting.pop_front() {
-            self.case.add(decode(&arrival.path, &manifest.input), &arrival, &manifest.input);
+        while let Some(waiting) = self.case.waiting.pop_front() {
+            let mut images = Vec::new();
+            waiting.take_turn(input, |step| match step {
+                Step::Left(waiting) => self.case.waiting.push_front(waiting),
+                Step::Image(arrival, decoded) => images.push((arrival, decoded)),
+                Step::Done => {}
+            });
+            for (arrival, decoded) in images {
+                self.case.add(decoded, &arrival, input);
+                self.run_due_windows(observer, false)?;
+            }
         }
+        Ok(())
     }
 
     fn run_due_windows(&mut self, observer: &mut Observer<'_>, finishing: bool) -> Result<(), String> {

@@ -1,11 +1,17 @@
 //! Whether a data set's elements stay within its bytes. A length that lies would have the parser ask for gigabytes, so
 //! this walk over tags and lengths comes before any parsing (PS3.5 section 7.1).
 
+use std::io::{Cursor, Read, Seek};
+use std::ops::Range;
+
 use dicom_core::{DataDictionary, Tag, VR, dictionary::DataDictionaryEntry};
 use dicom_dictionary_std::{StandardDataDictionary, tags};
 
 /// Sequences nested deeper than this are an attack.
 const MAX_DEPTH: usize = 24;
+
+/// Pixel data in more fragments than this is an attack: a long scan in one object has some thousand.
+const MAX_FRAGMENTS: usize = 1_000_000;
 
 const UNDEFINED_LENGTH: u32 = 0xFFFF_FFFF;
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
@@ -23,6 +29,10 @@ pub enum ExtentError {
     OutOfPlace { tag: Tag, at: usize },
     #[error("sequences are nested more than {MAX_DEPTH} deep")]
     TooDeep,
+    #[error("the pixel data has more than {MAX_FRAGMENTS} fragments")]
+    TooManyFragments,
+    #[error("the data set cannot be read: {0}")]
+    Unreadable(std::io::ErrorKind),
 }
 
 /// How values are preceded.
@@ -32,14 +42,25 @@ pub enum Encoding {
     ExplicitVr,
 }
 
-/// Where a data set's own Pixel Data (7FE0,0010) lies, not that of an icon in a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a data set's own Pixel Data (7FE0,0010) lies, not that of an icon in a sequence. Places are bytes from the data set's
+/// beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelData {
     /// Where the element begins.
     pub start: usize,
-    /// Bytes of native pixel data; of all fragments where it is encapsulated.
-    pub bytes: usize,
-    pub is_encapsulated: bool,
+    pub value: PixelValue,
+}
+
+/// How pixel data is encoded (PS3.5 section A.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PixelValue {
+    Native(Range<usize>),
+    Encapsulated {
+        /// The value of the basic offset table, which may be empty.
+        offset_table: Range<usize>,
+        /// The values of the fragments; each is preceded by an item's tag and length.
+        fragments: Vec<Range<usize>>,
+    },
 }
 
 /// Walks all elements of a little-endian data set and says where its pixel data is, if it has any.
@@ -47,13 +68,25 @@ pub struct PixelData {
 /// # Errors
 /// If an element reaches beyond its container or stands where none may.
 pub fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<Option<PixelData>, ExtentError> {
-    let mut walk = Walk { bytes: data_set, at: 0, encoding, pixel_data: None };
-    walk.elements(data_set.len(), 0, false)?;
+    find_pixel_data(Cursor::new(data_set), data_set.len(), encoding)
+}
+
+/// The same of a data set of `length` bytes that is read as it is needed.
+///
+/// # Errors
+/// As [`check_extent`], and if it cannot be read.
+pub fn find_pixel_data(
+    reader: impl Read + Seek,
+    length: usize,
+    encoding: Encoding,
+) -> Result<Option<PixelData>, ExtentError> {
+    let mut walk = Walk { reader, at: 0, encoding, pixel_data: None };
+    walk.elements(length, 0, false)?;
     Ok(walk.pixel_data)
 }
 
-struct Walk<'a> {
-    bytes: &'a [u8],
+struct Walk<R> {
+    reader: R,
     at: usize,
     encoding: Encoding,
     pixel_data: Option<PixelData>,
@@ -66,7 +99,7 @@ struct Element {
     length: u32,
 }
 
-impl Walk<'_> {
+impl<R: Read + Seek> Walk<R> {
     /// Elements up to byte `end` or, in an item of undefined length, up to its delimiter. Tags must rise.
     fn elements(&mut self, end: usize, depth: usize, delimited: bool) -> Result<(), ExtentError> {
         if depth > MAX_DEPTH {
@@ -94,41 +127,33 @@ impl Walk<'_> {
                 // PS3.5 section 6.2.2 note: what is of unknown VR and undefined length is implicit inside.
                 self.encoding = Encoding::ImplicitVr;
             }
-            let is_pixel_data = element.tag == tags::PIXEL_DATA;
-            let bytes = self.items(end, depth, is_pixel_data, true)?;
-            if is_pixel_data && depth == 0 {
-                self.pixel_data = Some(PixelData { start: element.start, bytes, is_encapsulated: true });
+            if element.tag == tags::PIXEL_DATA {
+                let value = self.fragments(end)?;
+                if depth == 0 {
+                    self.pixel_data = Some(PixelData { start: element.start, value });
+                }
+            } else {
+                self.items(end, depth, true)?;
             }
             self.encoding = outer;
             return Ok(());
         }
         let value_end = self.value_end(element, end)?;
         if element.tag == tags::PIXEL_DATA && depth == 0 {
-            let bytes = element.length as usize;
-            self.pixel_data = Some(PixelData { start: element.start, bytes, is_encapsulated: false });
+            self.pixel_data = Some(PixelData { start: element.start, value: PixelValue::Native(self.at..value_end) });
         }
         if element.vr == Some(VR::SQ) {
-            return self.items(value_end, depth, false, false).map(drop);
+            return self.items(value_end, depth, false);
         }
-        self.at = value_end;
-        Ok(())
+        self.skip_to(value_end)
     }
 
-    /// Items up to `end` or the sequence's delimiter; `fragments` of encapsulated pixel data hold bytes, not elements.
-    /// Gives the bytes of fragments after the first, which is the offset table (PS3.5 section A.4).
-    fn items(&mut self, end: usize, depth: usize, fragments: bool, delimited: bool) -> Result<usize, ExtentError> {
-        let (mut bytes, mut is_first) = (0, true);
+    /// Items up to `end` or the sequence's delimiter.
+    fn items(&mut self, end: usize, depth: usize, delimited: bool) -> Result<(), ExtentError> {
         while self.at < end {
             let item = self.item_header(end)?;
             match item.tag {
-                SEQUENCE_DELIMITER if delimited => return Ok(bytes),
-                ITEM if fragments => {
-                    self.at = self.value_end(&item, end)?;
-                    if !is_first {
-                        bytes += item.length as usize;
-                    }
-                    is_first = false;
-                }
+                SEQUENCE_DELIMITER if delimited => return Ok(()),
                 ITEM if item.length == UNDEFINED_LENGTH => self.elements(end, depth + 1, true)?,
                 ITEM => {
                     let item_end = self.value_end(&item, end)?;
@@ -137,7 +162,33 @@ impl Walk<'_> {
                 tag => return Err(ExtentError::OutOfPlace { tag, at: item.start }),
             }
         }
-        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(bytes) }
+        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(()) }
+    }
+
+    /// Items of bytes up to the delimiter; the first one is the offset table.
+    fn fragments(&mut self, end: usize) -> Result<PixelValue, ExtentError> {
+        let (mut offset_table, mut fragments) = (None, Vec::new());
+        while self.at < end {
+            let item = self.item_header(end)?;
+            match item.tag {
+                SEQUENCE_DELIMITER => {
+                    return Ok(PixelValue::Encapsulated { offset_table: offset_table.unwrap_or_default(), fragments });
+                }
+                ITEM => {
+                    let value = self.at..self.value_end(&item, end)?;
+                    self.skip_to(value.end)?;
+                    if offset_table.is_none() {
+                        offset_table = Some(value);
+                    } else if fragments.len() < MAX_FRAGMENTS {
+                        fragments.push(value);
+                    } else {
+                        return Err(ExtentError::TooManyFragments);
+                    }
+                }
+                tag => return Err(ExtentError::OutOfPlace { tag, at: item.start }),
+            }
+        }
+        Err(ExtentError::Truncated(self.at))
     }
 
     fn value_end(&self, element: &Element, end: usize) -> Result<usize, ExtentError> {
@@ -178,9 +229,19 @@ impl Walk<'_> {
         Ok(Element { tag, start, vr: None, length: self.u32(end)? })
     }
 
+    /// Goes on at a byte further on, which lies within the data set.
+    fn skip_to(&mut self, at: usize) -> Result<(), ExtentError> {
+        self.reader.seek_relative((at - self.at) as i64).map_err(|error| ExtentError::Unreadable(error.kind()))?;
+        self.at = at;
+        Ok(())
+    }
+
     fn take<const N: usize>(&mut self, end: usize) -> Result<[u8; N], ExtentError> {
-        let bytes = self.bytes[..end].get(self.at..self.at + N).and_then(|bytes| bytes.try_into().ok());
-        let bytes = bytes.ok_or(ExtentError::Truncated(self.at))?;
+        if end - self.at < N {
+            return Err(ExtentError::Truncated(self.at));
+        }
+        let mut bytes = [0; N];
+        self.reader.read_exact(&mut bytes).map_err(|error| ExtentError::Unreadable(error.kind()))?;
         self.at += N;
         Ok(bytes)
     }
@@ -243,7 +304,8 @@ mod tests {
     fn pixel_data_is_found_and_that_of_an_icon_is_not_taken_for_it() {
         let whole = encoded(Encoding::ExplicitVr);
         let found = check_extent(&whole, Encoding::ExplicitVr).unwrap().unwrap();
-        assert_eq!((found.start, found.bytes, found.is_encapsulated), (whole.len() - 64 - 12, 64, false));
+        let value = PixelValue::Native(whole.len() - 64..whole.len());
+        assert_eq!(found, PixelData { start: whole.len() - 64 - 12, value });
         let icon = InMemDicomObject::from_element_iter([DataElement::new(
             tags::PIXEL_DATA,
             VR::OW,
