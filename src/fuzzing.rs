@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use dicom_core::value::{PixelFragmentSequence, PrimitiveValue};
-use dicom_core::{DataElement, VR};
+use dicom_core::value::{DataSetSequence, PixelFragmentSequence, PrimitiveValue};
+use dicom_core::{DataElement, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 
@@ -28,7 +28,8 @@ pub fn data_set(bytes: &[u8]) {
     }
 }
 
-/// One slice's pixels: the first byte chooses the transfer syntax, the second and third give rows and columns.
+/// The pixels of one slice, or of the frames of one object: the first byte chooses the transfer syntax, how many frames and how many
+/// fragments; the second and third give rows and columns.
 pub fn pixels(bytes: &[u8]) {
     const SYNTAXES: [&str; 12] = [
         uids::EXPLICIT_VR_LITTLE_ENDIAN,
@@ -44,36 +45,92 @@ pub fn pixels(bytes: &[u8]) {
         uids::HTJ2K,
         uids::JPEG_BASELINE8_BIT,
     ];
+    const MOST_FRAMES: usize = 4;
     let [choice, rows, columns, stored @ ..] = bytes else { return };
-    let syntax = SYNTAXES[usize::from(*choice) % SYNTAXES.len()];
+    let choice = usize::from(*choice);
+    let syntax = SYNTAXES[choice % SYNTAXES.len()];
+    let frames = choice / SYNTAXES.len() % MOST_FRAMES + 1;
     let bits: u16 = if syntax == uids::JPEG_BASELINE8_BIT { 8 } else { 16 };
     let number = |tag, value: u16| DataElement::new(tag, VR::US, PrimitiveValue::from(value));
-    let text = |tag, vr, value: &str| DataElement::new(tag, vr, PrimitiveValue::from(value));
-    let mut object = InMemDicomObject::from_element_iter([
-        text(tags::SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE),
-        text(tags::SOP_INSTANCE_UID, VR::UI, "1.2.3"),
-        text(tags::STUDY_INSTANCE_UID, VR::UI, "1.2"),
-        text(tags::SERIES_INSTANCE_UID, VR::UI, "1.2.4"),
-        text(tags::IMAGE_POSITION_PATIENT, VR::DS, "0\\0\\0"),
-        text(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0"),
-        text(tags::PIXEL_SPACING, VR::DS, "1\\1"),
-        text(tags::RESCALE_SLOPE, VR::DS, "1"),
-        text(tags::RESCALE_INTERCEPT, VR::DS, "-1024"),
-        text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2"),
-        number(tags::SAMPLES_PER_PIXEL, 1),
-        number(tags::ROWS, u16::from(*rows) + 1),
-        number(tags::COLUMNS, u16::from(*columns) + 1),
-        number(tags::BITS_ALLOCATED, bits),
-        number(tags::BITS_STORED, bits),
-        number(tags::HIGH_BIT, bits - 1),
-        number(tags::PIXEL_REPRESENTATION, 0),
-    ]);
+    let mut object = if frames == 1 { single_image() } else { multi_frame_image(frames) };
+    for (tag, value) in [
+        (tags::SAMPLES_PER_PIXEL, 1),
+        (tags::ROWS, u16::from(*rows) + 1),
+        (tags::COLUMNS, u16::from(*columns) + 1),
+        (tags::BITS_ALLOCATED, bits),
+        (tags::BITS_STORED, bits),
+        (tags::HIGH_BIT, bits - 1),
+        (tags::PIXEL_REPRESENTATION, 0),
+    ] {
+        object.put(number(tag, value));
+    }
     if syntax == uids::EXPLICIT_VR_LITTLE_ENDIAN {
         object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::from(stored.to_vec())));
     } else {
-        let fragments = PixelFragmentSequence::new(Vec::new(), vec![stored.to_vec()]);
-        object.put(DataElement::new(tags::PIXEL_DATA, VR::OB, fragments));
+        let fragments = frames + choice / SYNTAXES.len() / MOST_FRAMES;
+        object.put(DataElement::new(tags::PIXEL_DATA, VR::OB, fragmented(stored, fragments, frames)));
     }
+    read_all_images(object, syntax);
+}
+
+/// Bytes in so many fragments, of which the first few begin a frame by the offset table.
+fn fragmented(stored: &[u8], fragments: usize, frames: usize) -> PixelFragmentSequence<Vec<u8>> {
+    const ITEM_HEADER_BYTES: usize = 8;
+    let fragment_bytes = stored.len().div_ceil(fragments).next_multiple_of(2).max(2);
+    let fragments: Vec<Vec<u8>> = stored.chunks(fragment_bytes).map(<[u8]>::to_vec).collect();
+    let offsets = (0..frames).map(|frame| (frame * (fragment_bytes + ITEM_HEADER_BYTES)) as u32);
+    PixelFragmentSequence::new(offsets.collect::<Vec<u32>>(), fragments)
+}
+
+fn text(tag: Tag, vr: VR, value: &str) -> DataElement<InMemDicomObject> {
+    DataElement::new(tag, vr, PrimitiveValue::from(value))
+}
+
+const GEOMETRY: [(Tag, VR, &str); 5] = [
+    (tags::IMAGE_POSITION_PATIENT, VR::DS, "0\\0\\0"),
+    (tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0"),
+    (tags::PIXEL_SPACING, VR::DS, "1\\1"),
+    (tags::RESCALE_SLOPE, VR::DS, "1"),
+    (tags::RESCALE_INTERCEPT, VR::DS, "-1024"),
+];
+
+fn single_image() -> InMemDicomObject {
+    let names = [
+        (tags::SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE),
+        (tags::SOP_INSTANCE_UID, VR::UI, "1.2.3"),
+        (tags::STUDY_INSTANCE_UID, VR::UI, "1.2"),
+        (tags::SERIES_INSTANCE_UID, VR::UI, "1.2.4"),
+        (tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2"),
+    ];
+    InMemDicomObject::from_element_iter(names.iter().chain(&GEOMETRY).map(|(tag, vr, value)| text(*tag, *vr, value)))
+}
+
+fn multi_frame_image(frames: usize) -> InMemDicomObject {
+    let mut object = single_image();
+    let of = |tag: Tag, inside: &[usize]| {
+        let elements = inside.iter().filter_map(|at| GEOMETRY.get(*at)).map(|(tag, vr, value)| text(*tag, *vr, value));
+        sequence(tag, vec![InMemDicomObject::from_element_iter(elements)])
+    };
+    let shared = InMemDicomObject::from_element_iter([
+        of(tags::PLANE_POSITION_SEQUENCE, &[0]),
+        of(tags::PLANE_ORIENTATION_SEQUENCE, &[1]),
+        of(tags::PIXEL_MEASURES_SEQUENCE, &[2]),
+        of(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, &[3, 4]),
+    ]);
+    object.put(text(tags::SOP_CLASS_UID, VR::UI, uids::ENHANCED_CT_IMAGE_STORAGE));
+    object.put(text(tags::NUMBER_OF_FRAMES, VR::IS, &frames.to_string()));
+    object.put(sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![shared]));
+    let own = vec![InMemDicomObject::new_empty(); frames];
+    object.put(sequence(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, own));
+    object
+}
+
+fn sequence(tag: Tag, items: Vec<InMemDicomObject>) -> DataElement<InMemDicomObject> {
+    DataElement::new(tag, VR::SQ, DataSetSequence::from(items))
+}
+
+/// Writes the object as a file, reads it back, and decodes whatever of it is a slice.
+fn read_all_images(object: InMemDicomObject, syntax: &str) {
     let meta = FileMetaTableBuilder::new()
         .media_storage_sop_class_uid(uids::CT_IMAGE_STORAGE)
         .media_storage_sop_instance_uid("1.2.3")

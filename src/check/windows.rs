@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::exam::{Content, InstanceHeader, PreparedSlice, Series, SlabIndex};
+use crate::exam::{Content, InstanceHeader, PreparedSlice, Series, SlabIndex, is_ct_image};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, Window, hounsfield_image};
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, ScannerError, UidSource};
@@ -34,16 +34,18 @@ pub fn phantom_exam() -> Result<Vec<Instance>, ScannerError> {
     Phantom::new(PhantomKind::Pneumonia, PhantomOptions::coarse(100, 256)).instances(UidSource::seeded(1))
 }
 
-/// At most `count` windows, evenly spread over the series of the exam that has the most slices.
+/// At most `count` windows, evenly spread over the largest series of the exam.
 ///
 /// # Errors
 /// If a slice cannot be decoded or there is none.
 pub fn windows_of(exam: &[Instance], input: &InputGeometry, count: usize) -> Result<Vec<SlabWindow>, WindowError> {
     let mut by_series: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
-    for instance in exam.iter().filter(|instance| instance.position_um.is_some()) {
+    let is_slices = |instance: &&Instance| !instance.scout && is_ct_image(&instance.sop_class_uid);
+    for instance in exam.iter().filter(is_slices) {
         by_series.entry(&instance.series_instance_uid).or_default().push(instance);
     }
-    let longest = by_series.into_values().max_by_key(Vec::len).ok_or(WindowError::NoSlices)?;
+    let bytes = |series: &Vec<&Instance>| series.iter().map(|instance| instance.data.len()).sum::<usize>();
+    let longest = by_series.into_values().max_by_key(bytes).ok_or(WindowError::NoSlices)?;
     let mut series = Series::default();
     for instance in &longest {
         for (slice, plane) in prepare(instance, input)? {

@@ -66,7 +66,7 @@ impl Default for Config {
                 max_associations: 64,
                 max_associations_of_one: 16,
                 max_pdu_bytes: 128 * 1024,
-                max_object_bytes: 256 * 1024 * 1024,
+                max_object_bytes: 512 * 1024 * 1024,
                 request_timeout: Duration::from_secs(10),
                 idle_timeout: Duration::from_mins(1),
                 slowest_bytes_s: 16 * 1024,

@@ -3,7 +3,7 @@
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::header::{number, text};
+use super::attributes::{Attributes, text};
 
 /// What a slice's header says of its acquisition; what is absent is empty.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,15 +21,16 @@ pub struct AcquisitionParameters {
 }
 
 impl AcquisitionParameters {
-    /// Reads the CT Image, Contrast/Bolus and General Series modules (PS3.3 C.8.2.1, C.7.6.4, C.7.3.1).
-    pub(super) fn read(object: &InMemDicomObject) -> Self {
-        let kernel = text(object, tags::CONVOLUTION_KERNEL);
+    /// Reads the CT Image, Contrast/Bolus and General Series modules (PS3.3 C.8.2.1, C.7.6.4, C.7.3.1), or what stands for them in
+    /// a frame's functional groups.
+    pub(super) fn read(image: &Attributes<'_>) -> Self {
+        let kernel = image.text(tags::CONVOLUTION_KERNEL);
         Self {
-            instance_number: number(object, tags::INSTANCE_NUMBER).map(|number| number as i32),
+            instance_number: image.number(tags::INSTANCE_NUMBER).map(|number| number as i32),
             kernel: kernel.split('\\').next().unwrap_or_default().trim().to_owned(),
-            contrast_agent: text(object, tags::CONTRAST_BOLUS_AGENT),
-            patient_position: text(object, tags::PATIENT_POSITION),
-            gantry_tilt_degrees: number(object, tags::GANTRY_DETECTOR_TILT).unwrap_or(0.0),
+            contrast_agent: contrast_agent(image),
+            patient_position: image.text(tags::PATIENT_POSITION),
+            gantry_tilt_degrees: image.number(tags::GANTRY_DETECTOR_TILT).unwrap_or(0.0),
         }
     }
 
@@ -53,12 +54,28 @@ impl AcquisitionParameters {
     }
 }
 
+/// The agent's name: a text of single images, a code of multi-frame ones, whose frames may say that it was not given (PS3.3 sections
+/// C.7.6.4, C.7.6.4b and C.7.6.16.2.12).
+fn contrast_agent(image: &Attributes<'_>) -> String {
+    let usage = image.group(tags::CONTRAST_BOLUS_USAGE_SEQUENCE);
+    let is_given = |usage: &InMemDicomObject| text(usage, tags::CONTRAST_BOLUS_AGENT_ADMINISTERED) != "NO";
+    if !usage.is_empty() && !usage.iter().any(is_given) {
+        return String::new();
+    }
+    let coded = || {
+        let agents = image.get(tags::CONTRAST_BOLUS_AGENT_SEQUENCE)?.items()?;
+        agents.first().map(|agent| text(agent, tags::CODE_MEANING))
+    };
+    let plain = image.text(tags::CONTRAST_BOLUS_AGENT);
+    if plain.is_empty() { coded().unwrap_or_default() } else { plain }
+}
+
 /// Why images of this type are not analysed; `None` for those that are.
 ///
 /// Image Type (0008,0008) names projections in its third value and further ones by the vendors' words, Rescale Type
 /// (0028,1054) what values other than Hounsfield units mean (PS3.3 C.8.2.1.1.1, C.11.1.1.2). A derived image alone is no
 /// reason: axial reformats and images that were compressed with loss are derived too.
-pub(super) fn unfit_type(object: &InMemDicomObject) -> Option<&'static str> {
+pub(super) fn unfit_type(image: &Attributes<'_>) -> Option<&'static str> {
     const PROJECTIONS: [&str; 11] = [
         "MIP",
         "MAX_IP",
@@ -72,14 +89,14 @@ pub(super) fn unfit_type(object: &InMemDicomObject) -> Option<&'static str> {
         "PROJECTION",
         "VOLUME_RENDER",
     ];
-    let image_type = text(object, tags::IMAGE_TYPE).to_ascii_uppercase();
+    let image_type = image.text(tags::IMAGE_TYPE).to_ascii_uppercase();
     if image_type.split(['\\', ' ']).any(|word| PROJECTIONS.contains(&word)) {
         return Some("a projection or rendering");
     }
     if image_type.contains("SCREEN SAVE") || image_type.contains("SCREENSAVE") {
         return Some("a screenshot");
     }
-    let rescale_type = text(object, tags::RESCALE_TYPE).to_ascii_uppercase();
+    let rescale_type = image.text(tags::RESCALE_TYPE).to_ascii_uppercase();
     let is_hounsfield = matches!(rescale_type.as_str(), "" | "HU" | "HU_MOD" | "US" | "UNSPECIFIED");
     (!is_hounsfield).then_some("not in Hounsfield units")
 }
@@ -114,10 +131,11 @@ mod tests {
     #[test]
     fn projections_and_values_that_are_no_hounsfield_units_are_unfit_and_derived_axial_images_are_not() {
         let unfit = |image_type: &str, rescale_type: &str| {
-            unfit_type(&InMemDicomObject::from_element_iter([
+            let image = InMemDicomObject::from_element_iter([
                 DataElement::new(tags::IMAGE_TYPE, VR::CS, PrimitiveValue::from(image_type)),
                 DataElement::new(tags::RESCALE_TYPE, VR::LO, PrimitiveValue::from(rescale_type)),
-            ]))
+            ]);
+            unfit_type(&Attributes::of(&image))
         };
         for projection in ["DERIVED\\SECONDARY\\AXIAL\\CT_SOM5 MIP", "DERIVED\\SECONDARY\\REFORMATTED\\MIN_IP"] {
             assert_eq!(unfit(projection, "HU"), Some("a projection or rendering"), "{projection}");

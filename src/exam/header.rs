@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::acquisition::{AcquisitionParameters, unfit_type};
+use super::attributes::{Attributes, number, text};
+use super::enhanced::{MULTI_FRAME_CT, frames, unfit_frame};
 use super::geometry::{GeometryError, Lps, SliceGeometry};
 use crate::hex::hex;
 
@@ -83,6 +85,8 @@ pub struct SliceHeader {
     pub rescale_intercept: f32,
     /// Slice Thickness (0018,0050), mm.
     pub thickness_mm: Option<f64>,
+    /// Which frame of its instance it is, from 1; `None` for an instance of one image.
+    pub frame_number: Option<u32>,
     /// Images in Acquisition (0020,1002).
     pub images_in_acquisition: Option<u32>,
     pub acquisition: AcquisitionParameters,
@@ -104,7 +108,7 @@ impl InstanceHeader {
     /// If one of the four UIDs that place an instance is missing or is no UID (PS3.5 section 9.1).
     pub fn read(object: &InMemDicomObject) -> Result<Self, HeaderError> {
         let sop_class_uid = uid(object, tags::SOP_CLASS_UID, "SOP Class UID (0008,0016)")?;
-        let images = vec![content(object, &sop_class_uid)];
+        let images = images(object, &sop_class_uid);
         Ok(Self {
             sop_class_uid,
             sop_instance_uid: uid(object, tags::SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)")?,
@@ -136,22 +140,36 @@ pub fn is_uid(text: &str) -> bool {
     text.len() <= 64 && text.split('.').all(is_component)
 }
 
-fn content(object: &InMemDicomObject, sop_class_uid: &str) -> Content {
-    match sop_class_uid {
-        uids::CT_IMAGE_STORAGE => {}
-        uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => {
-            return Content::Unfit("enhanced multi-frame CT, which is not analysed yet");
-        }
-        _ => return Content::Kept("not a CT image"),
+/// Whether instances of a SOP class are CT images, of one frame or of many.
+#[must_use]
+pub fn is_ct_image(sop_class_uid: &str) -> bool {
+    sop_class_uid == uids::CT_IMAGE_STORAGE || MULTI_FRAME_CT.contains(&sop_class_uid)
+}
+
+fn images(object: &InMemDicomObject, sop_class_uid: &str) -> Vec<Content> {
+    if MULTI_FRAME_CT.contains(&sop_class_uid) {
+        return frames(object);
     }
-    let image_type = text(object, tags::IMAGE_TYPE);
+    let image = if sop_class_uid != uids::CT_IMAGE_STORAGE {
+        Content::Kept("not a CT image")
+    } else if number(object, tags::NUMBER_OF_FRAMES).is_some_and(|frames| frames > 1.0) {
+        Content::Defective("number of frames (0028,0008) is above 1, a CT image has one".to_owned())
+    } else {
+        image_content(&Attributes::of(object))
+    };
+    vec![image]
+}
+
+/// What a CT image is, by the attributes of the image or the frame.
+pub(super) fn image_content(image: &Attributes<'_>) -> Content {
+    let image_type = image.text(tags::IMAGE_TYPE);
     if image_type.split('\\').any(|value| value.trim() == "LOCALIZER") {
         return Content::Kept("a scout");
     }
-    if let Some(reason) = unfit_type(object) {
+    if let Some(reason) = unfit_type(image).or_else(|| unfit_frame(image)) {
         return Content::Unfit(reason);
     }
-    match slice_header(object) {
+    match slice_header(image) {
         Ok(header) => Content::Slice(header),
         Err(SliceError::NotAxial) => Content::Unfit("not axial"),
         Err(SliceError::Defect(reason)) => Content::Defective(reason),
@@ -169,26 +187,26 @@ enum SliceError {
     Defect(String),
 }
 
-fn slice_header(object: &InMemDicomObject) -> Result<SliceHeader, SliceError> {
+fn slice_header(image: &Attributes<'_>) -> Result<SliceHeader, SliceError> {
     let defect = |reason: &str| SliceError::Defect(reason.to_owned());
-    let rows = number(object, tags::ROWS).ok_or_else(|| defect("rows (0028,0010) is missing"))?;
-    let columns = number(object, tags::COLUMNS).ok_or_else(|| defect("columns (0028,0011) is missing"))?;
-    let position: Lps = numbers(object, tags::IMAGE_POSITION_PATIENT)
+    let rows = image.number(tags::ROWS).ok_or_else(|| defect("rows (0028,0010) is missing"))?;
+    let columns = image.number(tags::COLUMNS).ok_or_else(|| defect("columns (0028,0011) is missing"))?;
+    let position: Lps = image
+        .numbers(tags::IMAGE_POSITION_PATIENT)
         .ok_or_else(|| defect("image position (0020,0032) is missing or not three numbers"))?;
-    let orientation = numbers(object, tags::IMAGE_ORIENTATION_PATIENT)
+    let orientation = image
+        .numbers(tags::IMAGE_ORIENTATION_PATIENT)
         .ok_or_else(|| defect("image orientation (0020,0037) is missing or not six numbers"))?;
-    let spacing_mm = numbers(object, tags::PIXEL_SPACING)
+    let spacing_mm = image
+        .numbers(tags::PIXEL_SPACING)
         .ok_or_else(|| defect("pixel spacing (0028,0030) is missing or not two numbers"))?;
-    if number(object, tags::NUMBER_OF_FRAMES).is_some_and(|frames| frames > 1.0) {
-        return Err(defect("number of frames (0028,0008) is above 1, a CT image has one"));
-    }
-    let slope = number(object, tags::RESCALE_SLOPE).filter(|slope| *slope != 0.0 && slope.abs() <= MAX_RESCALE);
+    let slope = image.number(tags::RESCALE_SLOPE).filter(|slope| *slope != 0.0 && slope.abs() <= MAX_RESCALE);
     let slope =
         slope.ok_or_else(|| defect("rescale slope (0028,1053) is missing or senseless: no Hounsfield units"))?;
-    let intercept = number(object, tags::RESCALE_INTERCEPT).filter(|intercept| intercept.abs() <= MAX_RESCALE);
+    let intercept = image.number(tags::RESCALE_INTERCEPT).filter(|intercept| intercept.abs() <= MAX_RESCALE);
     let intercept = intercept
         .ok_or_else(|| defect("rescale intercept (0028,1052) is missing or senseless: no Hounsfield units"))?;
-    let acquisition = AcquisitionParameters::read(object);
+    let acquisition = AcquisitionParameters::read(image);
     let geometry =
         SliceGeometry::new(rows as usize, columns as usize, position, orientation, spacing_mm).map_err(|error| {
             match error {
@@ -203,19 +221,11 @@ fn slice_header(object: &InMemDicomObject) -> Result<SliceHeader, SliceError> {
         geometry,
         rescale_slope: slope as f32,
         rescale_intercept: intercept as f32,
-        thickness_mm: number(object, tags::SLICE_THICKNESS).filter(|mm| *mm > 0.0),
-        images_in_acquisition: number(object, tags::IMAGES_IN_ACQUISITION).filter(|n| *n >= 1.0).map(|n| n as u32),
+        thickness_mm: image.number(tags::SLICE_THICKNESS).filter(|mm| *mm > 0.0),
+        frame_number: None,
+        images_in_acquisition: image.number(tags::IMAGES_IN_ACQUISITION).filter(|n| *n >= 1.0).map(|n| n as u32),
         acquisition,
     })
-}
-
-/// The element's text without padding; empty if there is none.
-pub(crate) fn text(object: &InMemDicomObject, tag: Tag) -> String {
-    object
-        .get(tag)
-        .and_then(|element| element.to_str().ok())
-        .map(|text| text.trim_matches([' ', '\0']).to_owned())
-        .unwrap_or_default()
 }
 
 fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String, HeaderError> {
@@ -227,16 +237,6 @@ fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String
         return Err(HeaderError::InvalidUid { name });
     }
     Ok(value)
-}
-
-pub(crate) fn number(object: &InMemDicomObject, tag: Tag) -> Option<f64> {
-    object.get(tag)?.to_float64().ok().filter(|value| value.is_finite())
-}
-
-pub(crate) fn numbers<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
-    let values = object.get(tag)?.to_multi_float64().ok()?;
-    let values: [f64; N] = values.try_into().ok()?;
-    values.iter().all(|value| value.is_finite()).then_some(values)
 }
 
 #[cfg(test)]

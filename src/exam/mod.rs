@@ -2,7 +2,9 @@
 //! wrong with the acquisition, and when it is over.
 
 mod acquisition;
+mod attributes;
 mod completion;
+mod enhanced;
 mod geometry;
 mod header;
 mod kernel;
@@ -15,11 +17,12 @@ mod series;
 mod spacing;
 
 pub use acquisition::AcquisitionParameters;
+pub(crate) use attributes::{number, numbers, text};
 pub use completion::{AssociationId, CompletionLimits, CompletionRule, Progress, Rhythm};
 pub use geometry::{GeometryError, Lps, SliceGeometry};
 pub(crate) use geometry::{cross, dot};
-pub use header::{Content, ExamKey, HeaderError, InstanceHeader, Patient, SliceHeader, is_uid};
-pub(crate) use header::{MIN_TILT_DEGREES, number, numbers, text};
+pub(crate) use header::MIN_TILT_DEGREES;
+pub use header::{Content, ExamKey, HeaderError, InstanceHeader, Patient, SliceHeader, is_ct_image, is_uid};
 pub use kernel::Kernel;
 pub use performed_step::{JudgedSeriesId, PerformedStep, PerformedSteps, StepWord};
 pub use quality::{KeySlice, QualityIssue, QualityKind, QualityLimits, Remedy};

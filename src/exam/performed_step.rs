@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::text;
+use super::attributes::{items, text};
 
 /// A procedure step that is completed or discontinued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,10 +55,6 @@ impl PerformedStep {
             || self.series.contains_key(series.series_instance_uid);
         is_named && !is_other
     }
-}
-
-fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
-    object.get(tag).and_then(|element| element.items()).unwrap_or_default()
 }
 
 /// Which series a step is asked about, and what is here of it.
@@ -121,7 +116,7 @@ impl PerformedSteps {
 #[cfg(test)]
 mod tests {
     use dicom_core::value::DataSetSequence;
-    use dicom_core::{DataElement, PrimitiveValue, VR};
+    use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 
     use super::*;
 

@@ -51,6 +51,9 @@ pub struct KeySlice {
     pub sop_instance_uid: String,
     /// Instance Number (0020,0013), as the scanner's console shows it.
     pub instance_number: Option<i32>,
+    /// Which frame of the instance it is, from 1; absent where it has one image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_number: Option<u32>,
 }
 
 /// Something about the acquisition that a person should know of.
@@ -140,6 +143,9 @@ impl QualityIssue {
     #[must_use]
     pub fn new(kind: QualityKind, slice: Option<KeySlice>) -> Self {
         let text = match &slice {
+            Some(KeySlice { instance_number: Some(number), frame_number: Some(frame), .. }) => {
+                format!("{kind} (image {number}, frame {frame})")
+            }
             Some(KeySlice { instance_number: Some(number), .. }) => format!("{kind} (image {number})"),
             Some(KeySlice { z_mm, .. }) => format!("{kind} (z = {z_mm:.1} mm)"),
             None => kind.to_string(),
@@ -260,7 +266,8 @@ mod tests {
     use super::*;
 
     fn apex() -> QualityIssue {
-        let slice = KeySlice { z_mm: 12.5, sop_instance_uid: "1.2".to_owned(), instance_number: Some(3) };
+        let slice =
+            KeySlice { z_mm: 12.5, sop_instance_uid: "1.2".to_owned(), instance_number: Some(3), frame_number: None };
         QualityIssue::new(QualityKind::ApexCutOff { lung_cm2: 44.6 }, Some(slice))
     }
 

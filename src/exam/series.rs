@@ -238,6 +238,12 @@ impl Series {
         self.slices.values()
     }
 
+    /// Slices that have come, those at positions that were taken included.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received
+    }
+
     /// Slices at positions of their own.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -285,6 +291,7 @@ pub(crate) fn made_slice(at: super::Lps, hu: f32, uid: &str, input: &InputGeomet
         rescale_slope: 1.0,
         rescale_intercept: 0.0,
         thickness_mm: None,
+        frame_number: None,
         images_in_acquisition: None,
         acquisition: super::AcquisitionParameters::default(),
     };
@@ -389,6 +396,27 @@ mod tests {
             table.bits()
         };
         assert_eq!(bits_of(["1.5", "1.3"]), bits_of(["1.3", "1.5"]));
+    }
+
+    #[test]
+    fn of_two_frames_of_one_instance_at_one_position_the_first_stays_in_either_order_and_the_right_one_is_read_again() {
+        let frame = |number: usize| {
+            let (mut slice, plane) = made_slice([0.0, 0.0, 1.0], -700.0 - 100.0 * number as f32, "1.5", &input());
+            slice.file.frame = number;
+            (slice, plane)
+        };
+        let bits_of = |frames: &[usize]| {
+            let (mut series, mut table) = (Series::default(), Table::default());
+            for number in frames {
+                let (slice, plane) = frame(*number);
+                series.add(slice, &plane, &input(), |present| Ok(frame(present.file.frame).1)).unwrap();
+            }
+            table.fill(&series, true);
+            table.bits()
+        };
+        assert_eq!(bits_of(&[0, 1]), bits_of(&[0]));
+        assert_eq!(bits_of(&[1, 0]), bits_of(&[0]));
+        assert_ne!(bits_of(&[1]), bits_of(&[0]));
     }
 
     proptest! {

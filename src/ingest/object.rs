@@ -9,7 +9,7 @@ use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::dimse::Status;
-use crate::exam::{HeaderError, InstanceHeader};
+use crate::exam::{HeaderError, InstanceHeader, is_ct_image};
 use crate::part10::{Encoding, ExtentError, PixelData, PixelValue, check_extent};
 
 /// Why a data set is refused.
@@ -92,7 +92,7 @@ pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Resu
     };
     same("SOP Class UID (0008,0016)", &header.sop_class_uid, requested.sop_class_uid)?;
     same("SOP Instance UID (0008,0018)", &header.sop_instance_uid, requested.sop_instance_uid)?;
-    if header.sop_class_uid == uids::CT_IMAGE_STORAGE {
+    if is_ct_image(&header.sop_class_uid) {
         check_pixel_data(&object, pixel_data)?;
     }
     Ok(header)

@@ -71,6 +71,7 @@ impl Scan {
                 rescale_slope: 1.0,
                 rescale_intercept: 0.0,
                 thickness_mm: Some(SPACING_MM),
+                frame_number: None,
                 images_in_acquisition: None,
                 acquisition: AcquisitionParameters { kernel: "SOFT".into(), ..AcquisitionParameters::default() },
             }),

@@ -58,7 +58,14 @@ pub fn slab_view(case: &Case, slab: SlabIndex, manifest: &Manifest) -> Option<(S
         attention: evidence.attention,
         logit: evidence.logit,
         score: case.running_score(manifest),
-        picture: format!("/api/exams/{}/slabs/{}.png?v={}", case.key, slab.0, case.counts().received),
+        // Browsers keep a picture for as long as its address stays: each image that comes may change it.
+        picture: format!(
+            "/api/exams/{}/slabs/{}.png?v={}.{}",
+            case.key,
+            slab.0,
+            case.counts().received,
+            judged.series.received()
+        ),
         lung: outlines(&evidence.lung),
         lesion: outlines(&evidence.lesion),
     };

@@ -2,13 +2,14 @@
 //!
 //! It sends an exam as a scanner does, one C-STORE after the other at the scanner's pace, from a folder of DICOM files or
 //! from a synthetic [`phantom`]. What goes wrong at a real scanner can be asked for: slices in another order, missing,
-//! sent twice, or dealt out to several associations.
+//! sent twice, or dealt out to several associations. It may also send a series as one multi-frame object.
 //!
 //! [`instances()`] gives what is to be sent, already encoded; [`send()`] sends it and returns what came of it.
 
 use std::path::PathBuf;
 
 mod arrange;
+mod enhanced;
 mod options;
 pub mod phantom;
 mod renumber;
@@ -20,6 +21,7 @@ mod uid;
 mod wire;
 
 pub use arrange::{Order, drop_slices, duplicate_slices, reorder};
+pub use enhanced::enhanced;
 pub use options::{ScanOptions, Source, SourceArgs, instances};
 pub use phantom::{Phantom, PhantomKind, PhantomOptions};
 pub use renumber::new_uids;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::arrange::{drop_slices, duplicate_slices, reorder};
+use super::enhanced::enhanced;
 use super::phantom::{Phantom, PhantomKind, PhantomOptions};
 use super::renumber::new_uids;
 use super::send::SendOptions;
@@ -60,6 +61,9 @@ pub struct ScanOptions {
     /// Deal the slices out to this many associations
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub associations: usize,
+    /// Send each series as one Enhanced CT object, or as a concatenation of so many, with the slices as frames in their order
+    #[arg(long, value_name = "OBJECTS", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub enhanced: Option<u16>,
     /// Give a recorded exam new study, series and instance UIDs, so that it arrives as a new one
     #[arg(long)]
     pub new_uids: bool,
@@ -78,6 +82,7 @@ impl Default for ScanOptions {
             drop: 0,
             duplicate: 0,
             associations: send.associations,
+            enhanced: None,
             new_uids: false,
             calling_ae: send.calling_ae,
         }
@@ -133,6 +138,10 @@ pub fn instances(source: &Source, options: &ScanOptions) -> Result<Vec<Instance>
     }
     drop_slices(&mut instances, options.drop, random)?;
     reorder(&mut instances, options.order, random);
+    if let Some(objects) = options.enhanced {
+        let mut uids = options.seed.map_or_else(UidSource::fresh, |seed| UidSource::seeded(!seed));
+        instances = enhanced(&instances, objects.into(), &mut uids)?;
+    }
     duplicate_slices(&mut instances, options.duplicate, random)?;
     Ok(instances)
 }

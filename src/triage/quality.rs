@@ -41,6 +41,7 @@ fn key_slice(slice: &PreparedSlice) -> KeySlice {
         z_mm: slice.header.geometry.z_mm,
         sop_instance_uid: slice.sop_instance_uid.clone(),
         instance_number: slice.header.acquisition.instance_number,
+        frame_number: slice.header.frame_number,
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use dicom_dictionary_std::{tags, uids};
+use dicom_dictionary_std::tags;
 use dicom_object::OpenFileOptions;
 
-use crate::exam::{ExamKey, InstanceHeader, number, text};
+use crate::exam::{ExamKey, InstanceHeader, is_ct_image, number};
 use crate::folder;
 
 /// One exam on the disk.
@@ -55,12 +55,8 @@ impl Image {
     fn read(path: PathBuf) -> Option<Self> {
         let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(&path).ok()?;
         let header = InstanceHeader::read(&object).ok()?;
-        let sop_class_uid = text(&object, tags::SOP_CLASS_UID);
-        let is_ct =
-            [uids::CT_IMAGE_STORAGE, uids::ENHANCED_CT_IMAGE_STORAGE, uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE]
-                .contains(&sop_class_uid.as_str());
         let whole = |tag| number(&object, tag).map_or(i64::MAX, |value| value as i64);
-        is_ct.then(|| Self {
+        is_ct_image(&header.sop_class_uid).then(|| Self {
             series_number: whole(tags::SERIES_NUMBER),
             instance_number: whole(tags::INSTANCE_NUMBER),
             exam: header.exam_key(),

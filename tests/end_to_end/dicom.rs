@@ -21,7 +21,7 @@ const WITH_DATA_SET: u16 = 0x0001;
 /// Small enough for any acceptor.
 const FRAGMENT: usize = 16 * 1024;
 
-/// An association for CT images and secondary captures in Explicit VR Little Endian.
+/// An association for CT images of one frame and of many and for secondary captures in Explicit VR Little Endian.
 pub struct Association {
     inner: ClientAssociation<std::net::TcpStream>,
     messages: u16,
@@ -29,7 +29,7 @@ pub struct Association {
 
 impl Association {
     pub fn open(daemon: &Daemon) -> Self {
-        let classes = [uids::CT_IMAGE_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE];
+        let classes = [uids::CT_IMAGE_STORAGE, uids::ENHANCED_CT_IMAGE_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE];
         Self::try_open(daemon, "TEST", &classes).unwrap()
     }
 

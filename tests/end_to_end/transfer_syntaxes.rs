@@ -19,7 +19,7 @@ use crate::series::{folder_of, phantom};
 const SLICES: usize = 12;
 
 /// Runs a converter of dcmtk on each file of a folder.
-fn converted(program: &str, options: &[&str], folder: &Path) -> TempDir {
+pub fn converted(program: &str, options: &[&str], folder: &Path) -> TempDir {
     let out = tempfile::tempdir().unwrap();
     for file in files(folder) {
         let target = out.path().join(file.file_name().unwrap());
@@ -99,7 +99,7 @@ fn jpeg_baseline_and_near_lossless_jpeg_ls_are_analysed() {
     send(&Sent::Storescu("-xu"), encoded.path(), SLICES);
 }
 
-fn samples(name: &str) -> PathBuf {
+pub fn samples(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
