@@ -31,11 +31,13 @@ impl<'a> Attributes<'a> {
     pub fn get(&self, tag: Tag) -> Option<&'a InMemElement> {
         let Some(groups) = self.groups else { return self.instance.get(tag) };
         let groups = || groups.into_iter().flatten();
-        let Some((sequence, tag)) = place_in_groups(tag) else {
-            return groups().find_map(|group| unassigned(group, tag)).or_else(|| self.instance.get(tag));
-        };
-        let assigned = groups().find_map(|group| first_item(group, sequence)?.get(tag));
-        assigned.or_else(|| groups().find_map(|group| unassigned(group, tag)))
+        let place = place_in_groups(tag);
+        let assigned =
+            place.and_then(|(sequence, inside)| groups().find_map(|group| first_item(group, sequence)?.get(inside)));
+        let found = assigned.or_else(|| groups().find_map(|group| unassigned(group, tag)));
+        // Where a frame lies and what its values mean is said of frames alone.
+        let is_of_frames_alone = place.is_some() && tag != tags::IMAGE_TYPE;
+        found.or_else(|| self.instance.get(tag).filter(|_| !is_of_frames_alone))
     }
 
     /// Items of a sequence of the frame's functional groups; none of an image without.

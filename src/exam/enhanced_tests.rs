@@ -176,6 +176,16 @@ fn frames_of_other_kinds_are_kept_for_the_reason_that_single_images_are() {
 }
 
 #[test]
+fn without_a_frame_type_the_image_type_of_the_instance_says_what_the_frames_are() {
+    let shared: Vec<Element> =
+        shared().into_iter().filter(|group| group.header().tag != tags::CT_IMAGE_FRAME_TYPE_SEQUENCE).collect();
+    let mut object = object(shared, vec![vec![position("0")]]);
+    assert!(matches!(images(&object)[..], [Content::Slice(_)]));
+    object.put(text(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\LOCALIZER\\NONE"));
+    assert_eq!(images(&object), [Content::Kept("a scout")]);
+}
+
+#[test]
 fn what_was_made_from_a_volume_is_no_slice_of_it() {
     let made = |properties: &str, technique: &str| {
         let elements = vec![

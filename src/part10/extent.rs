@@ -68,10 +68,10 @@ pub enum PixelValue {
 /// # Errors
 /// If an element reaches beyond its container or stands where none may.
 pub fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<Option<PixelData>, ExtentError> {
-    find_pixel_data(Cursor::new(data_set), data_set.len(), encoding)
+    walk(Cursor::new(data_set), data_set.len(), encoding, false)
 }
 
-/// The same of a data set of `length` bytes that is read as it is needed.
+/// Where the pixel data is in a data set of `length` bytes that is read as it is needed; what follows the pixel data is not looked at.
 ///
 /// # Errors
 /// As [`check_extent`], and if it cannot be read.
@@ -80,7 +80,16 @@ pub fn find_pixel_data(
     length: usize,
     encoding: Encoding,
 ) -> Result<Option<PixelData>, ExtentError> {
-    let mut walk = Walk { reader, at: 0, encoding, pixel_data: None };
+    walk(reader, length, encoding, true)
+}
+
+fn walk(
+    reader: impl Read + Seek,
+    length: usize,
+    encoding: Encoding,
+    stops_at_pixel_data: bool,
+) -> Result<Option<PixelData>, ExtentError> {
+    let mut walk = Walk { reader, at: 0, encoding, stops_at_pixel_data, pixel_data: None };
     walk.elements(length, 0, false)?;
     Ok(walk.pixel_data)
 }
@@ -89,6 +98,7 @@ struct Walk<R> {
     reader: R,
     at: usize,
     encoding: Encoding,
+    stops_at_pixel_data: bool,
     pixel_data: Option<PixelData>,
 }
 
@@ -106,7 +116,7 @@ impl<R: Read + Seek> Walk<R> {
             return Err(ExtentError::TooDeep);
         }
         let mut previous = None;
-        while self.at < end {
+        while self.at < end && !(self.stops_at_pixel_data && self.pixel_data.is_some()) {
             let element = self.header(end)?;
             if element.tag == ITEM_DELIMITER && delimited {
                 return Ok(());

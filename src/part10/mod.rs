@@ -237,7 +237,7 @@ impl DataSet {
                 reader.seek(SeekFrom::Start(*start as u64))?;
                 Ok(find_pixel_data(reader, *bytes, encoding)?)
             }
-            Self::Memory(bytes) => Ok(check_extent(bytes, encoding)?),
+            Self::Memory(bytes) => Ok(find_pixel_data(Cursor::new(bytes), bytes.len(), encoding)?),
         }
     }
 

@@ -7,7 +7,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use serde_json::{Value, json};
-use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
+use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource, enhanced};
 
 use crate::daemon::{Daemon, flag, wait_for};
 use crate::dicom::{Association, changed, set_text};
@@ -92,6 +92,28 @@ fn a_procedure_step_whose_images_are_here_ends_the_exam_while_its_association_st
     assert_eq!(completed_by(&details), "procedure_step");
     assert_eq!(daemon.metric("tableside_completions_total", "procedure_step"), 1.0);
     association.release();
+}
+
+#[test]
+fn a_step_that_lists_multi_frame_objects_ends_the_exam_once_all_their_frames_are_judged() {
+    let daemon = Daemon::start_with(PATIENT);
+    let objects = enhanced(&phantom(PhantomKind::Normal, SLICES), 2, &mut UidSource::fresh()).unwrap();
+    let mut association = Association::open(&daemon);
+    store(&mut association, &objects[..1]);
+    perform_step(&daemon, &objects[0], "COMPLETED", &names(&objects));
+    store(&mut association, &objects[1..]);
+    let details = daemon.verdict_on(SLICES);
+    assert_eq!((completed_by(&details), &details["report"]["revised"]), ("procedure_step", &json!(false)));
+    assert_same_as_at_once(&details, &objects);
+    association.release();
+}
+
+#[test]
+fn the_release_after_one_object_of_many_frames_ends_the_exam_as_that_after_many_slices_does() {
+    let daemon = Daemon::start_with(PATIENT);
+    let objects = enhanced(&phantom(PhantomKind::Normal, SLICES), 1, &mut UidSource::fresh()).unwrap();
+    store_and_release(&daemon, &objects);
+    assert_eq!(completed_by(&daemon.verdict_on(SLICES)), "association_released");
 }
 
 #[test]

@@ -203,3 +203,16 @@ fn where_slices_and_frames_claim_one_position_the_same_ones_stay_in_either_order
     let quality = frames_first["quality"].as_array().unwrap();
     assert!(quality.iter().any(|issue| issue["kind"] == "duplicate_position"), "{frames_first}");
 }
+
+#[test]
+fn an_object_that_was_acknowledged_is_analysed_after_a_kill_and_not_once_more_after_its_verdict() {
+    let object = packed(&phantom(PhantomKind::Pneumonia, SLICES), 1);
+    let expected = outcome(&triage(folder_of(&object).path()));
+    let daemon = Daemon::start();
+    assert_eq!(Association::open(&daemon).store(&object[0]), 0x0000);
+    let daemon = daemon.kill_and_start_again();
+    assert_eq!(outcome(&daemon.verdict_on(SLICES)["report"]), expected);
+    let daemon = daemon.kill_and_start_again();
+    assert_eq!(outcome(&daemon.verdict_on(SLICES)["report"]), expected);
+    assert!(!daemon.log().contains("goes on from the spool"), "{}", daemon.log());
+}
