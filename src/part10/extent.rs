@@ -25,6 +25,8 @@ pub enum ExtentError {
     Truncated(usize),
     #[error("element {tag} at byte {at} claims {length} bytes, {left} are left")]
     Overrun { tag: Tag, at: usize, length: u32, left: usize },
+    #[error("element {tag} at byte {at} has {length} bytes, no whole number of values of {vr:?}")]
+    Fraction { tag: Tag, at: usize, length: u32, vr: VR },
     #[error("element {tag} at byte {at} is out of place: this is no DICOM data set")]
     OutOfPlace { tag: Tag, at: usize },
     #[error("sequences are nested more than {MAX_DEPTH} deep")]
@@ -152,8 +154,14 @@ impl<R: Read + Seek> Walk<R> {
         if element.tag == tags::PIXEL_DATA && depth == 0 {
             self.pixel_data = Some(PixelData { start: element.start, value: PixelValue::Native(self.at..value_end) });
         }
-        if element.vr == Some(VR::SQ) {
-            return self.items(value_end, depth, false);
+        match element.vr {
+            Some(VR::SQ) => return self.items(value_end, depth, false),
+            // A parser that reads whole values would take the rest for the next element, and its bytes for a length.
+            Some(vr) if element.tag != tags::PIXEL_DATA && !element.length.is_multiple_of(value_bytes(vr)) => {
+                let Element { tag, start: at, length, .. } = *element;
+                return Err(ExtentError::Fraction { tag, at, length, vr });
+            }
+            _ => {}
         }
         self.skip_to(value_end)
     }
@@ -218,9 +226,9 @@ impl<R: Read + Seek> Walk<R> {
             return Ok(Element { tag, start, vr: None, length });
         }
         if self.encoding == Encoding::ImplicitVr {
-            let is_sequence = StandardDataDictionary.by_tag(tag).is_some_and(|entry| entry.vr().relaxed() == VR::SQ);
+            let vr = StandardDataDictionary.by_tag(tag).map(|entry| entry.vr().relaxed());
             let length = self.u32(end)?;
-            return Ok(Element { tag, start, vr: is_sequence.then_some(VR::SQ), length });
+            return Ok(Element { tag, start, vr, length });
         }
         let [first, second] = self.u16(end)?.to_le_bytes();
         let vr = VR::from_binary([first, second]).ok_or(ExtentError::OutOfPlace { tag, at: start })?;
@@ -262,6 +270,17 @@ impl<R: Read + Seek> Walk<R> {
 
     fn u32(&mut self, end: usize) -> Result<u32, ExtentError> {
         self.take(end).map(u32::from_le_bytes)
+    }
+}
+
+/// Bytes of one value of the VRs that are numbers, 1 for all others (PS3.5 table 6.2-1).
+fn value_bytes(vr: VR) -> u32 {
+    use VR::{AT, FD, FL, OD, OF, OL, OV, OW, SL, SS, SV, UL, US, UV};
+    match vr {
+        OW | SS | US => 2,
+        AT | FL | OF | OL | SL | UL => 4,
+        FD | OD | OV | SV | UV => 8,
+        _ => 1,
     }
 }
 
@@ -336,6 +355,16 @@ mod tests {
         let lie = [0x10, 0x00, 0x20, 0x00, 0xF0, 0xFF, 0xFF, 0xFF];
         let error = check_extent(&lie, Encoding::ImplicitVr).unwrap_err();
         assert!(matches!(error, ExtentError::Overrun { left: 0, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_length_that_is_no_whole_number_of_values_is_refused() {
+        let of_vr = |vr: [u8; 2]| [0x28, 0, 0x10, 0, vr[0], vr[1], 2, 0, 7, 0];
+        assert_eq!(check_extent(&of_vr(*b"US"), Encoding::ExplicitVr), Ok(None));
+        let fraction = check_extent(&of_vr(*b"UL"), Encoding::ExplicitVr);
+        assert!(matches!(fraction, Err(ExtentError::Fraction { length: 2, .. })), "{fraction:?}");
+        let implicit = [0x28, 0, 0x10, 0, 3, 0, 0, 0, 1, 2, 3];
+        assert!(matches!(check_extent(&implicit, Encoding::ImplicitVr), Err(ExtentError::Fraction { length: 3, .. })));
     }
 
     #[test]
