@@ -19,7 +19,7 @@ pub(super) fn frames(object: &InMemDicomObject) -> Vec<Content> {
     let groups = items(object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
     let count = match frame_count(object) {
         Ok(count) => count,
-        Err(reason) => return vec![Content::Defective(reason)],
+        Err(reason) => return vec![Content::Defective(reason); groups.len().clamp(1, MAX_FRAMES)],
     };
     if groups.len() != count {
         let reason = format!(

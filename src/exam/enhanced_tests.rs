@@ -143,7 +143,7 @@ fn each_missing_group_is_named_with_its_frame() {
 
 #[test]
 fn groups_that_do_not_match_the_number_of_frames_make_every_frame_defective() {
-    for (count, defects) in [("3", 3), ("1", 1), ("0", 1), ("-1", 1), ("10001", 1), ("4000000000", 1)] {
+    for (count, defects) in [("3", 3), ("1", 1), ("0", 2), ("-1", 2), ("10001", 2), ("4000000000", 2)] {
         let mut object = object(shared(), vec![vec![position("0")], vec![position("1")]]);
         object.put(text(tags::NUMBER_OF_FRAMES, VR::IS, count));
         let images = images(&object);

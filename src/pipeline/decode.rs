@@ -196,3 +196,40 @@ fn plane_of(
     telemetry::slice_prepared();
     Ok(Some((plane, noise_hu)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ModelPackage;
+    use crate::scanner::{Phantom, PhantomKind, PhantomOptions, UidSource, enhanced, series};
+
+    #[test]
+    fn each_turn_tells_what_is_left_before_it_decodes_and_every_frame_is_decoded_once() {
+        const FRAMES: usize = 10;
+        let input = ModelPackage::built_in().unwrap().manifest.input;
+        let slices =
+            Phantom::new(PhantomKind::Normal, PhantomOptions::coarse(FRAMES, 32)).instances(UidSource::seeded(1));
+        let object = enhanced(&slices.unwrap(), 1, &mut UidSource::seeded(2)).unwrap().pop().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("object.dcm");
+        series::write_file(&object, &path).unwrap();
+        let mut waiting = vec![Waiting::new(Arrival { number: 0, path, at: Instant::now(), after_release: None })];
+        let mut told = Vec::new();
+        while let Some(next) = waiting.pop() {
+            next.take_turn(&input, |step| {
+                told.push(match &step {
+                    Step::Left(_) => "left".to_owned(),
+                    Step::Image(_, decoded) => {
+                        assert!(matches!(decoded.plane, Ok(Some(_))));
+                        decoded.image.to_string()
+                    }
+                    Step::Done => "done".to_owned(),
+                });
+                if let Step::Left(left) = step {
+                    waiting.push(left);
+                }
+            });
+        }
+        assert_eq!(told.join(" "), "left 0 1 2 3 done left 4 5 6 7 done 8 9 done");
+    }
+}

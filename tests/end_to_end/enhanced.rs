@@ -155,7 +155,7 @@ fn more_frames_than_pixel_data_are_refused_and_more_than_any_scan_has_not_analys
     });
     assert_eq!(format!("{:04X}", association.store(&absurd)), "B007");
     association.release();
-    let report = daemon.verdict_on(1)["report"].clone();
+    let report = daemon.verdict_on(4)["report"].clone();
     assert_eq!(report["verdict"], "not_analysed");
     assert!(report["reason"].as_str().unwrap().contains("10000 at most"), "{report}");
 }
