@@ -156,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn a_length_that_puts_a_parser_out_of_step_is_refused_before_it_can_ask_for_gigabytes() {
+        let element = |number: u8, length: u8| {
+            let header = vec![0, 0, number, 0, length, 0, 0, 0];
+            header.into_iter().chain(std::iter::repeat_n(0, length.into()))
+        };
+        // A parser reads four of seven bytes, and of what follows the length as 240 x 2^24.
+        let command_set: Vec<u8> = element(0x00, 7).chain(element(0x02, 240)).collect();
+        let error = Request::read(&command_set).unwrap_err().to_string();
+        assert!(error.contains("no whole number of values"), "{error}");
+    }
+
+    #[test]
     fn rubbish_is_no_request() {
         assert!(Request::read(b"GET / HTTP/1.1\r\n\r\n").is_err());
         assert!(Request::read(&[]).is_err());

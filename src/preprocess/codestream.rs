@@ -23,6 +23,13 @@ pub fn frame_size(codestream: &[u8]) -> Option<FrameSize> {
     }
 }
 
+/// Whether a JPEG or JPEG-LS codestream ends as it must (EOI, ITU-T T.81 B.2.1), but for padding.
+#[must_use]
+pub fn has_end_of_image(codestream: &[u8]) -> bool {
+    let padding = codestream.iter().rev().take_while(|byte| **byte == 0).count();
+    codestream[..codestream.len() - padding].ends_with(&[0xFF, 0xD9])
+}
+
 /// Whether an RLE frame's header is one.
 #[must_use]
 pub fn is_rle_frame(frame: &[u8]) -> bool {
@@ -98,6 +105,14 @@ mod tests {
         assert!(!is_rle_frame(&[1, 0, 0, 0]));
     }
 
+    #[test]
+    fn a_codestream_that_was_cut_off_has_no_end() {
+        assert!(has_end_of_image(&[0xFF, 0xD8, 1, 0xFF, 0xD9]));
+        assert!(has_end_of_image(&[0xFF, 0xD8, 0xFF, 0xD9, 0]));
+        assert!(!has_end_of_image(&[0xFF, 0xD8, 1, 0xFF]));
+        assert!(!has_end_of_image(&[0, 0]));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic_or_run_away(mut bytes in prop::collection::vec(any::<u8>(), 4..200), jpeg in any::<bool>()) {
@@ -105,6 +120,7 @@ mod tests {
             bytes[..start.len()].copy_from_slice(start);
             let _ = frame_size(&bytes);
             let _ = is_rle_frame(&bytes);
+            let _ = has_end_of_image(&bytes);
         }
     }
 }

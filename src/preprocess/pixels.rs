@@ -5,7 +5,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::DefaultDicomObject;
 use dicom_pixeldata::{PixelDecoder, PixelRepresentation};
 
-use super::codestream::{FrameSize, frame_size, is_rle_frame};
+use super::codestream::{FrameSize, frame_size, has_end_of_image, is_rle_frame};
 use crate::exam::SliceHeader;
 use crate::part10::{FrameError, InstanceFile};
 
@@ -56,6 +56,8 @@ pub enum PixelError {
     Frame { found: Option<FrameSize>, expected: FrameSize },
     #[error("the compressed frame has no RLE header")]
     NoRleHeader,
+    #[error("the compressed frame has no end: it was cut off")]
+    NoEndOfImage,
     #[error("the decoder for the pixel data gave up on it")]
     DecoderPanicked,
     #[error(
@@ -119,10 +121,13 @@ fn check_frame(object: &DefaultDicomObject, header: &SliceHeader) -> Result<(), 
         return if is_rle_frame(codestream) { Ok(()) } else { Err(PixelError::NoRleHeader) };
     }
     let expected = FrameSize { rows: header.geometry.rows, columns: header.geometry.columns, components: 1 };
-    match frame_size(codestream) {
-        Some(found) if found == expected => Ok(()),
-        found => Err(PixelError::Frame { found, expected }),
+    let found = frame_size(codestream);
+    if found != Some(expected) {
+        return Err(PixelError::Frame { found, expected });
     }
+    // CharLS looks for the rest of what was cut off for seconds.
+    let is_jpeg_ls = [uids::JPEGLS_LOSSLESS, uids::JPEGLS_NEAR_LOSSLESS].contains(&object.meta().transfer_syntax());
+    if is_jpeg_ls && !has_end_of_image(codestream) { Err(PixelError::NoEndOfImage) } else { Ok(()) }
 }
 
 /// How a stored value lies in its cell: bits above High Bit may hold overlays, the sign is in the highest stored bit (PS3.5

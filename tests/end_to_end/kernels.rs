@@ -7,6 +7,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use tableside::engine::{EmbeddedEngine, Engine as _, Inference, Manifest, ModelPackage, OperatingPoint};
 use tableside::exam::{Content, InstanceHeader};
+use tableside::part10::InstanceFile;
 use tableside::preprocess::{
     CellLayout, InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window, stored_image,
 };
@@ -305,9 +306,11 @@ fn kernels_make_of_real_exams_what_the_cpu_makes_from_stored_cells_to_evidence()
         // Six slices of the middle, two a slab.
         let middle = instances.len() / 2;
         let slices = instances[middle - 3..middle + 3].iter().enumerate().map(|(at, instance)| {
-            let object = instance.object().unwrap();
-            let Content::Slice(header) = InstanceHeader::read(&object).unwrap().content else { panic!("{what}") };
-            let image = stored_image(&object, &header).unwrap();
+            let file = InstanceFile::of_bytes(instance.part_10().unwrap()).unwrap();
+            let Content::Slice(header) = InstanceHeader::read(&file.object).unwrap().images.remove(0) else {
+                panic!("{what}")
+            };
+            let image = stored_image(&file, 0, &header).unwrap();
             KernelSlice { image, in_plane: header.geometry.in_plane, sum: at / 2, is_taken_away: false, offset: 0 }
         });
         let slices: Vec<KernelSlice> = slices.collect();
