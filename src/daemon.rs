@@ -61,7 +61,7 @@ impl Daemon {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let metrics = telemetry::metrics()?;
         let package = ModelPackage::find(config.model.as_deref())?;
-        let engine::Serving { engine, state: engine_state, .. } = load_engine(&package, &config.engine)?;
+        let engine::Serving { engine, state: engine_state } = load_engine(&package, &config.engine)?;
         let spool = Arc::new(Spool::open(&config.data.join("spool"), config.journal_bytes)?);
         let recovery = spool.recovery();
         tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
@@ -157,7 +157,7 @@ fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<engine
     std::thread::scope(|scope| {
         let loading = std::thread::Builder::new().name("engine".to_owned()).spawn_scoped(scope, || {
             step_back();
-            engine::serving(package, options)
+            engine::serving(package, &EngineOptions { build_plans: true, ..options.clone() })
         });
         match loading.map_err(StartError::Threads)?.join() {
             Ok(serving) => Ok(serving?),

@@ -41,6 +41,16 @@ impl EngineKind {
     pub fn needs_gpu(self) -> bool {
         matches!(self, Self::TensorRt | Self::Cuda)
     }
+
+    /// Whether this program was built with it.
+    #[must_use]
+    pub fn is_built(self) -> bool {
+        match self {
+            Self::TensorRt => cfg!(feature = "tensorrt"),
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::OnnxRuntime | Self::Embedded => true,
+        }
+    }
 }
 
 /// Which engine the configuration asks for.
@@ -80,8 +90,10 @@ pub struct EngineOptions {
     pub threads: usize,
     /// How to look for a GPU; without it no engine that needs one is tried.
     pub gpu_probe: Option<GpuProbe>,
-    /// Where TensorRT's plans are kept; without it they are built anew each time.
+    /// Where TensorRT's plans are kept; without it TensorRT does not serve.
     pub plans: Option<PathBuf>,
+    /// Build a plan that is missing while another engine serves: for who runs on, since the engine changes in between.
+    pub build_plans: bool,
 }
 
 impl EngineOptions {
@@ -95,20 +107,11 @@ impl EngineOptions {
     }
 }
 
-/// An engine that was asked for, or would have been faster, and does not serve.
-#[derive(Debug)]
-pub struct PassedOver {
-    pub kind: EngineKind,
-    pub reason: EngineError,
-}
-
 /// The engine that serves.
 pub struct Serving {
     pub engine: Box<dyn Engine>,
     /// Which engine that is at present.
     pub state: EngineState,
-    /// Faster ones, fastest first.
-    pub passed_over: Vec<PassedOver>,
 }
 
 /// Finds the engine that serves: each candidate is loaded and held against the package's self-test.
@@ -131,18 +134,14 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn fastest(&self) -> Result<Serving, EngineError> {
-        let mut passed_over = Vec::new();
         let [faster @ .., last] = EngineKind::ALL;
-        for kind in faster {
+        for kind in faster.into_iter().filter(|kind| kind.is_built()) {
             match self.serve(kind) {
-                Ok(serving) => return Ok(Serving { passed_over, ..serving }),
-                Err(reason) => {
-                    tracing::info!(engine = kind.name(), %reason, "the engine does not serve");
-                    passed_over.push(PassedOver { kind, reason });
-                }
+                Ok(serving) => return Ok(serving),
+                Err(reason) => tracing::info!(engine = kind.name(), %reason, "a faster engine does not serve"),
             }
         }
-        Ok(Serving { passed_over, ..self.serve(last)? })
+        self.serve(last)
     }
 
     fn serve(&self, kind: EngineKind) -> Result<Serving, EngineError> {
@@ -150,9 +149,11 @@ impl Search<'_> {
             Ok(engine) if kind.needs_gpu() => self.with_standby(Some(engine), None),
             Ok(engine) => {
                 let state = EngineState::new(engine.name(), &self.package.title());
-                Ok(Serving { engine, state, passed_over: Vec::new() })
+                Ok(Serving { engine, state })
             }
-            Err(EngineError::NoPlan) => self.with_standby(self.load(EngineKind::Cuda).ok(), Some(self.build())),
+            Err(EngineError::NoPlan) if self.options.build_plans => {
+                self.with_standby(self.load(EngineKind::Cuda).ok(), Some(self.build()))
+            }
             Err(error) => Err(error),
         }
     }
@@ -162,7 +163,7 @@ impl Search<'_> {
         let name = first.as_ref().map_or(cpu.name(), |engine| engine.name());
         let state = EngineState::new(name, &self.package.title());
         let engine = Box::new(Standby::new(first, coming, cpu, state.clone()));
-        Ok(Serving { engine, state, passed_over: Vec::new() })
+        Ok(Serving { engine, state })
     }
 
     fn load(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
@@ -270,15 +271,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_serves_without_the_onnx_runtime_and_says_why_not_the_faster_ones() {
+    fn auto_serves_without_the_onnx_runtime() {
         let package = ModelPackage::built_in().unwrap();
         let options =
             EngineOptions { onnxruntime_library: Some("/nonexistent/libonnxruntime.so".into()), ..Default::default() };
-        let serving = super::serving(&package, &options).unwrap();
-        assert_eq!(serving.engine.name(), "embedded");
-        let passed_over: Vec<&str> = serving.passed_over.iter().map(|engine| engine.kind.name()).collect();
-        assert_eq!(passed_over, ["tensorrt", "cuda", "onnxruntime"]);
+        assert_eq!(serving(&package, &options).unwrap().engine.name(), "embedded");
         let by_name = EngineOptions { choice: EngineChoice::OnnxRuntime, ..options };
-        assert!(super::serving(&package, &by_name).is_err());
+        assert!(serving(&package, &by_name).is_err());
     }
 }

@@ -13,7 +13,7 @@ mod standby;
 #[cfg(feature = "tensorrt")]
 mod tensorrt;
 
-pub use choice::{EngineChoice, EngineKind, EngineOptions, PassedOver, Serving, build_plan, load, serving};
+pub use choice::{EngineChoice, EngineKind, EngineOptions, Serving, build_plan, load, serving};
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
 pub use gpu::{Gpu, GpuProbe, PROBE_COMMAND, gpus_here};
