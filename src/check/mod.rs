@@ -1,7 +1,10 @@
 //! Whether a model package runs as it should on this machine: the same windows through every engine that is there, their
-//! outputs held against each other and against what any output must be, and their time taken.
+//! outputs held against each other and against what any output must be, and their time taken. [`kernels`] holds the kernels
+//! against the CPU in the same way.
 
+pub mod kernels;
 mod pin;
+pub mod random;
 mod windows;
 
 use std::time::{Duration, Instant};

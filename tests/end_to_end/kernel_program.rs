@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sha2::{Digest as _, Sha256};
-use tableside::preprocess::{InPlane, InputGeometry, SlabSum, SourceAxis, StoredImage, taps};
+use tableside::check::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
+use tableside::engine::Inference;
+use tableside::preprocess::{InputGeometry, SlabSum, SourceAxis, taps};
 
 /// The folder of the kernels.
 pub fn folder() -> PathBuf {
@@ -58,13 +60,13 @@ impl Program {
         Some(Self(program))
     }
 
-    fn ask(&self, request: &Request) -> Answer {
+    fn ask(&self, request: &Request) -> Result<Answer, String> {
         let mut child =
             Command::new(&self.0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(&request.0).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Answer(output.stdout)
+        let failed = || String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(Answer(output.stdout)) } else { Err(failed()) }
     }
 }
 
@@ -147,149 +149,120 @@ fn split<T: Clone>(values: &[T], parts: usize) -> Vec<Vec<T>> {
     values.chunks(values.len() / parts).map(<[T]>::to_vec).collect()
 }
 
-/// A slice for `add_slices`.
-pub struct KernelSlice {
-    pub image: StoredImage,
-    pub in_plane: InPlane,
-    /// The number of the sum that it belongs to.
-    pub sum: usize,
-    pub is_taken_away: bool,
-    /// How many bytes off an aligned address its cells begin.
-    pub offset: usize,
-}
-
-/// The sums after these slices, and the steps of each slice.
-pub fn add_slices(
-    program: &Program,
-    input: &InputGeometry,
-    sums: &[Vec<u32>],
-    slices: &[KernelSlice],
-) -> (Vec<Vec<u32>>, Vec<Vec<u16>>) {
-    let [low, high] = input.hu_window;
-    let mut request = Request::to(0);
-    request.int(input.rows).int(input.columns).float(low).float(high).float(1.0 / (high - low)).int(sums.len());
-    for sum in sums {
-        request.array(sum.iter().map(|steps| steps.to_le_bytes()));
+impl Kernels for Program {
+    fn add_slices(
+        &self,
+        input: &InputGeometry,
+        sums: &[Vec<u32>],
+        slices: &[KernelSlice],
+    ) -> Result<SumsAndSteps, String> {
+        let [low, high] = input.hu_window;
+        let mut request = Request::to(0);
+        request.int(input.rows).int(input.columns).float(low).float(high).float(1.0 / (high - low)).int(sums.len());
+        for sum in sums {
+            request.array(sum.iter().map(|steps| steps.to_le_bytes()));
+        }
+        request.int(slices.len());
+        for KernelSlice { image, in_plane, sum, is_taken_away, offset } in slices {
+            let layout = image.layout;
+            request.int(*sum).int(image.rows).int(image.columns).int(image.cell_bytes);
+            request.int(layout.shift_up as usize).int(layout.shift_down as usize).int(usize::from(layout.signed));
+            request.float(image.rescale_slope).float(image.rescale_intercept);
+            request.int(usize::from(in_plane.x.along_columns)).int(usize::from(*is_taken_away));
+            let (along_x, along_y) =
+                if in_plane.x.along_columns { (image.columns, image.rows) } else { (image.rows, image.columns) };
+            request.taps(in_plane.x, along_x, input.columns, input.pixel_mm);
+            request.taps(in_plane.y, along_y, input.rows, input.pixel_mm);
+            request.int(*offset).array(image.cells.iter().map(|cell| [*cell]));
+        }
+        let mut answer = self.ask(&request)?;
+        let sums = sums.iter().map(|_| answer.array(u32::from_le_bytes)).collect();
+        Ok((sums, slices.iter().map(|_| answer.array(u16::from_le_bytes)).collect()))
     }
-    request.int(slices.len());
-    for KernelSlice { image, in_plane, sum, is_taken_away, offset } in slices {
-        let layout = image.layout;
-        request.int(*sum).int(image.rows).int(image.columns).int(image.cell_bytes);
-        request.int(layout.shift_up as usize).int(layout.shift_down as usize).int(usize::from(layout.signed));
-        request.float(image.rescale_slope).float(image.rescale_intercept);
-        request.int(usize::from(in_plane.x.along_columns)).int(usize::from(*is_taken_away));
-        let (along_x, along_y) =
-            if in_plane.x.along_columns { (image.columns, image.rows) } else { (image.rows, image.columns) };
-        request.taps(in_plane.x, along_x, input.columns, input.pixel_mm);
-        request.taps(in_plane.y, along_y, input.rows, input.pixel_mm);
-        request.int(*offset).array(image.cells.iter().map(|cell| [*cell]));
+
+    fn windows_f32(
+        &self,
+        input: &InputGeometry,
+        windows: &[Vec<&SlabSum>],
+        offset: usize,
+    ) -> Result<KernelWindows<f32>, String> {
+        self.windows(1, f32::from_le_bytes, input, windows, offset)
     }
-    let mut answer = program.ask(&request);
-    let sums = sums.iter().map(|_| answer.array(u32::from_le_bytes)).collect();
-    (sums, slices.iter().map(|_| answer.array(u16::from_le_bytes)).collect())
-}
 
-/// What the window kernels give, window by window.
-pub struct KernelWindows<Value> {
-    pub input: Vec<Vec<Value>>,
-    pub tissue: Vec<Vec<u64>>,
-    pub bone: Vec<Vec<u64>>,
-    /// The sum over all blocks.
-    pub change: Vec<u64>,
-}
+    fn windows_f16(
+        &self,
+        input: &InputGeometry,
+        windows: &[Vec<&SlabSum>],
+        offset: usize,
+    ) -> Result<KernelWindows<u16>, String> {
+        self.windows(2, u16::from_le_bytes, input, windows, offset)
+    }
 
-/// The window kernel for 32-bit (`kernel` 1) or 16-bit (2) values.
-fn windows<Value: Clone, const BYTES: usize>(
-    program: &Program,
-    kernel: u32,
-    value: impl Fn([u8; BYTES]) -> Value,
-    input: &InputGeometry,
-    slabs: &[Vec<&SlabSum>],
-    offset: usize,
-) -> KernelWindows<Value> {
-    let mut request = Request::to(kernel);
-    request
-        .int(slabs.len())
-        .int(input.slabs)
-        .int(input.plane_len())
-        .float(input.hu_window[0])
-        .float(input.hu_window[1]);
-    request.float(tableside::triage::TISSUE_HU).float(tableside::triage::BONE_HU);
-    request.slabs(slabs, offset);
-    let mut answer = program.ask(&request);
-    KernelWindows {
-        input: split(&answer.array(value), slabs.len()),
-        tissue: answer.masks(slabs.len()),
-        bone: answer.masks(slabs.len()),
-        change: answer.masks(slabs.len()).iter().map(|blocks| blocks.iter().sum()).collect(),
+    fn evidence(
+        &self,
+        input: &InputGeometry,
+        [lung_probability, lesion_probability]: [f32; 2],
+        windows: &[KernelOutputs<'_>],
+        offset: usize,
+    ) -> Result<Vec<KernelEvidence>, String> {
+        let mut request = Request::to(3);
+        request
+            .int(windows.len())
+            .int(input.slabs)
+            .int(input.plane_len())
+            .float(input.hu_window[0])
+            .float(input.hu_window[1]);
+        request.float(lung_probability).float(lesion_probability);
+        request.slabs(&windows.iter().map(|window| window.slabs.clone()).collect::<Vec<_>>(), offset);
+        let all = |values: fn(&Inference) -> Vec<f32>| {
+            windows.iter().flat_map(|window| values(window.inference)).collect::<Vec<_>>()
+        };
+        request.int(offset).floats(&all(|said| said.lung.clone())).floats(&all(|said| said.lesion.clone()));
+        request.floats(&all(|said| vec![said.attention])).floats(&all(|said| vec![said.logit]));
+        request.array(windows.iter().flat_map(|window| &window.body).map(|word| word.to_le_bytes()));
+        let mut answer = self.ask(&request)?;
+        let (lung, lesion) = (answer.masks(windows.len()), answer.masks(windows.len()));
+        let lesion_hu = split(&answer.array(f32::from_le_bytes), windows.len());
+        let statistics = split(&answer.array(u32::from_le_bytes), windows.len());
+        let windows = lung.into_iter().zip(lesion).zip(lesion_hu).zip(statistics);
+        let window = |(((lung, lesion), lesion_hu), statistics): (((_, _), Vec<f32>), Vec<u32>)| KernelEvidence {
+            lung,
+            lesion,
+            lesion_hu: lesion_hu[..statistics[5] as usize].to_vec(),
+            not_finite: std::array::from_fn(|output| statistics[output]),
+            lung_pixels: statistics[4],
+            attention: f32::from_bits(statistics[6]),
+            logit: f32::from_bits(statistics[7]),
+        };
+        Ok(windows.map(window).collect())
     }
 }
 
-pub fn windows_f32(p: &Program, input: &InputGeometry, slabs: &[Vec<&SlabSum>], offset: usize) -> KernelWindows<f32> {
-    windows(p, 1, f32::from_le_bytes, input, slabs, offset)
-}
-
-pub fn windows_f16(p: &Program, input: &InputGeometry, slabs: &[Vec<&SlabSum>], offset: usize) -> KernelWindows<u16> {
-    windows(p, 2, u16::from_le_bytes, input, slabs, offset)
-}
-
-/// A window for `evidence`.
-pub struct KernelOutputs<'a> {
-    pub lung: &'a [f32],
-    pub lesion: &'a [f32],
-    pub attention: f32,
-    pub logit: f32,
-    pub slabs: Vec<&'a SlabSum>,
-    pub body: Vec<u64>,
-}
-
-/// What `evidence` gives for a window.
-#[derive(Debug, PartialEq)]
-pub struct KernelEvidence {
-    pub lung: Vec<u64>,
-    pub lesion: Vec<u64>,
-    /// Of the lesion's pixels.
-    pub lesion_hu: Vec<f32>,
-    /// In lung, lesion, attention, logit.
-    pub not_finite: [u32; 4],
-    pub lung_pixels: u32,
-    pub attention: f32,
-    pub logit: f32,
-}
-
-pub fn evidence(
-    program: &Program,
-    input: &InputGeometry,
-    [lung_probability, lesion_probability]: [f32; 2],
-    outputs: &[KernelOutputs<'_>],
-    offset: usize,
-) -> Vec<KernelEvidence> {
-    let mut request = Request::to(3);
-    request
-        .int(outputs.len())
-        .int(input.slabs)
-        .int(input.plane_len())
-        .float(input.hu_window[0])
-        .float(input.hu_window[1]);
-    request.float(lung_probability).float(lesion_probability);
-    request.slabs(&outputs.iter().map(|window| window.slabs.clone()).collect::<Vec<_>>(), offset);
-    let all = |values: fn(&KernelOutputs<'_>) -> Vec<f32>| outputs.iter().flat_map(values).collect::<Vec<_>>();
-    request.int(offset).floats(&all(|window| window.lung.to_vec())).floats(&all(|window| window.lesion.to_vec()));
-    request.floats(&all(|window| vec![window.attention])).floats(&all(|window| vec![window.logit]));
-    request.array(outputs.iter().flat_map(|window| &window.body).map(|word| word.to_le_bytes()));
-    let mut answer = program.ask(&request);
-    let (lung, lesion) = (answer.masks(outputs.len()), answer.masks(outputs.len()));
-    let lesion_hu = split(&answer.array(f32::from_le_bytes), outputs.len());
-    let statistics = split(&answer.array(u32::from_le_bytes), outputs.len());
-    let windows = lung.into_iter().zip(lesion).zip(lesion_hu).zip(statistics);
-    let window = |(((lung, lesion), lesion_hu), statistics): (((_, _), Vec<f32>), Vec<u32>)| KernelEvidence {
-        lung,
-        lesion,
-        lesion_hu: lesion_hu[..statistics[5] as usize].to_vec(),
-        not_finite: std::array::from_fn(|output| statistics[output]),
-        lung_pixels: statistics[4],
-        attention: f32::from_bits(statistics[6]),
-        logit: f32::from_bits(statistics[7]),
-    };
-    windows.map(window).collect()
+impl Program {
+    /// The window kernel for 32-bit (`kernel` 1) or 16-bit (2) values.
+    fn windows<Value: Clone, const BYTES: usize>(
+        &self,
+        kernel: u32,
+        value: impl Fn([u8; BYTES]) -> Value,
+        input: &InputGeometry,
+        slabs: &[Vec<&SlabSum>],
+        offset: usize,
+    ) -> Result<KernelWindows<Value>, String> {
+        let mut request = Request::to(kernel);
+        request
+            .int(slabs.len())
+            .int(input.slabs)
+            .int(input.plane_len())
+            .float(input.hu_window[0])
+            .float(input.hu_window[1]);
+        request.float(tableside::triage::TISSUE_HU).float(tableside::triage::BONE_HU);
+        request.slabs(slabs, offset);
+        let mut answer = self.ask(&request)?;
+        Ok(KernelWindows {
+            input: split(&answer.array(value), slabs.len()),
+            tissue: answer.masks(slabs.len()),
+            bone: answer.masks(slabs.len()),
+            change: answer.masks(slabs.len()).iter().map(|blocks| blocks.iter().sum()).collect(),
+        })
+    }
 }
