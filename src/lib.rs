@@ -28,7 +28,8 @@
 //! - [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.
 //! - [`scanner`] is the simulated scanner and its phantom; [`demo`] is daemon and scanner in one; [`folder`] runs the
 //!   pipeline without a network.
-//! - [`check`] holds a model package's outputs in all engines against each other.
+//! - [`check`] holds a model package's outputs in all engines against each other, and the kernels against the CPU.
+//! - `gpu` (feature `cuda`) is the way of a slice on an NVIDIA GPU.
 //! - [`config`] and [`telemetry`] are what operators see.
 
 pub mod alert;
@@ -41,6 +42,8 @@ pub mod exam;
 pub mod folder;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+#[cfg(feature = "cuda")]
+pub mod gpu;
 mod hex;
 pub mod ingest;
 pub mod part10;

@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand};
 use command::check_config::{CheckConfigArgs, check_config};
 use command::demo::{DemoArgs, demo};
 use command::doctor::{DoctorArgs, doctor};
+#[cfg(feature = "cuda")]
+use command::gpu_check::{GpuCheckArgs, gpu_check};
 use command::gpu_probe::gpu_probe;
 use command::model::{ModelArgs, model};
 use command::scan::{ScanArgs, scan};
@@ -51,6 +53,10 @@ enum Command {
     CheckConfig(CheckConfigArgs),
     /// Print the JSON schema of the case report
     Schema,
+    /// Hold the GPU against the CPU: kernels, engines, exams, memory; takes minutes
+    #[cfg(feature = "cuda")]
+    #[command(after_help = EXIT_CODES)]
+    GpuCheck(GpuCheckArgs),
     /// Print the GPUs that NVIDIA's driver gives, as JSON
     #[command(hide = true)]
     GpuProbe,
@@ -67,6 +73,8 @@ fn main() -> ExitCode {
         Command::Tls(args) => tls(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Schema => print_json(&schema()),
+        #[cfg(feature = "cuda")]
+        Command::GpuCheck(args) => gpu_check(&args),
         Command::GpuProbe => gpu_probe(),
     };
     outcome.map_or_else(

@@ -60,7 +60,7 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
     let probe = config.engine.gpu_probe.as_ref().map(GpuProbe::gpus);
     let findings = Findings {
         gpus: probe.unwrap_or_else(engine::gpus_here).into(),
-        driver: driver(),
+        driver: engine::nvidia_driver(),
         onnxruntime_library: library(config.engine.onnxruntime_library.as_deref()).into(),
         model: package.title(),
         engines: report.engines,
@@ -73,12 +73,6 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
         print(&findings);
     }
     Ok(if matches!(findings.serves, Found::Here(_)) { DONE } else { FAILED })
-}
-
-/// What NVIDIA's kernel module says of itself.
-fn driver() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
-    text.lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The file itself: its name carries the version.

@@ -3,6 +3,8 @@
 pub mod check_config;
 pub mod demo;
 pub mod doctor;
+#[cfg(feature = "cuda")]
+pub mod gpu_check;
 pub mod gpu_probe;
 pub mod model;
 pub mod scan;

@@ -24,6 +24,13 @@ pub struct Gpu {
     pub driver_cuda: i32,
 }
 
+/// What NVIDIA's kernel module says of itself.
+#[must_use]
+pub fn nvidia_driver() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    text.lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// The program that is run to look for GPUs: this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuProbe {

@@ -16,12 +16,18 @@ mod tensorrt;
 pub use choice::{EngineChoice, EngineKind, EngineOptions, Serving, build_plan, load, serving};
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
-pub use gpu::{Gpu, GpuProbe, PROBE_COMMAND, gpus_here};
+pub use gpu::{Gpu, GpuProbe, PROBE_COMMAND, gpus_here, nvidia_driver};
+#[cfg(feature = "cuda")]
+pub(crate) use network::fits as network_fits;
 pub use network::{fits, operations_per_window};
+#[cfg(feature = "cuda")]
+pub(crate) use onnxruntime::session as onnxruntime_session;
 pub use onnxruntime::{OnnxRuntimeEngine, find_library as find_onnxruntime};
 pub use package::{CaseHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError};
 pub use self_test::{SelfTest, png_of, self_test, window_of};
 pub use standby::EngineState;
+#[cfg(feature = "tensorrt")]
+pub(crate) use tensorrt::with_network as with_tensorrt;
 
 use crate::preprocess::Window;
 

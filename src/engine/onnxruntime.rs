@@ -58,16 +58,28 @@ impl OnnxRuntimeEngine {
         library: Option<&Path>,
         configure: impl FnOnce(SessionBuilder) -> Result<SessionBuilder, ort::Error>,
     ) -> Result<Self, EngineError> {
-        let environment = environment(library).map_err(|reason| EngineError::Absent { engine: name, reason })?;
-        let session = || {
-            let builder = Session::builder(environment)?.with_optimization_level(GraphOptimizationLevel::All)?;
-            configure(builder)?.commit_from_memory(package.weights())
-        };
-        let refuse =
-            |error: ort::Error| EngineError::Load { engine: name, model: package.title(), reason: error.to_string() };
         let (input, names) = (package.manifest.input.name.clone(), package.manifest.outputs.clone());
-        Ok(Self { name, session: session().map_err(refuse)?, input, names })
+        Ok(Self { name, session: session(name, package, library, configure)?, input, names })
     }
+}
+
+/// Opens the library (once in the life of the process) and loads a package's network for the engine of this name.
+pub(crate) fn session(
+    engine: &'static str,
+    package: &ModelPackage,
+    library: Option<&Path>,
+    configure: impl FnOnce(SessionBuilder) -> Result<SessionBuilder, ort::Error>,
+) -> Result<Session, EngineError> {
+    let environment = environment(library).map_err(|reason| EngineError::Absent { engine, reason })?;
+    let session = || {
+        let builder = Session::builder(environment)?.with_optimization_level(GraphOptimizationLevel::All)?;
+        configure(builder)?.commit_from_memory(package.weights())
+    };
+    session().map_err(|error: ort::Error| EngineError::Load {
+        engine,
+        model: package.title(),
+        reason: error.to_string(),
+    })
 }
 
 /// The process's one ONNX Runtime environment; the first library that was asked for stays.

@@ -127,7 +127,7 @@ impl SlabSum {
     /// What one step of the sum is of the mean.
     #[must_use]
     pub fn share(&self) -> f64 {
-        1.0 / (self.planes as f64 * f64::from(STEPS))
+        share_of(self.planes)
     }
 
     /// The mean of the planes, 0..=1, row by row.
@@ -136,6 +136,12 @@ impl SlabSum {
         let share = self.share();
         self.steps.iter().map(|sum| (f64::from(*sum) * share) as f32).collect()
     }
+}
+
+/// What one step of the sum of this many planes is of their mean.
+#[must_use]
+pub fn share_of(planes: usize) -> f64 {
+    1.0 / (planes as f64 * f64::from(STEPS))
 }
 
 /// What an engine eats: `1 x slabs x rows x columns` values in 0..=1.

@@ -119,3 +119,35 @@ fn an_engine_that_is_asked_for_by_name_and_is_not_here_is_an_error_with_its_reas
         assert!(said.contains(&format!("No engine serves: the {engine} engine is not here")), "{said}");
     }
 }
+
+/// Exit code, standard output and standard error of a check of the GPU, where libraries are looked for in this folder first.
+fn gpu_check(program: &str, args: &[&str], libraries: &Path) -> (Option<i32>, String, String) {
+    let output = Command::new(program).args(args).env("LD_LIBRARY_PATH", libraries).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_check_of_the_gpu_says_in_one_line_why_there_is_none() {
+    if !looks_for_a_driver() || Path::new("/proc/driver/nvidia/version").exists() {
+        eprintln!("SKIPPED: there is nothing to check with, or a GPU");
+        return;
+    }
+    let nothing = tempfile::tempdir().unwrap();
+    let crashing = driver("__attribute__((constructor)) static void crash() { *(volatile int *)0 = 1; }");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels/gpu-check.sh");
+    for (libraries, reason) in [(nothing.path(), "driver is not installed"), (crashing.path(), "driver is broken")] {
+        for (program, args) in [(TABLESIDE, &["gpu-check"][..]), (text(&script), &[TABLESIDE])] {
+            let (code, table, said) = gpu_check(program, args, libraries);
+            assert_eq!((code, table.as_str()), (Some(1), ""), "{said}");
+            assert!(said.starts_with("tableside: there is no GPU to check: ") && said.contains(reason), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_program_without_gpu_engines_offers_no_check_of_them() {
+    let help = Command::new(TABLESIDE).arg("--help").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&help.stdout).contains("gpu-check"), cfg!(feature = "cuda"));
+}

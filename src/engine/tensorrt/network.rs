@@ -1,0 +1,209 @@
+//! TensorRT's objects and the addresses that they are given.
+#![expect(unsafe_code, reason = "TensorRT's and CUDA's addresses are raw")]
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use cudarc::driver::{
+    CudaContext, CudaGraph, CudaSlice, CudaStream, DevicePtr, DevicePtrMut, DriverError, PinnedHostSlice, sys,
+};
+use trtx::{ExecutionContext, LogHandler, Logger, Runtime, Severity};
+
+use super::{Failure, Outputs};
+use crate::engine::ModelPackage;
+use crate::gpu::{Address, DeviceNetwork};
+use crate::preprocess::Window;
+
+/// TensorRT's version, which is in a plan's name.
+pub(super) fn version() -> u32 {
+    // SAFETY: it returns a number that was compiled in.
+    unsafe { trtx::trtx_sys::get_tensorrt_version() }
+}
+
+/// TensorRT's own messages go to the log.
+pub(super) struct Log;
+
+impl LogHandler for Log {
+    fn log(&self, severity: Severity, message: &str) {
+        match severity {
+            Severity::InternalError | Severity::Error => tracing::error!(message, "TensorRT"),
+            Severity::Warning => tracing::warn!(message, "TensorRT"),
+            Severity::Info | Severity::Verbose => tracing::debug!(message, "TensorRT"),
+        }
+    }
+}
+
+/// Names and lengths of the network's input and outputs.
+pub(super) struct Tensors {
+    input: (String, usize),
+    outputs: [(String, usize); 4],
+}
+
+impl Tensors {
+    pub fn of(package: &ModelPackage) -> Self {
+        let (input, names) = (&package.manifest.input, &package.manifest.outputs);
+        let plane_len = input.plane_len();
+        Self {
+            input: (input.name.clone(), input.slabs * plane_len),
+            outputs: [
+                (names.lung.clone(), plane_len),
+                (names.lesion.clone(), plane_len),
+                (names.attention.clone(), 1),
+                (names.logit.clone(), 1),
+            ],
+        }
+    }
+}
+
+/// Loads a plan and runs `work` with its network; all is queued on this stream.
+pub(super) fn with_network<R>(
+    plan: &[u8],
+    tensors: &Tensors,
+    stream: &Arc<CudaStream>,
+    work: impl FnOnce(&mut Network<'_>) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let logger = Logger::new(Log)?;
+    let mut runtime = Runtime::new(&logger)?;
+    let mut engine = runtime.deserialize_cuda_engine(plan)?;
+    let execution = engine.create_execution_context()?;
+    work(&mut Network::new(execution, stream, tensors)?)
+}
+
+/// The network with its input and outputs on the card, and its run as one launch where it can be captured.
+pub(crate) struct Network<'engine> {
+    graph: Option<CudaGraph>,
+    execution: ExecutionContext<'engine>,
+    stream: Arc<CudaStream>,
+    input: CudaSlice<f32>,
+    outputs: [CudaSlice<f32>; 4],
+}
+
+impl<'engine> Network<'engine> {
+    fn new(execution: ExecutionContext<'engine>, stream: &Arc<CudaStream>, tensors: &Tensors) -> Result<Self, Failure> {
+        let output = |at: usize| stream.alloc_zeros(tensors.outputs[at].1);
+        let (input, outputs) = (stream.alloc_zeros(tensors.input.1)?, [output(0)?, output(1)?, output(2)?, output(3)?]);
+        let mut network = Self { graph: None, execution, stream: Arc::clone(stream), input, outputs };
+        network.bind(tensors)?;
+        // The first run may still load kernels, which a capture does not allow.
+        network.run()?;
+        stream.synchronize()?;
+        match network.capture() {
+            Ok(graph) => network.graph = graph,
+            Err(error) => {
+                tracing::warn!(%error, "TensorRT's network cannot be captured: its kernels are launched one by one");
+            }
+        }
+        Ok(network)
+    }
+
+    /// Tells TensorRT where its input and outputs lie.
+    fn bind(&mut self, tensors: &Tensors) -> Result<(), Failure> {
+        let input = self.input.device_ptr(&self.stream).0;
+        // SAFETY: the buffers are as long as the manifest's planes, against which the network was held, and live as long as the
+        // execution context.
+        unsafe { self.execution.set_input_tensor_address(&tensors.input.0, input as *const _) }?;
+        for (buffer, (name, _)) in self.outputs.iter_mut().zip(&tensors.outputs) {
+            let output = buffer.device_ptr_mut(&self.stream).0;
+            // SAFETY: as above.
+            unsafe { self.execution.set_tensor_address(name, output as *mut _) }?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        // SAFETY: the stream is alive, and all tensors are bound to buffers that are.
+        unsafe { self.execution.enqueue_v3(self.stream.cu_stream().cast()) }?;
+        Ok(())
+    }
+
+    /// The run alone: copies from and to the host's memory wait for events, which a capture does not allow.
+    fn capture(&mut self) -> Result<Option<CudaGraph>, Failure> {
+        self.stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)?;
+        let ran = self.run();
+        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+        let graph = self.stream.end_capture(flags);
+        ran?;
+        Ok(graph?)
+    }
+}
+
+impl DeviceNetwork for Network<'_> {
+    fn input(&self) -> Address {
+        self.input.device_ptr(&self.stream).0
+    }
+
+    fn outputs(&self) -> [Address; 4] {
+        self.outputs.each_ref().map(|output| output.device_ptr(&self.stream).0)
+    }
+
+    fn enqueue(&mut self) -> Result<(), Failure> {
+        match &self.graph {
+            Some(graph) => Ok(graph.launch()?),
+            None => self.run(),
+        }
+    }
+}
+
+/// The engine's thread: loads the plan, says that it is ready, and answers windows until nobody sends any.
+pub(super) fn serve(
+    plan: &[u8],
+    tensors: &Tensors,
+    ready: &Sender<Result<(), String>>,
+    windows: &Receiver<Window>,
+    answers: &Sender<Result<Outputs, String>>,
+) -> Result<(), String> {
+    let serve = || -> Result<(), Failure> {
+        let context = CudaContext::new(0)?;
+        // SAFETY: all work is on one stream, so that there is nothing for events to keep in order; they would break the capture.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream()?;
+        with_network(plan, tensors, &stream, |network| {
+            let mut host = HostBuffers::new(&context, tensors)?;
+            // Whoever loads the engine may have given up.
+            let _ = ready.send(Ok(()));
+            for window in windows {
+                let answer = host.judge(&window, network).map_err(|error| error.to_string());
+                let failed = answer.is_err();
+                if answers.send(answer).is_err() || failed {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    };
+    serve().map_err(|error| error.to_string())
+}
+
+/// The window and the outputs in memory that the card reads and writes itself.
+struct HostBuffers {
+    window: PinnedHostSlice<f32>,
+    outputs: [PinnedHostSlice<f32>; 4],
+}
+
+impl HostBuffers {
+    fn new(context: &Arc<CudaContext>, tensors: &Tensors) -> Result<Self, DriverError> {
+        // Write-combined memory, the default, would be slow to read back.
+        const READABLE: std::ffi::c_uint = 0;
+        // SAFETY: every value is written before it is read: the window by `judge`, the outputs by the copies that it queues.
+        let window = unsafe { context.alloc_pinned(tensors.input.1) }?;
+        // SAFETY: as above.
+        let output = |at: usize| unsafe { context.alloc_pinned_with_flags(tensors.outputs[at].1, READABLE) };
+        Ok(Self { window, outputs: [output(0)?, output(1)?, output(2)?, output(3)?] })
+    }
+
+    fn judge(&mut self, window: &Window, network: &mut Network<'_>) -> Result<Outputs, Failure> {
+        let stream = Arc::clone(&network.stream);
+        self.window.as_mut_slice()?.copy_from_slice(window.values());
+        stream.memcpy_htod(&self.window, &mut network.input)?;
+        network.enqueue()?;
+        for (card, host) in network.outputs.iter().zip(&mut self.outputs) {
+            stream.memcpy_dtoh(card, host)?;
+        }
+        stream.synchronize()?;
+        let mut outputs = Outputs::default();
+        for (values, host) in outputs.iter_mut().zip(&self.outputs) {
+            *values = host.as_slice()?.to_vec();
+        }
+        Ok(outputs)
+    }
+}

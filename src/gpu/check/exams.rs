@@ -1,0 +1,225 @@
+//! Whole exams on the card and on the CPU: the same slices, the same rules, two tables of evidence.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::engine::{Engine, Manifest, ModelPackage};
+use crate::exam::{CompletionRule, Content, InstanceHeader, SlabIndex, SliceHeader};
+use crate::gpu::{DevicePipeline, DeviceSeries, Failure, GpuError};
+use crate::pipeline::case::Case;
+use crate::pipeline::conclusion::Conclusion;
+use crate::pipeline::decode::Decoded;
+use crate::pipeline::inference::judge_window;
+use crate::preprocess::{InputGeometry, Plane, StoredImage, noise_hu, stored_image};
+use crate::scanner::Instance;
+use crate::triage::{Mask, SlabEvidence, Verdict};
+
+/// A slice that was decoded.
+pub(super) struct ExamSlice {
+    header: InstanceHeader,
+    pub slice: SliceHeader,
+    pub image: StoredImage,
+    path: PathBuf,
+}
+
+impl ExamSlice {
+    /// The slab that it belongs to.
+    pub fn slab(&self, input: &InputGeometry) -> SlabIndex {
+        SlabIndex::of(self.slice.geometry.z_mm, input.slab_mm)
+    }
+}
+
+/// The series of an exam that has the most slices, one slice at each position, in ascending z.
+pub(super) struct ExamSlices {
+    pub name: String,
+    pub slices: Vec<ExamSlice>,
+    pub input: InputGeometry,
+}
+
+impl ExamSlices {
+    pub fn of(name: String, instances: &[Instance], input: &InputGeometry) -> Result<Self, Failure> {
+        let mut by_series: BTreeMap<&str, BTreeMap<i64, &Instance>> = BTreeMap::new();
+        for instance in instances {
+            let Some(position_um) = instance.position_um else { continue };
+            let of_series = by_series.entry(&instance.series_instance_uid).or_default();
+            // Of two at one position the smaller UID counts, as `exam::Series` has it.
+            let there = of_series.entry(position_um).or_insert(instance);
+            if instance.sop_instance_uid < there.sop_instance_uid {
+                *there = instance;
+            }
+        }
+        let longest = by_series.into_values().max_by_key(BTreeMap::len).ok_or("it holds no slices")?;
+        let mut slices = Vec::new();
+        for instance in longest.into_values() {
+            let object = instance.object()?;
+            let header = InstanceHeader::read(&object)?;
+            let Content::Slice(slice) = header.content.clone() else { continue };
+            let image = stored_image(&object, &slice)?;
+            slices.push(ExamSlice { header, slice, image, path: PathBuf::from(&instance.origin) });
+        }
+        if slices.is_empty() {
+            Err("it holds no slices".into())
+        } else {
+            Ok(Self { name, slices, input: input.clone() })
+        }
+    }
+
+    /// Adds all slices to a series on the card.
+    pub fn upload(&self, pipeline: &mut DevicePipeline<'_>) -> Result<DeviceSeries, GpuError> {
+        let mut series = pipeline.series();
+        for slice in &self.slices {
+            pipeline.add(&mut series, slice.slab(&self.input), &slice.image, &slice.slice.geometry.in_plane)?;
+        }
+        Ok(series)
+    }
+
+    /// The slabs of all windows: each slab between its neighbours; at an end it stands in for the one that is missing.
+    pub fn windows(&self) -> Vec<[SlabIndex; 3]> {
+        let mut slabs: Vec<SlabIndex> = self.slices.iter().map(|slice| slice.slab(&self.input)).collect();
+        slabs.dedup();
+        let at = |n: usize| slabs.get(n).copied();
+        let window = |n: usize| {
+            let slab = slabs[n];
+            [n.checked_sub(1).and_then(at).unwrap_or(slab), slab, at(n + 1).unwrap_or(slab)]
+        };
+        (0..slabs.len()).map(window).collect()
+    }
+
+    /// The exam with all its slices and no evidence yet.
+    fn case(&self) -> Case {
+        let now = Instant::now();
+        let mut case = Case::new(self.slices[0].header.exam_key(), now);
+        for ExamSlice { header, slice, image, path } in &self.slices {
+            let (image, in_plane) = (image.hounsfield(), &slice.geometry.in_plane);
+            case.take(path.clone(), now, None);
+            let Some(arrival) = case.waiting.pop_front() else { continue };
+            let decoded = Decoded {
+                path: path.clone(),
+                calling_ae_title: String::new(),
+                header: Ok(header.clone()),
+                plane: Ok(Some(Plane::resample(&image, in_plane, &self.input))),
+                noise_hu: noise_hu(&image, in_plane, self.input.pixel_mm),
+            };
+            case.add(decoded, &arrival, &self.input);
+        }
+        case
+    }
+}
+
+/// What became of an exam on the CPU and on the card.
+pub(super) struct Compared {
+    pub verdicts: (Verdict, Verdict),
+    probabilities: (f64, f64),
+    slabs: usize,
+    /// Pixels of all masks that differ, of so many.
+    pixels: (usize, usize),
+}
+
+impl Compared {
+    pub fn probability_apart(&self) -> f64 {
+        (self.probabilities.0 - self.probabilities.1).abs()
+    }
+}
+
+impl Display for Compared {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let (Self { verdicts, probabilities, slabs, pixels }, apart) = (self, self.probability_apart());
+        write!(
+            f,
+            "{} with {:.4}, CPU {} with {:.4}: {apart:.1e} apart; {} of {} lung and lesion pixels of {slabs} slabs differ",
+            verdicts.1.as_str(),
+            probabilities.1,
+            verdicts.0.as_str(),
+            probabilities.0,
+            pixels.0,
+            pixels.1,
+        )
+    }
+}
+
+/// Runs an exam on the CPU and on the card.
+pub(super) fn compare(
+    pipeline: &mut DevicePipeline<'_>,
+    cpu: &mut dyn Engine,
+    package: &ModelPackage,
+    config: &Config,
+    exam: &ExamSlices,
+) -> Result<Compared, Failure> {
+    let manifest = &package.manifest;
+    let (mut on_cpu, mut on_card) = (exam.case(), exam.case());
+    while let Some((series_uid, job)) = on_cpu.next_window(&manifest.input, true) {
+        let (evidence, took) = judge_window(cpu, &job, manifest);
+        on_cpu.put_evidence(&series_uid, &job, evidence?, took);
+    }
+    let series = exam.upload(pipeline)?;
+    while let Some((series_uid, job)) = on_card.next_window(&manifest.input, true) {
+        let evidence = pipeline.judge(&series, &job.inputs.map(|(slab, _)| slab))?;
+        on_card.put_evidence(&series_uid, &job, evidence, Duration::ZERO);
+    }
+    let (cpu_verdict, cpu_probability) = conclude(&mut on_cpu, config, manifest)?;
+    let (card_verdict, card_probability) = conclude(&mut on_card, config, manifest)?;
+    let (slabs, pixels) = differing(&on_cpu, &on_card);
+    Ok(Compared {
+        verdicts: (cpu_verdict, card_verdict),
+        probabilities: (cpu_probability, card_probability),
+        slabs,
+        pixels,
+    })
+}
+
+fn conclude(case: &mut Case, config: &Config, manifest: &Manifest) -> Result<(Verdict, f64), Failure> {
+    let now = Instant::now();
+    let report = case.conclude(&Conclusion {
+        manifest,
+        engine: "",
+        limits: &config.quality,
+        densities: config.densities,
+        rule: CompletionRule::AssociationReleased,
+        over: now,
+        now,
+    });
+    Ok((report.verdict, report.score.ok_or_else(|| report.reason.clone())?))
+}
+
+/// How many slabs both tables have, and how many of the pixels of their masks differ.
+fn differing(one: &Case, other: &Case) -> (usize, (usize, usize)) {
+    let (Some((_, one)), Some((_, other))) = (one.judged(), other.judged()) else { return (0, (0, 0)) };
+    let (mut slabs, mut pixels) = (0, (0, 0));
+    for slab in one.series.slab_indices() {
+        let (Some(one), Some(other)) = (one.table.row(slab), other.table.row(slab)) else { continue };
+        let masks = |row: &SlabEvidence| [row.lung.clone(), row.lesion.clone()];
+        let apart = |(one, other): (Mask, Mask)| -> u32 {
+            one.words().iter().zip(other.words()).map(|(one, other)| (one ^ other).count_ones()).sum()
+        };
+        slabs += 1;
+        pixels.0 += masks(one).into_iter().zip(masks(other)).map(apart).sum::<u32>() as usize;
+        pixels.1 += 2 * one.lung.rows() * one.lung.columns();
+    }
+    (slabs, pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::phantom_exam;
+
+    #[test]
+    fn the_cards_windows_are_those_that_the_exam_asks_for() {
+        let input = ModelPackage::built_in().unwrap().manifest.input;
+        let exam = ExamSlices::of("phantom".to_owned(), &phantom_exam().unwrap()[..20], &input).unwrap();
+        let case = exam.case();
+        let (_, judged) = case.judged().unwrap();
+        let mut asked: Vec<[SlabIndex; 3]> = Vec::new();
+        while let Some(job) =
+            judged.series.next_window(&input, true, |slab, _| asked.iter().any(|[_, at, _]| *at == slab))
+        {
+            asked.push(job.inputs.map(|(slab, _)| slab));
+        }
+        asked.sort();
+        assert_eq!(exam.windows(), asked);
+        assert!(asked.len() > 10);
+    }
+}

@@ -1,0 +1,156 @@
+//! What only a machine with a card can tell, in one run: whether the kernels give the CPU's bits there and how fast, how long windows
+//! take, whether exams come to the same verdict, and whether the card's memory stays as it is.
+
+mod bandwidth;
+mod exams;
+mod kernels;
+mod latency;
+mod memory;
+mod table;
+
+use std::path::PathBuf;
+
+use table::Report;
+pub use table::{Holds, Row, TABLE_HEAD};
+
+use super::{Device, DevicePipeline, Failure, with_network};
+use crate::check::kernels::{Agreement, Comparison, evidence_agrees, slices_agree, windows_agree};
+use crate::check::phantom_exam;
+use crate::config::Config;
+use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
+use crate::scanner::series::load_folder;
+use exams::{ExamSlices, compare};
+
+/// Random inputs on which each kernel is held against the CPU.
+const SEEDS: u64 = 60;
+
+/// How far the case probability may lie from the CPU engine's.
+const PROBABILITY_TOLERANCE: f64 = 0.01;
+
+/// The check on the first of these GPUs. Exams are those in the folders, or the phantom. Tells each row as soon as it is known and
+/// returns those that do not hold.
+pub fn check(
+    gpus: &[Gpu],
+    config: &Config,
+    package: &ModelPackage,
+    folders: &[PathBuf],
+    tell: &mut dyn FnMut(&Row),
+) -> Vec<Row> {
+    let mut report = Report::new(gpus, config, package, tell);
+    run(&mut report, config, package, folders);
+    report.into_faults()
+}
+
+fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders: &[PathBuf]) {
+    let device = match Device::open() {
+        Ok(device) => device,
+        Err(error) => {
+            return report.failed("kernels loaded", &error);
+        }
+    };
+    kernels_agree(report, &device, package);
+    if let Err(error) = bandwidth::measure(report, &device, package) {
+        report.failed("bandwidth", error.as_ref());
+    }
+    let exams = exams(report, package, folders);
+    let cpu = engine::load(package, EngineKind::OnnxRuntime, &config.engine)
+        .or_else(|_| engine::load(package, EngineKind::Embedded, &config.engine));
+    let mut cpu = match cpu {
+        Ok(cpu) => cpu,
+        Err(error) => {
+            return report.failed("engine on the CPU", &error);
+        }
+    };
+    let mut any = false;
+    for kind in EngineKind::ALL.into_iter().filter(|kind| kind.needs_gpu()) {
+        let on_device = OnDevice { config, package, device: &device, name: kind.name(), exams: &exams };
+        let ran = with_network(kind, package, &config.engine, &device, |network| {
+            let mut pipeline = DevicePipeline::new(&device, network, &package.manifest)?;
+            on_device.measure(report, &mut pipeline, cpu.as_mut());
+            Ok(())
+        });
+        match ran {
+            Ok(()) => any = true,
+            Err(error) if is_absent(error.as_ref()) => report.told(kind.name(), &error.to_string()),
+            Err(error) => report.failed(kind.name(), error.as_ref()),
+        }
+    }
+    report.row("an engine ran on the GPU", if any { "yes" } else { "no" }, "yes", Holds::from(any));
+}
+
+fn is_absent(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(EngineError::Absent { .. }))
+}
+
+fn kernels_agree(report: &mut Report<'_>, device: &Device, package: &ModelPackage) {
+    let comparisons: [(&str, Comparison); 3] =
+        [("add_slices", slices_agree), ("windows_f32, windows_f16", windows_agree), ("evidence", evidence_agrees)];
+    for (kernel, comparison) in comparisons {
+        let what = format!("{kernel} against the CPU, bit by bit");
+        let all = (0..SEEDS).try_fold(Agreement::default(), |mut all, seed| {
+            all.merge(comparison(device, &package.manifest, seed)?);
+            Ok::<_, String>(all)
+        });
+        match all {
+            Ok(all) => {
+                let found = format!("{} of {} differ, by {} at most", all.different, all.values, all.largest);
+                report.row(&what, &found, "none", Holds::from(all.is_exact()));
+            }
+            Err(reason) => report.row(&what, &reason, "none", Holds::No),
+        }
+    }
+}
+
+/// The exams that can be read; those that cannot are rows.
+fn exams(report: &mut Report<'_>, package: &ModelPackage, folders: &[PathBuf]) -> Vec<ExamSlices> {
+    let input = &package.manifest.input;
+    let mut exams = Vec::new();
+    let mut take = |name: String, slices: Result<ExamSlices, Failure>| match slices {
+        Ok(slices) => exams.push(slices),
+        Err(error) => report.failed(&name, error.as_ref()),
+    };
+    if folders.is_empty() {
+        let phantom = phantom_exam().map_err(Failure::from);
+        take("phantom".to_owned(), phantom.and_then(|all| ExamSlices::of("phantom".to_owned(), &all, input)));
+    }
+    for folder in folders {
+        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
+        let slices = load_folder(folder).map_err(Failure::from);
+        let slices = slices.and_then(|found| ExamSlices::of(name.clone(), &found.instances, input));
+        take(name, slices);
+    }
+    exams
+}
+
+/// One engine on the card.
+struct OnDevice<'a> {
+    config: &'a Config,
+    package: &'a ModelPackage,
+    device: &'a Device,
+    name: &'static str,
+    exams: &'a [ExamSlices],
+}
+
+impl OnDevice<'_> {
+    fn measure(&self, report: &mut Report<'_>, pipeline: &mut DevicePipeline<'_>, cpu: &mut dyn Engine) {
+        for exam in self.exams {
+            let what = format!("{}: {} against the CPU's {}", self.name, exam.name, cpu.name());
+            match compare(pipeline, cpu, self.package, self.config, exam) {
+                Ok(found) => {
+                    let apart = found.probability_apart();
+                    let holds = found.verdicts.0 == found.verdicts.1 && apart <= PROBABILITY_TOLERANCE;
+                    let goal = format!("same verdict, within {PROBABILITY_TOLERANCE}");
+                    report.row(&what, &found.to_string(), &goal, Holds::from(holds));
+                }
+                Err(error) => report.failed(&what, error.as_ref()),
+            }
+        }
+        let Some(exam) = self.exams.first() else { return };
+        if let Err(error) = latency::measure(report, self.name, self.device, pipeline, exam) {
+            report.failed(&format!("{}: latency", self.name), error.as_ref());
+        }
+        if let Err(error) = memory::measure(report, self.name, self.device, pipeline, exam) {
+            report.failed(&format!("{}: memory", self.name), error.as_ref());
+        }
+    }
+}
