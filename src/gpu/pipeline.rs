@@ -4,10 +4,14 @@
 //! finds the body; then the body's mask goes up and the evidence comes back.
 #![expect(unsafe_code, reason = "kernels are handed addresses, and memory that the card reads is handed out unset")]
 
-use cudarc::driver::{CudaSlice, CudaView, DevicePtr as _, DeviceRepr, DriverError, PinnedHostSlice, ValidAsZeroBits};
+use std::sync::Arc;
+
+use cudarc::driver::{
+    CudaEvent, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, PinnedHostSlice, ValidAsZeroBits,
+};
 
 use super::GpuError;
-use super::arguments::{EvidenceArguments, Slab, SliceArguments, Statistics, WindowArguments};
+use super::arguments::{Address, EvidenceArguments, Slab, SliceArguments, Statistics, WindowArguments};
 use super::device::{Device, window_blocks};
 use super::network::DeviceNetwork;
 use super::series::{Axis, DeviceSeries, SlabStore};
@@ -17,7 +21,7 @@ use crate::exam::SlabIndex;
 use crate::preprocess::{InPlane, InputGeometry, StoredImage};
 use crate::triage::{BONE_HU, Body, Mask, SlabEvidence, TISSUE_HU, Tissue, change_of_parts};
 
-/// Slabs that all series on the card have between them: sixteen exams of 400 mm in slabs of 3 mm.
+/// Slabs that all series on the card have between them: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
 pub const SLABS: usize = 2048;
 
 /// The card, the slabs that lie on it, and the network that judges their windows.
@@ -150,14 +154,14 @@ impl<'a> DevicePipeline<'a> {
     fn queue_window(&mut self, series: &DeviceSeries, slabs: &[SlabIndex]) -> Result<(), GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
         debug_assert_eq!(slabs.len(), self.input.slabs);
-        for (to, slab) in buffers.slabs.host.as_mut_slice()?.iter_mut().zip(slabs) {
+        for (to, slab) in buffers.slabs.to_write()?.iter_mut().zip(slabs) {
             *to = self.store.slab(stream, series, *slab)?;
         }
-        stream.memcpy_htod(&buffers.slabs.host, &mut buffers.slabs.card)?;
+        buffers.slabs.send(stream)?;
         let [hu_low, hu_high] = self.input.hu_window;
-        let (words, found) = (buffers.words, buffers.found.card.device_ptr(stream).0);
+        let (words, found) = (buffers.words, buffers.found.address(stream));
         let arguments = WindowArguments {
-            slabs: buffers.slabs.card.device_ptr(stream).0,
+            slabs: buffers.slabs.address(stream),
             input: self.network.input(),
             tissue: found,
             bone: found + (words * 8) as u64,
@@ -172,13 +176,13 @@ impl<'a> DevicePipeline<'a> {
         // SAFETY: the sums are planes in the store, the network's input is a window of the manifest that the network was held
         // against, and `found` has room for two masks and a sum a block.
         unsafe { self.device.windows_f32(&arguments, 1) }?;
-        stream.memcpy_dtoh(&buffers.found.card, &mut buffers.found.host)?;
+        buffers.found.fetch(stream, buffers.found.card.len())?;
         Ok(())
     }
 
     /// Waits for tissue and bone, but not for the network that is queued behind them.
     fn tissue(&self) -> Result<(Tissue, u64), GpuError> {
-        let found = self.buffers.found.host.as_slice()?;
+        let found = self.buffers.found.read()?;
         let (tissue, rest) = found.split_at(self.buffers.words);
         let (bone, change) = rest.split_at(self.buffers.words);
         let mask = |words: &[u64]| Mask::from_words(self.input.rows, self.input.columns, words.to_vec());
@@ -188,26 +192,26 @@ impl<'a> DevicePipeline<'a> {
     /// Queues the body up, and masks and statistics back.
     fn queue_evidence(&mut self, body: Option<&Body>) -> Result<(), GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
-        let to = buffers.body.host.as_mut_slice()?;
+        let to = buffers.body.to_write()?;
         match body {
             Some(body) => to.copy_from_slice(body.mask().words()),
             None => to.fill(u64::MAX),
         }
-        stream.memcpy_htod(&buffers.body.host, &mut buffers.body.card)?;
+        buffers.body.send(stream)?;
         let [hu_low, hu_high] = self.input.hu_window;
         let [lung, lesion, attention, logit] = self.network.outputs();
-        let masks = buffers.masks.card.device_ptr(stream).0;
+        let masks = buffers.masks.address(stream);
         let arguments = EvidenceArguments {
             lung,
             lesion,
             attention,
             logit,
-            slabs: buffers.slabs.card.device_ptr(stream).0,
-            body: buffers.body.card.device_ptr(stream).0,
+            slabs: buffers.slabs.address(stream),
+            body: buffers.body.address(stream),
             lung_mask: masks,
             lesion_mask: masks + (buffers.words * 8) as u64,
-            lesion_hu: buffers.lesion_hu.card.device_ptr(stream).0,
-            statistics: buffers.statistics.card.device_ptr(stream).0,
+            lesion_hu: buffers.lesion_hu.address(stream),
+            statistics: buffers.statistics.address(stream),
             slab_count: self.input.slabs as i32,
             plane_len: self.input.plane_len() as i32,
             lung_probability: self.point.lung_probability,
@@ -218,28 +222,28 @@ impl<'a> DevicePipeline<'a> {
         // SAFETY: the network's outputs are planes and numbers of the manifest that it was held against, the slabs are those of the
         // window, and the buffers are made for one window of it.
         unsafe { self.device.evidence(&arguments, 1) }?;
-        stream.memcpy_dtoh(&buffers.masks.card, &mut buffers.masks.host)?;
-        stream.memcpy_dtoh(&buffers.statistics.card, &mut buffers.statistics.host)?;
+        buffers.masks.fetch(stream, 2 * buffers.words)?;
+        buffers.statistics.fetch(stream, 1)?;
         Ok(())
     }
 
     /// Waits for the evidence, and fetches as much of the lesion's Hounsfield units as there is.
     fn evidence(&mut self, body: Option<Body>) -> Result<SlabEvidence, GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
-        let statistics = buffers.statistics.host.as_slice()?[0];
+        let statistics = buffers.statistics.read()?[0];
         let outputs = ["lung", "lesion", "attention", "logit"];
         if let Some((output, _)) = outputs.iter().zip(statistics.not_finite).find(|(_, wrong)| *wrong > 0) {
             return Err(GpuError::NotFinite(output));
         }
         let pixels = statistics.lesion_pixels as usize;
-        let lesion_hu: &[f32] = if pixels > 0 {
-            let found: CudaView<'_, f32> = buffers.lesion_hu.card.try_slice(..pixels).ok_or(GpuError::Impossible)?;
-            stream.memcpy_dtoh(&found, &mut buffers.lesion_hu.host)?;
-            &buffers.lesion_hu.host.as_slice()?[..pixels]
-        } else {
-            &[]
-        };
-        let (lung, lesion) = buffers.masks.host.as_slice()?.split_at(buffers.words);
+        if pixels > buffers.lesion_hu.card.len() {
+            return Err(GpuError::Impossible);
+        }
+        if pixels > 0 {
+            buffers.lesion_hu.fetch(stream, pixels)?;
+        }
+        let lesion_hu = &buffers.lesion_hu.read()?[..pixels];
+        let (lung, lesion) = buffers.masks.read()?.split_at(buffers.words);
         let mask = |words: &[u64]| Mask::from_words(self.input.rows, self.input.columns, words.to_vec());
         let numbers = [statistics.attention, statistics.logit];
         let section = body.map(|body| body.section);
@@ -280,7 +284,7 @@ pub(super) fn described(image: &StoredImage, in_plane: &InPlane) -> super::argum
     }
 }
 
-pub(super) fn slice_arguments(slices: super::Address, input: &InputGeometry) -> SliceArguments {
+pub(super) fn slice_arguments(slices: Address, input: &InputGeometry) -> SliceArguments {
     let [hu_low, hu_high] = input.hu_window;
     SliceArguments {
         slices,
@@ -296,6 +300,8 @@ pub(super) fn slice_arguments(slices: super::Address, input: &InputGeometry) -> 
 struct Pair<T> {
     card: CudaSlice<T>,
     host: PinnedHostSlice<T>,
+    /// When the last copy in either direction was done. Without event tracking `host` does not know.
+    copied: CudaEvent,
 }
 
 impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
@@ -304,7 +310,37 @@ impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
         const READABLE: std::ffi::c_uint = 0;
         // SAFETY: whatever the bytes are, they are a value; they are written before they are read.
         let host = unsafe { device.context().alloc_pinned_with_flags(len, READABLE) }?;
-        Ok(Self { card: device.stream().alloc_zeros(len)?, host })
+        Ok(Self { card: device.stream().alloc_zeros(len)?, host, copied: device.context().new_event(None)? })
+    }
+
+    fn address(&self, stream: &CudaStream) -> Address {
+        self.card.device_ptr(stream).0
+    }
+
+    /// The host's values, to be written once they are no longer being copied.
+    fn to_write(&mut self) -> Result<&mut [T], DriverError> {
+        self.copied.synchronize()?;
+        self.host.as_mut_slice()
+    }
+
+    /// Queues the copy to the card.
+    fn send(&mut self, stream: &Arc<CudaStream>) -> Result<(), DriverError> {
+        stream.memcpy_htod(&self.host, &mut self.card)?;
+        self.copied.record(stream)
+    }
+
+    /// Queues the copy of the first values from the card.
+    fn fetch(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
+        if let Some(values) = self.card.try_slice(..len) {
+            stream.memcpy_dtoh(&values, &mut self.host)?;
+        }
+        self.copied.record(stream)
+    }
+
+    /// The host's values, once what was fetched has come.
+    fn read(&self) -> Result<&[T], DriverError> {
+        self.copied.synchronize()?;
+        self.host.as_slice()
     }
 }
 

@@ -21,7 +21,7 @@ struct Slot {
     cells_on_card: CudaSlice<u8>,
     slice: PinnedHostSlice<Slice>,
     slice_on_card: CudaSlice<Slice>,
-    /// When the slot's last slice had left the host's memory.
+    /// When the slot's last slice had left the host's memory. Without event tracking that memory does not know.
     sent: CudaEvent,
 }
 
@@ -65,10 +65,9 @@ impl UploadRing {
         let pinned = &mut slot.cells.as_mut_slice()?[..cells.len()];
         pinned.copy_from_slice(cells);
         stream.memcpy_htod(&*pinned, &mut slot.cells_on_card)?;
-        slot.sent.record(stream)?;
-        // This one keeps its own event.
         slot.slice.as_mut_slice()?[0] = describe(slot.cells_on_card.device_ptr(stream).0);
         stream.memcpy_htod(&slot.slice, &mut slot.slice_on_card)?;
+        slot.sent.record(stream)?;
         Ok(slot.slice_on_card.device_ptr(stream).0)
     }
 }

@@ -116,7 +116,7 @@ impl<'engine> Network<'engine> {
         Ok(())
     }
 
-    /// The run alone: copies from and to the host's memory wait for events, which a capture does not allow.
+    /// The run alone: where the window comes from and where the outputs go is others' business.
     fn capture(&mut self) -> Result<Option<CudaGraph>, Failure> {
         self.stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)?;
         let ran = self.run();

@@ -60,6 +60,8 @@ impl ExamSlices {
             let image = stored_image(&object, &slice)?;
             slices.push(ExamSlice { header, slice, image, path: PathBuf::from(&instance.origin) });
         }
+        let z_mm = |slice: &ExamSlice| slice.slice.geometry.z_mm;
+        slices.sort_by(|one, other| z_mm(one).total_cmp(&z_mm(other)));
         if slices.is_empty() {
             Err("it holds no slices".into())
         } else {

@@ -6,6 +6,8 @@ mod exams;
 mod kernels;
 mod latency;
 mod memory;
+#[cfg(test)]
+mod on_cpu_tests;
 mod table;
 
 use std::path::PathBuf;
