@@ -24,9 +24,11 @@ trap 'rm -rf "$scratch"' EXIT
 status=0
 timeout --kill-after=10 "$SECONDS_AT_MOST" "$program" gpu-check "${exams[@]}" | tee "$scratch/table" || status=1
 
-# Which engines serve as the daemon would have them, and why not the others; nothing to say where there is no GPU.
+# Which engines serve as the daemon would have them, and why not the others; nothing to say where there is no GPU. Where there
+# is no TensorRT no plan of it is built, and doctor says so.
 if [ -s "$scratch/table" ]; then
   printf '[data]\nfolder = "%s"\n' "$scratch/data" >"$scratch/tableside.toml"
+  timeout --kill-after=10 "$SECONDS_AT_MOST" "$program" model build reference --config "$scratch/tableside.toml" >&2 || true
   printf '\n'
   timeout --kill-after=10 "$SECONDS_AT_MOST" "$program" doctor --config "$scratch/tableside.toml" || status=1
 fi

@@ -17,12 +17,48 @@ use crate::engine::{EngineError, EngineKind, ModelPackage, onnxruntime_session};
 use crate::preprocess::Window;
 
 /// A session with all its inputs and outputs in place.
-pub(super) struct BoundSession {
+struct Bound {
     binding: IoBinding,
     options: RunOptions,
     input: Tensor<f32>,
     outputs: [Tensor<f32>; 4],
     session: Session,
+}
+
+impl Bound {
+    /// Binds a session of this package to tensors in this memory.
+    fn new(session: Session, memory: MemoryInfo<'_>, package: &ModelPackage) -> Result<Self, Failure> {
+        let allocator = Allocator::new(&session, memory)?;
+        let (geometry, names) = (&package.manifest.input, &package.manifest.outputs);
+        let input = Tensor::<f32>::new(&allocator, Window::empty(geometry).shape())?;
+        let mut binding = session.create_binding()?;
+        binding.bind_input(geometry.name.as_str(), &input)?;
+        let mut output = |name: &str, len: usize| -> Result<Tensor<f32>, Failure> {
+            let mut tensor = Tensor::<f32>::new(&allocator, output_shape(&session, name, len)?)?;
+            binding.bind_output(name, &mut tensor)?;
+            Ok(tensor)
+        };
+        let outputs = [
+            output(&names.lung, geometry.plane_len())?,
+            output(&names.lesion, geometry.plane_len())?,
+            output(&names.attention, 1)?,
+            output(&names.logit, 1)?,
+        ];
+        let mut options = RunOptions::new()?;
+        // What is queued behind the network waits for it on the stream; this thread has the body to find.
+        options.disable_device_sync()?;
+        Ok(Self { binding, options, input, outputs, session })
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        self.session.run_binding_with_options(&self.binding, &self.options)?;
+        Ok(())
+    }
+}
+
+/// A bound session on the kernels' stream.
+pub(super) struct BoundSession {
+    bound: Bound,
     /// Outlives the session, which is dropped before it.
     _stream: Arc<CudaStream>,
 }
@@ -37,47 +73,21 @@ impl BoundSession {
             Ok(builder.with_execution_providers([provider])?)
         })?;
         let on_card = MemoryInfo::new(AllocationDevice::CUDA, 0, AllocatorType::Device, MemoryType::Default)?;
-        let allocator = Allocator::new(&session, on_card)?;
-        let input = Tensor::<f32>::new(&allocator, Window::empty(&package.manifest.input).shape())?;
-        let names = &package.manifest.outputs;
-        let plane_len = package.manifest.input.plane_len();
-        let output = |name: &str, len: usize| -> Result<Tensor<f32>, Failure> {
-            let shape = output_shape(&session, name, len)?;
-            Ok(Tensor::<f32>::new(&allocator, shape)?)
-        };
-        let outputs = [
-            output(&names.lung, plane_len)?,
-            output(&names.lesion, plane_len)?,
-            output(&names.attention, 1)?,
-            output(&names.logit, 1)?,
-        ];
-        let mut binding = session.create_binding()?;
-        binding.bind_input(package.manifest.input.name.as_str(), &input)?;
-        let [mut lung, mut lesion, mut attention, mut logit] = outputs;
-        binding.bind_output(names.lung.as_str(), &mut lung)?;
-        binding.bind_output(names.lesion.as_str(), &mut lesion)?;
-        binding.bind_output(names.attention.as_str(), &mut attention)?;
-        binding.bind_output(names.logit.as_str(), &mut logit)?;
-        let mut options = RunOptions::new()?;
-        // What is queued behind the network waits for it on the stream; this thread has the body to find.
-        options.disable_device_sync()?;
-        let outputs = [lung, lesion, attention, logit];
-        Ok(Self { binding, options, input, outputs, session, _stream: Arc::clone(stream) })
+        Ok(Self { bound: Bound::new(session, on_card, package)?, _stream: Arc::clone(stream) })
     }
 }
 
 impl DeviceNetwork for BoundSession {
     fn input(&self) -> Address {
-        self.input.data_ptr() as Address
+        self.bound.input.data_ptr() as Address
     }
 
     fn outputs(&self) -> [Address; 4] {
-        self.outputs.each_ref().map(|output| output.data_ptr() as Address)
+        self.bound.outputs.each_ref().map(|output| output.data_ptr() as Address)
     }
 
     fn enqueue(&mut self) -> Result<(), Failure> {
-        self.session.run_binding_with_options(&self.binding, &self.options)?;
-        Ok(())
+        self.bound.run()
     }
 }
 
@@ -93,4 +103,40 @@ fn output_shape(session: &Session, name: &str, expected: usize) -> Result<Vec<i6
         return Err(EngineError::Shape { engine: EngineKind::Cuda.name(), output, found, expected }.into());
     }
     Ok(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{phantom_exam, windows_of};
+    use crate::engine::{Engine as _, Inference, OnnxRuntimeEngine, find_onnxruntime};
+
+    #[test]
+    fn what_is_written_where_the_input_lies_is_judged_and_found_where_the_outputs_lie() {
+        if let Err(reason) = find_onnxruntime(None) {
+            eprintln!("SKIPPED: {reason}");
+            return;
+        }
+        // In the host's memory, which can be looked at here.
+        let package = ModelPackage::built_in().unwrap();
+        let session = onnxruntime_session("onnxruntime", &package, None, Ok).unwrap();
+        let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default).unwrap();
+        let mut bound = Bound::new(session, memory, &package).unwrap();
+        let mut engine = OnnxRuntimeEngine::load(&package, None, 1).unwrap();
+        let input = bound.input.data_ptr() as *mut f32;
+        let outputs = bound.outputs.each_ref().map(|output| output.data_ptr().cast::<f32>());
+        for one in windows_of(&phantom_exam().unwrap()[40..60], &package.manifest.input, 2).unwrap() {
+            let values = one.window.values();
+            // SAFETY: the input has the window's shape, and nothing else looks at it.
+            unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), input, values.len()) };
+            bound.run().unwrap();
+            let Inference { lung, lesion, attention, logit } = engine.infer(&one.window).unwrap();
+            for (expected, found) in [lung, lesion, vec![attention], vec![logit]].iter().zip(outputs) {
+                // SAFETY: the output has as many values as the engine's.
+                let found = unsafe { std::slice::from_raw_parts(found, expected.len()) };
+                let furthest = expected.iter().zip(found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(furthest < 1e-5, "{furthest}");
+            }
+        }
+    }
 }

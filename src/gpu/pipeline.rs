@@ -154,7 +154,7 @@ impl<'a> DevicePipeline<'a> {
     fn queue_window(&mut self, series: &DeviceSeries, slabs: &[SlabIndex]) -> Result<(), GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
         debug_assert_eq!(slabs.len(), self.input.slabs);
-        for (to, slab) in buffers.slabs.to_write()?.iter_mut().zip(slabs) {
+        for (to, slab) in buffers.slabs.host_mut()?.iter_mut().zip(slabs) {
             *to = self.store.slab(stream, series, *slab)?;
         }
         buffers.slabs.send(stream)?;
@@ -192,7 +192,7 @@ impl<'a> DevicePipeline<'a> {
     /// Queues the body up, and masks and statistics back.
     fn queue_evidence(&mut self, body: Option<&Body>) -> Result<(), GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
-        let to = buffers.body.to_write()?;
+        let to = buffers.body.host_mut()?;
         match body {
             Some(body) => to.copy_from_slice(body.mask().words()),
             None => to.fill(u64::MAX),
@@ -318,7 +318,7 @@ impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
     }
 
     /// The host's values, to be written once they are no longer being copied.
-    fn to_write(&mut self) -> Result<&mut [T], DriverError> {
+    fn host_mut(&mut self) -> Result<&mut [T], DriverError> {
         self.copied.synchronize()?;
         self.host.as_mut_slice()
     }
