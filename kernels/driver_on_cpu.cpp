@@ -64,6 +64,8 @@ public:
         }
         check(*found);
         taken_ -= found->second;
+        // What is still read shows.
+        memset(found->first, 0xee, found->second);
         operator delete(found->first - GUARD, std::align_val_t(GUARD));
         lengths_.erase(found);
     }

@@ -69,7 +69,7 @@ impl Device {
         self.stream.record_event(Some(sys::CUevent_flags::CU_EVENT_DEFAULT))
     }
 
-    /// Queues `add_slices` for this many slices, [`super::arguments::MAX_BATCH`] at most.
+    /// Queues `add_slices` for this many slices, 65,535 at most.
     ///
     /// # Safety
     /// All addresses in the arguments, and in what they point to, must be the card's and as long as `kernels/interface.h` says,

@@ -117,8 +117,7 @@ impl<'a> DevicePipeline<'a> {
         if change == Change::TakeAway {
             self.store.slab(stream, series, slab)?;
         }
-        let [x, y] = axes(image, in_plane, &self.input);
-        let (x, y) = (series.taps(stream, &x)?, series.taps(stream, &y)?);
+        let [x, y] = series.taps(stream, &axes(image, in_plane, &self.input))?;
         let sum = self.store.sum(stream, series, slab)?;
         let slices = self.ring.send(stream, &image.cells, |cells| super::arguments::Slice {
             cells,

@@ -82,7 +82,7 @@ struct DeviceSlab {
     slices: usize,
 }
 
-/// Slices of one series differ in size and place seldom; so many kinds of taps are kept.
+/// Slices of one series differ in size and place seldom: from so many kinds of taps on, those that are not used go.
 const KEPT_TAPS: usize = 8;
 
 /// One series' slabs on the card.
@@ -100,14 +100,19 @@ impl DeviceSeries {
         }
     }
 
-    /// The taps of an axis, uploaded once.
-    pub(super) fn taps(&mut self, stream: &Arc<CudaStream>, axis: &Axis) -> Result<Taps, DriverError> {
+    /// The taps of a slice's axes, uploaded once.
+    pub(super) fn taps(&mut self, stream: &Arc<CudaStream>, axes: &[Axis; 2]) -> Result<[Taps; 2], DriverError> {
+        if self.taps.len() >= KEPT_TAPS {
+            // Freed in the stream's order: the kernels that read them are queued already.
+            self.taps.retain(|kept| axes.contains(&kept.axis));
+        }
+        let [x, y] = axes;
+        Ok([self.axis_taps(stream, x)?, self.axis_taps(stream, y)?])
+    }
+
+    fn axis_taps(&mut self, stream: &Arc<CudaStream>, axis: &Axis) -> Result<Taps, DriverError> {
         if let Some(kept) = self.taps.iter().find(|kept| kept.axis == *axis) {
             return Ok(kept.addresses(stream));
-        }
-        if self.taps.len() == KEPT_TAPS {
-            // Freed in the stream's order: kernels that read them run before.
-            self.taps.remove(0);
         }
         let uploaded = AxisTaps::upload(stream, axis)?;
         let addresses = uploaded.addresses(stream);

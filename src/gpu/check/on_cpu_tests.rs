@@ -57,7 +57,14 @@ fn on_this_driver() {
     let input = InputGeometry { rows: 61, columns: 47, pixel_mm: 7.0, ..package.manifest.input };
     package.manifest.input = input.clone();
     let phantom = Phantom::new(PhantomKind::Pneumonia, PhantomOptions::coarse(24, 64));
-    let exam = ExamSlices::of("phantom".to_owned(), &phantom.instances(UidSource::seeded(1)).unwrap(), &input).unwrap();
+    let instances = phantom.instances(UidSource::seeded(1)).unwrap();
+    let mut exam = ExamSlices::of("phantom".to_owned(), &instances, &input).unwrap();
+    // Every other slice is of its own size, so that taps come and go.
+    for (at, slice) in exam.slices.iter_mut().enumerate().step_by(2) {
+        let in_plane = &mut slice.slice.geometry.in_plane;
+        in_plane.x.spacing_mm *= 1.0 + at as f64 / 500.0;
+        in_plane.y.spacing_mm *= 1.0 + at as f64 / 400.0;
+    }
 
     let device = Device::open().unwrap();
     let mut rows = Vec::new();
