@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::engine::{Engine, Manifest, ModelPackage};
 use crate::exam::{CompletionRule, Content, InstanceHeader, SlabIndex, SliceHeader};
 use crate::gpu::{DevicePipeline, DeviceSeries, Failure, GpuError};
+use crate::part10::InstanceFile;
 use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
-use crate::pipeline::decode::Decoded;
+use crate::pipeline::decode::{Arrival, Decoded, ReadInstance};
 use crate::pipeline::inference::judge_window;
 use crate::preprocess::{InputGeometry, Plane, StoredImage, noise_hu, stored_image};
 use crate::scanner::Instance;
@@ -19,7 +21,9 @@ use crate::triage::{Mask, SlabEvidence, Verdict};
 
 /// A slice that was decoded.
 pub(super) struct ExamSlice {
-    header: InstanceHeader,
+    instance: Arc<ReadInstance>,
+    /// Which of the instance's images, from 0.
+    frame: usize,
     pub slice: SliceHeader,
     pub image: StoredImage,
     path: PathBuf,
@@ -54,11 +58,15 @@ impl ExamSlices {
         let longest = by_series.into_values().max_by_key(BTreeMap::len).ok_or("it holds no slices")?;
         let mut slices = Vec::new();
         for instance in longest.into_values() {
-            let object = instance.object()?;
-            let header = InstanceHeader::read(&object)?;
-            let Content::Slice(slice) = header.content.clone() else { continue };
-            let image = stored_image(&object, &slice)?;
-            slices.push(ExamSlice { header, slice, image, path: PathBuf::from(&instance.origin) });
+            let file = InstanceFile::of_bytes(instance.part_10()?)?;
+            let header = InstanceHeader::read(&file.object)?;
+            let read = Arc::new(ReadInstance { header, calling_ae_title: String::new() });
+            for (frame, image) in read.header.images.iter().enumerate() {
+                let Content::Slice(slice) = image.clone() else { continue };
+                let image = stored_image(&file, frame, &slice)?;
+                let path = PathBuf::from(&instance.origin);
+                slices.push(ExamSlice { instance: read.clone(), frame, slice, image, path });
+            }
         }
         let z_mm = |slice: &ExamSlice| slice.slice.geometry.z_mm;
         slices.sort_by(|one, other| z_mm(one).total_cmp(&z_mm(other)));
@@ -93,18 +101,19 @@ impl ExamSlices {
     /// The exam with all its slices and no evidence yet.
     fn case(&self) -> Case {
         let now = Instant::now();
-        let mut case = Case::new(self.slices[0].header.exam_key(), now);
-        for ExamSlice { header, slice, image, path } in &self.slices {
+        let mut case = Case::new(self.slices[0].instance.header.exam_key(), now);
+        for (number, ExamSlice { instance, frame, slice, image, path }) in self.slices.iter().enumerate() {
             let (image, in_plane) = (image.hounsfield(), &slice.geometry.in_plane);
-            case.take(path.clone(), now, None);
-            let Some(arrival) = case.waiting.pop_front() else { continue };
+            if case.take(path.clone(), now, None) {
+                case.waiting.pop_front();
+            }
             let decoded = Decoded {
-                path: path.clone(),
-                calling_ae_title: String::new(),
-                header: Ok(header.clone()),
+                instance: Ok(instance.clone()),
+                image: *frame,
                 plane: Ok(Some(Plane::resample(&image, in_plane, &self.input))),
                 noise_hu: noise_hu(&image, in_plane, self.input.pixel_mm),
             };
+            let arrival = Arrival { number, path: path.clone(), at: now, after_release: None };
             case.add(decoded, &arrival, &self.input);
         }
         case
