@@ -2,6 +2,8 @@
 //! know which one serves.
 
 mod choice;
+#[cfg(feature = "cuda")]
+mod device_network;
 mod embedded;
 mod folders;
 mod gpu;
@@ -14,6 +16,8 @@ mod standby;
 mod tensorrt;
 
 pub use choice::{EngineChoice, EngineKind, EngineOptions, Serving, build_plan, load, serving};
+#[cfg(feature = "cuda")]
+pub use device_network::{Address, DeviceNetwork, Failure};
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
 pub use gpu::{Gpu, GpuProbe, PROBE_COMMAND, gpus_here, nvidia_driver};

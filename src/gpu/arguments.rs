@@ -4,8 +4,7 @@
 
 use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
 
-/// An address in the card's memory; 0 is null.
-pub type Address = u64;
+pub use crate::engine::Address;
 
 /// Plane pixels of one block of `add_slices`.
 pub const TILE_COLUMNS: usize = 32;

@@ -16,9 +16,10 @@ mod places;
 mod series;
 mod upload;
 
+pub use crate::engine::{DeviceNetwork, Failure};
 pub use arguments::Address;
 pub use device::Device;
-pub use network::{DeviceNetwork, Failure, with_network};
+pub use network::with_network;
 pub use pipeline::DevicePipeline;
 pub use series::{DeviceSeries, SlabStore};
 

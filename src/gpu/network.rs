@@ -1,23 +1,7 @@
-//! A network whose input and outputs lie on the card and stay where they are, whichever engine runs it.
+//! A package's network on the card, whichever engine runs it.
 
-use super::{Address, Device, onnxruntime};
-use crate::engine::{EngineError, EngineKind, EngineOptions, ModelPackage, network_fits};
-
-/// Whatever goes wrong with an engine on the card.
-pub type Failure = Box<dyn std::error::Error>;
-
-/// A network that is ready to judge windows, one at a time.
-#[allow(clippy::missing_errors_doc)]
-pub trait DeviceNetwork {
-    /// Where the kernels put the window.
-    fn input(&self) -> Address;
-
-    /// Where lung, lesion, attention and logit lie once the network has run.
-    fn outputs(&self) -> [Address; 4];
-
-    /// Queues one window on the stream.
-    fn enqueue(&mut self) -> Result<(), Failure>;
-}
+use super::{Device, onnxruntime};
+use crate::engine::{DeviceNetwork, EngineError, EngineKind, EngineOptions, Failure, ModelPackage, network_fits};
 
 /// Runs `work` with a package's network on this device. TensorRT's objects borrow from each other on the stack, so that they live as
 /// long as the work does.

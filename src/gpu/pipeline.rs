@@ -10,10 +10,10 @@ use cudarc::driver::{
     CudaEvent, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, PinnedHostSlice, ValidAsZeroBits,
 };
 
+use super::DeviceNetwork;
 use super::GpuError;
 use super::arguments::{Address, EvidenceArguments, Slab, SliceArguments, Statistics, WindowArguments};
 use super::device::{Device, window_blocks};
-use super::network::DeviceNetwork;
 use super::series::{Axis, DeviceSeries, SlabStore};
 use super::upload::UploadRing;
 use crate::engine::{Manifest, OperatingPoint};

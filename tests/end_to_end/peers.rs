@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, TABLESIDE};
 
@@ -57,6 +57,19 @@ pub fn triage(folder: &Path) -> Value {
     // 3: a report like any other, that reads "not analysed" or "abnormal".
     assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What a report says of the lungs. Numbers are compared as JSON writes them: shortest form, so bit by bit.
+pub fn found(report: &Value) -> Value {
+    json!({
+        "verdict": report["verdict"],
+        "score": report["score"],
+        "lesions": report["lesions"],
+        "summary": report["lesion_summary"],
+        "zone_score": report["zone_score"],
+        "pattern": report["pattern"],
+        "lung_ml": report["lung_ml"],
+    })
 }
 
 /// All files of a folder, in the order of their names.

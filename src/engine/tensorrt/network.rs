@@ -11,7 +11,7 @@ use trtx::{ExecutionContext, LogHandler, Logger, Runtime, Severity};
 
 use super::{Failure, Outputs};
 use crate::engine::ModelPackage;
-use crate::gpu::{Address, DeviceNetwork};
+use crate::engine::{Address, DeviceNetwork};
 use crate::preprocess::Window;
 
 /// TensorRT's version, which is in a plan's name.

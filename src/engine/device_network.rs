@@ -1,0 +1,20 @@
+//! A network whose input and outputs lie on the card and stay where they are, whichever engine runs it.
+
+/// An address in the card's memory; 0 is null.
+pub type Address = u64;
+
+/// Whatever goes wrong with an engine on the card.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// A network that is ready to judge windows, one at a time.
+#[allow(clippy::missing_errors_doc)]
+pub trait DeviceNetwork {
+    /// Where the kernels put the window.
+    fn input(&self) -> Address;
+
+    /// Where lung, lesion, attention and logit lie once the network has run.
+    fn outputs(&self) -> [Address; 4];
+
+    /// Queues one window on the stream.
+    fn enqueue(&mut self) -> Result<(), Failure>;
+}
