@@ -10,9 +10,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::alert::{self, Hub, Status, Store, StoreError, WebOptions};
+use crate::choice::{self, EngineOptions};
 use crate::config::Config;
-use crate::engine::{self, EngineError, EngineOptions, EngineState, ModelPackage, PackageError};
+use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, ExamKey};
+use crate::inference::{EngineState, Serving};
 use crate::ingest::{self, Door, InstanceSink, StoredInstance, Tls, TlsError};
 use crate::pipeline::{Pipeline, PipelineOptions, step_back};
 use crate::spool::{Retention, Spool, SpoolError};
@@ -61,7 +63,8 @@ impl Daemon {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let metrics = telemetry::metrics()?;
         let package = ModelPackage::find(config.model.as_deref())?;
-        let engine::Serving { engine, state: engine_state } = load_engine(&package, &config.engine)?;
+        let serving = load_engine(&package, &config.engine)?;
+        let engine_state = serving.state().clone();
         let spool = Arc::new(Spool::open(&config.data.join("spool"), config.journal_bytes)?);
         let recovery = spool.recovery();
         tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
@@ -89,7 +92,7 @@ impl Daemon {
         };
         let earlier = spool.clone();
         let pipeline =
-            Pipeline::start(options, &package, engine, hub.clone(), Box::new(move |key| instances(&earlier, key)))
+            Pipeline::start(options, &package, serving, hub.clone(), Box::new(move |key| instances(&earlier, key)))
                 .map_err(StartError::Threads)?;
         let input = Arc::new(pipeline.input());
         resume(&spool, &hub, input.as_ref())?;
@@ -153,11 +156,11 @@ impl Daemon {
 }
 
 /// Loads the engine in a thread that has stepped back, as the engine's own threads then have.
-fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<engine::Serving, StartError> {
+fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<Serving, StartError> {
     std::thread::scope(|scope| {
         let loading = std::thread::Builder::new().name("engine".to_owned()).spawn_scoped(scope, || {
             step_back();
-            engine::serving(package, &EngineOptions { build_plans: true, ..options.clone() })
+            choice::serving(package, &EngineOptions { build_plans: true, ..options.clone() })
         });
         match loading.map_err(StartError::Threads)?.join() {
             Ok(serving) => Ok(serving?),

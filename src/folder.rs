@@ -9,9 +9,11 @@ use dicom_dictionary_std::tags;
 use dicom_object::OpenFileOptions;
 
 use crate::alert::{self, Hub, PictureError, Store, StoreError};
+use crate::choice;
 use crate::config::Config;
-use crate::engine::{self, EngineError, ModelPackage, PackageError};
+use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, InstanceHeader};
+use crate::inference::Serving;
 use crate::ingest::{InstanceSink, StoredInstance};
 use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
@@ -56,7 +58,17 @@ pub struct Triage {
 /// If the folder has no DICOM file or the model or engine cannot serve.
 pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
     let package = ModelPackage::find(config.model.as_deref())?;
-    let engine = engine::serving(&package, &config.engine)?.engine;
+    let serving = choice::serving(&package, &config.engine)?;
+    triage_by(serving, &package, folder, config)
+}
+
+/// The same by what is handed in.
+pub(crate) fn triage_by(
+    serving: Serving,
+    package: &ModelPackage,
+    folder: &Path,
+    config: &Config,
+) -> Result<Triage, FolderError> {
     let files = files(folder)?;
     let instances: Vec<(ExamKey, PathBuf)> =
         files.iter().filter_map(|path| Some((exam_of(path)?, path.clone()))).collect();
@@ -80,7 +92,7 @@ pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
         densities: config.densities,
         decoders: config.decoders,
     };
-    let pipeline = Pipeline::start(options, &package, engine, hub.clone(), Box::new(|_| Vec::new()))
+    let pipeline = Pipeline::start(options, package, serving, hub.clone(), Box::new(|_| Vec::new()))
         .map_err(FolderError::Threads)?;
     let exams: BTreeSet<ExamKey> = instances.iter().map(|(exam, _)| exam.clone()).collect();
     let input = pipeline.input();
@@ -91,7 +103,7 @@ pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
     let reports: Option<Vec<CaseReport>> =
         exams.iter().map(|exam| hub.wait_for_report(exam, || pipeline.is_alive())).collect();
     pipeline.stop();
-    Ok(Triage { hub, plane: package.manifest.input, reports: reports.ok_or(FolderError::Stopped)?, skipped })
+    Ok(Triage { hub, plane: package.manifest.input.clone(), reports: reports.ok_or(FolderError::Stopped)?, skipped })
 }
 
 /// All files of a folder and those below it, in the order of their names.

@@ -34,6 +34,7 @@
 
 pub mod alert;
 pub mod check;
+pub mod choice;
 pub mod config;
 pub mod daemon;
 pub mod demo;
@@ -45,6 +46,7 @@ pub mod fuzzing;
 #[cfg(feature = "cuda")]
 pub mod gpu;
 mod hex;
+pub mod inference;
 pub mod ingest;
 pub mod part10;
 pub mod pipeline;

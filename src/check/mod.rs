@@ -1,8 +1,10 @@
 //! Whether a model package runs as it should on this machine: the same windows through every engine that is there, their
 //! outputs held against each other and against what any output must be, and their time taken. [`kernels`] holds the kernels
-//! against the CPU in the same way.
+//! against the CPU in the same way, `on_card` (feature `cuda`) a card.
 
 pub mod kernels;
+#[cfg(feature = "cuda")]
+pub mod on_card;
 mod pin;
 pub mod random;
 mod windows;
@@ -11,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Inference, Manifest, ModelPackage};
+use crate::choice::{self, EngineOptions};
+use crate::engine::{Engine, EngineError, EngineKind, Inference, Manifest, ModelPackage};
 use crate::exam::SlabIndex;
 use crate::scanner::Quantiles;
 use crate::triage::{SlabEvidence, case_score};
@@ -112,7 +115,7 @@ pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWin
     // Every engine is held against the simplest one.
     for kind in EngineKind::ALL.into_iter().rev() {
         let name = kind.name();
-        let outcome = engine::load(package, kind, options).and_then(|mut engine| run(engine.as_mut(), windows));
+        let outcome = choice::load(package, kind, options).and_then(|mut engine| run(engine.as_mut(), windows));
         let state = match outcome {
             Err(EngineError::Absent { reason, .. }) => EngineState::Absent { reason },
             Err(reason @ EngineError::NoPlan) => EngineState::Absent { reason: reason.to_string() },

@@ -3,7 +3,8 @@
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::windows::{WindowError, phantom_exam, windows_of};
-use crate::engine::{self, EngineError, EngineKind, EngineOptions, ModelPackage, SelfTest, png_of, window_of};
+use crate::choice::{self, EngineOptions};
+use crate::engine::{EngineError, EngineKind, ModelPackage, SelfTest, png_of, window_of};
 
 /// The window's file in the package.
 const WINDOW_FILE: &str = "self_test.png";
@@ -41,7 +42,7 @@ pub fn pin(package: &ModelPackage, options: &EngineOptions) -> Result<Pinned, Pi
     // What was pinned before does not count.
     let mut unpinned = package.clone();
     unpinned.manifest.self_test = None;
-    let inference = engine::load(&unpinned, EngineKind::Embedded, options)?.infer(&as_read)?;
+    let inference = choice::load(&unpinned, EngineKind::Embedded, options)?.infer(&as_read)?;
     let manifest_text = with_self_test(&package.manifest_text, &SelfTest::of(WINDOW_FILE.into(), &inference, input))?;
     Ok(Pinned { manifest_text, png })
 }
@@ -84,14 +85,14 @@ mod tests {
             shipped,
             "cargo run -- model pin engines/reference"
         );
-        engine::load(&package, EngineKind::Embedded, &EngineOptions::default()).unwrap();
+        choice::load(&package, EngineKind::Embedded, &EngineOptions::default()).unwrap();
     }
 
     #[test]
     fn a_package_whose_network_says_something_else_is_refused() {
         let mut package = ModelPackage::built_in().unwrap();
         let refused = |package: &ModelPackage| {
-            let error = engine::load(package, EngineKind::Embedded, &EngineOptions::default()).err();
+            let error = choice::load(package, EngineKind::Embedded, &EngineOptions::default()).err();
             error.map(|error| error.to_string()).unwrap_or_default()
         };
         if let Some(test) = &mut package.manifest.self_test {

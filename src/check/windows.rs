@@ -64,7 +64,7 @@ pub fn windows_of(exam: &[Instance], input: &InputGeometry, count: usize) -> Res
     let chosen = (0..count).filter_map(|at| slabs.get((2 * at + 1) * slabs.len() / (2 * count)).copied());
     let window = |slab: SlabIndex| {
         let job = series.next_window(input, true, |other, _| other != slab)?;
-        Some(SlabWindow { slab, window: job.window })
+        Some(SlabWindow { slab, window: job.window(input) })
     };
     let windows: Vec<SlabWindow> = chosen.filter_map(window).collect();
     if windows.is_empty() { Err(WindowError::NoSlices) } else { Ok(windows) }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use tableside::check::{EngineCheck, EngineState, check, phantom_exam, windows_of};
+use tableside::choice;
 use tableside::engine::{self, Gpu, GpuProbe, ModelPackage};
 use tableside::telemetry::{self, LogFormat};
 
@@ -33,7 +34,7 @@ struct Findings {
     model: String,
     engines: Vec<EngineCheck>,
     /// The engine that the configuration asks for.
-    configured: engine::EngineChoice,
+    configured: choice::EngineChoice,
     serves: Found<&'static str>,
 }
 
@@ -56,7 +57,7 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
     let package = ModelPackage::find(config.model.as_deref())?;
     let windows = windows_of(&phantom_exam()?, &package.manifest.input, WINDOWS)?;
     let report = check(&package, &config.engine, &windows);
-    let serves = engine::serving(&package, &config.engine);
+    let serves = choice::serving(&package, &config.engine);
     let probe = config.engine.gpu_probe.as_ref().map(GpuProbe::gpus);
     let findings = Findings {
         gpus: probe.unwrap_or_else(engine::gpus_here).into(),
@@ -65,7 +66,7 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
         model: package.title(),
         engines: report.engines,
         configured: config.engine.choice,
-        serves: serves.map(|serving| serving.engine.name()).map_err(|error| error.to_string()).into(),
+        serves: serves.map(|serving| serving.name()).map_err(|error| error.to_string()).into(),
     };
     if args.json {
         print_json(&findings)?;

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::engine::{EngineChoice, EngineOptions};
+use crate::choice::{EngineChoice, EngineOptions};
 use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
 use crate::pipeline::AnalysisMode;

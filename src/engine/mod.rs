@@ -1,37 +1,31 @@
-//! Engines: what turns a window into the evidence of its centre slab. One trait, one engine a file; the caller does not
-//! know which one serves.
+//! Engines: what a network says of a window. On the CPU one trait, one engine a file; on a card the network alone
+//! ([`DeviceNetwork`]), which reads and writes where the kernels do.
 
-mod choice;
 #[cfg(feature = "cuda")]
 mod device_network;
 mod embedded;
 mod folders;
 mod gpu;
+mod kind;
 mod network;
 mod onnxruntime;
 mod package;
 mod self_test;
-mod standby;
 #[cfg(feature = "tensorrt")]
-mod tensorrt;
+pub(crate) mod tensorrt;
 
-pub use choice::{EngineChoice, EngineKind, EngineOptions, Serving, build_plan, load, serving};
 #[cfg(feature = "cuda")]
 pub use device_network::{Address, DeviceNetwork, Failure};
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
 pub use gpu::{Gpu, GpuProbe, PROBE_COMMAND, gpus_here, nvidia_driver};
-#[cfg(feature = "cuda")]
-pub(crate) use network::fits as network_fits;
+pub use kind::EngineKind;
 pub use network::{fits, operations_per_window};
 #[cfg(feature = "cuda")]
 pub(crate) use onnxruntime::session as onnxruntime_session;
 pub use onnxruntime::{OnnxRuntimeEngine, find_library as find_onnxruntime};
 pub use package::{CaseHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError};
 pub use self_test::{SelfTest, png_of, self_test, window_of};
-pub use standby::EngineState;
-#[cfg(feature = "tensorrt")]
-pub(crate) use tensorrt::with_network as with_tensorrt;
 
 use crate::preprocess::Window;
 
@@ -80,7 +74,7 @@ pub trait Engine: Send {
 }
 
 /// Puts the raw outputs together once their sizes and values are right. `outputs` in the order lung, lesion, attention, logit.
-fn checked(
+pub(crate) fn checked(
     engine: &'static str,
     names: &OutputNames,
     plane_len: usize,

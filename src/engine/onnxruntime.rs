@@ -1,4 +1,4 @@
-//! The ONNX Runtime, whose library is looked for at run time: the fast engine on the CPU, and an engine on an NVIDIA GPU.
+//! The ONNX Runtime, whose library is looked for at run time: the fast engine on the CPU.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -18,9 +18,10 @@ pub const LIBRARY_VARIABLE: &str = "TABLESIDE_ONNXRUNTIME";
 const LIBRARY_FOLDERS: [&str; 4] =
     ["/usr/lib/tableside", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
 
-/// Runs a model package with one of the ONNX Runtime's execution providers.
+const NAME: &str = EngineKind::OnnxRuntime.name();
+
+/// Runs a model package with the ONNX Runtime on the CPU.
 pub struct OnnxRuntimeEngine {
-    name: &'static str,
     session: Session,
     input: String,
     names: OutputNames,
@@ -32,34 +33,12 @@ impl OnnxRuntimeEngine {
     /// # Errors
     /// If no library is found, it cannot be opened, or it refuses the model.
     pub fn load(package: &ModelPackage, library: Option<&Path>, threads: usize) -> Result<Self, EngineError> {
-        let name = EngineKind::OnnxRuntime.name();
-        Self::with(name, package, library, |builder| {
+        let session = session(NAME, package, library, |builder| {
             // Spinning threads would take the cores from decoding and the network between two windows.
             Ok(builder.with_intra_threads(threads)?.with_intra_op_spinning(false)?)
-        })
-    }
-
-    /// Opens the library (once in the life of the process) and loads the package for the first GPU.
-    ///
-    /// # Errors
-    /// If no library is found, it has no CUDA execution provider or that finds no GPU, or it refuses the model.
-    #[cfg(feature = "cuda")]
-    pub fn load_on_gpu(package: &ModelPackage, library: Option<&Path>) -> Result<Self, EngineError> {
-        // Without error_on_failure the CPU would serve under the GPU's name.
-        let provider = ort::ep::CUDA::default().with_device_id(0).build().error_on_failure();
-        Self::with(EngineKind::Cuda.name(), package, library, |builder| {
-            Ok(builder.with_execution_providers([provider])?)
-        })
-    }
-
-    fn with(
-        name: &'static str,
-        package: &ModelPackage,
-        library: Option<&Path>,
-        configure: impl FnOnce(SessionBuilder) -> Result<SessionBuilder, ort::Error>,
-    ) -> Result<Self, EngineError> {
+        })?;
         let (input, names) = (package.manifest.input.name.clone(), package.manifest.outputs.clone());
-        Ok(Self { name, session: session(name, package, library, configure)?, input, names })
+        Ok(Self { session, input, names })
     }
 }
 
@@ -129,18 +108,17 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
 
 impl Engine for OnnxRuntimeEngine {
     fn name(&self) -> &'static str {
-        self.name
+        NAME
     }
 
     fn infer(&mut self, window: &Window) -> Result<Inference, EngineError> {
-        let engine = self.name;
-        let failed = |error: ort::Error| EngineError::Run { engine, reason: error.to_string() };
+        let failed = |error: ort::Error| EngineError::Run { engine: NAME, reason: error.to_string() };
         let input = TensorRef::from_array_view((window.shape(), window.values())).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![self.input.as_str() => input]).map_err(failed)?;
         let output = |name: &str| -> Result<&[f32], EngineError> {
             let value = outputs
                 .get(name)
-                .ok_or_else(|| EngineError::Run { engine, reason: format!("the model gave no output {name}") })?;
+                .ok_or_else(|| EngineError::Run { engine: NAME, reason: format!("the model gave no output {name}") })?;
             value.try_extract_tensor::<f32>().map(|(_, values)| values).map_err(failed)
         };
         let planes = [
@@ -150,6 +128,6 @@ impl Engine for OnnxRuntimeEngine {
             output(&self.names.logit)?,
         ];
         let [_, _, rows, columns] = window.shape();
-        checked(engine, &self.names, rows * columns, planes)
+        checked(NAME, &self.names, rows * columns, planes)
     }
 }

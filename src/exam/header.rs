@@ -6,6 +6,7 @@ use dicom_object::InMemDicomObject;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::SeriesKey;
 use super::acquisition::{AcquisitionParameters, unfit_type};
 use super::attributes::{Attributes, number, text};
 use super::enhanced::{MULTI_FRAME_CT, frames, unfit_frame};
@@ -130,6 +131,12 @@ impl InstanceHeader {
     #[must_use]
     pub fn exam_key(&self) -> ExamKey {
         ExamKey::new(&self.study_instance_uid, &self.patient.id)
+    }
+
+    /// The series that it belongs to.
+    #[must_use]
+    pub fn series_key(&self) -> SeriesKey {
+        SeriesKey { exam: self.exam_key(), series_instance_uid: self.series_instance_uid.clone() }
     }
 }
 

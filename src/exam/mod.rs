@@ -14,6 +14,7 @@ mod reconstruction;
 mod scan_order;
 mod scanner_pauses;
 mod series;
+mod slab_slices;
 mod spacing;
 
 pub use acquisition::AcquisitionParameters;
@@ -31,5 +32,6 @@ pub use scan_order::{LungArea, NO_LUNG_CM2, ScanDirection, ScanOrder, lungs_pass
 pub use scanner_pauses::{Pauses, ScannerPauses};
 #[cfg(test)]
 pub(crate) use series::made_slice;
-pub use series::{PreparedSlice, Series, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};
+pub use series::{PreparedSlice, Series, SeriesKey, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};
+pub use slab_slices::{SlabSlices, SliceId};
 pub use spacing::{Spacing, Stretch};

@@ -1,11 +1,13 @@
 //! One series: its slices in z order, the slabs they make, and the windows that are due.
 //!
-//! What is due depends on the set of slices alone, never on the order of their arrival: a window names the versions of
+//! What is due depends on the set of slices alone, never on the order of their arrival: a window names the slices of
 //! the slabs it was made from, and once these have changed it is due again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::SliceHeader;
+use super::slab_slices::{SlabSlices, SliceId};
+use super::{ExamKey, SliceHeader};
 use crate::part10::ImageFile;
 use crate::preprocess::{InputGeometry, Plane, SlabSum, Window};
 
@@ -54,13 +56,17 @@ impl PreparedSlice {
     fn key(&self) -> (&str, usize) {
         (&self.sop_instance_uid, self.file.frame)
     }
+
+    fn id(&self) -> SliceId {
+        SliceId::of(&self.sop_instance_uid, self.file.frame)
+    }
 }
 
 #[derive(Debug, Default)]
 struct Slab {
-    slices: BTreeSet<Micrometres>,
-    sum: SlabSum,
-    version: u64,
+    positions: BTreeSet<Micrometres>,
+    slices: SlabSlices,
+    sum: Arc<SlabSum>,
     /// The series' count of slices when this slab last changed.
     changed_at: usize,
 }
@@ -68,15 +74,31 @@ struct Slab {
 /// Slabs in a window: below, itself, above.
 pub const WINDOW_SLABS: usize = 3;
 
-/// Which slabs, in which version, a window is made from: below, itself, above.
-pub type WindowInputs = [(SlabIndex, u64); WINDOW_SLABS];
+/// Which slabs, with which slices, a window is made from: below, itself, above.
+pub type WindowInputs = [(SlabIndex, SlabSlices); WINDOW_SLABS];
 
 /// A window that waits for the engine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WindowJob {
     pub slab: SlabIndex,
-    pub window: Window,
     pub inputs: WindowInputs,
+    /// The slabs' sums.
+    pub sums: [Arc<SlabSum>; WINDOW_SLABS],
+}
+
+impl WindowJob {
+    #[must_use]
+    pub fn window(&self, input: &InputGeometry) -> Window {
+        let means = self.sums.each_ref().map(|sum| sum.mean());
+        Window::of_slabs(&means.each_ref().map(Vec::as_slice), input)
+    }
+}
+
+/// A series of an exam.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeriesKey {
+    pub exam: ExamKey,
+    pub series_instance_uid: String,
 }
 
 /// Two slices count as neighbours up to this multiple of the series' spacing.
@@ -122,18 +144,21 @@ impl Series {
                 return Ok(());
             }
             Some(present) => {
-                replaced = Some(read_again(present)?);
+                replaced = Some((present.id(), read_again(present)?));
                 self.doubles.insert(position);
             }
             None => self.note_gaps_around(position),
         }
         let slab = self.slabs.entry(SlabIndex::of(z_mm, input.slab_mm)).or_default();
-        if let Some(replaced) = replaced {
-            slab.sum.remove(&replaced);
+        // A window that is being judged keeps the sum that it was made from.
+        let sum = Arc::make_mut(&mut slab.sum);
+        if let Some((id, replaced)) = replaced {
+            sum.remove(&replaced);
+            slab.slices.remove(id);
         }
-        slab.sum.add(plane);
-        slab.slices.insert(position);
-        slab.version += 1;
+        sum.add(plane);
+        slab.slices.add(slice.id());
+        slab.positions.insert(position);
         slab.changed_at = self.received;
         self.slices.insert(position, slice);
         Ok(())
@@ -148,7 +173,7 @@ impl Series {
         }
     }
 
-    /// The next window that is not `done` in its present version. While slices still come (`finishing` is false) only
+    /// The next window that is not `done` with its present slices. While slices still come (`finishing` is false) only
     /// windows whose slabs seem complete are given out, so that each is inferred once.
     #[must_use]
     pub fn next_window(
@@ -164,17 +189,17 @@ impl Series {
         // The ends first: they tell while the scan runs whether it began within the lungs.
         let ends = self.slabs.keys().next_back().into_iter().chain(self.slabs.keys().next());
         let (slab, inputs) = ends.chain(self.slabs.keys()).copied().find_map(due)?;
-        let means: Vec<Vec<f32>> = inputs.iter().map(|(index, _)| self.slab_plane(*index)).collect();
-        let slabs: Vec<&[f32]> = means.iter().map(Vec::as_slice).collect();
-        Some(WindowJob { slab, window: Window::of_slabs(&slabs, input), inputs })
+        let sums = inputs.map(|(index, _)| self.slabs.get(&index).map(|slab| slab.sum.clone()).unwrap_or_default());
+        Some(WindowJob { slab, inputs, sums })
     }
 
     /// The slab itself between the nearest slabs below and above; at an end it stands in for its missing neighbour.
     fn inputs_of(&self, slab: SlabIndex) -> WindowInputs {
-        let versioned = |index: SlabIndex| (index, self.slabs.get(&index).map_or(0, |slab| slab.version));
+        let with_slices =
+            |index: SlabIndex| (index, self.slabs.get(&index).map(|slab| slab.slices).unwrap_or_default());
         let below = self.slabs.range(..slab).next_back().map_or(slab, |(index, _)| *index);
         let above = self.slabs.range(SlabIndex(slab.0 + 1)..).next().map_or(slab, |(index, _)| *index);
-        [versioned(below), versioned(slab), versioned(above)]
+        [with_slices(below), with_slices(slab), with_slices(above)]
     }
 
     /// Whether no further slice is expected in these slabs: slices reach without a hole from below the lowest to above
@@ -210,21 +235,15 @@ impl Series {
     /// Mean position of a slab's slices, mm; `None` if there is no such slab.
     #[must_use]
     pub fn slab_z_mm(&self, slab: SlabIndex) -> Option<f64> {
-        let positions = &self.slabs.get(&slab)?.slices;
+        let positions = &self.slabs.get(&slab)?.positions;
         Some(positions.iter().map(|position| position.mm()).sum::<f64>() / positions.len() as f64)
     }
 
     /// The slice in the middle of a slab: the picture that stands for it.
     #[must_use]
     pub fn middle_slice(&self, slab: SlabIndex) -> Option<&PreparedSlice> {
-        let positions = &self.slabs.get(&slab)?.slices;
+        let positions = &self.slabs.get(&slab)?.positions;
         self.slices.get(positions.iter().nth(positions.len() / 2)?)
-    }
-
-    /// The mean of the slab's slices, 0..=1, row by row.
-    #[must_use]
-    pub fn slab_plane(&self, slab: SlabIndex) -> Vec<f32> {
-        self.slabs.get(&slab).map(|slab| slab.sum.mean()).unwrap_or_default()
     }
 
     /// Slice positions in ascending order, mm.
@@ -326,7 +345,7 @@ mod tests {
         series.add(slice, &plane, &input(), read_again).unwrap();
     }
 
-    /// What a table would hold: per slab the versions it was made from and the bits of its window.
+    /// What a table would hold: per slab the slices it was made from and the bits of its window.
     #[derive(Default)]
     struct Table(BTreeMap<SlabIndex, (WindowInputs, Vec<u32>)>);
 
@@ -336,7 +355,7 @@ mod tests {
             while let Some(job) = series.next_window(&input(), finishing, |slab, inputs| {
                 self.0.get(&slab).is_some_and(|(made_from, _)| made_from == inputs)
             }) {
-                let bits = job.window.values().iter().map(|value| value.to_bits()).collect();
+                let bits = job.window(&input()).values().iter().map(|value| value.to_bits()).collect();
                 self.0.insert(job.slab, (job.inputs, bits));
                 inferences += 1;
             }

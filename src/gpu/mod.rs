@@ -2,26 +2,32 @@
 //! the kernels of `kernels/*.cu` in the same bits. Slices go up once, and what comes back of a window is two masks, the
 //! Hounsfield units of the lesion and a few numbers; so do tissue and bone, from which the CPU finds the body meanwhile.
 //!
-//! [`DevicePipeline`] is one card's: one stream, one thread, any number of series with a bounded number of slabs between them. A
-//! [`DeviceNetwork`] is what it runs windows with. No exam comes this way yet: [`check`] (`tableside gpu-check`) holds it against the
-//! CPU on a machine with a card.
+//! [`CardThread`] is the card as the analysis knows it: one thread, in which a [`DevicePipeline`] queues all work on one stream. A
+//! [`DeviceNetwork`] is what it runs windows with.
 
 mod arguments;
-pub mod check;
+mod card;
 mod device;
 mod network;
 mod onnxruntime;
+mod pair;
 mod pipeline;
-mod places;
-mod series;
+mod slabs;
+mod taps;
 mod upload;
 
 pub use crate::engine::{DeviceNetwork, Failure};
-pub use arguments::Address;
+pub(crate) use arguments::{Address, EvidenceArguments, MAX_BATCH, Slab, Slice, Statistics, WindowArguments};
+pub use card::CardThread;
+#[cfg(test)]
+pub(crate) use card::Work;
 pub use device::Device;
-pub use network::with_network;
-pub use pipeline::DevicePipeline;
-pub use series::{DeviceSeries, SlabStore};
+pub(crate) use device::window_blocks;
+pub use network::CardNetwork;
+pub use pipeline::{BegunWindow, DevicePipeline, JudgedWindow, SLABS};
+pub(crate) use pipeline::{axes, described, slice_arguments};
+pub(crate) use taps::AxisTaps;
+pub use upload::SentSlice;
 
 /// Why the card gave no evidence.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +36,9 @@ pub enum GpuError {
     Driver(#[from] cudarc::driver::DriverError),
     #[error("the network failed on the GPU: {0}")]
     Network(String),
-    #[error("the GPU's memory for {0} slabs is taken")]
-    NoPlace(usize),
-    #[error("a slice of {0} bytes is larger than the GPU takes")]
-    TooLarge(usize),
-    #[error("slab {0} has no slices on the GPU")]
+    #[error("the GPU has no place for a slab")]
+    NoPlace,
+    #[error("slab {0} has no slices")]
     NoSlab(i64),
     #[error("the network's output {0} is not a number: the evidence is worthless")]
     NotFinite(&'static str),

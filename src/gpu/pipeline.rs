@@ -1,28 +1,32 @@
 //! From a slice's stored cells to a slab's evidence, all work queued on one stream in one thread.
 //!
 //! A window: its slabs' sums become the network's input, tissue and bone come back, the network runs, and while it does the CPU
-//! finds the body; then the body's mask goes up and the evidence comes back.
-#![expect(unsafe_code, reason = "kernels are handed addresses, and memory that the card reads is handed out unset")]
+//! finds the body; then the body's mask goes up and the evidence comes back. As soon as the kernel that makes it is queued the
+//! next window may be: the stream keeps them from each other's buffers, and while the CPU makes pieces of what came back the
+//! network runs on.
+#![expect(unsafe_code, reason = "kernels are handed addresses")]
 
-use std::sync::Arc;
-
-use cudarc::driver::{
-    CudaEvent, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, PinnedHostSlice, ValidAsZeroBits,
-};
+use cudarc::driver::{DriverError, result};
 
 use super::DeviceNetwork;
 use super::GpuError;
 use super::arguments::{Address, EvidenceArguments, Slab, SliceArguments, Statistics, WindowArguments};
 use super::device::{Device, window_blocks};
-use super::series::{Axis, DeviceSeries, SlabStore};
-use super::upload::UploadRing;
+use super::pair::Pair;
+use super::slabs::SlabStore;
+use super::taps::{Axis, KeptTaps};
+use super::upload::{MAX_BYTES, SentSlice, UploadRing};
 use crate::engine::{Manifest, OperatingPoint};
-use crate::exam::SlabIndex;
-use crate::preprocess::{InPlane, InputGeometry, StoredImage};
+use crate::exam::{ExamKey, SeriesKey, WindowJob};
+use crate::inference::StoredSlice;
+use crate::preprocess::{InPlane, InputGeometry, Plane, StoredImage, Window};
 use crate::triage::{BONE_HU, Body, Mask, SlabEvidence, TISSUE_HU, Tissue, change_of_parts};
 
-/// Slabs that all series on the card have between them: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
+/// Slabs for sixteen exams of 384 mm in slabs of 3 mm: half a gigabyte.
 pub const SLABS: usize = 2048;
+
+/// Hounsfield units of a lesion that come back with its mask: so large is hardly any on one slab. What is left is fetched after.
+const LESION_AT_ONCE: usize = 4096;
 
 /// The card, the slabs that lie on it, and the network that judges their windows.
 pub struct DevicePipeline<'a> {
@@ -31,27 +35,38 @@ pub struct DevicePipeline<'a> {
     input: InputGeometry,
     point: OperatingPoint,
     ring: UploadRing,
+    taps: KeptTaps,
     store: SlabStore,
     buffers: Buffers,
 }
 
-/// What `add_slices` does with a slice.
-#[derive(Clone, Copy, PartialEq)]
-enum Change {
-    Add,
-    TakeAway,
+/// A window whose network is queued. Until its evidence is queued too nothing else may touch the slabs.
+#[must_use]
+pub struct BegunWindow<'pipeline, 'card>(&'pipeline mut DevicePipeline<'card>);
+
+/// A window whose evidence is queued.
+#[must_use]
+pub struct JudgedWindow {
+    body: Option<Body>,
+    change_hu: f32,
 }
 
 impl<'a> DevicePipeline<'a> {
-    /// A pipeline whose network takes windows of this manifest.
+    /// A pipeline whose network takes windows of this manifest; so many slabs lie on the card at most, of all exams together.
     ///
     /// # Errors
     /// If the card has too little memory.
-    pub fn new(device: &'a Device, network: &'a mut dyn DeviceNetwork, manifest: &Manifest) -> Result<Self, GpuError> {
+    pub fn new(
+        device: &'a Device,
+        network: &'a mut dyn DeviceNetwork,
+        manifest: &Manifest,
+        slabs: usize,
+    ) -> Result<Self, GpuError> {
         let input = manifest.input.clone();
         Ok(Self {
-            ring: UploadRing::new(device.context(), device.stream())?,
-            store: SlabStore::new(device.stream(), input.plane_len(), SLABS)?,
+            ring: UploadRing::new(device, input.plane_len())?,
+            taps: KeptTaps::default(),
+            store: SlabStore::new(device.stream(), input.plane_len(), slabs)?,
             buffers: Buffers::new(device, &input)?,
             point: manifest.operating_point,
             device,
@@ -60,16 +75,21 @@ impl<'a> DevicePipeline<'a> {
         })
     }
 
-    /// A series without slices.
-    #[must_use]
-    pub fn series(&self) -> DeviceSeries {
-        self.store.series()
-    }
-
-    /// Slabs that series have on the card.
+    /// Slabs that lie on the card.
     #[must_use]
     pub fn slabs(&self) -> usize {
-        self.store.taken()
+        self.store.len()
+    }
+
+    /// Sums that had to be uploaded so far, since on the card they were not what a window is made of.
+    #[must_use]
+    pub fn uploaded(&self) -> usize {
+        self.store.uploaded()
+    }
+
+    /// Frees what an exam has on the card.
+    pub fn forget(&mut self, exam: &ExamKey) {
+        self.store.forget(exam);
     }
 
     /// The network that judges windows.
@@ -77,86 +97,83 @@ impl<'a> DevicePipeline<'a> {
         self.network
     }
 
-    /// Adds a slice to its slab.
+    /// Queues a slice up and into its slab, and its plane back. `None` if it is larger than the card takes. Of so many slices as the
+    /// ring has places each must be waited for ([`Self::plane`]) before the next one is sent.
     ///
     /// # Errors
-    /// If there is no place for it or the card fails.
-    pub fn add(
-        &mut self,
-        series: &mut DeviceSeries,
-        slab: SlabIndex,
-        image: &StoredImage,
-        in_plane: &InPlane,
-    ) -> Result<(), GpuError> {
-        self.change(series, slab, image, in_plane, Change::Add)
-    }
-
-    /// Takes a slice away that was added.
-    ///
-    /// # Errors
-    /// If the slab has no slices or the card fails.
-    pub fn take_away(
-        &mut self,
-        series: &mut DeviceSeries,
-        slab: SlabIndex,
-        image: &StoredImage,
-        in_plane: &InPlane,
-    ) -> Result<(), GpuError> {
-        self.change(series, slab, image, in_plane, Change::TakeAway)
-    }
-
-    fn change(
-        &mut self,
-        series: &mut DeviceSeries,
-        slab: SlabIndex,
-        image: &StoredImage,
-        in_plane: &InPlane,
-        change: Change,
-    ) -> Result<(), GpuError> {
-        let stream = self.device.stream();
-        if change == Change::TakeAway {
-            self.store.slab(stream, series, slab)?;
+    /// If the card fails.
+    pub fn add(&mut self, slice: &StoredSlice) -> Result<Option<SentSlice>, GpuError> {
+        let StoredSlice { series, slab, id, image, in_plane } = slice;
+        if image.cells.len() > MAX_BYTES {
+            return Ok(None);
         }
-        let [x, y] = series.taps(stream, &axes(image, in_plane, &self.input))?;
-        let sum = self.store.sum(stream, series, slab)?;
-        let slices = self.ring.send(stream, &image.cells, |cells| super::arguments::Slice {
-            cells,
-            sum,
-            steps: 0,
-            x,
-            y,
-            is_taken_away: i32::from(change == Change::TakeAway),
-            ..described(image, in_plane)
-        })?;
+        let stream = self.device.stream();
+        let [x, y] = axes(image, in_plane, &self.input);
+        let (x, y) = (self.taps.of(stream, &x)?, self.taps.of(stream, &y)?);
+        let sum = self.store.add(stream, series, *slab, *id)?;
+        let describe = |cells, steps| super::arguments::Slice { cells, sum, steps, x, y, ..described(image, in_plane) };
+        let (sent, slices) = self.ring.send(stream, &image.cells, describe)?;
         // SAFETY: the slice, its cells and its taps lie on the card until work that is queued later takes their place; the image has
-        // as many cells as its rows and columns say, and the taps stay within it.
+        // as many cells as its rows and columns say, and the taps stay within it; the steps are a plane.
         unsafe { self.device.add_slices(&slice_arguments(slices, &self.input), 1) }?;
-        series.count(slab, change == Change::TakeAway);
-        Ok(())
+        self.ring.fetch(stream, sent)?;
+        Ok(Some(sent))
     }
 
-    /// The evidence of the window of these slabs, in ascending z, as many as the model's window has.
+    /// Waits for a slice's plane.
     ///
     /// # Errors
-    /// If one of them has no slices, the network says what is no number, or the card fails.
-    pub fn judge(&mut self, series: &DeviceSeries, slabs: &[SlabIndex]) -> Result<SlabEvidence, GpuError> {
-        self.queue_window(series, slabs)?;
+    /// If the card fails.
+    pub fn plane(&self, sent: SentSlice) -> Result<Plane, GpuError> {
+        Ok(self.ring.plane(sent)?)
+    }
+
+    /// The evidence of one window.
+    ///
+    /// # Errors
+    /// If one of its slabs has no slices, the network says what is no number, or the card fails.
+    pub fn judge(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<SlabEvidence, GpuError> {
+        let judged = self.begin(series, job)?.queue_evidence()?;
+        self.evidence(judged)
+    }
+
+    /// Queues a window up to its network.
+    ///
+    /// # Errors
+    /// If one of its slabs has no slices, or the card fails.
+    pub fn begin(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<BegunWindow<'_, 'a>, GpuError> {
+        self.queue_window(series, job)?;
         self.network.enqueue().map_err(|error| GpuError::Network(error.to_string()))?;
-        let (tissue, change) = self.tissue()?;
-        let body = Body::find(&tissue, &self.input);
-        self.queue_evidence(body.as_ref())?;
-        let evidence = self.evidence(body)?;
-        Ok(SlabEvidence { change_hu: change_of_parts(change, &self.input), ..evidence })
+        Ok(BegunWindow(self))
+    }
+
+    /// What the network says of a window that the host made: lung, lesion, attention, logit. No other window may be under way.
+    ///
+    /// # Errors
+    /// If the card fails.
+    pub fn infer(&mut self, window: &Window) -> Result<[Vec<f32>; 4], GpuError> {
+        let stream = self.device.stream();
+        let plane_len = self.input.plane_len();
+        let mut outputs = [plane_len, plane_len, 1, 1].map(|len| vec![0.0_f32; len]);
+        // SAFETY: the network's input is a window of the manifest that the network was held against.
+        unsafe { result::memcpy_htod_async(self.network.input(), window.values(), stream.cu_stream()) }?;
+        self.network.enqueue().map_err(|error| GpuError::Network(error.to_string()))?;
+        for (output, address) in outputs.iter_mut().zip(self.network.outputs()) {
+            // SAFETY: its outputs are planes and numbers of that manifest, and the values stay until the stream was waited for.
+            unsafe { result::memcpy_dtoh_async(output, address, stream.cu_stream()) }?;
+        }
+        stream.synchronize()?;
+        Ok(outputs)
     }
 
     /// Queues the window into the network's input, and tissue, bone and change back.
-    fn queue_window(&mut self, series: &DeviceSeries, slabs: &[SlabIndex]) -> Result<(), GpuError> {
+    fn queue_window(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<(), GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
-        debug_assert_eq!(slabs.len(), self.input.slabs);
-        for (to, slab) in buffers.slabs.host_mut()?.iter_mut().zip(slabs) {
-            *to = self.store.slab(stream, series, *slab)?;
+        let slabs = job.inputs.iter().zip(&job.sums);
+        for (to, (slab, sum)) in buffers.slabs.host_mut()?.iter_mut().zip(slabs) {
+            *to = self.store.slab(stream, series, *slab, sum)?;
         }
-        buffers.slabs.send(stream)?;
+        buffers.slabs.send(stream, self.input.slabs)?;
         let [hu_low, hu_high] = self.input.hu_window;
         let (words, found) = (buffers.words, buffers.found.address(stream));
         let arguments = WindowArguments {
@@ -175,7 +192,7 @@ impl<'a> DevicePipeline<'a> {
         // SAFETY: the sums are planes in the store, the network's input is a window of the manifest that the network was held
         // against, and `found` has room for two masks and a sum a block.
         unsafe { self.device.windows_f32(&arguments, 1) }?;
-        buffers.found.fetch(stream, buffers.found.card.len())?;
+        buffers.found.fetch(stream, buffers.found.len())?;
         Ok(())
     }
 
@@ -196,7 +213,7 @@ impl<'a> DevicePipeline<'a> {
             Some(body) => to.copy_from_slice(body.mask().words()),
             None => to.fill(u64::MAX),
         }
-        buffers.body.send(stream)?;
+        buffers.body.send(stream, buffers.words)?;
         let [hu_low, hu_high] = self.input.hu_window;
         let [lung, lesion, attention, logit] = self.network.outputs();
         let masks = buffers.masks.address(stream);
@@ -223,22 +240,27 @@ impl<'a> DevicePipeline<'a> {
         unsafe { self.device.evidence(&arguments, 1) }?;
         buffers.masks.fetch(stream, 2 * buffers.words)?;
         buffers.statistics.fetch(stream, 1)?;
+        buffers.lesion_hu.fetch(stream, LESION_AT_ONCE.min(self.input.plane_len()))?;
         Ok(())
     }
 
-    /// Waits for the evidence, and fetches as much of the lesion's Hounsfield units as there is.
-    fn evidence(&mut self, body: Option<Body>) -> Result<SlabEvidence, GpuError> {
+    /// Waits for a window's evidence.
+    ///
+    /// # Errors
+    /// If the network says what is no number, or the card fails.
+    pub fn evidence(&mut self, judged: JudgedWindow) -> Result<SlabEvidence, GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
+        let JudgedWindow { body, change_hu } = judged;
         let statistics = buffers.statistics.read()?[0];
         let outputs = ["lung", "lesion", "attention", "logit"];
         if let Some((output, _)) = outputs.iter().zip(statistics.not_finite).find(|(_, wrong)| *wrong > 0) {
             return Err(GpuError::NotFinite(output));
         }
         let pixels = statistics.lesion_pixels as usize;
-        if pixels > buffers.lesion_hu.card.len() {
+        if pixels > buffers.lesion_hu.len() {
             return Err(GpuError::Impossible);
         }
-        if pixels > 0 {
+        if pixels > LESION_AT_ONCE {
             buffers.lesion_hu.fetch(stream, pixels)?;
         }
         let lesion_hu = &buffers.lesion_hu.read()?[..pixels];
@@ -246,12 +268,35 @@ impl<'a> DevicePipeline<'a> {
         let mask = |words: &[u64]| Mask::from_words(self.input.rows, self.input.columns, words.to_vec());
         let numbers = [statistics.attention, statistics.logit];
         let section = body.map(|body| body.section);
-        Ok(SlabEvidence::of_masks(mask(lung), mask(lesion), lesion_hu, numbers, section, &self.input))
+        let evidence = SlabEvidence::of_masks(mask(lung), mask(lesion), lesion_hu, numbers, section, &self.input);
+        Ok(SlabEvidence { change_hu, ..evidence })
+    }
+}
+
+impl BegunWindow<'_, '_> {
+    /// Waits for the evidence of the window before.
+    ///
+    /// # Errors
+    /// As [`DevicePipeline::evidence`].
+    pub fn evidence_of(&mut self, earlier: JudgedWindow) -> Result<SlabEvidence, GpuError> {
+        self.0.evidence(earlier)
+    }
+
+    /// Waits for the window's tissue and finds the body, while the network runs; then queues its evidence into the place where that
+    /// of the window before was.
+    ///
+    /// # Errors
+    /// If the card fails.
+    pub fn queue_evidence(self) -> Result<JudgedWindow, GpuError> {
+        let (tissue, change) = self.0.tissue()?;
+        let body = Body::find(&tissue, &self.0.input);
+        self.0.queue_evidence(body.as_ref())?;
+        Ok(JudgedWindow { body, change_hu: change_of_parts(change, &self.0.input) })
     }
 }
 
 /// Along x and along y of the plane.
-pub(super) fn axes(image: &StoredImage, in_plane: &InPlane, input: &InputGeometry) -> [Axis; 2] {
+pub(crate) fn axes(image: &StoredImage, in_plane: &InPlane, input: &InputGeometry) -> [Axis; 2] {
     let (along_x, along_y) =
         if in_plane.x.along_columns { (image.columns, image.rows) } else { (image.rows, image.columns) };
     let target_mm = input.pixel_mm;
@@ -262,7 +307,7 @@ pub(super) fn axes(image: &StoredImage, in_plane: &InPlane, input: &InputGeometr
 }
 
 /// An image as the kernel knows it, without addresses.
-pub(super) fn described(image: &StoredImage, in_plane: &InPlane) -> super::arguments::Slice {
+pub(crate) fn described(image: &StoredImage, in_plane: &InPlane) -> super::arguments::Slice {
     let nowhere = super::arguments::Taps { first: 0, count: 0, weights: 0 };
     super::arguments::Slice {
         cells: 0,
@@ -283,7 +328,7 @@ pub(super) fn described(image: &StoredImage, in_plane: &InPlane) -> super::argum
     }
 }
 
-pub(super) fn slice_arguments(slices: Address, input: &InputGeometry) -> SliceArguments {
+pub(crate) fn slice_arguments(slices: Address, input: &InputGeometry) -> SliceArguments {
     let [hu_low, hu_high] = input.hu_window;
     SliceArguments {
         slices,
@@ -292,54 +337,6 @@ pub(super) fn slice_arguments(slices: Address, input: &InputGeometry) -> SliceAr
         hu_low,
         hu_high,
         hu_scale: 1.0 / (hu_high - hu_low),
-    }
-}
-
-/// Values on the card, and their like in memory that the card reads and writes itself.
-struct Pair<T> {
-    card: CudaSlice<T>,
-    host: PinnedHostSlice<T>,
-    /// When the last copy in either direction was done. Without event tracking `host` does not know.
-    copied: CudaEvent,
-}
-
-impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
-    fn new(device: &Device, len: usize) -> Result<Self, DriverError> {
-        // Write-combined memory, the default, would be slow to read back.
-        const READABLE: std::ffi::c_uint = 0;
-        // SAFETY: whatever the bytes are, they are a value; they are written before they are read.
-        let host = unsafe { device.context().alloc_pinned_with_flags(len, READABLE) }?;
-        Ok(Self { card: device.stream().alloc_zeros(len)?, host, copied: device.context().new_event(None)? })
-    }
-
-    fn address(&self, stream: &CudaStream) -> Address {
-        self.card.device_ptr(stream).0
-    }
-
-    /// The host's values, to be written once they are no longer being copied.
-    fn host_mut(&mut self) -> Result<&mut [T], DriverError> {
-        self.copied.synchronize()?;
-        self.host.as_mut_slice()
-    }
-
-    /// Queues the copy to the card.
-    fn send(&mut self, stream: &Arc<CudaStream>) -> Result<(), DriverError> {
-        stream.memcpy_htod(&self.host, &mut self.card)?;
-        self.copied.record(stream)
-    }
-
-    /// Queues the copy of the first values from the card.
-    fn fetch(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
-        if let Some(values) = self.card.try_slice(..len) {
-            stream.memcpy_dtoh(&values, &mut self.host)?;
-        }
-        self.copied.record(stream)
-    }
-
-    /// The host's values, once what was fetched has come.
-    fn read(&self) -> Result<&[T], DriverError> {
-        self.copied.synchronize()?;
-        self.host.as_slice()
     }
 }
 

@@ -1,28 +1,26 @@
 //! The way up: a ring of slices in memory that the card reads itself, each with its place on the card. While one slice travels or
 //! waits for its kernel, the next one is filled in.
-#![expect(unsafe_code, reason = "memory that the card reads is handed out unset")]
 
 use std::sync::Arc;
 
-use cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, DevicePtr as _, DriverError, PinnedHostSlice};
+use cudarc::driver::{CudaStream, DriverError};
 
-use super::GpuError;
 use super::arguments::{Address, Slice};
+use super::device::Device;
+use super::pair::Pair;
+use crate::preprocess::Plane;
 
 /// Slices on their way at a time.
-const SLOTS: usize = 4;
+pub(super) const SLOTS: usize = 4;
 
-/// The largest slice, cells: 2048 x 2048 of 16 bits.
-const MAX_BYTES: usize = 2048 * 2048 * 2;
+/// The largest slice: 2048 x 2048 of 16 bits.
+pub(super) const MAX_BYTES: usize = 2048 * 2048 * 2;
 
-/// Cells and what the kernel must know of them.
+/// Cells, what the kernel must know of them, and the steps that it makes of them.
 struct Slot {
-    cells: PinnedHostSlice<u8>,
-    cells_on_card: CudaSlice<u8>,
-    slice: PinnedHostSlice<Slice>,
-    slice_on_card: CudaSlice<Slice>,
-    /// When the slot's last slice had left the host's memory. Without event tracking that memory does not know.
-    sent: CudaEvent,
+    cells: Pair<u8>,
+    slice: Pair<Slice>,
+    steps: Pair<u16>,
 }
 
 pub(super) struct UploadRing {
@@ -30,44 +28,48 @@ pub(super) struct UploadRing {
     next: usize,
 }
 
+/// A slice on its way: until the ring has come round to its place.
+#[derive(Debug, Clone, Copy)]
+pub struct SentSlice(usize);
+
 impl UploadRing {
-    pub fn new(context: &Arc<CudaContext>, stream: &Arc<CudaStream>) -> Result<Self, DriverError> {
+    pub fn new(device: &Device, plane_len: usize) -> Result<Self, DriverError> {
         let slot = |_| {
-            // SAFETY: bytes that are written before they are sent.
-            let cells = unsafe { context.alloc_pinned(MAX_BYTES) }?;
-            // SAFETY: as above.
-            let slice = unsafe { context.alloc_pinned(1) }?;
             Ok(Slot {
-                cells,
-                cells_on_card: stream.alloc_zeros(MAX_BYTES)?,
-                slice,
-                slice_on_card: stream.alloc_zeros(1)?,
-                sent: context.new_event(None)?,
+                cells: Pair::to_write(device, MAX_BYTES)?,
+                slice: Pair::to_write(device, 1)?,
+                steps: Pair::new(device, plane_len)?,
             })
         };
         Ok(Self { slots: (0..SLOTS).map(slot).collect::<Result<_, DriverError>>()?, next: 0 })
     }
 
-    /// Queues the copies of a slice's cells and of what `describe` says of it once it knows where the cells lie. Returns where that
-    /// lies, until the ring has come round: what is queued on the stream before finds the slice there.
+    /// Queues the copies of a slice's cells, [`MAX_BYTES`] at most, and of what `describe` says of it once it knows where cells and
+    /// steps lie. Returns where that lies: what is queued on the stream before the ring has come round finds the slice there.
     pub fn send(
         &mut self,
         stream: &Arc<CudaStream>,
         cells: &[u8],
-        describe: impl FnOnce(Address) -> Slice,
-    ) -> Result<Address, GpuError> {
-        if cells.len() > MAX_BYTES {
-            return Err(GpuError::TooLarge(cells.len()));
-        }
+        describe: impl FnOnce(Address, Address) -> Slice,
+    ) -> Result<(SentSlice, Address), DriverError> {
+        let sent = SentSlice(self.next);
         let slot = &mut self.slots[self.next];
         self.next = (self.next + 1) % SLOTS;
-        slot.sent.synchronize()?;
-        let pinned = &mut slot.cells.as_mut_slice()?[..cells.len()];
-        pinned.copy_from_slice(cells);
-        stream.memcpy_htod(&*pinned, &mut slot.cells_on_card)?;
-        slot.slice.as_mut_slice()?[0] = describe(slot.cells_on_card.device_ptr(stream).0);
-        stream.memcpy_htod(&slot.slice, &mut slot.slice_on_card)?;
-        slot.sent.record(stream)?;
-        Ok(slot.slice_on_card.device_ptr(stream).0)
+        slot.cells.host_mut()?[..cells.len()].copy_from_slice(cells);
+        slot.cells.send(stream, cells.len())?;
+        slot.slice.host_mut()?[0] = describe(slot.cells.address(stream), slot.steps.address(stream));
+        slot.slice.send(stream, 1)?;
+        Ok((sent, slot.slice.address(stream)))
+    }
+
+    /// Queues a slice's steps back, behind its kernel.
+    pub fn fetch(&mut self, stream: &Arc<CudaStream>, sent: SentSlice) -> Result<(), DriverError> {
+        let steps = &mut self.slots[sent.0].steps;
+        steps.fetch(stream, steps.len())
+    }
+
+    /// Waits for a slice's steps.
+    pub fn plane(&self, sent: SentSlice) -> Result<Plane, DriverError> {
+        Ok(Plane::from_steps(self.slots[sent.0].steps.read()?.to_vec()))
     }
 }

@@ -1,5 +1,5 @@
-//! The analyst: one thread that owns the exams and the engine. It takes what arrives, has it decoded, runs the windows
-//! that are due, and concludes exams that are over. The patient on the table comes first.
+//! The analyst: one thread that owns the exams and the engine. It takes what arrives, has it decoded, hands the windows that are
+//! due to the engine, and concludes exams that are over. The patient on the table comes first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,15 +10,13 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 use super::case::{Case, Stage};
 use super::conclusion::Conclusion;
 use super::decode::{DecodeJob, Step};
-use super::inference::judge_window;
 use super::priority::{Claim, by_priority};
 use super::views::{exam_view, slab_view};
 use super::{AnalysisMode, EarlierInstances, PipelineOptions};
 use crate::alert::Hub;
-use crate::engine::{Engine, Manifest};
-use crate::exam::{
-    AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, ScannerPauses, SlabIndex, WindowJob,
-};
+use crate::engine::Manifest;
+use crate::exam::{AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, ScannerPauses, SlabIndex};
+use crate::inference::{DueWindow, Judged, Serving};
 use crate::ingest::StoredInstance;
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, Timing};
@@ -46,14 +44,14 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Analyst {
     options: PipelineOptions,
     manifest: Manifest,
-    engine: Box<dyn Engine>,
+    serving: Serving,
     hub: Arc<Hub>,
     jobs: Sender<DecodeJob>,
     earlier: EarlierInstances,
     cases: BTreeMap<ExamKey, Case>,
     steps: PerformedSteps,
     pauses: ScannerPauses,
-    /// Windows judged so far: whose turn it is.
+    /// Windows handed over so far: whose turn it is.
     turn: u64,
 }
 
@@ -61,13 +59,13 @@ impl Analyst {
     pub fn new(
         options: PipelineOptions,
         manifest: Manifest,
-        engine: Box<dyn Engine>,
+        serving: Serving,
         hub: Arc<Hub>,
         jobs: Sender<DecodeJob>,
         earlier: EarlierInstances,
     ) -> Self {
         let (cases, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
-        Self { options, manifest, engine, hub, jobs, earlier, cases, steps, pauses, turn: 0 }
+        Self { options, manifest, serving, hub, jobs, earlier, cases, steps, pauses, turn: 0 }
     }
 
     /// Works until told to stop.
@@ -214,45 +212,47 @@ impl Analyst {
         self.completion(case).filter(|(_, at)| *at <= now)
     }
 
-    /// Runs the first window that is due. `false` if none is.
+    /// Hands over as many windows as the engine has room for, and waits for the first one. `false` if none is due.
     fn infer_one(&mut self) -> bool {
+        while self.serving.has_room()
+            && let Some(window) = self.next_window()
+        {
+            self.turn += 1;
+            if let Some(case) = self.cases.get_mut(&window.series.exam) {
+                case.last_served = Instant::now();
+                case.hand_over(&window);
+            }
+            self.serving.queue(window);
+        }
+        let Some((window, judged)) = self.serving.collect() else { return false };
+        self.take_judged(&window, judged);
+        true
+    }
+
+    /// The first window that is due.
+    fn next_window(&self) -> Option<DueWindow> {
         let now = Instant::now();
-        for key in self.by_priority() {
-            let Some(case) = self.cases.get(&key) else { continue };
-            let streaming = self.options.mode == AnalysisMode::Streaming;
+        let streaming = self.options.mode == AnalysisMode::Streaming;
+        self.by_priority().iter().filter_map(|key| self.cases.get(key)).find_map(|case| {
             let finishing = match self.completion(case) {
                 Some((rule, at)) if at <= now => needs_every_window(rule),
                 // Whether more comes after a release is waited out with the last windows, not before them.
                 Some((rule, _)) => streaming && rule == CompletionRule::AssociationReleased,
                 None => false,
             };
-            if !streaming && !finishing {
-                continue;
-            }
-            if let Some((series_uid, job)) = case.next_window(&self.manifest.input, finishing) {
-                self.infer(&key, &series_uid, &job);
-                return true;
-            }
-        }
-        false
+            if streaming || finishing { case.next_window(&self.manifest.input, finishing) } else { None }
+        })
     }
 
-    fn infer(&mut self, key: &ExamKey, series_uid: &str, job: &WindowJob) {
-        let (evidence, took) = judge_window(self.engine.as_mut(), job, &self.manifest);
-        telemetry::stage("inference", took);
-        self.turn += 1;
+    fn take_judged(&mut self, window: &DueWindow, judged: Judged) {
+        telemetry::stage("inference", judged.took);
+        let key = &window.series.exam;
         let Some(case) = self.cases.get_mut(key) else { return };
-        case.last_served = Instant::now();
-        let evidence = match evidence {
-            Ok(evidence) => evidence,
-            Err(error) => {
-                telemetry::engine_failure();
-                tracing::error!(exam = %key, %error, "the engine failed");
-                case.engine_failure = Some(error.to_string());
-                return;
-            }
-        };
-        case.put_evidence(series_uid, job, evidence, took);
+        if let Err(error) = case.take_judged(window, judged) {
+            telemetry::engine_failure();
+            tracing::error!(exam = %key, %error, "the engine failed");
+            return;
+        }
         let PipelineOptions { limits, densities, .. } = &self.options;
         case.look_for_the_end(&self.manifest.input, &self.options.completion, limits.min_lung_ml);
         let raised = case.early_flag(&self.manifest, limits, *densities, Instant::now());
@@ -269,7 +269,7 @@ impl Analyst {
             tracing::warn!(exam = %key, %issue, "early flag: rescan");
         }
         let published = Instant::now();
-        self.publish_slab(key, job.slab);
+        self.publish_slab(key, window.job.slab);
         telemetry::stage("publish", published.elapsed());
     }
 
@@ -295,13 +295,15 @@ impl Analyst {
             let (rule, since) = self.is_over(case, now)?;
             // The deadline may have passed since the last look for windows: those that are due come first.
             let finishing = needs_every_window(rule);
-            case.next_window(&self.manifest.input, finishing).is_none().then_some((key, rule, since))
+            let is_judged =
+                !case.has_windows_under_way() && case.next_window(&self.manifest.input, finishing).is_none();
+            is_judged.then_some((key, rule, since))
         });
         let Some((key, rule, over)) = over else { return false };
         let Some(case) = self.cases.get_mut(&key) else { return false };
         let context = Conclusion {
             manifest: &self.manifest,
-            engine: self.engine.name(),
+            engine: self.serving.name(),
             limits: &self.options.limits,
             densities: self.options.densities,
             rule,
@@ -314,6 +316,9 @@ impl Analyst {
             tracing::info!(exam = %key, slices = report.slices.received, rule = rule.as_str(), "the verdict stands");
         } else {
             tell_verdict(&report);
+        }
+        if case.stage == Stage::Complete {
+            self.serving.forget(&key);
         }
         let view = self.cases.get(&key).map(|case| exam_view(case, &self.manifest));
         if let Some(view) = view {

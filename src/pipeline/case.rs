@@ -9,16 +9,17 @@ use jiff::Timestamp;
 use super::decode::{Arrival, Decoded, Waiting, plane_again};
 use super::judged_series::{JudgedSeries, lung_mm};
 use super::priority::ON_TABLE;
-use crate::engine::Manifest;
+use crate::engine::{EngineError, Manifest};
 use crate::exam::{
     CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
-    Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, WindowJob, best,
+    Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex, WindowInputs, best,
 };
+use crate::inference::{DueWindow, Judged};
 use crate::part10::ImageFile;
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    Beginning, CaseReport, Densities, DrivingSlab, EarlyFlag, Findings, LesionSummary, SlabEvidence, SliceCounts,
-    case_score, driving_slabs, is_seen_beside_a_dense_lung,
+    Beginning, CaseReport, Densities, DrivingSlab, EarlyFlag, Findings, LesionSummary, SliceCounts, case_score,
+    driving_slabs, is_seen_beside_a_dense_lung,
 };
 
 /// Where an exam is.
@@ -49,7 +50,7 @@ pub struct Case {
     pub waiting: VecDeque<Waiting>,
     /// Turns of decoding that are under way.
     pub decoding: usize,
-    /// When the engine last judged a window of it.
+    /// When a window of it was last handed to the engine.
     pub last_served: Instant,
     pub(super) early_flag: Option<EarlyFlag>,
     /// The opacities have been looked at since the last verdict and may isolate the patient.
@@ -72,6 +73,8 @@ pub struct Case {
     pub(super) unfit: Vec<&'static str>,
     pub(super) defects: Vec<String>,
     series: BTreeMap<String, JudgedSeries>,
+    /// Windows that were handed over and have not come back.
+    under_way: Vec<(String, SlabIndex, WindowInputs)>,
     /// SOP Instance UIDs of all that could be read, by series.
     instances: BTreeMap<String, BTreeSet<String>>,
     pub(super) inferences: usize,
@@ -105,6 +108,7 @@ impl Case {
             unfit: Vec::new(),
             defects: Vec::new(),
             series: BTreeMap::new(),
+            under_way: Vec::new(),
             instances: BTreeMap::new(),
             inferences: 0,
             inference_time: Duration::ZERO,
@@ -306,23 +310,46 @@ impl Case {
         self.waiting.is_empty() && self.decoding == 0
     }
 
-    /// The next window of the judged series that is due; see [`Series::next_window`].
+    /// The next window of the judged series that is due and not under way; see [`Series::next_window`].
     #[must_use]
-    pub fn next_window(&self, input: &InputGeometry, finishing: bool) -> Option<(String, WindowJob)> {
+    pub fn next_window(&self, input: &InputGeometry, finishing: bool) -> Option<DueWindow> {
         if self.engine_failure.is_some() {
             return None;
         }
         let (uid, judged) = self.judged()?;
-        let job = judged.series.next_window(input, finishing, |slab, inputs| judged.table.is_done(slab, inputs))?;
-        Some((uid.to_owned(), job))
+        let is_under_way = |slab: SlabIndex, inputs: &WindowInputs| {
+            self.under_way.iter().any(|window| (window.0.as_str(), window.1, &window.2) == (uid, slab, inputs))
+        };
+        let job = judged.series.next_window(input, finishing, |slab, inputs| {
+            judged.table.is_done(slab, inputs) || is_under_way(slab, inputs)
+        })?;
+        Some(DueWindow { series: SeriesKey { exam: self.key.clone(), series_instance_uid: uid.to_owned() }, job })
     }
 
-    pub fn put_evidence(&mut self, series_uid: &str, job: &WindowJob, evidence: SlabEvidence, took: Duration) {
+    /// Notes that a window was handed over.
+    pub fn hand_over(&mut self, window: &DueWindow) {
+        self.under_way.push((window.series.series_instance_uid.clone(), window.job.slab, window.job.inputs));
+    }
+
+    #[must_use]
+    pub fn has_windows_under_way(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Notes what became of a window.
+    ///
+    /// # Errors
+    /// Why there is no evidence of it; the exam is not analysed any further then.
+    pub fn take_judged(&mut self, window: &DueWindow, judged: Judged) -> Result<(), EngineError> {
+        let (uid, job) = (&window.series.series_instance_uid, &window.job);
+        self.under_way.retain(|(series, slab, inputs)| (series, *slab, *inputs) != (uid, job.slab, job.inputs));
+        let evidence = judged.evidence.inspect_err(|error| self.engine_failure = Some(error.to_string()))?;
         self.inferences += 1;
-        self.inference_time += took;
-        if let Some(judged) = self.series.get_mut(series_uid) {
+        self.inference_time += judged.took;
+        if let Some(judged) = self.series.get_mut(uid) {
             judged.table.put(job.slab, job.inputs, evidence);
         }
+        Ok(())
     }
 
     /// The case score as things stand.

@@ -8,6 +8,7 @@ use super::*;
 use crate::engine::ModelPackage;
 use crate::exam::{AcquisitionParameters, CompletionRule, SliceGeometry, SliceHeader};
 use crate::preprocess::{HounsfieldImage, Plane};
+use crate::triage::SlabEvidence;
 use crate::triage::tests::masks;
 
 static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| ModelPackage::built_in().unwrap().manifest);
@@ -86,10 +87,10 @@ impl Scan {
 
     fn run(&mut self, finishing: bool) {
         let limits = CompletionLimits::default();
-        while let Some((uid, job)) = self.case.next_window(&input(), finishing) {
-            let z_mm = job.slab.0 as f64 * input().slab_mm;
-            let evidence = self.evidence(z_mm);
-            self.case.put_evidence(&uid, &job, evidence, Duration::ZERO);
+        while let Some(window) = self.case.next_window(&input(), finishing) {
+            let z_mm = window.job.slab.0 as f64 * input().slab_mm;
+            let judged = Judged { evidence: Ok(self.evidence(z_mm)), took: Duration::ZERO };
+            self.case.take_judged(&window, judged).unwrap();
             self.case.look_for_the_end(&input(), &limits, LEAST_LUNG_ML);
         }
     }

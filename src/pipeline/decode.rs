@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
-use crate::exam::{Content, ExamKey, InstanceHeader};
+use crate::exam::{Content, ExamKey, InstanceHeader, SlabIndex, SliceId};
+use crate::inference::{Planes, StoredSlice};
 use crate::part10::{ImageFile, InstanceFile};
-use crate::preprocess::{InputGeometry, Plane, hounsfield_image, noise_hu};
+use crate::preprocess::{InputGeometry, Plane, hounsfield_image, noise_hu, stored_image};
 use crate::telemetry;
 
 /// Images of one instance that are decoded at a turn: 0.02 to 0.2 s, after which another exam may come first. A slab has some three
@@ -89,16 +90,16 @@ pub fn start(
     threads: usize,
     jobs: &Receiver<DecodeJob>,
     results: &Sender<(ExamKey, Step)>,
-    input: &InputGeometry,
+    planes: &Planes,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     (0..threads)
         .map(|number| {
-            let (jobs, results, input) = (jobs.clone(), results.clone(), input.clone());
+            let (jobs, results, planes) = (jobs.clone(), results.clone(), planes.clone());
             std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
                 step_back();
                 for DecodeJob { exam, waiting } in jobs {
                     // Nobody listens any more where the analyst has stopped: then the jobs end too.
-                    waiting.take_turn(&input, |step| drop(results.send((exam.clone(), step))));
+                    waiting.take_turn(&planes, |step| drop(results.send((exam.clone(), step))));
                 }
             })
         })
@@ -112,7 +113,7 @@ impl Waiting {
     }
 
     /// Decodes the next images; what is left is told first, so that other threads can go on with it meanwhile.
-    pub fn take_turn(self, input: &InputGeometry, mut tell: impl FnMut(Step)) {
+    pub fn take_turn(self, planes: &Planes, mut tell: impl FnMut(Step)) {
         let Self { arrival, opened } = self;
         let started = Instant::now();
         let opened =
@@ -125,7 +126,7 @@ impl Waiting {
                     let opened = Some((instance.clone(), turn.end));
                     tell(Step::Left(Self { arrival: arrival.clone(), opened }));
                 }
-                decode_images(&instance, turn, started, input, |decoded| tell(Step::Image(arrival.clone(), decoded)));
+                decode_images(&instance, turn, started, planes, |decoded| tell(Step::Image(arrival.clone(), decoded)));
             }
             Err(reason) => {
                 let unreadable = Decoded { instance: Err(reason), image: 0, plane: Ok(None), noise_hu: None };
@@ -151,11 +152,11 @@ fn decode_images(
     instance: &OpenInstance,
     images: Range<usize>,
     mut started: Instant,
-    input: &InputGeometry,
+    planes: &Planes,
     mut tell: impl FnMut(Decoded),
 ) {
     for image in images {
-        let (plane, noise_hu) = match plane_of(instance, image, input, started) {
+        let (plane, noise_hu) = match plane_of(instance, image, planes, started) {
             Ok(Some((plane, noise_hu))) => (Ok(Some(plane)), noise_hu),
             Ok(None) => (Ok(None), None),
             Err(reason) => (Err(reason), None),
@@ -170,28 +171,39 @@ fn decode_images(
 /// # Errors
 /// Why it cannot be had any more.
 pub fn plane_again(file: &ImageFile, input: &InputGeometry) -> Result<Plane, String> {
-    let instance = OpenInstance::open(&file.path)?;
-    let plane = plane_of(&instance, file.frame, input, Instant::now())?;
-    plane.map(|(plane, _)| plane).ok_or_else(|| "a slice that was read before is none any more".to_owned())
+    let OpenInstance { read, file: instance } = OpenInstance::open(&file.path)?;
+    let Some(Content::Slice(slice)) = read.header.images.get(file.frame) else {
+        return Err("a slice that was read before is none any more".to_owned());
+    };
+    let image = hounsfield_image(&instance, file.frame, slice).map_err(|error| error.to_string())?;
+    Ok(Plane::resample(&image, &slice.geometry.in_plane, input))
 }
 
 fn plane_of(
     OpenInstance { read, file }: &OpenInstance,
     image: usize,
-    input: &InputGeometry,
+    planes: &Planes,
     started: Instant,
 ) -> Result<Option<(Plane, Option<f32>)>, String> {
     let header = &read.header;
     let Some(Content::Slice(slice)) = header.images.get(image) else { return Ok(None) };
-    let hounsfield = hounsfield_image(file, image, slice).map_err(|error| {
+    let stored = stored_image(file, image, slice).map_err(|error| {
         telemetry::slice_failed();
         tracing::warn!(sop_instance_uid = %header.sop_instance_uid, image = image + 1, %error, "slice cannot be decoded");
         slice.frame_number.map_or_else(|| error.to_string(), |frame| format!("frame {frame}: {error}"))
     })?;
     telemetry::stage("decode", started.elapsed());
     let decoded = Instant::now();
-    let plane = Plane::resample(&hounsfield, &slice.geometry.in_plane, input);
-    let noise_hu = noise_hu(&hounsfield, &slice.geometry.in_plane, input.pixel_mm);
+    let (hounsfield, in_plane) = (stored.hounsfield(), slice.geometry.in_plane);
+    let noise_hu = noise_hu(&hounsfield, &in_plane, planes.input().pixel_mm);
+    let stored = StoredSlice {
+        series: header.series_key(),
+        slab: SlabIndex::of(slice.geometry.z_mm, planes.input().slab_mm),
+        id: SliceId::of(&header.sop_instance_uid, image),
+        image: stored,
+        in_plane,
+    };
+    let plane = planes.plane(stored, &hounsfield);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
     Ok(Some((plane, noise_hu)))
@@ -206,7 +218,7 @@ mod tests {
     #[test]
     fn each_turn_tells_what_is_left_before_it_decodes_and_every_frame_is_decoded_once() {
         const FRAMES: usize = 10;
-        let input = ModelPackage::built_in().unwrap().manifest.input;
+        let planes = Planes::new(&ModelPackage::built_in().unwrap().manifest.input);
         let slices =
             Phantom::new(PhantomKind::Normal, PhantomOptions::coarse(FRAMES, 32)).instances(UidSource::seeded(1));
         let object = enhanced(&slices.unwrap(), 1, &mut UidSource::seeded(2)).unwrap().pop().unwrap();
@@ -216,7 +228,7 @@ mod tests {
         let mut waiting = vec![Waiting::new(Arrival { number: 0, path, at: Instant::now(), after_release: None })];
         let mut told = Vec::new();
         while let Some(next) = waiting.pop() {
-            next.take_turn(&input, |step| {
+            next.take_turn(&planes, |step| {
                 told.push(match &step {
                     Step::Left(_) => "left".to_owned(),
                     Step::Image(_, decoded) => {

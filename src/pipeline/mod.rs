@@ -6,7 +6,6 @@ mod analyst;
 pub(crate) mod case;
 pub(crate) mod conclusion;
 pub(crate) mod decode;
-pub(crate) mod inference;
 pub(crate) mod judged_series;
 mod priority;
 mod step_back;
@@ -19,8 +18,9 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use crate::alert::Hub;
-use crate::engine::{Engine, ModelPackage};
+use crate::engine::ModelPackage;
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits};
+use crate::inference::Serving;
 use crate::ingest::{InstanceSink, StoredInstance};
 use crate::triage::Densities;
 use analyst::{Analyst, Message};
@@ -71,7 +71,7 @@ impl Pipeline {
     pub fn start(
         options: PipelineOptions,
         package: &ModelPackage,
-        engine: Box<dyn Engine>,
+        serving: Serving,
         hub: Arc<Hub>,
         earlier: EarlierInstances,
     ) -> std::io::Result<Self> {
@@ -79,8 +79,8 @@ impl Pipeline {
         let (messages, inbox) = crossbeam_channel::unbounded();
         let (jobs, jobs_out) = crossbeam_channel::bounded(options.decoders * 2);
         let (results, results_out) = crossbeam_channel::unbounded();
-        let mut threads = decode::start(options.decoders, &jobs_out, &results, &package.manifest.input)?;
-        let analyst = Analyst::new(options, package.manifest.clone(), engine, hub, jobs, earlier);
+        let mut threads = decode::start(options.decoders, &jobs_out, &results, serving.planes())?;
+        let analyst = Analyst::new(options, package.manifest.clone(), serving, hub, jobs, earlier);
         let spawned = std::thread::Builder::new().name("analyst".to_owned()).spawn(move || {
             step_back();
             analyst.run(&inbox, &results_out);

@@ -166,7 +166,7 @@ struct Row {
     contacts: Contacts,
 }
 
-/// The evidence of a series, slab by slab. Every row remembers which versions of which slabs it was made from, and what it
+/// The evidence of a series, slab by slab. Every row remembers which slices of which slabs it was made from, and what it
 /// touches in the row below: so labelling in three dimensions grows with the table, in any order.
 #[derive(Debug, Default)]
 pub struct EvidenceTable {
@@ -287,6 +287,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::exam::SlabSlices;
 
     fn evidence(attention: f32, logit: f32) -> SlabEvidence {
         SlabEvidence { attention, logit, ..masks(1, &[], &[]) }
@@ -345,7 +346,7 @@ pub(crate) mod tests {
 
     pub(crate) fn put(table: &mut EvidenceTable, at: usize, evidence: SlabEvidence) {
         let slab = SlabIndex(at as i64);
-        table.put(slab, [(slab, 1); 3], evidence);
+        table.put(slab, [(slab, SlabSlices::default()); 3], evidence);
     }
 
     /// The rows of a table whose slabs are numbered from 0.

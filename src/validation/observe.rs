@@ -9,12 +9,12 @@ use super::agreement::{DrawnMasks, agreement};
 use super::cases::{CaseInput, ListedCase};
 use super::{CaseResult, FlagTime, MaskAgreement, Observation, Outcome, PathPoint};
 use crate::alert::{self, outlines};
-use crate::engine::{Engine, Manifest};
+use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityLimits, Series};
+use crate::inference::Serving;
 use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::Step;
-use crate::pipeline::inference::judge_window;
 use crate::pipeline::judged_series::lung_mm;
 use crate::triage::{CaseReport, Densities, Lungs, TableRow, Verdict, case_score};
 
@@ -24,7 +24,7 @@ pub const PICTURES: &str = "pictures";
 /// What cases are observed with.
 pub struct Observer<'a> {
     pub manifest: &'a Manifest,
-    pub engine: Box<dyn Engine>,
+    pub serving: Serving,
     pub limits: QualityLimits,
     pub densities: Densities,
     /// Slices that the scanner is taken to send in a second.
@@ -158,7 +158,7 @@ impl Scan {
         self.case.take(file, self.started, None);
         while let Some(waiting) = self.case.waiting.pop_front() {
             let mut images = Vec::new();
-            waiting.take_turn(input, |step| match step {
+            waiting.take_turn(observer.serving.planes(), |step| match step {
                 Step::Left(waiting) => self.case.waiting.push_front(waiting),
                 Step::Image(arrival, decoded) => images.push((arrival, decoded)),
                 Step::Done => {}
@@ -173,9 +173,9 @@ impl Scan {
 
     fn run_due_windows(&mut self, observer: &mut Observer<'_>, finishing: bool) -> Result<(), String> {
         let manifest = observer.manifest;
-        while let Some((series_uid, job)) = self.case.next_window(&manifest.input, finishing) {
-            let (evidence, took) = judge_window(observer.engine.as_mut(), &job, manifest);
-            self.case.put_evidence(&series_uid, &job, evidence.map_err(|error| error.to_string())?, took);
+        while let Some(window) = self.case.next_window(&manifest.input, finishing) {
+            let judged = observer.serving.judge(window.clone());
+            self.case.take_judged(&window, judged).map_err(|error| error.to_string())?;
             let (slices, _) = self.case.progress();
             if self.case.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
                 self.flagged_after.get_or_insert(slices);
@@ -191,7 +191,7 @@ impl Scan {
         let now = Instant::now();
         let context = Conclusion {
             manifest: observer.manifest,
-            engine: observer.engine.name(),
+            engine: observer.serving.name(),
             limits: &observer.limits,
             densities: observer.densities,
             rule: CompletionRule::AssociationReleased,

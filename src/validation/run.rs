@@ -6,7 +6,8 @@ use super::CaseResult;
 use super::cases::ListedCase;
 use super::journal::{Journal, JournalError, RunIdentity};
 use super::observe::{Observer, PICTURES};
-use crate::engine::{self, EngineError, EngineOptions, ModelPackage};
+use crate::choice::{self, EngineOptions};
+use crate::engine::{EngineError, ModelPackage};
 use crate::exam::QualityLimits;
 use crate::triage::Densities;
 
@@ -55,12 +56,12 @@ pub fn run(
 ) -> Result<Run, RunError> {
     let pictures = out.join(PICTURES);
     std::fs::create_dir_all(&pictures).map_err(|source| RunError::Out { path: pictures, source })?;
-    let engine = engine::serving(package, &options.engine)?.engine;
-    let engine_name = engine.name();
+    let serving = choice::serving(package, &options.engine)?;
+    let engine_name = serving.name();
     let identity = RunIdentity::new(package, engine_name, options);
     let mut journal = Journal::open(out, &identity)?;
     let RunOptions { limits, densities, slices_per_s, .. } = *options;
-    let mut observer = Observer { manifest: &package.manifest, engine, limits, densities, slices_per_s, out };
+    let mut observer = Observer { manifest: &package.manifest, serving, limits, densities, slices_per_s, out };
     let mut run = Run { results: Vec::with_capacity(cases.len()), engine: engine_name, taken_over: 0 };
     for case in cases {
         let earlier = journal.finished(case);

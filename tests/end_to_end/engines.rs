@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use tableside::check::{CheckReport, Comparison, EngineRun, EngineState, check, phantom_exam, windows_of};
-use tableside::engine::{EngineOptions, ModelPackage};
+use tableside::choice::EngineOptions;
+use tableside::engine::ModelPackage;
 use tableside::scanner::series::load_folder;
 
 use crate::series::{onnxruntime, real_series};

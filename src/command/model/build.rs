@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use tableside::engine::{self, EngineOptions, ModelFolders};
+use tableside::choice::{self, EngineOptions};
+use tableside::engine::ModelFolders;
 
 use crate::command::{DONE, Outcome};
 
@@ -20,7 +21,7 @@ pub fn build(args: &BuildArgs, folders: &ModelFolders, options: &EngineOptions) 
     // How far it is TensorRT does not say: the bar shows that it goes on and for how long.
     let bar = ProgressBar::new_spinner().with_message(format!("TensorRT builds a plan of {}", package.title()));
     bar.enable_steady_tick(Duration::from_millis(200));
-    let built = engine::build_plan(&package, options);
+    let built = choice::build_plan(&package, options);
     bar.finish_and_clear();
     println!("{} after {:.1} s", built?.display(), started.elapsed().as_secs_f64());
     Ok(DONE)

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use tableside::choice::{EngineChoice, EngineOptions};
 use tableside::config::Config;
-use tableside::engine::{EngineChoice, EngineOptions, ModelPackage};
+use tableside::engine::ModelPackage;
 use tableside::validation::cases::{self, ListedCase};
 use tableside::validation::{CaseResult, Outcome, Run, RunOptions, run};
 

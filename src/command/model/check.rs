@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use tableside::check::{CheckReport, EngineRun, EngineState, TOLERANCE, WindowEvidence, phantom_exam, windows_of};
-use tableside::engine::{self, EngineOptions, ModelFolders};
+use tableside::choice::EngineOptions;
+use tableside::engine::{self, ModelFolders};
 use tableside::scanner::{self, ScanOptions, Source};
 
 use crate::command::{DONE, FAILED, Outcome, print_json};

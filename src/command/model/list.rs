@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tableside::engine::{self, EngineKind, EngineOptions, ListedPackage, ModelFolders};
+use tableside::choice::{self, EngineOptions};
+use tableside::engine::{EngineKind, ListedPackage, ModelFolders};
 
 use crate::command::{DONE, FAILED, Outcome, print_json};
 
@@ -49,7 +50,7 @@ fn line(listed: ListedPackage, options: &EngineOptions) -> Line {
             return Line { name, folder, version: None, weights_bytes: None, sha256: None, engines: Vec::new(), error };
         }
     };
-    let loaded = EngineKind::ALL.map(|kind| engine::load(&package, kind, options));
+    let loaded = EngineKind::ALL.map(|kind| choice::load(&package, kind, options));
     let engines: Vec<&'static str> = loaded.iter().rev().flatten().map(|engine| engine.name()).collect();
     // The embedded engine is always there: what it says is what is wrong with the package.
     let refused = loaded.iter().rev().find_map(|engine| engine.as_ref().err()).filter(|_| engines.is_empty());

@@ -1,7 +1,8 @@
 //! `model pin`: the self-test of a package.
 
 use clap::Args;
-use tableside::engine::{EngineOptions, ModelFolders};
+use tableside::choice::EngineOptions;
+use tableside::engine::ModelFolders;
 
 use crate::command::{DONE, Outcome};
 

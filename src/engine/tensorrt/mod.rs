@@ -4,23 +4,20 @@
 //! built again where one of these differs or TensorRT refuses it. Networks are strongly typed in TensorRT 11: it computes in
 //! the types that the ONNX file has.
 //!
-//! All of TensorRT's objects live in one thread, on whose stack they borrow from each other ([`network`]); windows go to it and
-//! come back through channels. A GPU that no longer answers so costs one window's time, and then the engine on the CPU takes over.
+//! TensorRT's objects borrow from each other on the stack of whoever runs the network ([`with_network`]).
 
 mod network;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
 use cudarc::driver::CudaStream;
 use trtx::builder::MemoryPoolType;
 use trtx::{Builder, Logger, OnnxParser};
 
-use network::{Log, Network, Tensors, serve};
+use network::{Log, Network, Tensors};
 
-use super::{Engine, EngineError, EngineKind, Gpu, Inference, ModelPackage, OutputNames, checked};
+use super::{EngineError, EngineKind, Failure, Gpu, ModelPackage};
 use crate::preprocess::Window;
 
 const NAME: &str = EngineKind::TensorRt.name();
@@ -32,70 +29,30 @@ const PARSERS: [&str; 2] = ["libnvonnxparser.so.11", "libnvonnxparser.so"];
 /// What a plan may take of the card's memory while it is built and run.
 const WORKSPACE_BYTES: usize = 1 << 30;
 
-/// A card that has not judged a window by then hangs.
-const WINDOW_TIME: Duration = Duration::from_secs(5);
-/// Loading a plan also loads TensorRT's kernels.
-const LOADING_TIME: Duration = Duration::from_mins(2);
-
-/// Runs a model package with TensorRT on the first GPU.
-pub struct TensorRtEngine {
-    windows: Sender<Window>,
-    answers: Receiver<Result<Outputs, String>>,
-    names: OutputNames,
+/// A plan that was kept.
+pub(crate) struct KeptPlan {
+    path: PathBuf,
 }
 
-/// Lung, lesion, attention, logit.
-type Outputs = [Vec<f32>; 4];
-
-type Failure = Box<dyn std::error::Error>;
-
-impl TensorRtEngine {
-    /// Loads the plan of this package for this card.
+impl KeptPlan {
+    /// The plan of this package for this card, and its bytes.
     ///
     /// # Errors
-    /// [`EngineError::NoPlan`] where it has to be built first; else if there is no TensorRT or it fails.
-    pub fn load(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<Self, EngineError> {
+    /// [`EngineError::NoPlan`] where it has to be built first; else if there is no TensorRT.
+    pub fn read(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<(Self, Vec<u8>), EngineError> {
         open_libraries()?;
         let path = plan_path(package, gpu, plans);
-        let plan = std::fs::read(&path).map_err(|_| EngineError::NoPlan)?;
-        let (windows, windows_in) = crossbeam_channel::bounded(1);
-        let (answers_out, answers) = crossbeam_channel::bounded(1);
-        let (ready_out, ready) = crossbeam_channel::bounded(1);
-        let (names, tensors) = (package.manifest.outputs.clone(), Tensors::of(package));
-        std::thread::spawn(move || {
-            let ended = serve(&plan, &tensors, &ready_out, &windows_in, &answers_out);
-            if let Err(reason) = ended {
-                // Whoever waits for one of the two gets it; the other one has nobody.
-                let _ = ready_out.try_send(Err(reason.clone()));
-                let _ = answers_out.try_send(Err(reason));
-            }
-        });
-        let load = |reason: String| EngineError::Load { engine: NAME, model: package.title(), reason };
-        match ready.recv_timeout(LOADING_TIME) {
-            Ok(Ok(())) => Ok(Self { windows, answers, names }),
-            Ok(Err(reason)) => {
-                tracing::warn!(%reason, plan = %path.display(), "TensorRT refuses its plan: it is built again");
-                std::fs::remove_file(&path).map_err(|error| load(error.to_string()))?;
-                Err(EngineError::NoPlan)
-            }
-            Err(_) => Err(load("the GPU does not answer".to_owned())),
+        let bytes = std::fs::read(&path).map_err(|_| EngineError::NoPlan)?;
+        Ok((Self { path }, bytes))
+    }
+
+    /// TensorRT does not take it: it has to be built again.
+    pub fn refused(self, reason: &EngineError) -> EngineError {
+        tracing::warn!(%reason, plan = %self.path.display(), "TensorRT refuses its plan: it is built again");
+        match std::fs::remove_file(&self.path) {
+            Ok(()) => EngineError::NoPlan,
+            Err(error) => EngineError::Absent { engine: NAME, reason: format!("{}: {error}", self.path.display()) },
         }
-    }
-}
-
-impl Engine for TensorRtEngine {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn infer(&mut self, window: &Window) -> Result<Inference, EngineError> {
-        let failed = |reason: String| EngineError::Run { engine: NAME, reason };
-        self.windows.send(window.clone()).map_err(|_| failed("its thread has ended".to_owned()))?;
-        let answer =
-            self.answers.recv_timeout(WINDOW_TIME).map_err(|_| failed("the GPU does not answer".to_owned()))?;
-        let outputs = answer.map_err(failed)?;
-        let [_, _, rows, columns] = window.shape();
-        checked(NAME, &self.names, rows * columns, outputs.each_ref().map(Vec::as_slice))
     }
 }
 
@@ -104,26 +61,37 @@ impl Engine for TensorRtEngine {
 /// # Errors
 /// If there is no TensorRT, it refuses the network, or the file cannot be written.
 pub fn build_plan(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<PathBuf, EngineError> {
-    open_libraries()?;
-    let load = |reason: String| EngineError::Load { engine: NAME, model: package.title(), reason };
-    let plan = build(package).map_err(|error| load(error.to_string()))?;
+    let plan = plan(package)?;
     let path = plan_path(package, gpu, plans);
     let part = path.with_extension("part");
     let written = std::fs::create_dir_all(plans)
         .and_then(|()| std::fs::write(&part, &plan))
         .and_then(|()| std::fs::rename(&part, &path));
+    let load = |reason: String| EngineError::Load { engine: NAME, model: package.title(), reason };
     written.map_err(|error| load(format!("{}: {error}", path.display())))?;
     Ok(path)
 }
 
-/// Builds the plan of a package for this card and runs `work` with its network; all is queued on this stream. The plan is not kept.
+/// Runs `work` with the network of a plan; all is queued on this stream.
 pub(crate) fn with_network<R>(
+    plan: &[u8],
     package: &ModelPackage,
     stream: &Arc<CudaStream>,
     work: impl FnOnce(&mut Network<'_>) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
     open_libraries()?;
-    network::with_network(&build(package)?, &Tensors::of(package), stream, work)
+    network::with_network(plan, &Tensors::of(package), stream, work)
+}
+
+/// Builds the plan of a package for the card that is here.
+///
+/// # Errors
+/// If there is no TensorRT or it refuses the network.
+pub(crate) fn plan(package: &ModelPackage) -> Result<Vec<u8>, EngineError> {
+    open_libraries()?;
+    let load =
+        |error: trtx::Error| EngineError::Load { engine: NAME, model: package.title(), reason: error.to_string() };
+    build(package).map_err(load)
 }
 
 fn build(package: &ModelPackage) -> trtx::Result<Vec<u8>> {

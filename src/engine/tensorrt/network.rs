@@ -3,16 +3,10 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
-use cudarc::driver::{
-    CudaContext, CudaGraph, CudaSlice, CudaStream, DevicePtr, DevicePtrMut, DriverError, PinnedHostSlice, sys,
-};
+use cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, DevicePtrMut, sys};
 use trtx::{ExecutionContext, LogHandler, Logger, Runtime, Severity};
 
-use super::{Failure, Outputs};
-use crate::engine::ModelPackage;
-use crate::engine::{Address, DeviceNetwork};
-use crate::preprocess::Window;
+use crate::engine::{Address, DeviceNetwork, Failure, ModelPackage};
 
 /// TensorRT's version, which is in a plan's name.
 pub(super) fn version() -> u32 {
@@ -141,69 +135,5 @@ impl DeviceNetwork for Network<'_> {
             Some(graph) => Ok(graph.launch()?),
             None => self.run(),
         }
-    }
-}
-
-/// The engine's thread: loads the plan, says that it is ready, and answers windows until nobody sends any.
-pub(super) fn serve(
-    plan: &[u8],
-    tensors: &Tensors,
-    ready: &Sender<Result<(), String>>,
-    windows: &Receiver<Window>,
-    answers: &Sender<Result<Outputs, String>>,
-) -> Result<(), String> {
-    let serve = || -> Result<(), Failure> {
-        let context = CudaContext::new(0)?;
-        // SAFETY: all work is on one stream, so that there is nothing for events to keep in order; they would break the capture.
-        unsafe { context.disable_event_tracking() };
-        let stream = context.new_stream()?;
-        with_network(plan, tensors, &stream, |network| {
-            let mut host = HostBuffers::new(&context, tensors)?;
-            // Whoever loads the engine may have given up.
-            let _ = ready.send(Ok(()));
-            for window in windows {
-                let answer = host.judge(&window, network).map_err(|error| error.to_string());
-                let failed = answer.is_err();
-                if answers.send(answer).is_err() || failed {
-                    break;
-                }
-            }
-            Ok(())
-        })
-    };
-    serve().map_err(|error| error.to_string())
-}
-
-/// The window and the outputs in memory that the card reads and writes itself.
-struct HostBuffers {
-    window: PinnedHostSlice<f32>,
-    outputs: [PinnedHostSlice<f32>; 4],
-}
-
-impl HostBuffers {
-    fn new(context: &Arc<CudaContext>, tensors: &Tensors) -> Result<Self, DriverError> {
-        // Write-combined memory, the default, would be slow to read back.
-        const READABLE: std::ffi::c_uint = 0;
-        // SAFETY: every value is written before it is read: the window by `judge`, the outputs by the copies that it queues.
-        let window = unsafe { context.alloc_pinned(tensors.input.1) }?;
-        // SAFETY: as above.
-        let output = |at: usize| unsafe { context.alloc_pinned_with_flags(tensors.outputs[at].1, READABLE) };
-        Ok(Self { window, outputs: [output(0)?, output(1)?, output(2)?, output(3)?] })
-    }
-
-    fn judge(&mut self, window: &Window, network: &mut Network<'_>) -> Result<Outputs, Failure> {
-        let stream = Arc::clone(&network.stream);
-        self.window.as_mut_slice()?.copy_from_slice(window.values());
-        stream.memcpy_htod(&self.window, &mut network.input)?;
-        network.enqueue()?;
-        for (card, host) in network.outputs.iter().zip(&mut self.outputs) {
-            stream.memcpy_dtoh(card, host)?;
-        }
-        stream.synchronize()?;
-        let mut outputs = Outputs::default();
-        for (values, host) in outputs.iter_mut().zip(&self.outputs) {
-            *values = host.as_slice()?.to_vec();
-        }
-        Ok(outputs)
     }
 }

@@ -9,10 +9,8 @@ use super::Holds;
 use super::table::Report;
 use crate::engine::ModelPackage;
 use crate::gpu::Failure;
-use crate::gpu::arguments::{Address, EvidenceArguments, MAX_BATCH, Slab, Slice, Statistics, WindowArguments};
-use crate::gpu::device::{Device, window_blocks};
-use crate::gpu::pipeline::{axes, described, slice_arguments};
-use crate::gpu::series::AxisTaps;
+use crate::gpu::{Address, EvidenceArguments, MAX_BATCH, Slab, Slice, Statistics, WindowArguments};
+use crate::gpu::{AxisTaps, Device, axes, described, slice_arguments, window_blocks};
 use crate::preprocess::{CellLayout, InPlane, InputGeometry, SourceAxis, StoredImage, share_of};
 use crate::triage::{BONE_HU, TISSUE_HU};
 

@@ -26,10 +26,11 @@ pub(super) fn measure(
     let windows = exam.windows();
     let mut run = |count: usize| -> Result<usize, Failure> {
         for _ in 0..count {
-            let series = exam.upload(pipeline)?;
+            exam.upload(pipeline)?;
             for window in windows.iter().step_by(WINDOW_STEP) {
-                pipeline.judge(&series, window)?;
+                pipeline.judge(&window.series, &window.job)?;
             }
+            pipeline.forget(&exam.series().exam);
         }
         device.stream().synchronize()?;
         Ok(device.context().mem_get_info()?.0)

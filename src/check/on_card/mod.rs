@@ -15,11 +15,12 @@ use std::path::PathBuf;
 use table::Report;
 pub use table::{Holds, Row, TABLE_HEAD};
 
-use super::{Device, DevicePipeline, Failure, with_network};
-use crate::check::kernels::{Agreement, Comparison, evidence_agrees, slices_agree, windows_agree};
-use crate::check::phantom_exam;
+use super::kernels::{Agreement, Comparison, evidence_agrees, slices_agree, windows_agree};
+use super::phantom_exam;
+use crate::choice;
 use crate::config::Config;
 use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
+use crate::gpu::{CardNetwork, Device, DevicePipeline, Failure, SLABS};
 use crate::scanner::series::load_folder;
 use exams::{ExamSlices, compare};
 
@@ -55,8 +56,8 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
         report.failed("bandwidth", error.as_ref());
     }
     let exams = exams(report, package, folders);
-    let cpu = engine::load(package, EngineKind::OnnxRuntime, &config.engine)
-        .or_else(|_| engine::load(package, EngineKind::Embedded, &config.engine));
+    let cpu = choice::load(package, EngineKind::OnnxRuntime, &config.engine)
+        .or_else(|_| choice::load(package, EngineKind::Embedded, &config.engine));
     let mut cpu = match cpu {
         Ok(cpu) => cpu,
         Err(error) => {
@@ -66,10 +67,12 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
     let mut any = false;
     for kind in EngineKind::ALL.into_iter().filter(|kind| kind.needs_gpu()) {
         let on_device = OnDevice { config, package, device: &device, name: kind.name(), exams: &exams };
-        let ran = with_network(kind, package, &config.engine, &device, |network| {
-            let mut pipeline = DevicePipeline::new(&device, network, &package.manifest)?;
-            on_device.measure(report, &mut pipeline, cpu.as_mut());
-            Ok(())
+        let ran = network(kind, config, package).and_then(|network| {
+            network.run(package, &device, |network| {
+                let mut pipeline = DevicePipeline::new(&device, network, &package.manifest, SLABS)?;
+                on_device.measure(report, &mut pipeline, cpu.as_mut());
+                Ok(())
+            })
         });
         match ran {
             Ok(()) => any = true,
@@ -78,6 +81,20 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
         }
     }
     report.row("an engine ran on the GPU", if any { "yes" } else { "no" }, "yes", Holds::from(any));
+}
+
+/// TensorRT's plan is built here: its time is no part of the check, and none need be kept.
+fn network(kind: EngineKind, config: &Config, package: &ModelPackage) -> Result<CardNetwork, Failure> {
+    engine::fits(package)?;
+    match kind {
+        #[cfg(feature = "tensorrt")]
+        EngineKind::TensorRt => Ok(CardNetwork::TensorRt { plan: engine::tensorrt::plan(package)? }),
+        EngineKind::Cuda => Ok(CardNetwork::OnnxRuntime { library: config.engine.onnxruntime_library.clone() }),
+        _ => {
+            let reason = format!("this program was built without the feature {}", kind.name());
+            Err(EngineError::Absent { engine: kind.name(), reason }.into())
+        }
+    }
 }
 
 fn is_absent(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::engine::{Engine, Manifest, ModelPackage};
-use crate::exam::{CompletionRule, Content, InstanceHeader, SlabIndex, SliceHeader};
-use crate::gpu::{DevicePipeline, DeviceSeries, Failure, GpuError};
+use crate::exam::{CompletionRule, Content, InstanceHeader, SeriesKey, SlabIndex, SliceHeader, SliceId};
+use crate::gpu::{DevicePipeline, Failure, GpuError};
+use crate::inference::{DueWindow, Judged, StoredSlice, judge_window};
 use crate::part10::InstanceFile;
 use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::{Arrival, Decoded, ReadInstance};
-use crate::pipeline::inference::judge_window;
-use crate::preprocess::{InputGeometry, Plane, StoredImage, noise_hu, stored_image};
+use crate::preprocess::{InputGeometry, Plane, noise_hu, stored_image};
 use crate::scanner::Instance;
 use crate::triage::{Mask, SlabEvidence, Verdict};
 
@@ -24,16 +24,9 @@ pub(super) struct ExamSlice {
     instance: Arc<ReadInstance>,
     /// Which of the instance's images, from 0.
     frame: usize,
-    pub slice: SliceHeader,
-    pub image: StoredImage,
+    pub header: SliceHeader,
+    pub stored: StoredSlice,
     path: PathBuf,
-}
-
-impl ExamSlice {
-    /// The slab that it belongs to.
-    pub fn slab(&self, input: &InputGeometry) -> SlabIndex {
-        SlabIndex::of(self.slice.geometry.z_mm, input.slab_mm)
-    }
 }
 
 /// The series of an exam that has the most slices, one slice at each position, in ascending z.
@@ -62,13 +55,19 @@ impl ExamSlices {
             let header = InstanceHeader::read(&file.object)?;
             let read = Arc::new(ReadInstance { header, calling_ae_title: String::new() });
             for (frame, image) in read.header.images.iter().enumerate() {
-                let Content::Slice(slice) = image.clone() else { continue };
-                let image = stored_image(&file, frame, &slice)?;
+                let Content::Slice(header) = image.clone() else { continue };
+                let stored = StoredSlice {
+                    series: read.header.series_key(),
+                    slab: SlabIndex::of(header.geometry.z_mm, input.slab_mm),
+                    id: SliceId::of(&read.header.sop_instance_uid, frame),
+                    image: stored_image(&file, frame, &header)?,
+                    in_plane: header.geometry.in_plane,
+                };
                 let path = PathBuf::from(&instance.origin);
-                slices.push(ExamSlice { instance: read.clone(), frame, slice, image, path });
+                slices.push(ExamSlice { instance: read.clone(), frame, header, stored, path });
             }
         }
-        let z_mm = |slice: &ExamSlice| slice.slice.geometry.z_mm;
+        let z_mm = |slice: &ExamSlice| slice.header.geometry.z_mm;
         slices.sort_by(|one, other| z_mm(one).total_cmp(&z_mm(other)));
         if slices.is_empty() {
             Err("it holds no slices".into())
@@ -77,33 +76,33 @@ impl ExamSlices {
         }
     }
 
-    /// Adds all slices to a series on the card.
-    pub fn upload(&self, pipeline: &mut DevicePipeline<'_>) -> Result<DeviceSeries, GpuError> {
-        let mut series = pipeline.series();
-        for slice in &self.slices {
-            pipeline.add(&mut series, slice.slab(&self.input), &slice.image, &slice.slice.geometry.in_plane)?;
-        }
-        Ok(series)
+    /// Adds all slices to their slabs on the card.
+    pub fn upload(&self, pipeline: &mut DevicePipeline<'_>) -> Result<(), GpuError> {
+        self.slices.iter().try_for_each(|slice| upload(pipeline, &slice.stored))
     }
 
-    /// The slabs of all windows: each slab between its neighbours; at an end it stands in for the one that is missing.
-    pub fn windows(&self) -> Vec<[SlabIndex; 3]> {
-        let mut slabs: Vec<SlabIndex> = self.slices.iter().map(|slice| slice.slab(&self.input)).collect();
-        slabs.dedup();
-        let at = |n: usize| slabs.get(n).copied();
-        let window = |n: usize| {
-            let slab = slabs[n];
-            [n.checked_sub(1).and_then(at).unwrap_or(slab), slab, at(n + 1).unwrap_or(slab)]
+    /// The series that the slices are of.
+    pub fn series(&self) -> &SeriesKey {
+        &self.slices[0].stored.series
+    }
+
+    /// The windows that the exam asks for, in the order in which it does.
+    pub fn windows(&self) -> Vec<DueWindow> {
+        let mut case = self.case();
+        let asked = || {
+            let window = case.next_window(&self.input, true)?;
+            case.hand_over(&window);
+            Some(window)
         };
-        (0..slabs.len()).map(window).collect()
+        std::iter::from_fn(asked).collect()
     }
 
     /// The exam with all its slices and no evidence yet.
     fn case(&self) -> Case {
         let now = Instant::now();
         let mut case = Case::new(self.slices[0].instance.header.exam_key(), now);
-        for (number, ExamSlice { instance, frame, slice, image, path }) in self.slices.iter().enumerate() {
-            let (image, in_plane) = (image.hounsfield(), &slice.geometry.in_plane);
+        for (number, ExamSlice { instance, frame, stored, path, .. }) in self.slices.iter().enumerate() {
+            let (image, in_plane) = (stored.image.hounsfield(), &stored.in_plane);
             if case.take(path.clone(), now, None) {
                 case.waiting.pop_front();
             }
@@ -120,6 +119,14 @@ impl ExamSlices {
     }
 }
 
+/// Adds a slice to its slab on the card, and waits for its plane.
+pub(super) fn upload(pipeline: &mut DevicePipeline<'_>, slice: &StoredSlice) -> Result<(), GpuError> {
+    if let Some(sent) = pipeline.add(slice)? {
+        pipeline.plane(sent)?;
+    }
+    Ok(())
+}
+
 /// What became of an exam on the CPU and on the card.
 pub(super) struct Compared {
     pub verdicts: (Verdict, Verdict),
@@ -127,6 +134,8 @@ pub(super) struct Compared {
     slabs: usize,
     /// Pixels of all masks that differ, of so many.
     pixels: (usize, usize),
+    /// Sums that slices had not made on the card.
+    uploaded: usize,
 }
 
 impl Compared {
@@ -137,10 +146,11 @@ impl Compared {
 
 impl Display for Compared {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let (Self { verdicts, probabilities, slabs, pixels }, apart) = (self, self.probability_apart());
+        let (Self { verdicts, probabilities, slabs, pixels, uploaded }, apart) = (self, self.probability_apart());
         write!(
             f,
-            "{} with {:.4}, CPU {} with {:.4}: {apart:.1e} apart; {} of {} lung and lesion pixels of {slabs} slabs differ",
+            "{} with {:.4}, CPU {} with {:.4}: {apart:.1e} apart; {} of {} lung and lesion pixels of {slabs} slabs differ; \
+             {uploaded} sums uploaded",
             verdicts.1.as_str(),
             probabilities.1,
             verdicts.0.as_str(),
@@ -161,15 +171,16 @@ pub(super) fn compare(
 ) -> Result<Compared, Failure> {
     let manifest = &package.manifest;
     let (mut on_cpu, mut on_card) = (exam.case(), exam.case());
-    while let Some((series_uid, job)) = on_cpu.next_window(&manifest.input, true) {
-        let (evidence, took) = judge_window(cpu, &job, manifest);
-        on_cpu.put_evidence(&series_uid, &job, evidence?, took);
+    while let Some(window) = on_cpu.next_window(&manifest.input, true) {
+        on_cpu.take_judged(&window, judge_window(cpu, &window.job, manifest))?;
     }
-    let series = exam.upload(pipeline)?;
-    while let Some((series_uid, job)) = on_card.next_window(&manifest.input, true) {
-        let evidence = pipeline.judge(&series, &job.inputs.map(|(slab, _)| slab))?;
-        on_card.put_evidence(&series_uid, &job, evidence, Duration::ZERO);
+    let uploaded_before = pipeline.uploaded();
+    exam.upload(pipeline)?;
+    while let Some(window) = on_card.next_window(&manifest.input, true) {
+        let evidence = pipeline.judge(&window.series, &window.job)?;
+        on_card.take_judged(&window, Judged { evidence: Ok(evidence), took: Duration::ZERO })?;
     }
+    pipeline.forget(&exam.series().exam);
     let (cpu_verdict, cpu_probability) = conclude(&mut on_cpu, config, manifest)?;
     let (card_verdict, card_probability) = conclude(&mut on_card, config, manifest)?;
     let (slabs, pixels) = differing(&on_cpu, &on_card);
@@ -178,6 +189,7 @@ pub(super) fn compare(
         probabilities: (cpu_probability, card_probability),
         slabs,
         pixels,
+        uploaded: pipeline.uploaded() - uploaded_before,
     })
 }
 
@@ -210,27 +222,4 @@ fn differing(one: &Case, other: &Case) -> (usize, (usize, usize)) {
         pixels.1 += 2 * one.lung.rows() * one.lung.columns();
     }
     (slabs, pixels)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::phantom_exam;
-
-    #[test]
-    fn the_cards_windows_are_those_that_the_exam_asks_for() {
-        let input = ModelPackage::built_in().unwrap().manifest.input;
-        let exam = ExamSlices::of("phantom".to_owned(), &phantom_exam().unwrap()[..20], &input).unwrap();
-        let case = exam.case();
-        let (_, judged) = case.judged().unwrap();
-        let mut asked: Vec<[SlabIndex; 3]> = Vec::new();
-        while let Some(job) =
-            judged.series.next_window(&input, true, |slab, _| asked.iter().any(|[_, at, _]| *at == slab))
-        {
-            asked.push(job.inputs.map(|(slab, _)| slab));
-        }
-        asked.sort();
-        assert_eq!(exam.windows(), asked);
-        assert!(asked.len() > 10);
-    }
 }

@@ -4,54 +4,17 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::gpu::{Gpu, GpuProbe};
-use super::standby::{Coming, EngineState, Standby};
-use super::{EmbeddedEngine, Engine, EngineError, ModelPackage, OnnxRuntimeEngine, network, self_test};
+#[cfg(feature = "cuda")]
+use crate::engine::Gpu;
+#[cfg(feature = "tensorrt")]
+use crate::engine::tensorrt::{self, KeptPlan};
+use crate::engine::{
+    EmbeddedEngine, Engine, EngineError, EngineKind, GpuProbe, ModelPackage, OnnxRuntimeEngine, fits, self_test,
+};
+#[cfg(feature = "cuda")]
+use crate::gpu::{CardNetwork, CardThread};
+use crate::inference::{Card, Coming, Serving, card_test};
 use crate::preprocess::Window;
-
-/// An engine that a program can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EngineKind {
-    /// NVIDIA TensorRT.
-    TensorRt,
-    /// The ONNX Runtime on an NVIDIA GPU.
-    Cuda,
-    /// The ONNX Runtime on the CPU.
-    OnnxRuntime,
-    /// `rten`, part of the program.
-    Embedded,
-}
-
-impl EngineKind {
-    /// Fastest first.
-    pub const ALL: [Self; 4] = [Self::TensorRt, Self::Cuda, Self::OnnxRuntime, Self::Embedded];
-
-    /// Its name in reports, metrics and the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TensorRt => "tensorrt",
-            Self::Cuda => "cuda",
-            Self::OnnxRuntime => "onnxruntime",
-            Self::Embedded => "embedded",
-        }
-    }
-
-    #[must_use]
-    pub fn needs_gpu(self) -> bool {
-        matches!(self, Self::TensorRt | Self::Cuda)
-    }
-
-    /// Whether this program was built with it.
-    #[must_use]
-    pub fn is_built(self) -> bool {
-        match self {
-            Self::TensorRt => cfg!(feature = "tensorrt"),
-            Self::Cuda => cfg!(feature = "cuda"),
-            Self::OnnxRuntime | Self::Embedded => true,
-        }
-    }
-}
 
 /// Which engine the configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -107,13 +70,6 @@ impl EngineOptions {
     }
 }
 
-/// The engine that serves.
-pub struct Serving {
-    pub engine: Box<dyn Engine>,
-    /// Which engine that is at present.
-    pub state: EngineState,
-}
-
 /// Finds the engine that serves: each candidate is loaded and held against the package's self-test.
 ///
 /// # Errors
@@ -145,28 +101,26 @@ impl Search<'_> {
     }
 
     fn serve(&self, kind: EngineKind) -> Result<Serving, EngineError> {
-        match self.load(kind) {
-            Ok(engine) if kind.needs_gpu() => self.with_standby(Some(engine), None),
-            Ok(engine) => {
-                let state = EngineState::new(engine.name(), &self.package.title());
-                Ok(Serving { engine, state })
-            }
-            Err(EngineError::NoPlan) if self.options.build_plans => {
-                self.with_standby(self.load(EngineKind::Cuda).ok(), Some(self.build()))
-            }
-            Err(error) => Err(error),
+        if !kind.needs_gpu() {
+            return Ok(self.serving(None, None, self.on_cpu(kind)?));
         }
+        let (card, coming) = match load_card(self.package, kind, self.options) {
+            Ok(card) => (Some(card), None),
+            Err(EngineError::NoPlan) if self.options.build_plans => {
+                let meanwhile = load_card(self.package, EngineKind::Cuda, self.options);
+                (meanwhile.ok(), Some(self.build()))
+            }
+            Err(error) => return Err(error),
+        };
+        let cpu = self.on_cpu(EngineKind::OnnxRuntime).or_else(|_| self.on_cpu(EngineKind::Embedded))?;
+        Ok(self.serving(card, coming, cpu))
     }
 
-    fn with_standby(&self, first: Option<Box<dyn Engine>>, coming: Option<Coming>) -> Result<Serving, EngineError> {
-        let cpu = self.load(EngineKind::OnnxRuntime).or_else(|_| self.load(EngineKind::Embedded))?;
-        let name = first.as_ref().map_or(cpu.name(), |engine| engine.name());
-        let state = EngineState::new(name, &self.package.title());
-        let engine = Box::new(Standby::new(first, coming, cpu, state.clone()));
-        Ok(Serving { engine, state })
+    fn serving(&self, card: Option<Box<dyn Card>>, coming: Option<Coming>, cpu: Box<dyn Engine>) -> Serving {
+        Serving::new(self.package, card, coming, cpu)
     }
 
-    fn load(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
+    fn on_cpu(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
         load(self.package, kind, self.options)
     }
 
@@ -176,9 +130,9 @@ impl Search<'_> {
         let (package, options) = (self.package.clone(), self.options.clone());
         tracing::info!("TensorRT builds its plan for this card; another engine serves meanwhile");
         std::thread::spawn(move || {
-            let engine = build_plan(&package, &options).and_then(|_| load(&package, EngineKind::TensorRt, &options));
+            let card = build_plan(&package, &options).and_then(|_| load_card(&package, EngineKind::TensorRt, &options));
             // Nobody waits for it any more where the daemon has stopped.
-            let _ = built.send(engine);
+            let _ = built.send(card);
         });
         coming
     }
@@ -189,13 +143,12 @@ impl Search<'_> {
 /// # Errors
 /// If it is not on this machine, cannot load the package, fails, or says anything but what the package names.
 pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
-    network::fits(package)?;
+    fits(package)?;
     let (threads, library) = (options.inference_threads(), options.onnxruntime_library.as_deref());
     let mut engine: Box<dyn Engine> = match kind {
-        EngineKind::TensorRt => tensorrt(package, &gpu(kind, package, options)?, options)?,
-        EngineKind::Cuda => {
-            gpu(kind, package, options)?;
-            cuda(package, options)?
+        EngineKind::TensorRt | EngineKind::Cuda => {
+            let card = load_card(package, kind, options)?;
+            return Ok(card);
         }
         EngineKind::OnnxRuntime => Box::new(OnnxRuntimeEngine::load(package, library, threads)?),
         EngineKind::Embedded => Box::new(EmbeddedEngine::load(package, threads)?),
@@ -205,7 +158,16 @@ pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -
     Ok(engine)
 }
 
+/// Opens the first card, loads a package's network there, and holds both against the self-test.
+fn load_card(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
+    fits(package)?;
+    let mut card = open_card(package, kind, options)?;
+    card_test(card.as_mut(), package)?;
+    Ok(card)
+}
+
 /// The first GPU that there is, on which engines run.
+#[cfg(feature = "cuda")]
 fn gpu(kind: EngineKind, package: &ModelPackage, options: &EngineOptions) -> Result<Gpu, EngineError> {
     let absent = |reason: String| EngineError::Absent { engine: kind.name(), reason };
     if package.manifest.self_test.is_none() {
@@ -222,12 +184,7 @@ fn gpu(kind: EngineKind, package: &ModelPackage, options: &EngineOptions) -> Res
 #[cfg(feature = "tensorrt")]
 pub fn build_plan(package: &ModelPackage, options: &EngineOptions) -> Result<PathBuf, EngineError> {
     let gpu = gpu(EngineKind::TensorRt, package, options)?;
-    super::tensorrt::build_plan(package, &gpu, plans(options)?)
-}
-
-#[cfg(feature = "tensorrt")]
-fn tensorrt(package: &ModelPackage, gpu: &Gpu, options: &EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
-    Ok(Box::new(super::tensorrt::TensorRtEngine::load(package, gpu, plans(options)?)?))
+    tensorrt::build_plan(package, &gpu, plans(options)?)
 }
 
 #[cfg(feature = "tensorrt")]
@@ -245,19 +202,34 @@ pub fn build_plan(_: &ModelPackage, _: &EngineOptions) -> Result<PathBuf, Engine
     Err(built_without("tensorrt"))
 }
 
-#[cfg(not(feature = "tensorrt"))]
-fn tensorrt(_: &ModelPackage, _: &Gpu, _: &EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
+#[cfg(feature = "cuda")]
+fn open_card(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
+    let gpu = gpu(kind, package, options)?;
+    if kind == EngineKind::TensorRt {
+        return tensorrt(package, &gpu, options);
+    }
+    let network = CardNetwork::OnnxRuntime { library: options.onnxruntime_library.clone() };
+    Ok(Box::new(CardThread::open(network, package)?))
+}
+
+#[cfg(feature = "tensorrt")]
+fn tensorrt(package: &ModelPackage, gpu: &Gpu, options: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
+    let (kept, plan) = KeptPlan::read(package, gpu, plans(options)?)?;
+    match CardThread::open(CardNetwork::TensorRt { plan }, package) {
+        Ok(card) => Ok(Box::new(card)),
+        Err(reason @ EngineError::Load { .. }) => Err(kept.refused(&reason)),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(all(feature = "cuda", not(feature = "tensorrt")))]
+fn tensorrt(_: &ModelPackage, _: &Gpu, _: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
     Err(built_without("tensorrt"))
 }
 
-#[cfg(feature = "cuda")]
-fn cuda(package: &ModelPackage, options: &EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
-    Ok(Box::new(OnnxRuntimeEngine::load_on_gpu(package, options.onnxruntime_library.as_deref())?))
-}
-
 #[cfg(not(feature = "cuda"))]
-fn cuda(_: &ModelPackage, _: &EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
-    Err(built_without("cuda"))
+fn open_card(_: &ModelPackage, kind: EngineKind, _: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
+    Err(built_without(kind.name()))
 }
 
 /// An engine has the name of the feature that it needs.
@@ -275,7 +247,7 @@ mod tests {
         let package = ModelPackage::built_in().unwrap();
         let options =
             EngineOptions { onnxruntime_library: Some("/nonexistent/libonnxruntime.so".into()), ..Default::default() };
-        assert_eq!(serving(&package, &options).unwrap().engine.name(), "embedded");
+        assert_eq!(serving(&package, &options).unwrap().name(), "embedded");
         let by_name = EngineOptions { choice: EngineChoice::OnnxRuntime, ..options };
         assert!(serving(&package, &by_name).is_err());
     }

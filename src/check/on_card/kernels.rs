@@ -6,10 +6,8 @@ use std::sync::Arc;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, ValidAsZeroBits};
 
 use crate::check::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
-use crate::gpu::arguments::{Address, EvidenceArguments, Slab, Slice, Statistics, WindowArguments};
-use crate::gpu::device::{Device, window_blocks};
-use crate::gpu::pipeline::{axes, described, slice_arguments};
-use crate::gpu::series::AxisTaps;
+use crate::gpu::{Address, EvidenceArguments, Slab, Slice, Statistics, WindowArguments};
+use crate::gpu::{AxisTaps, Device, axes, described, slice_arguments, window_blocks};
 use crate::preprocess::{InputGeometry, SlabSum};
 use crate::triage::{BONE_HU, TISSUE_HU};
 

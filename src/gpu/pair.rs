@@ -1,0 +1,74 @@
+//! Values on the card, and their like in memory that the card reads and writes itself.
+#![expect(unsafe_code, reason = "memory that the card reads is handed out unset")]
+
+use std::sync::Arc;
+
+use cudarc::driver::{
+    CudaEvent, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, PinnedHostSlice, ValidAsZeroBits,
+};
+
+use super::arguments::Address;
+use super::device::Device;
+
+pub(super) struct Pair<T> {
+    card: CudaSlice<T>,
+    host: PinnedHostSlice<T>,
+    /// When the last copy in either direction was done. Without event tracking `host` does not know.
+    copied: CudaEvent,
+}
+
+impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
+    /// Values that the host reads and writes.
+    pub fn new(device: &Device, len: usize) -> Result<Self, DriverError> {
+        // Write-combined memory, the default, would be slow to read back.
+        const READABLE: std::ffi::c_uint = 0;
+        // SAFETY: whatever the bytes are, they are a value; they are written before they are read.
+        let host = unsafe { device.context().alloc_pinned_with_flags(len, READABLE) }?;
+        Self::with(device, host, len)
+    }
+
+    /// Values that the host only writes.
+    pub fn to_write(device: &Device, len: usize) -> Result<Self, DriverError> {
+        // SAFETY: as above.
+        let host = unsafe { device.context().alloc_pinned(len) }?;
+        Self::with(device, host, len)
+    }
+
+    fn with(device: &Device, host: PinnedHostSlice<T>, len: usize) -> Result<Self, DriverError> {
+        Ok(Self { card: device.stream().alloc_zeros(len)?, host, copied: device.context().new_event(None)? })
+    }
+
+    pub fn len(&self) -> usize {
+        self.card.len()
+    }
+
+    pub fn address(&self, stream: &CudaStream) -> Address {
+        self.card.device_ptr(stream).0
+    }
+
+    /// The host's values, to be written once they are no longer being copied.
+    pub fn host_mut(&mut self) -> Result<&mut [T], DriverError> {
+        self.copied.synchronize()?;
+        self.host.as_mut_slice()
+    }
+
+    /// Queues the copy of the first values to the card.
+    pub fn send(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
+        stream.memcpy_htod(&self.host.as_slice()?[..len], &mut self.card)?;
+        self.copied.record(stream)
+    }
+
+    /// Queues the copy of the first values from the card.
+    pub fn fetch(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
+        if let Some(values) = self.card.try_slice(..len) {
+            stream.memcpy_dtoh(&values, &mut self.host)?;
+        }
+        self.copied.record(stream)
+    }
+
+    /// The host's values, once what was fetched has come.
+    pub fn read(&self) -> Result<&[T], DriverError> {
+        self.copied.synchronize()?;
+        self.host.as_slice()
+    }
+}

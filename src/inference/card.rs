@@ -1,0 +1,125 @@
+//! What a card does for the analysis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::judge::{DueWindow, judge_window};
+use super::planes::StoredSlice;
+use crate::engine::{Engine, EngineError, Manifest, ModelPackage, self_test};
+use crate::exam::{ExamKey, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
+use crate::preprocess::{CellLayout, InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
+use crate::triage::SlabEvidence;
+
+/// An engine on a card that keeps exams' slabs there. After an error it is of no more use.
+pub trait Card: Engine {
+    /// The way by which slices come to it.
+    fn slices(&self) -> Arc<dyn CardSlices>;
+
+    /// Hands a window over. Of its slabs those whose slices do not lie on the card just so are uploaded.
+    ///
+    /// # Errors
+    /// If the card has failed.
+    fn queue(&mut self, window: &Arc<DueWindow>) -> Result<(), EngineError>;
+
+    /// Waits for the evidence of the window that was queued first.
+    ///
+    /// # Errors
+    /// If the card fails or does not answer in time.
+    fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError>;
+
+    /// Frees the memory that an exam has on the card.
+    fn forget(&mut self, exam: &ExamKey);
+}
+
+/// The way by which slices come to a card, for many threads at once.
+pub trait CardSlices: Send + Sync {
+    /// Adds a slice to its slab and gives its plane; `None` if the slice is larger than the card takes.
+    ///
+    /// # Errors
+    /// If the card fails or does not answer in time.
+    fn plane(&self, slice: StoredSlice) -> Result<Option<Plane>, EngineError>;
+}
+
+/// Holds a card against what the package names and, bit by bit, against the CPU: the planes of slices, and the evidence that the
+/// card makes of what its network says of them, whichever way the slabs came to lie there.
+///
+/// # Errors
+/// If the card fails or says anything else.
+pub fn card_test(card: &mut dyn Card, package: &ModelPackage) -> Result<(), EngineError> {
+    self_test(card, package)?;
+    match package.self_test() {
+        Some((_, window)) => agrees_with_the_cpu(card, &package.manifest, &window),
+        None => Ok(()),
+    }
+}
+
+/// The second half of [`card_test`], with slices that look like the slabs of this window.
+pub(crate) fn agrees_with_the_cpu(
+    card: &mut dyn Card,
+    manifest: &Manifest,
+    window: &Window,
+) -> Result<(), EngineError> {
+    let input = &manifest.input;
+    let differs = |engine: &dyn Card, what: &str| EngineError::SelfTest {
+        engine: engine.name(),
+        reason: format!("{what} is not what the CPU makes of it"),
+    };
+    let series = SeriesKey { exam: ExamKey::new("self-test", ""), series_instance_uid: String::new() };
+    let mut slabs = Vec::new();
+    for (at, values) in window.values().chunks_exact(input.plane_len()).enumerate() {
+        let (index, id) = (SlabIndex(at as i64), SliceId::of("self-test", at));
+        let slice = stored_slice(values, &series, index, id, input);
+        let plane = Plane::resample(&slice.image.hounsfield(), &slice.in_plane, input);
+        if card.slices().plane(slice)?.as_ref() != Some(&plane) {
+            return Err(differs(card, "a slice's plane"));
+        }
+        let (mut slices, mut sum) = (SlabSlices::default(), SlabSum::default());
+        slices.add(id);
+        sum.add(&plane);
+        slabs.push((index, slices, Arc::new(sum)));
+    }
+    let Ok([below, middle, above]) = <[_; 3]>::try_from(slabs) else { return Ok(()) };
+    let job = |middle: (SlabIndex, SlabSlices, Arc<SlabSum>)| {
+        let slabs = [below.clone(), middle, above.clone()];
+        let inputs = slabs.each_ref().map(|(index, slices, _)| (*index, *slices));
+        WindowJob { slab: inputs[1].0, inputs, sums: slabs.map(|(_, _, sum)| sum) }
+    };
+    let elsewhere = SlabIndex(i64::MAX);
+    let jobs = [job(middle.clone()), job((elsewhere, middle.1, middle.2.clone()))];
+    let expected = judge_window(card, &jobs[0], manifest).evidence?;
+    for (job, way) in jobs.into_iter().zip(["its slices", "their sum"]) {
+        card.queue(&Arc::new(DueWindow { series: series.clone(), job }))?;
+        if card.collect()?.0 != expected {
+            return Err(differs(card, &format!("the evidence of a slab that came by {way}")));
+        }
+    }
+    card.forget(&series.exam);
+    Ok(())
+}
+
+/// A slice with these values of the model's plane, in pixels a little smaller than the plane's.
+fn stored_slice(
+    values: &[f32],
+    series: &SeriesKey,
+    slab: SlabIndex,
+    id: SliceId,
+    input: &InputGeometry,
+) -> StoredSlice {
+    let stored = |value: &f32| (input.hounsfield(*value).round() as i16).to_le_bytes();
+    let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: 0.9 * input.pixel_mm };
+    StoredSlice {
+        series: series.clone(),
+        slab,
+        id,
+        image: StoredImage {
+            rows: input.rows,
+            columns: input.columns,
+            cell_bytes: 2,
+            cells: values.iter().flat_map(stored).collect(),
+            layout: CellLayout::new(16, 15, true),
+            rescale_slope: 1.0,
+            rescale_intercept: 0.0,
+        },
+        in_plane: InPlane { x: axis(true), y: axis(false) },
+    }
+}

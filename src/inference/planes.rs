@@ -1,0 +1,67 @@
+//! Slices into the model's plane: on the card while one serves, which adds them to their slabs there; else on the CPU.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::CardSlices;
+use crate::exam::{SeriesKey, SlabIndex, SliceId};
+use crate::preprocess::{HounsfieldImage, InPlane, InputGeometry, Plane, StoredImage};
+
+/// A slice as stored, and where it belongs.
+#[derive(Debug)]
+pub struct StoredSlice {
+    pub series: SeriesKey,
+    pub slab: SlabIndex,
+    pub id: SliceId,
+    pub image: StoredImage,
+    pub in_plane: InPlane,
+}
+
+/// Makes planes of slices; cheap to clone.
+#[derive(Clone)]
+pub struct Planes {
+    input: InputGeometry,
+    card: Arc<Mutex<Option<Arc<dyn CardSlices>>>>,
+}
+
+impl Planes {
+    /// On the CPU as long as there is no card.
+    #[must_use]
+    pub fn new(input: &InputGeometry) -> Self {
+        Self { input: input.clone(), card: Arc::default() }
+    }
+
+    /// What the planes are of.
+    #[must_use]
+    pub fn input(&self) -> &InputGeometry {
+        &self.input
+    }
+
+    pub(super) fn set_card(&self, card: Option<Arc<dyn CardSlices>>) {
+        *self.lock() = card;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn CardSlices>>> {
+        self.card.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plane of a slice whose Hounsfield units are these: the same bits wherever it is made. A card that fails is asked no
+    /// more; that it failed the analysis learns from its next window.
+    #[must_use]
+    pub fn plane(&self, slice: StoredSlice, hounsfield: &HounsfieldImage) -> Plane {
+        let in_plane = slice.in_plane;
+        self.on_card(slice).unwrap_or_else(|| Plane::resample(hounsfield, &in_plane, &self.input))
+    }
+
+    fn on_card(&self, slice: StoredSlice) -> Option<Plane> {
+        // Decoders wait for their slices beside each other, not for the lock.
+        let card = self.lock().clone()?;
+        card.plane(slice).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a slice did not come back from the GPU");
+            let mut serving = self.lock();
+            if serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, &card)) {
+                *serving = None;
+            }
+            None
+        })
+    }
+}
