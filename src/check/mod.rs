@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::choice::{self, EngineOptions};
-use crate::engine::{Engine, EngineError, EngineKind, Inference, Manifest, ModelPackage};
+use crate::engine::{Engine, EngineError, EngineKind, Inference, Manifest, ModelPackage, OperatingPoint};
 use crate::exam::SlabIndex;
 use crate::scanner::Quantiles;
 use crate::triage::{SlabEvidence, case_score};
@@ -24,6 +24,12 @@ pub use windows::{SlabWindow, WindowError, phantom_exam, windows_of};
 
 /// How far two engines may lie apart in any probability: of a pixel, of a slab, of the case.
 pub const TOLERANCE: f64 = 1e-3;
+/// The same where one of the two computes in half precision: a pixel at the edge of a mask is rounded through the whole network.
+pub const HALF_PRECISION_TOLERANCE: f64 = 0.1;
+
+/// The name in a report of the package's network in half precision as the ONNX Runtime runs it on the CPU. That rounds weights and
+/// window to half precision, and computes in single precision in between: it shows whether this is the same network.
+pub const HALF_PRECISION: &str = "half";
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,6 +44,7 @@ pub struct CheckReport {
     pub threads: usize,
     /// See [`TOLERANCE`].
     pub tolerance: f64,
+    /// Every engine, and [`HALF_PRECISION`] where the package has such a network.
     pub engines: Vec<EngineCheck>,
     /// Every further engine against the first that ran.
     pub comparisons: Vec<Comparison>,
@@ -90,31 +97,57 @@ pub struct WindowEvidence {
     pub logit: f32,
 }
 
-/// The largest differences of two engines over all windows.
+/// The differences of two engines over all windows, the largest where nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Comparison {
     pub engine: &'static str,
     pub with: &'static str,
     /// Lung or lesion probability of a pixel.
     pub pixel_probability: f64,
+    /// The same, the mean over all pixels of both planes.
+    pub mean_pixel_probability: f64,
+    /// How many pixels of all lung and lesion masks at the package's operating point are in one engine's alone.
+    pub mask_pixels: usize,
     /// Logistic function of a slab's logit.
     pub slab_probability: f64,
     pub case_probability: f64,
     pub attention: f64,
+    pub mean_attention: f64,
     pub logit: f64,
-    /// Whether all probabilities lie within [`TOLERANCE`].
+    pub mean_logit: f64,
+    /// [`TOLERANCE`] or [`HALF_PRECISION_TOLERANCE`].
+    pub tolerance: f64,
+    /// Whether all probabilities lie within the tolerance.
     pub agree: bool,
+}
+
+/// Something to run the windows through.
+struct Candidate<'a> {
+    name: &'static str,
+    kind: EngineKind,
+    package: &'a ModelPackage,
+    tolerance: f64,
 }
 
 /// Runs the windows through every engine that is there.
 #[must_use]
 pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWindow]) -> CheckReport {
     let manifest = &package.manifest;
-    let mut engines = Vec::new();
-    let mut ran: Vec<(&'static str, Vec<Inference>, f64)> = Vec::new();
+    let half = package.in_half_precision();
     // Every engine is held against the simplest one.
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for kind in EngineKind::ALL.into_iter().rev() {
-        let name = kind.name();
+        let in_half = kind == EngineKind::TensorRt && half.is_some();
+        let tolerance = if in_half { HALF_PRECISION_TOLERANCE } else { TOLERANCE };
+        candidates.push(Candidate { name: kind.name(), kind, package, tolerance });
+    }
+    if let Some(package) = &half {
+        let (name, kind, tolerance) = (HALF_PRECISION, EngineKind::OnnxRuntime, HALF_PRECISION_TOLERANCE);
+        candidates.push(Candidate { name, kind, package, tolerance });
+    }
+    let mut engines = Vec::new();
+    let mut ran: Vec<Ran> = Vec::new();
+    for Candidate { name, kind, package, tolerance } in candidates {
         let outcome = choice::load(package, kind, options).and_then(|mut engine| run(engine.as_mut(), windows));
         let state = match outcome {
             Err(EngineError::Absent { reason, .. }) => EngineState::Absent { reason },
@@ -122,14 +155,15 @@ pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWin
             Err(error) => EngineState::Failed { reason: error.to_string() },
             Ok(run) => {
                 let report = run.report(windows, manifest);
-                ran.push((name, run.inferences, report.case_probability));
+                let case_probability = report.case_probability;
+                ran.push(Ran { engine: name, inferences: run.inferences, case_probability, tolerance });
                 EngineState::Ran(report)
             }
         };
         engines.push(EngineCheck { engine: name, state });
     }
     let comparisons: Vec<Comparison> = match ran.split_first() {
-        Some((first, others)) => others.iter().map(|other| compare(other, first)).collect(),
+        Some((first, others)) => others.iter().map(|other| compare(other, first, &manifest.operating_point)).collect(),
         None => Vec::new(),
     };
     let sound = |check: &EngineCheck| match &check.state {
@@ -238,27 +272,51 @@ impl Run {
     }
 }
 
-type Ran = (&'static str, Vec<Inference>, f64);
+/// An engine that ran, to be compared.
+struct Ran {
+    engine: &'static str,
+    inferences: Vec<Inference>,
+    case_probability: f64,
+    tolerance: f64,
+}
 
-fn compare((engine, inferences, case): &Ran, (with, first_inferences, first_case): &Ran) -> Comparison {
-    let pairs = || inferences.iter().zip(first_inferences);
-    let largest = |of: fn(&Inference) -> f64| pairs().map(|(a, b)| (of(a) - of(b)).abs()).fold(0.0, f64::max);
-    let pixels = |plane: PlaneOf| {
-        let differences = pairs().flat_map(|(a, b)| plane(a).iter().zip(plane(b)).map(|(a, b)| (a - b).abs()));
-        f64::from(differences.fold(0.0, f32::max))
+fn compare(one: &Ran, first: &Ran, point: &OperatingPoint) -> Comparison {
+    let pairs = || one.inferences.iter().zip(&first.inferences);
+    let largest_and_mean = |of: fn(&Inference) -> f64| {
+        let apart = || pairs().map(|(a, b)| (of(a) - of(b)).abs());
+        (apart().fold(0.0, f64::max), apart().sum::<f64>() / apart().count().max(1) as f64)
     };
-    let pixel_probability = pixels(|one| &one.lung).max(pixels(|one| &one.lesion));
-    let slab_probability = largest(|one| 1.0 / (1.0 + (-f64::from(one.logit)).exp()));
-    let case_probability = (case - first_case).abs();
+    let planes: [(PlaneOf, f32); 2] =
+        [(|one| &one.lung, point.lung_probability), (|one| &one.lesion, point.lesion_probability)];
+    let (mut pixels, mut mask_pixels, mut furthest, mut sum) = (0_usize, 0, 0.0, 0.0);
+    for (plane, threshold) in planes {
+        for (a, b) in pairs().flat_map(|(a, b)| plane(a).iter().zip(plane(b))) {
+            let apart = f64::from((a - b).abs());
+            pixels += 1;
+            mask_pixels += usize::from((*a >= threshold) != (*b >= threshold));
+            furthest = f64::max(furthest, apart);
+            sum += apart;
+        }
+    }
+    let (slab_probability, _) = largest_and_mean(|one| 1.0 / (1.0 + (-f64::from(one.logit)).exp()));
+    let (attention, mean_attention) = largest_and_mean(|one| f64::from(one.attention));
+    let (logit, mean_logit) = largest_and_mean(|one| f64::from(one.logit));
+    let case_probability = (one.case_probability - first.case_probability).abs();
+    let tolerance = f64::max(one.tolerance, first.tolerance);
     Comparison {
-        engine,
-        with,
-        pixel_probability,
+        engine: one.engine,
+        with: first.engine,
+        pixel_probability: furthest,
+        mean_pixel_probability: sum / pixels.max(1) as f64,
+        mask_pixels,
         slab_probability,
         case_probability,
-        attention: largest(|one| f64::from(one.attention)),
-        logit: largest(|one| f64::from(one.logit)),
-        agree: [pixel_probability, slab_probability, case_probability].into_iter().all(|apart| apart <= TOLERANCE),
+        attention,
+        mean_attention,
+        logit,
+        mean_logit,
+        tolerance,
+        agree: [furthest, slab_probability, case_probability].into_iter().all(|apart| apart <= tolerance),
     }
 }
 
@@ -269,6 +327,16 @@ mod tests {
     /// Two 1 x 2 planes and two numbers.
     fn inference(lung: [f32; 2], lesion: [f32; 2], logit: f32) -> Inference {
         Inference { lung: lung.to_vec(), lesion: lesion.to_vec(), attention: 0.0, logit }
+    }
+
+    /// An engine that ran one window.
+    fn ran(lesion: f32, logit: f32, case_probability: f64) -> Ran {
+        let inferences = vec![inference([0.0, 1.0], [0.0, lesion], logit)];
+        Ran { engine: "test", inferences, case_probability, tolerance: TOLERANCE }
+    }
+
+    fn point() -> OperatingPoint {
+        ModelPackage::built_in().unwrap().manifest.operating_point
     }
 
     fn problems_of(inferences: Vec<Inference>, unsteady: Vec<SlabIndex>) -> Vec<String> {
@@ -295,11 +363,20 @@ mod tests {
 
     #[test]
     fn engines_agree_by_their_probabilities_and_not_by_the_size_of_their_logits() {
-        let of = |lesion: f32, logit: f32, case: f64| ("test", vec![inference([0.0, 1.0], [0.0, lesion], logit)], case);
-        let far_but_sure = compare(&of(1.0, 30.0, 0.9), &of(1.0, 20.0, 0.9));
+        let compare = |a: &Ran, b: &Ran| super::compare(a, b, &point());
+        let far_but_sure = compare(&ran(1.0, 30.0, 0.9), &ran(1.0, 20.0, 0.9));
         assert!(far_but_sure.agree && far_but_sure.logit == 10.0, "{far_but_sure:?}");
-        assert!(!compare(&of(0.99, 3.0, 0.9), &of(1.0, 3.0, 0.9)).agree);
-        assert!(!compare(&of(1.0, 0.1, 0.9), &of(1.0, 0.0, 0.9)).agree);
-        assert!(!compare(&of(1.0, 3.0, 0.9), &of(1.0, 3.0, 0.8)).agree);
+        assert!(!compare(&ran(0.99, 3.0, 0.9), &ran(1.0, 3.0, 0.9)).agree);
+        assert!(!compare(&ran(1.0, 0.1, 0.9), &ran(1.0, 0.0, 0.9)).agree);
+        assert!(!compare(&ran(1.0, 3.0, 0.9), &ran(1.0, 3.0, 0.8)).agree);
+    }
+
+    #[test]
+    fn half_precision_is_allowed_more_and_pixels_that_cross_a_threshold_are_counted() {
+        let half = Ran { tolerance: HALF_PRECISION_TOLERANCE, ..ran(0.47, 3.0, 0.9) };
+        let found = compare(&half, &ran(0.51, 3.0, 0.9), &point());
+        assert!(found.agree && found.mask_pixels == 1, "{found:?}");
+        assert!((found.pixel_probability - 0.04).abs() < 1e-6 && (found.mean_pixel_probability - 0.01).abs() < 1e-6);
+        assert!(!compare(&half, &ran(0.6, 3.0, 0.9), &point()).agree);
     }
 }

@@ -98,7 +98,7 @@ mod tests {
         for name in names {
             let copy = folder.path().join(name);
             std::fs::create_dir(&copy).unwrap();
-            for file in ["model.toml", "model.onnx", "self_test.png"] {
+            for file in ["model.toml", "model.onnx", "model.half.onnx", "self_test.png"] {
                 std::fs::copy(reference.join(file), copy.join(file)).unwrap();
             }
         }

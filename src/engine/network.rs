@@ -3,21 +3,27 @@
 use std::collections::BTreeMap;
 
 use rten::{ModelOptions, ValueView};
-use rten_onnx::onnx::{GraphProto, ModelProto, ValueInfoProto};
+use rten_onnx::onnx::{DataType, GraphProto, ModelProto, ValueInfoProto};
 use rten_tensor::Layout as _;
 
 use super::{EngineError, Manifest, ModelPackage};
 use crate::preprocess::Window;
 
-/// Holds the package's ONNX file against its manifest, so that every engine refuses the same files for the same reasons.
+/// Holds the package's ONNX files against its manifest, so that every engine refuses the same files for the same reasons.
 ///
 /// # Errors
-/// If the file is no ONNX network, or its input and outputs are not those that the manifest names.
+/// If a file is no ONNX network, or its input and outputs are not those that the manifest names or not in single precision.
 pub fn fits(package: &ModelPackage) -> Result<(), EngineError> {
     let refuse = |reason: String| EngineError::Network { model: package.title(), reason };
-    let graph = graph(package).map_err(refuse)?;
-    has_the_input(&graph, &package.manifest).map_err(refuse)?;
-    has_the_outputs(&graph, &package.manifest).map_err(refuse)
+    network_fits(package).map_err(refuse)?;
+    let half = package.in_half_precision();
+    half.map_or(Ok(()), |half| network_fits(&half)).map_err(|reason| refuse(format!("in half precision {reason}")))
+}
+
+fn network_fits(package: &ModelPackage) -> Result<(), String> {
+    let graph = graph(package)?;
+    has_the_input(&graph, &package.manifest)?;
+    has_the_outputs(&graph, &package.manifest)
 }
 
 /// Multiplications and additions of all convolutions for one window. `None` if a convolution's kernel is no constant.
@@ -75,6 +81,7 @@ fn has_the_input(graph: &GraphProto, manifest: &Manifest) -> Result<(), String> 
     let Some(declared) = named(&graph.input, &input.name) else {
         return Err(format!("it has no input {:?}, its inputs are {}", input.name, names(&graph.input)));
     };
+    is_in_single_precision("input", declared)?;
     let dimensions = declared.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()?.shape.as_ref());
     let Some(dimensions) = dimensions else { return Ok(()) };
     let expected = [1, input.slabs as i64, input.rows as i64, input.columns as i64];
@@ -101,9 +108,23 @@ fn has_the_input(graph: &GraphProto, manifest: &Manifest) -> Result<(), String> 
 fn has_the_outputs(graph: &GraphProto, manifest: &Manifest) -> Result<(), String> {
     let outputs = &manifest.outputs;
     let wanted = [&outputs.lung, &outputs.lesion, &outputs.attention, &outputs.logit];
-    match wanted.into_iter().find(|name| named(&graph.output, name).is_none()) {
-        Some(missing) => Err(format!("it has no output {missing:?}, its outputs are {}", names(&graph.output))),
-        None => Ok(()),
+    for name in wanted {
+        match named(&graph.output, name) {
+            Some(declared) => is_in_single_precision("output", declared)?,
+            None => return Err(format!("it has no output {name:?}, its outputs are {}", names(&graph.output))),
+        }
+    }
+    Ok(())
+}
+
+/// Engines on a GPU are given buffers of `f32`, whose addresses carry no type.
+fn is_in_single_precision(what: &str, declared: &ValueInfoProto) -> Result<(), String> {
+    let kind = declared.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()?.elem_type);
+    match kind {
+        None | Some(DataType::FLOAT) => Ok(()),
+        Some(_) => {
+            Err(format!("its {what} {:?} is not in single precision", declared.name.as_deref().unwrap_or_default()))
+        }
     }
 }
 
@@ -127,5 +148,22 @@ mod tests {
         let operations = operations_per_window(&package).unwrap().unwrap();
         assert!((100_000_000..=1_500_000_000).contains(&operations), "{operations}");
         assert!(package.weights().len() <= 10_000_000);
+    }
+
+    #[test]
+    fn a_network_whose_input_or_outputs_are_not_in_single_precision_does_not_fit() {
+        let package = ModelPackage::built_in().unwrap();
+        let whole = graph(&package).unwrap();
+        let half = Some(DataType::FLOAT16);
+        let mut with_half_input = whole.clone();
+        let kind = with_half_input.input[0].r#type.as_mut().unwrap();
+        kind.tensor_type.as_mut().unwrap().elem_type = half;
+        let refused = has_the_input(&with_half_input, &package.manifest).unwrap_err();
+        assert_eq!(refused, "its input \"window\" is not in single precision");
+        let mut with_half_output = whole;
+        let kind = with_half_output.output[1].r#type.as_mut().unwrap();
+        kind.tensor_type.as_mut().unwrap().elem_type = half;
+        let refused = has_the_outputs(&with_half_output, &package.manifest).unwrap_err();
+        assert_eq!(refused, "its output \"lesion\" is not in single precision");
     }
 }

@@ -13,6 +13,8 @@ use crate::preprocess::{InputGeometry, Window};
 /// The package that is built into the program, so that it works with no file at all.
 const BUILT_IN_MANIFEST: &str = include_str!("../../engines/reference/model.toml");
 const BUILT_IN_WEIGHTS: &[u8] = include_bytes!("../../engines/reference/model.onnx");
+/// In every program, for `model calibrate` writes the whole package whichever engines that program has.
+const BUILT_IN_HALF_PRECISION: &[u8] = include_bytes!("../../engines/reference/model.half.onnx");
 const BUILT_IN_CARD: &str = include_str!("../../engines/reference/MODEL_CARD.md");
 const BUILT_IN_SELF_TEST: &[u8] = include_bytes!("../../engines/reference/self_test.png");
 
@@ -60,6 +62,18 @@ pub struct Manifest {
     pub operating_point: OperatingPoint,
     /// What every engine must find; written by `tableside model pin`.
     pub self_test: Option<SelfTest>,
+    /// The same network in half precision; written by `engines/training/half_precision.py`.
+    pub half_precision: Option<HalfPrecision>,
+}
+
+/// `[half_precision]` of model.toml: an ONNX file whose input and outputs are the network's own, in single precision, and
+/// which computes in half precision in between.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HalfPrecision {
+    weights: PathBuf,
+    /// Of these weights, as written.
+    pub sha256: String,
 }
 
 /// Names of the network's outputs: `lung` and `lesion` are probabilities in the plane of the window's centre slab,
@@ -107,11 +121,21 @@ pub struct ModelPackage {
     /// Where it lies; `None` for the one that is part of the program.
     pub folder: Option<PathBuf>,
     weights: FileContent,
+    /// The ONNX file that `[half_precision]` names.
+    half_precision: Option<FileContent>,
     /// The PNG that the self-test names.
     self_test_window: Option<FileContent>,
 }
 
 type FileContent = std::borrow::Cow<'static, [u8]>;
+
+/// A file that the manifest names and a package cannot be without.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Weights,
+    HalfPrecision,
+    SelfTestWindow,
+}
 
 impl ModelPackage {
     /// The reference model that is part of the program.
@@ -119,7 +143,13 @@ impl ModelPackage {
     /// # Errors
     /// If the program was built from a package whose weights and manifest disagree.
     pub fn built_in() -> Result<Self, PackageError> {
-        let files = |path: &Path| Ok(if is_picture(path) { BUILT_IN_SELF_TEST } else { BUILT_IN_WEIGHTS }.into());
+        let files = |part, _: &Path| {
+            Ok(FileContent::Borrowed(match part {
+                Part::Weights => BUILT_IN_WEIGHTS,
+                Part::HalfPrecision => BUILT_IN_HALF_PRECISION,
+                Part::SelfTestWindow => BUILT_IN_SELF_TEST,
+            }))
+        };
         Ok(Self { folder: None, ..Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, files)? })
     }
 
@@ -134,45 +164,65 @@ impl ModelPackage {
     /// Reads the package in `folder`.
     ///
     /// # Errors
-    /// If a file is missing, the manifest is not of format 1 or makes no sense, or the weights' SHA-256 differs.
+    /// If a file is missing, the manifest is not of format 1 or makes no sense, or the SHA-256 of weights differs.
     pub fn load(folder: &Path) -> Result<Self, PackageError> {
         let manifest_path = folder.join("model.toml");
         let text = std::fs::read_to_string(&manifest_path)
             .map_err(|source| PackageError::Read { path: manifest_path.clone(), source })?;
-        Self::check(folder, &text, |path| Ok(std::fs::read(path)?.into()))
+        Self::check(folder, &text, |_, path| Ok(std::fs::read(path)?.into()))
     }
 
     fn check(
         folder: &Path,
         manifest: &str,
-        read: impl Fn(&Path) -> std::io::Result<FileContent>,
+        read: impl Fn(Part, &Path) -> std::io::Result<FileContent>,
     ) -> Result<Self, PackageError> {
         let invalid = |reason: String| PackageError::Manifest { path: folder.join("model.toml"), reason };
         let manifest_text = manifest.to_owned();
         let manifest: Manifest = toml::from_str(manifest).map_err(|error| invalid(error.to_string()))?;
         manifest.make_sense().map_err(invalid)?;
-        let read = |path: &Path| read(path).map_err(|source| PackageError::Read { path: path.to_owned(), source });
-        let path = folder.join(&manifest.weights);
-        let weights = read(&path)?;
-        let found = hex(&Sha256::digest(&weights));
-        if found != manifest.sha256.to_lowercase() {
-            return Err(PackageError::Checksum { path, found, expected: manifest.sha256 });
-        }
+        let read = |part: Part, file: &Path| {
+            let path = folder.join(file);
+            read(part, &path).map_err(|source| PackageError::Read { path, source })
+        };
+        let read_weights = |part: Part, file: &Path, sha256: &str| {
+            let weights = read(part, file)?;
+            let found = hex(&Sha256::digest(&weights));
+            if found == sha256.to_lowercase() {
+                return Ok(weights);
+            }
+            Err(PackageError::Checksum { path: folder.join(file), found, expected: sha256.to_owned() })
+        };
+        let weights = read_weights(Part::Weights, &manifest.weights, &manifest.sha256)?;
+        let half_precision = match &manifest.half_precision {
+            Some(half) => Some(read_weights(Part::HalfPrecision, &half.weights, &half.sha256)?),
+            None => None,
+        };
         let self_test_window = match &manifest.self_test {
             Some(test) => {
-                let png = read(&folder.join(&test.window))?;
+                let png = read(Part::SelfTestWindow, &test.window)?;
                 window_of(&png, &manifest.input).map_err(|reason| invalid(format!("self_test.window: {reason}")))?;
                 Some(png)
             }
             None => None,
         };
-        Ok(Self { manifest, manifest_text, folder: Some(folder.to_owned()), weights, self_test_window })
+        let folder = Some(folder.to_owned());
+        Ok(Self { manifest, manifest_text, folder, weights, half_precision, self_test_window })
     }
 
     /// The ONNX file's bytes.
     #[must_use]
     pub fn weights(&self) -> &[u8] {
         &self.weights
+    }
+
+    /// The package as it runs in half precision: that network for its only one, nothing else differs. `None` where it has none.
+    #[must_use]
+    pub fn in_half_precision(&self) -> Option<Self> {
+        let (weights, mut manifest) = (self.half_precision.clone()?, self.manifest.clone());
+        let half = manifest.half_precision.take()?;
+        (manifest.weights, manifest.sha256) = (half.weights, half.sha256);
+        Some(Self { manifest, weights, half_precision: None, ..self.clone() })
     }
 
     /// The window of the self-test, and what the network must say of it.
@@ -200,18 +250,23 @@ impl ModelPackage {
     }
 
     fn write(&self, manifest_text: &str, png: Option<&[u8]>, folder: &Path) -> Result<(), PackageError> {
-        let unknown = || std::io::Error::other("the manifest names a file that the package lacks");
-        let changed = Self::check(folder, manifest_text, |path| match png {
-            _ if !is_picture(path) => Ok(self.weights.clone()),
-            Some(png) => Ok(png.to_owned().into()),
-            None => Err(unknown()),
+        let changed = Self::check(folder, manifest_text, |part, _| {
+            let content = match part {
+                Part::Weights => Some(self.weights.clone()),
+                Part::HalfPrecision => self.half_precision.clone(),
+                Part::SelfTestWindow => png.map(|png| png.to_owned().into()),
+            };
+            content.ok_or_else(|| std::io::Error::other("the manifest names a file that the package lacks"))
         })?;
         let write = |path: PathBuf, bytes: &[u8]| {
             let parent = path.parent().unwrap_or(folder);
             let written = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, bytes));
             written.map_err(|source| PackageError::Write { path, source })
         };
-        write(folder.join(&changed.manifest.weights), &self.weights)?;
+        write(folder.join(&changed.manifest.weights), &changed.weights)?;
+        if let (Some(half), Some(weights)) = (&changed.manifest.half_precision, &changed.half_precision) {
+            write(folder.join(&half.weights), weights)?;
+        }
         if let (Some(test), Some(png)) = (&changed.manifest.self_test, png) {
             write(folder.join(&test.window), png)?;
         }
@@ -248,6 +303,14 @@ impl Manifest {
             (self.format == FORMAT, format!("format is {}, this program reads format {FORMAT}", self.format)),
             (inside(&self.weights), "weights must be a file inside the package".into()),
             (inside(&self.card), "card must be a file inside the package".into()),
+            (
+                self.half_precision.as_ref().is_none_or(|half| inside(&half.weights)),
+                "half_precision.weights must be a file inside the package".into(),
+            ),
+            (
+                self.half_precision.as_ref().is_none_or(|half| half.weights != self.weights),
+                "half_precision.weights must be another file than weights".into(),
+            ),
             (
                 self.self_test.as_ref().is_none_or(|test| inside(&test.window) && is_picture(&test.window)),
                 "self_test.window must be a .png inside the package".into(),
@@ -297,6 +360,7 @@ mod tests {
     fn copy_of_the_built_in(folder: &Path, manifest: &str) {
         std::fs::write(folder.join("model.toml"), manifest).unwrap();
         std::fs::write(folder.join("model.onnx"), BUILT_IN_WEIGHTS).unwrap();
+        std::fs::write(folder.join("model.half.onnx"), BUILT_IN_HALF_PRECISION).unwrap();
         std::fs::write(folder.join("self_test.png"), BUILT_IN_SELF_TEST).unwrap();
     }
 
@@ -310,11 +374,47 @@ mod tests {
     fn weights_that_were_changed_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         copy_of_the_built_in(folder.path(), BUILT_IN_MANIFEST);
-        let mut weights = BUILT_IN_WEIGHTS.to_vec();
-        weights[100] ^= 1;
-        std::fs::write(folder.path().join("model.onnx"), weights).unwrap();
-        let error = ModelPackage::load(folder.path()).unwrap_err();
-        assert!(matches!(error, PackageError::Checksum { .. }), "{error}");
+        for file in ["model.onnx", "model.half.onnx"] {
+            let whole = std::fs::read(folder.path().join(file)).unwrap();
+            let mut weights = whole.clone();
+            weights[100] ^= 1;
+            std::fs::write(folder.path().join(file), weights).unwrap();
+            let error = ModelPackage::load(folder.path()).unwrap_err();
+            assert!(matches!(&error, PackageError::Checksum { path, .. } if path.ends_with(file)), "{error}");
+            std::fs::write(folder.path().join(file), whole).unwrap();
+        }
+        ModelPackage::load(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_package_in_half_precision_differs_in_its_network_alone() {
+        let package = ModelPackage::built_in().unwrap();
+        let half = package.in_half_precision().unwrap();
+        assert_eq!(half.weights(), BUILT_IN_HALF_PRECISION);
+        assert_eq!(half.manifest.sha256, package.manifest.half_precision.as_ref().unwrap().sha256);
+        assert_eq!(half.self_test(), package.self_test());
+        assert!(half.in_half_precision().is_none());
+    }
+
+    #[test]
+    fn a_package_that_is_written_keeps_its_network_in_half_precision() {
+        let (package, folder) = (ModelPackage::built_in().unwrap(), tempfile::tempdir().unwrap());
+        package.write_with(&package.manifest_text, folder.path()).unwrap();
+        let written = ModelPackage::load(folder.path()).unwrap();
+        assert_eq!(written.in_half_precision().unwrap().weights(), BUILT_IN_HALF_PRECISION);
+    }
+
+    #[test]
+    fn a_package_needs_no_network_in_half_precision() {
+        let folder = tempfile::tempdir().unwrap();
+        copy_of_the_built_in(folder.path(), BUILT_IN_MANIFEST.split("\n# The same network in").next().unwrap());
+        std::fs::remove_file(folder.path().join("model.half.onnx")).unwrap();
+        let package = ModelPackage::load(folder.path()).unwrap();
+        assert!(package.in_half_precision().is_none());
+        let copied = tempfile::tempdir().unwrap();
+        package.write_with(&package.manifest_text, copied.path()).unwrap();
+        assert!(!copied.path().join("model.half.onnx").exists());
+        assert!(package.write_with(BUILT_IN_MANIFEST, copied.path()).is_err());
     }
 
     #[test]
@@ -329,11 +429,15 @@ mod tests {
     #[test]
     fn a_file_outside_the_package_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        for (key, value) in [("card", "MODEL_CARD.md"), ("weights", "model.onnx")] {
+        for (named, key, value) in [
+            ("card", "card", "MODEL_CARD.md"),
+            ("weights", "weights", "model.onnx"),
+            ("half_precision.weights", "weights", "model.half.onnx"),
+        ] {
             let outside = format!("{key} = \"../{value}\"");
             copy_of_the_built_in(folder.path(), &BUILT_IN_MANIFEST.replace(&format!("{key} = \"{value}\""), &outside));
             let error = ModelPackage::load(folder.path()).unwrap_err().to_string();
-            assert!(error.contains(&format!("{key} must be a file inside")), "{error}");
+            assert!(error.contains(&format!(" {named} must be a file inside")), "{error}");
         }
     }
 

@@ -42,12 +42,9 @@ impl Packages {
         let folder = self.folder().join(name);
         std::fs::create_dir(&folder).unwrap();
         let reference = std::fs::read_to_string(reference().join("model.toml")).unwrap();
-        // Other weights do not say what the reference's say.
+        // Other weights do not say what the reference's say, nor are they its network in half precision.
         let mut manifest = reference.split("\n# What every engine must find").next().unwrap().to_owned();
-        let checksum = Sha256::digest(weights).iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        });
+        let checksum = checksum(weights);
         let (before, after) = manifest.split_once("sha256 = \"").unwrap();
         manifest = format!("{before}sha256 = \"{checksum}{}", &after[64..]);
         for (from, to) in changes {
@@ -72,6 +69,13 @@ impl Packages {
         assert_eq!(errors.lines().count(), 1, "{errors}");
         errors
     }
+}
+
+fn checksum(weights: &[u8]) -> String {
+    Sha256::digest(weights).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 fn printed(output: &Output) -> String {
@@ -109,14 +113,23 @@ fn the_list_names_whole_packages_and_damaged_ones_with_what_is_wrong() {
 fn inspect_says_in_words_and_in_json_what_a_package_is() {
     let packages = Packages::new();
     let words = printed(&packages.run(&["inspect", "reference"]));
-    for said in ["Not a medical device", "3 slabs of 3 mm", "-1150 to 150 HU", "GFLOP a window", "SHA-256", "suspected"]
-    {
+    for said in [
+        "Not a medical device",
+        "3 slabs of 3 mm",
+        "-1150 to 150 HU",
+        "GFLOP a window",
+        "SHA-256",
+        "suspected",
+        "in half precision",
+    ] {
         assert!(words.contains(said), "{said} is missing:\n{words}");
     }
     assert!(!words.contains("# Reference model"));
     assert!(printed(&packages.run(&["inspect", "reference", "--card"])).contains("# Reference model"));
     let description = json(&packages.run(&["inspect", "reference", "--json"]));
     assert_eq!(description["input"]["slabs"], 3);
+    assert_eq!(description["half_precision"]["weights_bytes"], 1_537_706);
+    assert_ne!(description["half_precision"]["sha256"], description["sha256"]);
     let gflop = description["gflop_per_window"].as_f64().unwrap();
     assert!((0.1..=1.5).contains(&gflop), "{gflop}");
 }
@@ -169,6 +182,24 @@ fn a_package_that_cannot_run_is_refused_in_one_line_that_says_why() {
         let error = packages.refusal(name);
         assert!(error.contains(reason), "{name}: {error}");
     }
+}
+
+#[test]
+fn a_network_in_half_precision_that_is_another_one_is_refused() {
+    let packages = Packages::new();
+    packages.make("two", &weights(), &[]);
+    let folder = packages.folder().join("two");
+    let half = network("Sub");
+    std::fs::write(folder.join("half.onnx"), &half).unwrap();
+    let table = |sha256: &str| format!("\n[half_precision]\nweights = \"half.onnx\"\nsha256 = \"{sha256}\"\n");
+    let manifest = std::fs::read_to_string(folder.join("model.toml")).unwrap();
+    let write = |sha256: &str| std::fs::write(folder.join("model.toml"), manifest.clone() + &table(sha256)).unwrap();
+    write(&"0".repeat(64));
+    let error = packages.refusal("two");
+    assert!(error.contains("half.onnx") && error.contains("SHA-256"), "{error}");
+    write(&checksum(&half));
+    let error = packages.refusal("two");
+    assert!(error.contains("in half precision its input \"window\" is 1 x 3 x 32 x 32"), "{error}");
 }
 
 #[test]

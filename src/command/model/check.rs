@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use tableside::check::{CheckReport, EngineRun, EngineState, TOLERANCE, WindowEvidence, phantom_exam, windows_of};
+use tableside::check::{CheckReport, EngineRun, EngineState, HALF_PRECISION, WindowEvidence, phantom_exam, windows_of};
 use tableside::choice::EngineOptions;
 use tableside::engine::{self, ModelFolders};
 use tableside::scanner::{self, ScanOptions, Source};
@@ -93,6 +93,9 @@ fn print(report: &CheckReport) {
             ),
         }
     }
+    if ran(report).any(|(engine, _)| engine == HALF_PRECISION) {
+        println!("\n{HALF_PRECISION}: the network of TensorRT's plan, in the ONNX Runtime");
+    }
     for (engine, run) in ran(report) {
         for problem in &run.problems {
             println!("{engine}: {problem}");
@@ -100,17 +103,20 @@ fn print(report: &CheckReport) {
     }
     for two in &report.comparisons {
         println!(
-            "\n{} against {}, largest differences (probabilities may differ by {TOLERANCE}):",
-            two.engine, two.with
+            "\n{} against {}, largest differences (probabilities may differ by {}):",
+            two.engine, two.with, two.tolerance
         );
         println!(
-            "  probability of a pixel {:.1e}, of a slab {:.1e}, of the case {:.1e}",
-            two.pixel_probability, two.slab_probability, two.case_probability
+            "  probability of a pixel {:.1e} (mean {:.1e}), of a slab {:.1e}, of the case {:.1e}",
+            two.pixel_probability, two.mean_pixel_probability, two.slab_probability, two.case_probability
         );
+        println!("  pixels of lung and lesion masks that only one of them draws: {}", two.mask_pixels);
         println!(
-            "  attention {:.1e}, logit {:.1e}: they {}",
+            "  attention {:.1e} (mean {:.1e}), logit {:.1e} (mean {:.1e}): they {}",
             two.attention,
+            two.mean_attention,
             two.logit,
+            two.mean_logit,
             if two.agree { "agree" } else { "do not agree" }
         );
     }

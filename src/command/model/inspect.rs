@@ -31,6 +31,8 @@ struct Description {
     folder: Option<PathBuf>,
     weights_bytes: usize,
     sha256: String,
+    /// The network that TensorRT's plan is built from; `null` if that is the one above.
+    half_precision: Option<Weights>,
     /// Multiplications and additions of the convolutions, in thousand millions; `null` if they cannot be counted.
     gflop_per_window: Option<f64>,
     input: InputGeometry,
@@ -39,6 +41,13 @@ struct Description {
     operating_point: OperatingPoint,
     #[serde(skip_serializing_if = "Option::is_none")]
     card: Option<String>,
+}
+
+/// A further ONNX file of a package, as printed.
+#[derive(Serialize)]
+struct Weights {
+    weights_bytes: usize,
+    sha256: String,
 }
 
 pub fn inspect(args: &InspectArgs, folders: &ModelFolders) -> Outcome {
@@ -54,6 +63,7 @@ pub fn inspect(args: &InspectArgs, folders: &ModelFolders) -> Outcome {
 
 fn describe(package: &ModelPackage, card: Option<String>) -> Result<Description, Box<dyn std::error::Error>> {
     let manifest = package.manifest.clone();
+    let half = package.in_half_precision();
     Ok(Description {
         name: manifest.name,
         version: manifest.version,
@@ -61,6 +71,7 @@ fn describe(package: &ModelPackage, card: Option<String>) -> Result<Description,
         folder: package.folder.clone(),
         weights_bytes: package.weights().len(),
         sha256: manifest.sha256,
+        half_precision: half.map(|half| Weights { weights_bytes: half.weights().len(), sha256: half.manifest.sha256 }),
         gflop_per_window: operations_per_window(package)?.map(|operations| operations as f64 / 1e9),
         input: manifest.input,
         outputs: manifest.outputs,
@@ -100,6 +111,13 @@ fn print(package: &Description) {
             ),
         ),
         ("weights", format!("{:.2} MB, SHA-256 {}", package.weights_bytes as f64 / 1e6, package.sha256)),
+        (
+            "",
+            package.half_precision.as_ref().map_or("none in half precision".to_owned(), |half| {
+                let megabytes = half.weights_bytes as f64 / 1e6;
+                format!("in half precision {megabytes:.2} MB, SHA-256 {} (for TensorRT)", half.sha256)
+            }),
+        ),
         (
             "work",
             package

@@ -2,12 +2,13 @@
 //!
 //! A plan is a cache: it is kept in a file whose name carries the network's checksum, TensorRT's version and the card, and is
 //! built again where one of these differs or TensorRT refuses it. Networks are strongly typed in TensorRT 11: it computes in
-//! the types that the ONNX file has.
+//! the types that the ONNX file has. So a plan is built from the package's network in half precision where it has one.
 //!
 //! TensorRT's objects borrow from each other on the stack of whoever runs the network ([`with_network`]).
 
 mod network;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,6 +96,7 @@ pub(crate) fn plan(package: &ModelPackage) -> Result<Vec<u8>, EngineError> {
 }
 
 fn build(package: &ModelPackage) -> trtx::Result<Vec<u8>> {
+    let package = as_it_runs(package);
     let logger = Logger::new(Log)?;
     let mut builder = Builder::new(&logger)?;
     let mut parser = OnnxParser::new(builder.create_network(0)?, &logger)?;
@@ -108,10 +110,16 @@ fn build(package: &ModelPackage) -> trtx::Result<Vec<u8>> {
     Ok(builder.build_serialized_network(network, &mut config)?.to_vec())
 }
 
+/// In half precision where it can.
+fn as_it_runs(package: &ModelPackage) -> Cow<'_, ModelPackage> {
+    package.in_half_precision().map_or(Cow::Borrowed(package), Cow::Owned)
+}
+
 fn plan_path(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> PathBuf {
     let card: String = gpu.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let (major, minor) = gpu.compute_capability;
     let version = network::version();
+    let package = as_it_runs(package);
     let network = &package.manifest.sha256[..16];
     plans.join(format!("{network}-tensorrt-{version}-{card}-sm{major}{minor}.plan"))
 }
@@ -126,4 +134,21 @@ fn open_libraries() -> Result<(), EngineError> {
     let opened = open(LIBRARIES, trtx::dynamically_load_tensorrt)
         .and_then(|()| open(PARSERS, trtx::dynamically_load_tensorrt_onnxparser));
     opened.map_err(|error| EngineError::Absent { engine: NAME, reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_has_the_name_of_the_network_that_it_is_built_from() {
+        let gpu = Gpu { name: "A Card".to_owned(), compute_capability: (8, 9), memory_bytes: 0, driver_cuda: 13000 };
+        let name = |package: &ModelPackage| plan_path(package, &gpu, Path::new("plans")).display().to_string();
+        let mut package = ModelPackage::built_in().unwrap();
+        let (single, half) = (package.manifest.sha256.clone(), package.in_half_precision().unwrap().manifest.sha256);
+        assert!(name(&package).starts_with(&format!("plans/{}-tensorrt-11", &half[..16])), "{}", name(&package));
+        assert!(name(&package).ends_with("-A-Card-sm89.plan"), "{}", name(&package));
+        package.manifest.half_precision = None;
+        assert!(name(&package).starts_with(&format!("plans/{}-", &single[..16])), "{}", name(&package));
+    }
 }
