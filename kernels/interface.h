@@ -64,8 +64,6 @@ struct Slice {
     float slope, intercept;
     // The plane's x runs along the image's columns (1), or along its rows (0).
     int32_t x_along_columns;
-    // The slice is added to the sum (0) or taken from it (1).
-    int32_t is_taken_away;
 };
 
 // Arguments of add_slices. Slices may share sums, also within one launch.

@@ -130,7 +130,6 @@ std::string run_slices(Reader& reader) {
         slice.slope = reader.number<float>();
         slice.intercept = reader.number<float>();
         slice.x_along_columns = reader.number<int32_t>();
-        slice.is_taken_away = reader.number<int32_t>();
         taps.emplace_back(reader);
         slice.x = taps.back().taps();
         taps.emplace_back(reader);

@@ -178,7 +178,7 @@ __device__ inline void add_slices_block(const SliceArguments& arguments, SliceSh
         const int at = row * arguments.columns + column;
         const uint32_t steps = to_steps(values[thread]);
         // Whole numbers: in whatever order slices of a slab come, the sum is the same.
-        atomicAdd(&slice.sum[at], slice.is_taken_away ? 0u - steps : steps);
+        atomicAdd(&slice.sum[at], steps);
         if (slice.steps != nullptr) {
             slice.steps[at] = static_cast<uint16_t>(steps);
         }

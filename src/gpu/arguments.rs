@@ -45,7 +45,6 @@ pub struct Slice {
     pub slope: f32,
     pub intercept: f32,
     pub x_along_columns: i32,
-    pub is_taken_away: i32,
 }
 
 #[repr(C)]
@@ -117,7 +116,7 @@ const _: () = assert!(size_of::<Taps>() == 24 && size_of::<Slice>() == 112 && si
 const _: () = assert!(size_of::<Slab>() == 16 && size_of::<WindowArguments>() == 64);
 const _: () = assert!(size_of::<Statistics>() == 32 && size_of::<EvidenceArguments>() == 104);
 
-// SAFETY: C's layout, numbers and addresses only, no padding but at the end of `SliceArguments`, which nobody reads.
+// SAFETY: C's layout, numbers and addresses only, no padding but at the end of it, which nobody reads.
 unsafe impl DeviceRepr for Slice {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for SliceArguments {}
@@ -158,7 +157,7 @@ mod tests {
         let structs: Vec<(&str, &str, usize)> = [
             &fields!(Taps: first, count, weights)[..],
             &fields!(Slice: cells, sum, steps, x, y, rows, columns, cell_bytes, shift_up, shift_down, is_signed, slope, intercept,
-                x_along_columns, is_taken_away),
+                x_along_columns),
             &fields!(SliceArguments: slices, rows, columns, hu_low, hu_high, hu_scale),
             &fields!(Slab: sum, share),
             &fields!(WindowArguments: slabs, input, tissue, bone, change, slab_count, plane_len, hu_low, hu_high, tissue_hu, bone_hu),

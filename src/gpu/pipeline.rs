@@ -324,7 +324,6 @@ pub(crate) fn described(image: &StoredImage, in_plane: &InPlane) -> super::argum
         slope: image.rescale_slope,
         intercept: image.rescale_intercept,
         x_along_columns: i32::from(in_plane.x.along_columns),
-        is_taken_away: 0,
     }
 }
 

@@ -163,12 +163,12 @@ impl Kernels for Program {
             request.array(sum.iter().map(|steps| steps.to_le_bytes()));
         }
         request.int(slices.len());
-        for KernelSlice { image, in_plane, sum, is_taken_away, offset } in slices {
+        for KernelSlice { image, in_plane, sum, offset } in slices {
             let layout = image.layout;
             request.int(*sum).int(image.rows).int(image.columns).int(image.cell_bytes);
             request.int(layout.shift_up as usize).int(layout.shift_down as usize).int(usize::from(layout.signed));
             request.float(image.rescale_slope).float(image.rescale_intercept);
-            request.int(usize::from(in_plane.x.along_columns)).int(usize::from(*is_taken_away));
+            request.int(usize::from(in_plane.x.along_columns));
             let (along_x, along_y) =
                 if in_plane.x.along_columns { (image.columns, image.rows) } else { (image.rows, image.columns) };
             request.taps(in_plane.x, along_x, input.columns, input.pixel_mm);

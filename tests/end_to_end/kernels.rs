@@ -68,7 +68,7 @@ fn kernels_make_of_real_exams_what_the_cpu_makes_from_stored_cells_to_evidence()
                 panic!("{what}")
             };
             let image = stored_image(&file, 0, &header).unwrap();
-            KernelSlice { image, in_plane: header.geometry.in_plane, sum: at / 2, is_taken_away: false, offset: 0 }
+            KernelSlice { image, in_plane: header.geometry.in_plane, sum: at / 2, offset: 0 }
         });
         let slices: Vec<KernelSlice> = slices.collect();
         let mut slabs = [SlabSum::default(), SlabSum::default(), SlabSum::default()];

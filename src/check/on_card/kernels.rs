@@ -80,7 +80,7 @@ fn run_slices(
     let stream = device.stream();
     let sums: Vec<CudaSlice<u32>> = sums.iter().map(|sum| stream.clone_htod(sum)).collect::<Result<_, _>>()?;
     let (mut steps, mut kept, mut described_slices) = (Vec::new(), Vec::new(), Vec::<Slice>::new());
-    for KernelSlice { image, in_plane, sum, is_taken_away, offset } in slices {
+    for KernelSlice { image, in_plane, sum, offset } in slices {
         let cells = Placed::new(stream, &image.cells, *offset)?;
         let own_steps: CudaSlice<u16> = stream.alloc_zeros(input.plane_len())?;
         let [x, y] = axes(image, in_plane, input);
@@ -91,7 +91,6 @@ fn run_slices(
             steps: own_steps.device_ptr(stream).0,
             x: x.addresses(stream),
             y: y.addresses(stream),
-            is_taken_away: i32::from(*is_taken_away),
             ..described(image, in_plane)
         });
         steps.push(own_steps);

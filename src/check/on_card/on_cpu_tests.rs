@@ -71,7 +71,7 @@ fn phantom(kind: PhantomKind, seed: u64) -> Vec<Instance> {
     Phantom::new(kind, PhantomOptions::coarse(24, 64)).instances(UidSource::seeded(seed)).unwrap()
 }
 
-/// A folder with three exams. In the last one positions are claimed twice, so that slices are taken away again.
+/// A folder with three exams. In the last one positions are claimed twice, so that slices are replaced.
 fn folder_of_exams() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut exams = vec![phantom(PhantomKind::Pneumonia, 1), phantom(PhantomKind::Normal, 2)];

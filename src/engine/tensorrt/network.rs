@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, DevicePtrMut, sys};
-use trtx::{ExecutionContext, LogHandler, Logger, Runtime, Severity};
+use trtx::{CudaEngine, DataType, ExecutionContext, LogHandler, Logger, Runtime, Severity};
 
 use crate::engine::{Address, DeviceNetwork, Failure, ModelPackage};
 
@@ -47,6 +47,19 @@ impl Tensors {
             ],
         }
     }
+
+    /// TensorRT is given addresses alone: a plan whose tensors are larger would write beside them.
+    fn fit(&self, engine: &CudaEngine<'_>) -> Result<(), Failure> {
+        for (name, len) in self.outputs.iter().chain([&self.input]) {
+            let (shape, kind) = (engine.tensor_shape(name)?, engine.tensor_data_type(name)?);
+            if shape.iter().product::<i64>() != *len as i64 || kind != DataType::kFLOAT {
+                return Err(
+                    format!("the plan's {name} is {shape:?} of {kind:?}, expected {len} values of kFLOAT").into()
+                );
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Loads a plan and runs `work` with its network; all is queued on this stream.
@@ -59,6 +72,7 @@ pub(super) fn with_network<R>(
     let logger = Logger::new(Log)?;
     let mut runtime = Runtime::new(&logger)?;
     let mut engine = runtime.deserialize_cuda_engine(plan)?;
+    tensors.fit(&engine)?;
     let execution = engine.create_execution_context()?;
     work(&mut Network::new(execution, stream, tensors)?)
 }
@@ -93,8 +107,7 @@ impl<'engine> Network<'engine> {
     /// Tells TensorRT where its input and outputs lie.
     fn bind(&mut self, tensors: &Tensors) -> Result<(), Failure> {
         let input = self.input.device_ptr(&self.stream).0;
-        // SAFETY: the buffers are as long as the manifest's planes, against which the network was held, and live as long as the
-        // execution context.
+        // SAFETY: the buffers are as long as the plan's tensors ([`Tensors::fit`]) and live as long as the execution context.
         unsafe { self.execution.set_input_tensor_address(&tensors.input.0, input as *const _) }?;
         for (buffer, (name, _)) in self.outputs.iter_mut().zip(&tensors.outputs) {
             let output = buffer.device_ptr_mut(&self.stream).0;
