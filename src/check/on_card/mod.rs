@@ -9,6 +9,7 @@ mod memory;
 #[cfg(test)]
 mod on_cpu_tests;
 mod table;
+mod whole;
 
 use std::path::PathBuf;
 
@@ -56,8 +57,7 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
         report.failed("bandwidth", error.as_ref());
     }
     let exams = exams(report, package, folders);
-    let cpu = choice::load(package, EngineKind::OnnxRuntime, &config.engine)
-        .or_else(|_| choice::load(package, EngineKind::Embedded, &config.engine));
+    let cpu = on_cpu(config, package);
     let mut cpu = match cpu {
         Ok(cpu) => cpu,
         Err(error) => {
@@ -72,7 +72,8 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
                 let mut pipeline = DevicePipeline::new(&device, network, &package.manifest, SLABS)?;
                 on_device.measure(report, &mut pipeline, cpu.as_mut());
                 Ok(())
-            })
+            })?;
+            folders.iter().try_for_each(|folder| whole::measure(report, network.clone(), package, config, folder))
         });
         match ran {
             Ok(()) => any = true,
@@ -81,6 +82,12 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
         }
     }
     report.row("an engine ran on the GPU", if any { "yes" } else { "no" }, "yes", Holds::from(any));
+}
+
+/// The engine that the card's are held against.
+fn on_cpu(config: &Config, package: &ModelPackage) -> Result<Box<dyn Engine>, EngineError> {
+    let load = |kind| choice::load(package, kind, &config.engine);
+    load(EngineKind::OnnxRuntime).or_else(|_| load(EngineKind::Embedded))
 }
 
 /// TensorRT's plan is built here: its time is no part of the check, and none need be kept.

@@ -1,9 +1,11 @@
 //! The whole check on a driver that runs on the CPU (`kernels/driver_on_cpu.cpp`): all that is ours on a card, but the card.
 #![expect(unsafe_code, reason = "the network reads and writes the card's memory, which is the host's here")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, result::stream::launch_host_function};
 
@@ -11,13 +13,14 @@ use super::exams::ExamSlices;
 use super::{Holds, OnDevice, Report, Row, bandwidth, kernels_agree};
 use crate::config::Config;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
+use crate::exam::ExamKey;
 use crate::folder::triage_by;
 use crate::gpu::{CardThread, Device, DeviceNetwork, DevicePipeline, Failure, SLABS, Work};
-use crate::inference::{Serving, agrees_with_the_cpu};
+use crate::inference::{Card, CardSlices, DueWindow, Serving, agrees_with_the_cpu};
 use crate::preprocess::{InputGeometry, Window};
 use crate::scanner::series::write_file;
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
-use crate::triage::CaseReport;
+use crate::triage::{CaseReport, SlabEvidence};
 
 const VARIABLE: &str = "TABLESIDE_DRIVER_ON_CPU";
 
@@ -135,10 +138,14 @@ fn exams_over_a_card() {
     let exam = ExamSlices::of("phantom".to_owned(), &phantom(PhantomKind::Pneumonia, 4), &input).unwrap();
     let window = exam.windows()[10].job.window(&input);
     agrees_with_the_cpu(&mut card, &package.manifest, &window).unwrap();
+    let forgotten = Arc::default();
+    let card = Watched { card, forgotten: Arc::clone(&forgotten) };
     let on_card = Serving::new(&package, Some(Box::new(card)), None, Box::new(NoEngine));
     let state = on_card.state().clone();
     assert_same(&reports(on_card, &package, folder.path()), &expected);
     assert_eq!((state.engine(), state.gpu_failure()), ("cuda", None));
+    let exams: BTreeSet<String> = expected.iter().map(|report| report["exam"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(*forgotten.lock().unwrap(), exams);
 }
 
 #[test]
@@ -240,6 +247,41 @@ impl Engine for EngineOnCpu {
 
     fn infer(&mut self, window: &Window) -> Result<Inference, EngineError> {
         Ok(said_of(window.values(), &self.0))
+    }
+}
+
+/// A card, and the exams whose memory there was freed.
+struct Watched {
+    card: CardThread,
+    forgotten: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Engine for Watched {
+    fn name(&self) -> &'static str {
+        self.card.name()
+    }
+
+    fn infer(&mut self, window: &Window) -> Result<Inference, EngineError> {
+        self.card.infer(window)
+    }
+}
+
+impl Card for Watched {
+    fn slices(&self) -> Arc<dyn CardSlices> {
+        self.card.slices()
+    }
+
+    fn queue(&mut self, window: &Arc<DueWindow>) -> Result<(), EngineError> {
+        self.card.queue(window)
+    }
+
+    fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
+        self.card.collect()
+    }
+
+    fn forget(&mut self, exam: &ExamKey) {
+        self.forgotten.lock().unwrap().insert(exam.to_string());
+        self.card.forget(exam);
     }
 }
 
