@@ -70,14 +70,17 @@ public:
         lengths_.erase(found);
     }
 
-    bool holds(const void* at, size_t len) const {
+    bool holds(const void* at, size_t len) const { return allocation_of(at, len) != nullptr; }
+
+    // The allocation in which these bytes lie.
+    void* allocation_of(const void* at, size_t len) const {
         auto* bytes = static_cast<unsigned char*>(const_cast<void*>(at));
         auto after = lengths_.upper_bound(bytes);
         if (after == lengths_.begin()) {
-            return false;
+            return nullptr;
         }
         auto found = std::prev(after);
-        return bytes + len <= found->first + found->second;
+        return bytes + len <= found->first + found->second ? found->first : nullptr;
     }
 
     void check_all() const {
@@ -103,6 +106,18 @@ private:
 };
 
 Memory card, pinned;
+
+// Copies that are queued, by the pinned memory that they read or write.
+std::map<void*, int> copying;
+
+void add_copy(const void* host, size_t len, std::function<void()> copy) {
+    void* allocation = pinned.allocation_of(host, len);
+    copying[allocation]++;
+    add([=] {
+        copy();
+        copying[allocation]--;
+    });
+}
 
 void* on_card(unsigned long long address, size_t len) {
     void* at = reinterpret_cast<void*>(address);
@@ -212,7 +227,9 @@ int cuMemFreeAsync(unsigned long long address, void*) {
 }
 int cuMemHostAlloc(void** at, size_t len, unsigned) { *at = pinned.allocate(len); return SUCCESS; }
 int cuMemFreeHost(void* at) {
-    run_until(queued);
+    if (copying[at] != 0) {
+        fail("pinned memory is freed while a copy is queued");
+    }
     pinned.free(at);
     return SUCCESS;
 }
@@ -227,7 +244,7 @@ int cuMemsetD8Async(unsigned long long address, unsigned char byte, size_t len, 
 }
 int cuMemcpyHtoDAsync_v2(unsigned long long to, const void* from, size_t len, void*) {
     if (pinned.holds(from, len)) {
-        add([=] { memcpy(on_card(to, len), from, len); });
+        add_copy(from, len, [=] { memcpy(on_card(to, len), from, len); });
     } else {
         // The driver takes memory that is not pinned before it returns.
         std::string bytes(static_cast<const char*>(from), len);
@@ -236,7 +253,7 @@ int cuMemcpyHtoDAsync_v2(unsigned long long to, const void* from, size_t len, vo
     return SUCCESS;
 }
 int cuMemcpyDtoHAsync_v2(void* to, unsigned long long from, size_t len, void*) {
-    add([=] { memcpy(to, on_card(from, len), len); });
+    add_copy(to, len, [=] { memcpy(to, on_card(from, len), len); });
     if (!pinned.holds(to, len)) {
         run_until(queued);
     }

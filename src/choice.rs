@@ -16,6 +16,11 @@ use crate::gpu::{CardNetwork, CardThread};
 use crate::inference::{Card, Coming, Serving, card_test};
 use crate::preprocess::Window;
 
+/// Slabs on a card that serves: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
+const SLABS: usize = 2048;
+/// Slabs on a card that is asked for single windows: those of its test.
+const FEW_SLABS: usize = 8;
+
 /// Which engine the configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -102,22 +107,21 @@ impl Search<'_> {
 
     fn serve(&self, kind: EngineKind) -> Result<Serving, EngineError> {
         if !kind.needs_gpu() {
-            return Ok(self.serving(None, None, self.on_cpu(kind)?));
+            return Ok(Serving::new(self.package, None, None, self.on_cpu(kind)?));
         }
-        let (card, coming) = match load_card(self.package, kind, self.options) {
+        let (card, coming) = match load_card(self.package, kind, self.options, SLABS) {
             Ok(card) => (Some(card), None),
             Err(EngineError::NoPlan) if self.options.build_plans => {
-                let meanwhile = load_card(self.package, EngineKind::Cuda, self.options);
+                let meanwhile = load_card(self.package, EngineKind::Cuda, self.options, SLABS);
+                if let Err(reason) = &meanwhile {
+                    tracing::info!(engine = EngineKind::Cuda.name(), %reason, "a faster engine does not serve");
+                }
                 (meanwhile.ok(), Some(self.build()))
             }
             Err(error) => return Err(error),
         };
         let cpu = self.on_cpu(EngineKind::OnnxRuntime).or_else(|_| self.on_cpu(EngineKind::Embedded))?;
-        Ok(self.serving(card, coming, cpu))
-    }
-
-    fn serving(&self, card: Option<Box<dyn Card>>, coming: Option<Coming>, cpu: Box<dyn Engine>) -> Serving {
-        Serving::new(self.package, card, coming, cpu)
+        Ok(Serving::new(self.package, card, coming, cpu))
     }
 
     fn on_cpu(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
@@ -130,7 +134,8 @@ impl Search<'_> {
         let (package, options) = (self.package.clone(), self.options.clone());
         tracing::info!("TensorRT builds its plan for this card; another engine serves meanwhile");
         std::thread::spawn(move || {
-            let card = build_plan(&package, &options).and_then(|_| load_card(&package, EngineKind::TensorRt, &options));
+            let load = |_| load_card(&package, EngineKind::TensorRt, &options, SLABS);
+            let card = build_plan(&package, &options).and_then(load);
             // Nobody waits for it any more where the daemon has stopped.
             let _ = built.send(card);
         });
@@ -147,7 +152,7 @@ pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -
     let (threads, library) = (options.inference_threads(), options.onnxruntime_library.as_deref());
     let mut engine: Box<dyn Engine> = match kind {
         EngineKind::TensorRt | EngineKind::Cuda => {
-            let card = load_card(package, kind, options)?;
+            let card = load_card(package, kind, options, FEW_SLABS)?;
             return Ok(card);
         }
         EngineKind::OnnxRuntime => Box::new(OnnxRuntimeEngine::load(package, library, threads)?),
@@ -159,9 +164,13 @@ pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -
 }
 
 /// Opens the first card, loads a package's network there, and holds both against the self-test.
-fn load_card(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
-    fits(package)?;
-    let mut card = open_card(package, kind, options)?;
+fn load_card(
+    package: &ModelPackage,
+    kind: EngineKind,
+    options: &EngineOptions,
+    slabs: usize,
+) -> Result<Box<dyn Card>, EngineError> {
+    let mut card = open_card(package, kind, options, slabs)?;
     card_test(card.as_mut(), package)?;
     Ok(card)
 }
@@ -203,19 +212,29 @@ pub fn build_plan(_: &ModelPackage, _: &EngineOptions) -> Result<PathBuf, Engine
 }
 
 #[cfg(feature = "cuda")]
-fn open_card(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
+fn open_card(
+    package: &ModelPackage,
+    kind: EngineKind,
+    options: &EngineOptions,
+    slabs: usize,
+) -> Result<Box<dyn Card>, EngineError> {
     let gpu = gpu(kind, package, options)?;
     if kind == EngineKind::TensorRt {
-        return tensorrt(package, &gpu, options);
+        return tensorrt(package, &gpu, options, slabs);
     }
     let network = CardNetwork::OnnxRuntime { library: options.onnxruntime_library.clone() };
-    Ok(Box::new(CardThread::open(network, package)?))
+    Ok(Box::new(CardThread::open(network, package, slabs)?))
 }
 
 #[cfg(feature = "tensorrt")]
-fn tensorrt(package: &ModelPackage, gpu: &Gpu, options: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
+fn tensorrt(
+    package: &ModelPackage,
+    gpu: &Gpu,
+    options: &EngineOptions,
+    slabs: usize,
+) -> Result<Box<dyn Card>, EngineError> {
     let (kept, plan) = KeptPlan::read(package, gpu, plans(options)?)?;
-    match CardThread::open(CardNetwork::TensorRt { plan }, package) {
+    match CardThread::open(CardNetwork::TensorRt { plan }, package, slabs) {
         Ok(card) => Ok(Box::new(card)),
         Err(reason @ EngineError::Load { .. }) => Err(kept.refused(&reason)),
         Err(error) => Err(error),
@@ -223,12 +242,12 @@ fn tensorrt(package: &ModelPackage, gpu: &Gpu, options: &EngineOptions) -> Resul
 }
 
 #[cfg(all(feature = "cuda", not(feature = "tensorrt")))]
-fn tensorrt(_: &ModelPackage, _: &Gpu, _: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
+fn tensorrt(_: &ModelPackage, _: &Gpu, _: &EngineOptions, _: usize) -> Result<Box<dyn Card>, EngineError> {
     Err(built_without("tensorrt"))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_card(_: &ModelPackage, kind: EngineKind, _: &EngineOptions) -> Result<Box<dyn Card>, EngineError> {
+fn open_card(_: &ModelPackage, kind: EngineKind, _: &EngineOptions, _: usize) -> Result<Box<dyn Card>, EngineError> {
     Err(built_without(kind.name()))
 }
 

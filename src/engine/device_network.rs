@@ -1,4 +1,5 @@
 //! A network whose input and outputs lie on the card and stay where they are, whichever engine runs it.
+#![expect(unsafe_code, reason = "the kernels read and write where a network says")]
 
 /// An address in the card's memory; 0 is null.
 pub type Address = u64;
@@ -7,8 +8,12 @@ pub type Address = u64;
 pub type Failure = Box<dyn std::error::Error>;
 
 /// A network that is ready to judge windows, one at a time.
+///
+/// # Safety
+/// For as long as it lives, input and outputs must be the card's memory, for values of 32 bits as many as the manifest's window and
+/// planes have.
 #[allow(clippy::missing_errors_doc)]
-pub trait DeviceNetwork {
+pub unsafe trait DeviceNetwork {
     /// Where the kernels put the window.
     fn input(&self) -> Address;
 

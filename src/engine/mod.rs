@@ -53,7 +53,7 @@ pub enum EngineError {
     NoPlan,
     #[error("the {engine} engine does not pass the package's self-test: {reason}")]
     SelfTest { engine: &'static str, reason: String },
-    #[error("the {engine} engine failed on a window: {reason}")]
+    #[error("the {engine} engine failed: {reason}")]
     Run { engine: &'static str, reason: String },
     #[error("the {engine} engine's output {output} has {found} values, expected {expected}")]
     Shape { engine: &'static str, output: String, found: usize, expected: usize },

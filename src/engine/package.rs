@@ -232,8 +232,8 @@ impl ModelPackage {
         Some((self.manifest.self_test.as_ref()?, window))
     }
 
-    /// Writes manifest, weights, the window of the self-test and the card, where there are any, into a folder, with
-    /// another text for the manifest.
+    /// Writes manifest, weights, those in half precision, the window of the self-test and the card, where there are any, into a
+    /// folder, with another text for the manifest.
     ///
     /// # Errors
     /// If that text makes no valid package, or the files cannot be written.

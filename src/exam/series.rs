@@ -58,7 +58,7 @@ impl PreparedSlice {
     }
 
     fn id(&self) -> SliceId {
-        SliceId::of(&self.sop_instance_uid, self.file.frame)
+        SliceId::of(&self.file)
     }
 }
 
@@ -314,7 +314,7 @@ pub(crate) fn made_slice(at: super::Lps, hu: f32, uid: &str, input: &InputGeomet
         images_in_acquisition: None,
         acquisition: super::AcquisitionParameters::default(),
     };
-    let file = ImageFile { path: std::path::PathBuf::new(), frame: 0 };
+    let file = ImageFile { path: uid.into(), frame: 0 };
     (PreparedSlice { sop_instance_uid: uid.to_owned(), header, noise_hu: None, file }, plane)
 }
 

@@ -2,22 +2,23 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// Names an image of an instance within this run of the program.
+use crate::part10::ImageFile;
+
+/// Names an image within this run of the program, by where it lies: two objects may claim one UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SliceId(u64);
 
 impl SliceId {
-    /// Of the `frame`-th image of an instance, from 0.
     #[must_use]
-    pub fn of(sop_instance_uid: &str, frame: usize) -> Self {
+    pub fn of(file: &ImageFile) -> Self {
         let mut hasher = DefaultHasher::new();
-        (sop_instance_uid, frame).hash(&mut hasher);
+        file.hash(&mut hasher);
         Self(hasher.finish())
     }
 }
 
 /// The slices in a slab: the same for the same slices in any order of coming and going. Of two sets of slices it tells whether
-/// they are the same one but for one chance in 2^64, wherever each of them was counted.
+/// they are the same one, wherever each of them was counted, but for one chance in 2^64. Names of files are not a sender's to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SlabSlices(u64);
 

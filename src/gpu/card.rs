@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
-use super::pipeline::SLABS;
 use super::upload::{SLOTS, SentSlice};
 use super::{CardNetwork, Device, DeviceNetwork, DevicePipeline, Failure, GpuError, JudgedWindow};
 use crate::engine::{Engine, EngineError, EngineKind, Inference, ModelPackage, OutputNames, checked};
@@ -16,10 +15,11 @@ use crate::inference::{Card, CardSlices, DueWindow, StoredSlice};
 use crate::preprocess::{Plane, Window};
 use crate::triage::SlabEvidence;
 
-/// A card that has not answered by then hangs.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-/// Opening the card and loading the network also loads its kernels.
+/// A card that has not answered by then hangs, or is so slow that the CPU is faster.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// Opening the card loads the network, and its first window loads and tries kernels.
 const OPENING_TIME: Duration = Duration::from_mins(2);
+const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// Where the answer to a request goes; nobody may be waiting for it any more.
 type Reply<T> = Sender<T>;
@@ -30,6 +30,7 @@ enum Request {
     /// A window that the host made.
     Inference(Window, Reply<[Vec<f32>; 4]>),
     Forget(ExamKey),
+    End,
 }
 
 /// The way to the thread; cheap to clone.
@@ -37,7 +38,7 @@ enum Request {
 struct Requests {
     engine: &'static str,
     sender: Sender<Request>,
-    /// Why the thread has ended.
+    /// Why nothing more is to be expected.
     failure: Arc<OnceLock<String>>,
 }
 
@@ -47,19 +48,21 @@ pub struct CardThread {
     /// Of the windows that were queued.
     answers: VecDeque<Receiver<(SlabEvidence, Duration)>>,
     names: OutputNames,
+    /// Is closed when the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl CardThread {
-    /// Opens the card and loads the network there.
+    /// Opens the card with room for so many slabs and loads the network there.
     ///
     /// # Errors
-    /// [`EngineError::Load`] if the card or the engine refuses; another error if they do not answer, or the engine is not here.
-    pub fn open(network: CardNetwork, package: &ModelPackage) -> Result<Self, EngineError> {
+    /// [`EngineError::Load`] if the engine refuses the network; another error if it is not here, or the card refuses or does not answer.
+    pub fn open(network: CardNetwork, package: &ModelPackage, slabs: usize) -> Result<Self, EngineError> {
         let package_there = package.clone();
-        Self::start(network.kind(), package, SLABS, move |device, work| network.run(&package_there, device, work))
+        Self::start(network.kind(), package, slabs, move |device, work| network.run(&package_there, device, work))
     }
 
-    /// A thread on whose device `with_network` makes the network, with room for so many slabs.
+    /// A thread on whose device `with_network` makes the network.
     pub(crate) fn start(
         kind: EngineKind,
         package: &ModelPackage,
@@ -68,36 +71,63 @@ impl CardThread {
     ) -> Result<Self, EngineError> {
         let (sender, inbox) = unbounded();
         let (opened, opening) = bounded(1);
-        let manifest = package.manifest.clone();
-        let requests = Requests { engine: kind.name(), sender, failure: Arc::default() };
-        let failure = requests.failure.clone();
+        let (ending, ended) = bounded(0);
+        let engine = kind.name();
+        let requests = Requests { engine, sender, failure: Arc::default() };
+        let (manifest, model, failure) = (package.manifest.clone(), package.title(), requests.failure.clone());
         let thread = move || {
+            let of_card = |error: GpuError| EngineError::Run { engine, reason: error.to_string() };
             let run = || -> Result<(), Failure> {
-                let device = Device::open()?;
+                let device = Device::open().map_err(GpuError::from).map_err(of_card)?;
                 with_network(&device, &mut |network| {
-                    let pipeline = &mut DevicePipeline::new(&device, network, &manifest, slabs)?;
+                    let pipeline = DevicePipeline::new(&device, network, &manifest, slabs);
+                    let mut pipeline = pipeline.map_err(of_card)?;
+                    pipeline.infer(&Window::empty(&manifest.input))?;
                     // Whoever opens the card may have given up.
                     let _ = opened.send(Ok(()));
-                    Worker { pipeline, slices: VecDeque::new(), window: None, failure: &failure }.serve(&inbox)
+                    Worker { pipeline: &mut pipeline, under_way: VecDeque::new(), failure: &failure }.serve(&inbox)
                 })
             };
             if let Err(error) = run() {
+                let load = |error: Failure| EngineError::Load { engine, model, reason: error.to_string() };
+                let error = error.downcast().map_or_else(load, |error| *error);
                 // Once the card has been opened nobody waits for this.
-                let _ = opened.try_send(Err(error.to_string()));
+                let _ = opened.try_send(Err(error));
             }
+            drop(ending);
         };
         let spawned = std::thread::Builder::new().name("card".to_owned()).spawn(thread);
         spawned.map_err(|error| requests.failed(error.to_string()))?;
         match opening.recv_timeout(OPENING_TIME) {
-            Ok(Ok(())) => Ok(Self { requests, answers: VecDeque::new(), names: package.manifest.outputs.clone() }),
-            Ok(Err(reason)) => Err(EngineError::Load { engine: kind.name(), model: package.title(), reason }),
+            Ok(opened) => opened.map(|()| Self {
+                requests,
+                answers: VecDeque::new(),
+                names: package.manifest.outputs.clone(),
+                ended,
+            }),
             Err(error) => Err(requests.no_answer(error)),
+        }
+    }
+}
+
+impl Drop for CardThread {
+    /// Waits until memory and libraries have been given back: the process may end next, or open the card again.
+    fn drop(&mut self) {
+        // A thread that has ended takes no requests.
+        let _ = self.requests.sender.send(Request::End);
+        if self.requests.failure.get().is_none()
+            && self.ended.recv_timeout(ENDING_TIME) == Err(RecvTimeoutError::Timeout)
+        {
+            tracing::error!("the GPU does not come to an end");
         }
     }
 }
 
 impl Requests {
     fn send<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<Receiver<T>, EngineError> {
+        if let Some(failure) = self.failure.get() {
+            return Err(self.failed(failure.clone()));
+        }
         let (reply, answer) = bounded(1);
         self.sender.send(request(reply)).map_err(|_| self.no_answer(RecvTimeoutError::Disconnected))?;
         Ok(answer)
@@ -107,12 +137,13 @@ impl Requests {
         answer.recv_timeout(ANSWER_TIME).map_err(|error| self.no_answer(error))
     }
 
+    /// Nothing more is asked of a card that has not answered.
     fn no_answer(&self, error: RecvTimeoutError) -> EngineError {
-        self.failed(match (error, self.failure.get()) {
-            (RecvTimeoutError::Timeout, _) => "the GPU does not answer".to_owned(),
-            (RecvTimeoutError::Disconnected, Some(failure)) => failure.clone(),
-            (RecvTimeoutError::Disconnected, None) => "the GPU's thread has ended".to_owned(),
-        })
+        let reason = match error {
+            RecvTimeoutError::Timeout => "the GPU does not answer",
+            RecvTimeoutError::Disconnected => "the GPU's thread has ended",
+        };
+        self.failed(self.failure.get_or_init(|| reason.to_owned()).clone())
     }
 
     fn failed(&self, reason: String) -> EngineError {
@@ -166,32 +197,38 @@ impl CardSlices for Requests {
     }
 }
 
-/// The thread's work: what is under way on the card, and for whom.
+/// The thread's work.
 struct Worker<'worker, 'card> {
     pipeline: &'worker mut DevicePipeline<'card>,
-    slices: VecDeque<(SentSlice, Reply<Option<Plane>>)>,
-    window: Option<UnderWay>,
+    /// In the order in which it was queued on the stream, which is that in which it will be done; of windows one at most.
+    under_way: VecDeque<UnderWay>,
     failure: &'worker OnceLock<String>,
 }
 
-struct UnderWay {
-    judged: JudgedWindow,
-    /// Since when no window before it kept the card.
-    since: Instant,
-    reply: Reply<(SlabEvidence, Duration)>,
+enum UnderWay {
+    Slice {
+        sent: SentSlice,
+        reply: Reply<Option<Plane>>,
+    },
+    Window {
+        judged: JudgedWindow,
+        /// Since when no window before it kept the card.
+        since: Instant,
+        reply: Reply<(SlabEvidence, Duration)>,
+    },
 }
 
 impl Worker<'_, '_> {
-    /// Answers requests until nobody can send any more. The first error ends it: whoever waits sees that the thread is gone, and
-    /// why.
+    /// Answers requests until it is told to end. The first error ends it too: whoever waits sees that the thread is gone, and why.
     fn serve(mut self, requests: &Receiver<Request>) -> Result<(), Failure> {
         loop {
-            let is_idle = self.slices.is_empty() && self.window.is_none();
+            let is_idle = self.under_way.is_empty();
             let request = if is_idle { requests.recv().map_err(TryRecvError::from) } else { requests.try_recv() };
             match request {
+                Ok(Request::End) => return Ok(()),
                 Ok(request) => self.take(request)?,
                 Err(_) if is_idle => return Ok(()),
-                Err(_) => self.wait()?,
+                Err(_) => self.wait_for_first()?,
             }
         }
     }
@@ -199,22 +236,24 @@ impl Worker<'_, '_> {
     fn take(&mut self, request: Request) -> Result<(), Failure> {
         match request {
             Request::Slice(slice, reply) => {
-                if self.slices.len() == SLOTS {
-                    self.wait_for_slice()?;
+                let is_slice = |under_way: &&UnderWay| matches!(under_way, UnderWay::Slice { .. });
+                while self.under_way.iter().filter(is_slice).count() >= SLOTS {
+                    self.wait_for_first()?;
                 }
                 match told(self.failure, self.pipeline.add(&slice))? {
-                    Some(sent) => self.slices.push_back((sent, reply)),
+                    Some(sent) => self.under_way.push_back(UnderWay::Slice { sent, reply }),
                     None => answer(&reply, None),
                 }
             }
             Request::Window(window, reply) => self.begin(&window, reply)?,
             Request::Inference(window, reply) => {
-                while self.window.is_some() {
-                    self.wait()?;
+                while !self.under_way.is_empty() {
+                    self.wait_for_first()?;
                 }
                 answer(&reply, told(self.failure, self.pipeline.infer(&window))?);
             }
             Request::Forget(exam) => self.pipeline.forget(&exam),
+            Request::End => {}
         }
         Ok(())
     }
@@ -222,33 +261,33 @@ impl Worker<'_, '_> {
     /// Queues a window, and waits for the one before while the network runs.
     fn begin(&mut self, window: &DueWindow, reply: Reply<(SlabEvidence, Duration)>) -> Result<(), Failure> {
         let mut since = Instant::now();
-        let earlier = self.window.take();
+        let is_window = |under_way: &UnderWay| matches!(under_way, UnderWay::Window { .. });
+        let before_earlier = self.under_way.iter().position(is_window).unwrap_or(0);
+        for _ in 0..before_earlier {
+            self.wait_for_first()?;
+        }
+        let earlier = self.under_way.pop_front_if(|first| is_window(first));
         let mut begun = told(self.failure, self.pipeline.begin(&window.series, &window.job))?;
-        if let Some(earlier) = earlier {
-            let evidence = told(self.failure, begun.evidence_of(earlier.judged))?;
-            answer(&earlier.reply, (evidence, earlier.since.elapsed()));
+        if let Some(UnderWay::Window { judged, since: earlier_since, reply }) = earlier {
+            let evidence = told(self.failure, begun.evidence_of(judged))?;
+            answer(&reply, (evidence, earlier_since.elapsed()));
             since = Instant::now();
         }
         let judged = told(self.failure, begun.queue_evidence())?;
-        self.window = Some(UnderWay { judged, since, reply });
+        self.under_way.push_back(UnderWay::Window { judged, since, reply });
         Ok(())
     }
 
-    /// Waits for what was queued first of the kind that is quicker.
-    fn wait(&mut self) -> Result<(), Failure> {
-        if !self.slices.is_empty() {
-            return self.wait_for_slice();
-        }
-        if let Some(UnderWay { judged, since, reply }) = self.window.take() {
-            let evidence = told(self.failure, self.pipeline.evidence(judged))?;
-            answer(&reply, (evidence, since.elapsed()));
-        }
-        Ok(())
-    }
-
-    fn wait_for_slice(&mut self) -> Result<(), Failure> {
-        if let Some((sent, reply)) = self.slices.pop_front() {
-            answer(&reply, Some(told(self.failure, self.pipeline.plane(sent))?));
+    fn wait_for_first(&mut self) -> Result<(), Failure> {
+        match self.under_way.pop_front() {
+            Some(UnderWay::Slice { sent, reply }) => {
+                answer(&reply, Some(told(self.failure, self.pipeline.plane(sent))?));
+            }
+            Some(UnderWay::Window { judged, since, reply }) => {
+                let evidence = told(self.failure, self.pipeline.evidence(judged))?;
+                answer(&reply, (evidence, since.elapsed()));
+            }
+            None => {}
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub(crate) use card::Work;
 pub use device::Device;
 pub(crate) use device::window_blocks;
 pub use network::CardNetwork;
-pub use pipeline::{BegunWindow, DevicePipeline, JudgedWindow, SLABS};
+pub use pipeline::{BegunWindow, DevicePipeline, JudgedWindow};
 pub(crate) use pipeline::{axes, described, slice_arguments};
 pub(crate) use taps::AxisTaps;
 pub use upload::SentSlice;
@@ -36,6 +36,8 @@ pub enum GpuError {
     Driver(#[from] cudarc::driver::DriverError),
     #[error("the network failed on the GPU: {0}")]
     Network(String),
+    #[error("the window has {0} values, which is not the model's window")]
+    Window(usize),
     #[error("the GPU has no place for a slab")]
     NoPlace,
     #[error("slab {0} has no slices")]

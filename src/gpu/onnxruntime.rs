@@ -77,7 +77,9 @@ impl BoundSession {
     }
 }
 
-impl DeviceNetwork for BoundSession {
+// SAFETY: the tensors are the session's own, bound on the card; the input has the window's shape, and `output_shape` holds the
+// outputs against the manifest's planes.
+unsafe impl DeviceNetwork for BoundSession {
     fn input(&self) -> Address {
         self.bound.input.data_ptr() as Address
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cudarc::driver::{
-    CudaEvent, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, PinnedHostSlice, ValidAsZeroBits,
+    CudaEvent, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, PinnedHostSlice, ValidAsZeroBits, sys,
 };
 
 use super::arguments::Address;
@@ -22,7 +22,7 @@ impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
     pub fn new(device: &Device, len: usize) -> Result<Self, DriverError> {
         // Write-combined memory, the default, would be slow to read back.
         const READABLE: std::ffi::c_uint = 0;
-        // SAFETY: whatever the bytes are, they are a value; they are written before they are read.
+        // SAFETY: of the numbers and structs of numbers that are kept so any bytes are a value; they are written before they are read.
         let host = unsafe { device.context().alloc_pinned_with_flags(len, READABLE) }?;
         Self::with(device, host, len)
     }
@@ -60,9 +60,8 @@ impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
 
     /// Queues the copy of the first values from the card.
     pub fn fetch(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
-        if let Some(values) = self.card.try_slice(..len) {
-            stream.memcpy_dtoh(&values, &mut self.host)?;
-        }
+        let values = self.card.try_slice(..len).ok_or(DriverError(sys::CUresult::CUDA_ERROR_INVALID_VALUE))?;
+        stream.memcpy_dtoh(&values, &mut self.host)?;
         self.copied.record(stream)
     }
 

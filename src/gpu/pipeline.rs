@@ -22,11 +22,8 @@ use crate::inference::StoredSlice;
 use crate::preprocess::{InPlane, InputGeometry, Plane, StoredImage, Window};
 use crate::triage::{BONE_HU, Body, Mask, SlabEvidence, TISSUE_HU, Tissue, change_of_parts};
 
-/// Slabs for sixteen exams of 384 mm in slabs of 3 mm: half a gigabyte.
-pub const SLABS: usize = 2048;
-
 /// Hounsfield units of a lesion that come back with its mask: so large is hardly any on one slab. What is left is fetched after.
-const LESION_AT_ONCE: usize = 4096;
+const LESION_AT_ONCE: usize = if cfg!(test) { 64 } else { 4096 };
 
 /// The card, the slabs that lie on it, and the network that judges their windows.
 pub struct DevicePipeline<'a> {
@@ -97,14 +94,15 @@ impl<'a> DevicePipeline<'a> {
         self.network
     }
 
-    /// Queues a slice up and into its slab, and its plane back. `None` if it is larger than the card takes. Of so many slices as the
+    /// Queues a slice up and into its slab, and its plane back. `None` if the card does not take its size. Of so many slices as the
     /// ring has places each must be waited for ([`Self::plane`]) before the next one is sent.
     ///
     /// # Errors
     /// If the card fails.
     pub fn add(&mut self, slice: &StoredSlice) -> Result<Option<SentSlice>, GpuError> {
         let StoredSlice { series, slab, id, image, in_plane } = slice;
-        if image.cells.len() > MAX_BYTES {
+        let bytes = image.cells.len();
+        if bytes > MAX_BYTES || bytes != image.rows * image.columns * image.cell_bytes {
             return Ok(None);
         }
         let stream = self.device.stream();
@@ -152,14 +150,16 @@ impl<'a> DevicePipeline<'a> {
     /// # Errors
     /// If the card fails.
     pub fn infer(&mut self, window: &Window) -> Result<[Vec<f32>; 4], GpuError> {
-        let stream = self.device.stream();
-        let plane_len = self.input.plane_len();
+        let (stream, plane_len) = (self.device.stream(), self.input.plane_len());
+        if window.values().len() != self.input.slabs * plane_len {
+            return Err(GpuError::Window(window.values().len()));
+        }
         let mut outputs = [plane_len, plane_len, 1, 1].map(|len| vec![0.0_f32; len]);
-        // SAFETY: the network's input is a window of the manifest that the network was held against.
+        // SAFETY: the network's input is a window of the manifest, and so are these values.
         unsafe { result::memcpy_htod_async(self.network.input(), window.values(), stream.cu_stream()) }?;
         self.network.enqueue().map_err(|error| GpuError::Network(error.to_string()))?;
         for (output, address) in outputs.iter_mut().zip(self.network.outputs()) {
-            // SAFETY: its outputs are planes and numbers of that manifest, and the values stay until the stream was waited for.
+            // SAFETY: its outputs are planes and numbers of the manifest. Memory that is not pinned has been written on return.
             unsafe { result::memcpy_dtoh_async(output, address, stream.cu_stream()) }?;
         }
         stream.synchronize()?;
@@ -270,6 +270,15 @@ impl<'a> DevicePipeline<'a> {
         let section = body.map(|body| body.section);
         let evidence = SlabEvidence::of_masks(mask(lung), mask(lesion), lesion_hu, numbers, section, &self.input);
         Ok(SlabEvidence { change_hu, ..evidence })
+    }
+}
+
+impl Drop for DevicePipeline<'_> {
+    /// What is still queued reads and writes memory that goes now, the network's too.
+    fn drop(&mut self) {
+        if let Err(error) = self.device.stream().synchronize() {
+            tracing::error!(%error, "the GPU did not come to an end");
+        }
     }
 }
 

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, DriverError};
+use cudarc::driver::{CudaSlice, CudaStream, CudaViewMut, DevicePtr as _, DriverError};
 
 use super::GpuError;
 use super::arguments::{Address, Slab};
 use crate::exam::{ExamKey, SeriesKey, SlabIndex, SlabSlices, SliceId};
 use crate::preprocess::SlabSum;
+use crate::telemetry;
 
 /// Sums begin at multiples of this many values, so that the kernels read 16 bytes at once.
 const ALIGNMENT: usize = 64;
@@ -76,10 +77,7 @@ impl SlabStore {
         stored.slices.add(slice);
         let place = stored.place;
         if is_new {
-            let first = place * self.stride;
-            if let Some(mut sum) = self.memory.try_slice_mut(first..first + self.plane_len) {
-                stream.memset_zeros(&mut sum)?;
-            }
+            stream.memset_zeros(&mut self.sum_at(place)?)?;
         }
         Ok(self.address(stream, place))
     }
@@ -101,10 +99,8 @@ impl SlabStore {
         let place = stored.place;
         if !is_here {
             self.uploaded += 1;
-            let first = place * self.stride;
-            if let Some(mut there) = self.memory.try_slice_mut(first..first + self.plane_len) {
-                stream.memcpy_htod(sum.steps(), &mut there)?;
-            }
+            telemetry::gpu_sum_uploaded();
+            stream.memcpy_htod(sum.steps(), &mut self.sum_at(place)?)?;
         }
         Ok(Slab { sum: self.address(stream, place), share: sum.share() })
     }
@@ -115,6 +111,11 @@ impl SlabStore {
         for key in of_exam {
             self.free.extend(self.slabs.remove(&key).map(|slab| slab.place));
         }
+    }
+
+    fn sum_at(&mut self, place: usize) -> Result<CudaViewMut<'_, u32>, GpuError> {
+        let first = place * self.stride;
+        self.memory.try_slice_mut(first..first + self.plane_len).ok_or(GpuError::NoPlace)
     }
 
     fn address(&self, stream: &CudaStream, place: usize) -> Address {

@@ -7,6 +7,7 @@ use super::judge::{DueWindow, judge_window};
 use super::planes::StoredSlice;
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage, self_test};
 use crate::exam::{ExamKey, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
+use crate::part10::ImageFile;
 use crate::preprocess::{CellLayout, InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
 use crate::triage::SlabEvidence;
 
@@ -33,7 +34,7 @@ pub trait Card: Engine {
 
 /// The way by which slices come to a card, for many threads at once.
 pub trait CardSlices: Send + Sync {
-    /// Adds a slice to its slab and gives its plane; `None` if the slice is larger than the card takes.
+    /// Adds a slice to its slab and gives its plane; `None` if the card does not take its size.
     ///
     /// # Errors
     /// If the card fails or does not answer in time.
@@ -67,7 +68,8 @@ pub(crate) fn agrees_with_the_cpu(
     let series = SeriesKey { exam: ExamKey::new("self-test", ""), series_instance_uid: String::new() };
     let mut slabs = Vec::new();
     for (at, values) in window.values().chunks_exact(input.plane_len()).enumerate() {
-        let (index, id) = (SlabIndex(at as i64), SliceId::of("self-test", at));
+        let index = SlabIndex(at as i64);
+        let id = SliceId::of(&ImageFile { path: "self-test".into(), frame: at });
         let slice = stored_slice(values, &series, index, id, input);
         let plane = Plane::resample(&slice.image.hounsfield(), &slice.in_plane, input);
         if card.slices().plane(slice)?.as_ref() != Some(&plane) {
@@ -79,16 +81,20 @@ pub(crate) fn agrees_with_the_cpu(
         slabs.push((index, slices, Arc::new(sum)));
     }
     let Ok([below, middle, above]) = <[_; 3]>::try_from(slabs) else { return Ok(()) };
-    let job = |middle: (SlabIndex, SlabSlices, Arc<SlabSum>)| {
-        let slabs = [below.clone(), middle, above.clone()];
+    let job = |slabs: [(SlabIndex, SlabSlices, Arc<SlabSum>); 3]| {
         let inputs = slabs.each_ref().map(|(index, slices, _)| (*index, *slices));
         WindowJob { slab: inputs[1].0, inputs, sums: slabs.map(|(_, _, sum)| sum) }
     };
-    let elsewhere = SlabIndex(i64::MAX);
-    let jobs = [job(middle.clone()), job((elsewhere, middle.1, middle.2.clone()))];
-    let expected = judge_window(card, &jobs[0], manifest).evidence?;
-    for (job, way) in jobs.into_iter().zip(["its slices", "their sum"]) {
+    let elsewhere = (SlabIndex(i64::MAX), above.1, above.2.clone());
+    let jobs = [job([below.clone(), middle.clone(), above]), job([middle, elsewhere, below])];
+    let mut expected = Vec::new();
+    for job in &jobs {
+        expected.push(judge_window(card, job, manifest).evidence?);
+    }
+    for job in jobs {
         card.queue(&Arc::new(DueWindow { series: series.clone(), job }))?;
+    }
+    for (expected, way) in expected.into_iter().zip(["its slices", "their sum"]) {
         if card.collect()?.0 != expected {
             return Err(differs(card, &format!("the evidence of a slab that came by {way}")));
         }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CardSlices;
-use crate::exam::{SeriesKey, SlabIndex, SliceId};
+use crate::exam::{InstanceHeader, SeriesKey, SlabIndex, SliceHeader, SliceId};
+use crate::part10::ImageFile;
 use crate::preprocess::{HounsfieldImage, InPlane, InputGeometry, Plane, StoredImage};
 
 /// A slice as stored, and where it belongs.
@@ -14,6 +15,26 @@ pub struct StoredSlice {
     pub id: SliceId,
     pub image: StoredImage,
     pub in_plane: InPlane,
+}
+
+impl StoredSlice {
+    /// A slice of the instance with this header, whose image lies in this file.
+    #[must_use]
+    pub fn new(
+        header: &InstanceHeader,
+        slice: &SliceHeader,
+        file: &ImageFile,
+        image: StoredImage,
+        input: &InputGeometry,
+    ) -> Self {
+        Self {
+            series: header.series_key(),
+            slab: SlabIndex::of(slice.geometry.z_mm, input.slab_mm),
+            id: SliceId::of(file),
+            image,
+            in_plane: slice.geometry.in_plane,
+        }
+    }
 }
 
 /// Makes planes of slices; cheap to clone.
@@ -45,7 +66,7 @@ impl Planes {
     }
 
     /// The plane of a slice whose Hounsfield units are these: the same bits wherever it is made. A card that fails is asked no
-    /// more; that it failed the analysis learns from its next window.
+    /// more; that it failed the analysis learns when it hands over the next window.
     #[must_use]
     pub fn plane(&self, slice: StoredSlice, hounsfield: &HounsfieldImage) -> Plane {
         let in_plane = slice.in_plane;
@@ -57,9 +78,9 @@ impl Planes {
         let card = self.lock().clone()?;
         card.plane(slice).unwrap_or_else(|error| {
             tracing::warn!(%error, "a slice did not come back from the GPU");
-            let mut serving = self.lock();
-            if serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, &card)) {
-                *serving = None;
+            let mut present = self.lock();
+            if present.as_ref().is_some_and(|present| Arc::ptr_eq(present, &card)) {
+                *present = None;
             }
             None
         })

@@ -136,6 +136,7 @@ impl Serving {
 
     /// One window alone, with none queued.
     pub fn judge(&mut self, window: DueWindow) -> Judged {
+        debug_assert!(self.queued.is_empty());
         let handed_over = self.hand_over(window);
         self.finish(&handed_over)
     }
@@ -187,6 +188,7 @@ impl Serving {
         telemetry::gpu_failure();
         tracing::error!(%error, engine = self.cpu.name(), "the GPU failed: the engine on the CPU serves until a restart");
         self.state.serves(self.cpu.name(), Some(error.to_string()));
+        self.coming = None;
         self.serve_by(None);
     }
 
@@ -205,14 +207,16 @@ mod tests {
 
     use super::*;
     use crate::engine::{EmbeddedEngine, Inference};
-    use crate::exam::{SeriesKey, SlabIndex, SlabSlices, WindowJob};
+    use crate::exam::{SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
     use crate::inference::{CardSlices, StoredSlice};
+    use crate::part10::ImageFile;
     use crate::preprocess::{CellLayout, InPlane, Plane, SlabSum, SourceAxis, StoredImage, Window};
     use crate::triage::SlabEvidence;
 
-    /// A card that falls off the bus after so many windows.
+    /// A card that falls off the bus after so many windows were collected, or takes so many.
     struct FailingCard {
         windows: usize,
+        takes: usize,
         engine: EmbeddedEngine,
         queued: VecDeque<Arc<DueWindow>>,
         slices: Arc<CountedSlices>,
@@ -227,7 +231,7 @@ mod tests {
     impl CardSlices for CountedSlices {
         fn plane(&self, slice: StoredSlice) -> Result<Option<Plane>, EngineError> {
             if self.taken.fetch_add(1, Ordering::SeqCst) >= self.most {
-                return Err(EngineError::Run { engine: "cuda", reason: "no GPU any more".into() });
+                return Err(FailingCard::gone());
             }
             Ok(Some(Plane::resample(&slice.image.hounsfield(), &slice.in_plane, &package().manifest.input)))
         }
@@ -236,7 +240,11 @@ mod tests {
     impl FailingCard {
         fn new(windows: usize, slices: usize) -> Box<Self> {
             let slices = Arc::new(CountedSlices { taken: AtomicUsize::new(0), most: slices });
-            Box::new(Self { windows, engine: embedded(), queued: VecDeque::new(), slices })
+            Box::new(Self { windows, takes: usize::MAX, engine: embedded(), queued: VecDeque::new(), slices })
+        }
+
+        fn gone() -> EngineError {
+            EngineError::Run { engine: "cuda", reason: "no GPU any more".into() }
         }
     }
 
@@ -256,13 +264,13 @@ mod tests {
         }
 
         fn queue(&mut self, window: &Arc<DueWindow>) -> Result<(), EngineError> {
+            self.takes = self.takes.checked_sub(1).ok_or_else(Self::gone)?;
             self.queued.push_back(Arc::clone(window));
             Ok(())
         }
 
         fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
-            let gone = EngineError::Run { engine: "cuda", reason: "no GPU any more".into() };
-            self.windows = self.windows.checked_sub(1).ok_or(gone)?;
+            self.windows = self.windows.checked_sub(1).ok_or_else(Self::gone)?;
             let window = self.queued.pop_front().unwrap();
             let judged = judge_window(&mut self.engine, &window.job, &package().manifest);
             Ok((judged.evidence?, Duration::from_secs(1)))
@@ -339,6 +347,41 @@ mod tests {
         assert_eq!(state.engine(), "embedded");
     }
 
+    /// Windows 1 to 3 queued, the third one after `before_third`, and which of them the card has judged.
+    fn judged_on_card(serving: &mut Serving, before_third: impl FnOnce()) -> Vec<bool> {
+        let mut alone = embedded();
+        let mut found = Vec::new();
+        serving.queue(window(1));
+        serving.queue(window(2));
+        before_third();
+        serving.queue(window(3));
+        while let Some((window, judged)) = serving.collect() {
+            let expected = judge_window(&mut alone, &window.job, &package().manifest);
+            assert_eq!(judged.evidence.unwrap(), expected.evidence.unwrap());
+            assert_eq!(window.job.slab, SlabIndex(found.len() as i64 + 1));
+            found.push(judged.took == Duration::from_secs(1));
+        }
+        found
+    }
+
+    #[test]
+    fn a_card_that_takes_no_window_leaves_those_that_it_took_to_the_cpu() {
+        let card = FailingCard { takes: 2, ..*FailingCard::new(usize::MAX, 0) };
+        let mut serving = Serving::new(package(), Some(Box::new(card)), None, Box::new(embedded()));
+        assert_eq!(judged_on_card(&mut serving, || ()), [false; 3]);
+        assert!(serving.state().gpu_failure().is_some());
+    }
+
+    #[test]
+    fn a_card_that_comes_while_windows_are_queued_has_none_of_them() {
+        let (built, coming) = crossbeam_channel::bounded(1);
+        let before: Box<dyn Card> = FailingCard::new(usize::MAX, 0);
+        let mut serving = Serving::new(package(), Some(before), Some(coming), Box::new(embedded()));
+        let comes = || built.send(Ok(FailingCard::new(1, 0) as Box<dyn Card>)).unwrap();
+        assert_eq!(judged_on_card(&mut serving, comes), [false, false, true]);
+        assert!(serving.state().gpu_failure().is_none());
+    }
+
     #[test]
     fn slices_go_to_the_card_until_it_fails_and_their_planes_are_the_same_without_it() {
         let card = FailingCard::new(0, 2);
@@ -350,7 +393,7 @@ mod tests {
             let slice = || StoredSlice {
                 series: series(),
                 slab: SlabIndex(0),
-                id: crate::exam::SliceId::of("1.4", number.into()),
+                id: SliceId::of(&ImageFile { path: "1.4".into(), frame: number.into() }),
                 image: StoredImage {
                     rows: 2,
                     columns: 2,

@@ -23,7 +23,7 @@ pub use frames::FrameError;
 use frames::Frames;
 
 /// Where an image lies: a file, and which of its frames it is, from 0.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "KeptImageFile")]
 pub struct ImageFile {
     pub path: PathBuf,

@@ -80,7 +80,9 @@ impl Analyst {
                 }
             }
             self.send_to_decoders();
-            if self.infer_one() || self.conclude_one() {
+            // A verdict does not wait for other exams' windows.
+            let concluded = self.conclude_one();
+            if self.infer_one() || concluded {
                 continue;
             }
             self.report_queues();

@@ -36,6 +36,12 @@ impl Scan {
     }
 
     fn instance(&mut self, series: &str, content: Content) {
+        self.instance_alone(series, content);
+        self.run(false);
+    }
+
+    /// An instance with no window judged after it.
+    fn instance_alone(&mut self, series: &str, content: Content) {
         let plane = match &content {
             Content::Slice(slice) => {
                 let image = HounsfieldImage { rows: 2, columns: 2, values: vec![-800.0; 4] };
@@ -59,13 +65,18 @@ impl Scan {
         let read = ReadInstance { header, calling_ae_title: "CT1".into() };
         let decoded = Decoded { instance: Ok(Arc::new(read)), image: 0, plane: Ok(plane), noise_hu: None };
         self.case.add(decoded, &arrival, &input());
-        self.run(false);
     }
 
     fn slice(&mut self, series: &str, z_mm: f64) {
+        self.slice_alone(series, z_mm);
+        self.run(false);
+    }
+
+    /// A slice with no window judged after it.
+    fn slice_alone(&mut self, series: &str, z_mm: f64) {
         let orientation = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
         let geometry = SliceGeometry::new(2, 2, [0.0, 0.0, z_mm], orientation, [6.0, 6.0]).unwrap();
-        self.instance(
+        self.instance_alone(
             series,
             Content::Slice(SliceHeader {
                 geometry,
@@ -242,4 +253,31 @@ fn a_defective_slice_opens_a_verdict_again() {
     scan.instance(CHEST, Content::Defective("no rescale slope".into()));
     assert_eq!(scan.case.stage, Stage::Receiving);
     assert!(scan.conclude(CompletionRule::QuietTime).revised);
+}
+
+#[test]
+fn a_window_whose_slab_changes_while_it_is_judged_is_due_again_and_one_that_is_under_way_is_not() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -30.0);
+    let under_way = |scan: &mut Scan| {
+        let window = scan.case.next_window(&input(), true).unwrap();
+        scan.case.hand_over(&window);
+        window
+    };
+    let (first, second) = (under_way(&mut scan), under_way(&mut scan));
+    assert_ne!(first.job.slab, second.job.slab);
+    // Another slice in the first one's slab.
+    let z_mm = (first.job.slab.0 as f64 + 0.5) * input().slab_mm;
+    scan.slice_alone(CHEST, z_mm);
+    let again = under_way(&mut scan);
+    assert_eq!(again.job.slab, first.job.slab);
+    assert_ne!(again.job.inputs, first.job.inputs);
+    for window in [&first, &second, &again] {
+        assert!(scan.case.has_windows_under_way());
+        let judged = Judged { evidence: Ok(scan.evidence(0.0)), took: Duration::ZERO };
+        scan.case.take_judged(window, judged).unwrap();
+    }
+    assert!(!scan.case.has_windows_under_way());
+    let (_, judged) = scan.case.judged().unwrap();
+    assert!(judged.table.is_done(again.job.slab, &again.job.inputs));
 }

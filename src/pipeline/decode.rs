@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
-use crate::exam::{Content, ExamKey, InstanceHeader, SlabIndex, SliceId};
+use crate::exam::{Content, ExamKey, InstanceHeader};
 use crate::inference::{Planes, StoredSlice};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image, noise_hu, stored_image};
@@ -50,6 +50,7 @@ pub struct ReadInstance {
 #[derive(Debug)]
 struct OpenInstance {
     read: Arc<ReadInstance>,
+    path: PathBuf,
     file: InstanceFile,
 }
 
@@ -144,7 +145,7 @@ impl OpenInstance {
         let header = InstanceHeader::read(&file.object).map_err(|error| unreadable(&error))?;
         let calling_ae_title =
             file.object.meta().source_application_entity_title().unwrap_or_default().trim().to_owned();
-        Ok(Self { read: Arc::new(ReadInstance { header, calling_ae_title }), file })
+        Ok(Self { read: Arc::new(ReadInstance { header, calling_ae_title }), path: path.to_owned(), file })
     }
 }
 
@@ -171,7 +172,7 @@ fn decode_images(
 /// # Errors
 /// Why it cannot be had any more.
 pub fn plane_again(file: &ImageFile, input: &InputGeometry) -> Result<Plane, String> {
-    let OpenInstance { read, file: instance } = OpenInstance::open(&file.path)?;
+    let OpenInstance { read, file: instance, .. } = OpenInstance::open(&file.path)?;
     let Some(Content::Slice(slice)) = read.header.images.get(file.frame) else {
         return Err("a slice that was read before is none any more".to_owned());
     };
@@ -180,7 +181,7 @@ pub fn plane_again(file: &ImageFile, input: &InputGeometry) -> Result<Plane, Str
 }
 
 fn plane_of(
-    OpenInstance { read, file }: &OpenInstance,
+    OpenInstance { read, path, file }: &OpenInstance,
     image: usize,
     planes: &Planes,
     started: Instant,
@@ -194,16 +195,10 @@ fn plane_of(
     })?;
     telemetry::stage("decode", started.elapsed());
     let decoded = Instant::now();
-    let (hounsfield, in_plane) = (stored.hounsfield(), slice.geometry.in_plane);
-    let noise_hu = noise_hu(&hounsfield, &in_plane, planes.input().pixel_mm);
-    let stored = StoredSlice {
-        series: header.series_key(),
-        slab: SlabIndex::of(slice.geometry.z_mm, planes.input().slab_mm),
-        id: SliceId::of(&header.sop_instance_uid, image),
-        image: stored,
-        in_plane,
-    };
-    let plane = planes.plane(stored, &hounsfield);
+    let hounsfield = stored.hounsfield();
+    let noise_hu = noise_hu(&hounsfield, &slice.geometry.in_plane, planes.input().pixel_mm);
+    let lies_in = ImageFile { path: path.clone(), frame: image };
+    let plane = planes.plane(StoredSlice::new(header, slice, &lies_in, stored, planes.input()), &hounsfield);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
     Ok(Some((plane, noise_hu)))

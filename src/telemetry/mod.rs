@@ -37,6 +37,8 @@ const DISK_FREE_BYTES: &str = "tableside_disk_free_bytes";
 const EXAMS_REMOVED: &str = "tableside_exams_removed_total";
 const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
 const GPU_FAILURES: &str = "tableside_gpu_failures_total";
+#[cfg(feature = "cuda")]
+const GPU_SUMS_UPLOADED: &str = "tableside_gpu_sums_uploaded_total";
 
 /// Upper bounds of the histograms' buckets, seconds: from one fast store to an exam that waited for quiet.
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -96,6 +98,8 @@ fn describe() {
     describe_counter!(EXAMS_REMOVED, "Exams whose images were removed from the spool, by why");
     describe_counter!(ENGINE_FAILURES, "Windows on which the engine failed");
     describe_counter!(GPU_FAILURES, "Times that a GPU failed and the engine on the CPU took over");
+    #[cfg(feature = "cuda")]
+    describe_counter!(GPU_SUMS_UPLOADED, "Slabs whose sum had to be uploaded to the GPU");
 }
 
 /// An instance of this many bytes was stored.
@@ -195,6 +199,12 @@ pub fn engine_replaced(before: &'static str, now: &'static str, model: &str) {
 /// The GPU failed, the CPU takes over.
 pub fn gpu_failure() {
     counter!(GPU_FAILURES).increment(1);
+}
+
+/// A slab lay on the GPU otherwise than a window is made of, or not at all.
+#[cfg(feature = "cuda")]
+pub fn gpu_sum_uploaded() {
+    counter!(GPU_SUMS_UPLOADED).increment(1);
 }
 
 pub fn engine_failure() {

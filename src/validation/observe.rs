@@ -57,6 +57,7 @@ impl Observer<'_> {
         }
         scan.run_due_windows(self, true)?;
         let report = scan.conclude(self);
+        self.serving.forget(&scan.case.key);
         // A verdict on the patient, or none.
         let judged = matches!(report.verdict, Verdict::Suspected | Verdict::NotSuspected);
         let Some(score) = report.score.filter(|_| judged) else {

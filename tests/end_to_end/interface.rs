@@ -114,6 +114,7 @@ fn every_metric_is_documented_and_every_documented_metric_of_an_ordinary_exam_is
         "tableside_slices_failed_total",
         "tableside_engine_failures_total",
         "tableside_gpu_failures_total",
+        "tableside_gpu_sums_uploaded_total",
         "tableside_exams_removed_total",
         "tableside_procedure_steps_total",
     ];

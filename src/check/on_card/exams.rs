@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::engine::{Engine, Manifest, ModelPackage};
-use crate::exam::{CompletionRule, Content, InstanceHeader, SeriesKey, SlabIndex, SliceHeader, SliceId};
+use crate::exam::{CompletionRule, Content, InstanceHeader, SeriesKey, SliceHeader};
 use crate::gpu::{DevicePipeline, Failure, GpuError};
 use crate::inference::{DueWindow, Judged, StoredSlice, judge_window};
-use crate::part10::InstanceFile;
+use crate::part10::{ImageFile, InstanceFile};
 use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::{Arrival, Decoded, ReadInstance};
@@ -22,11 +22,9 @@ use crate::triage::{Mask, SlabEvidence, Verdict};
 /// A slice that was decoded.
 pub(super) struct ExamSlice {
     instance: Arc<ReadInstance>,
-    /// Which of the instance's images, from 0.
-    frame: usize,
     pub header: SliceHeader,
     pub stored: StoredSlice,
-    path: PathBuf,
+    file: ImageFile,
 }
 
 /// The series of an exam that has the most slices, one slice at each position, in ascending z.
@@ -56,15 +54,10 @@ impl ExamSlices {
             let read = Arc::new(ReadInstance { header, calling_ae_title: String::new() });
             for (frame, image) in read.header.images.iter().enumerate() {
                 let Content::Slice(header) = image.clone() else { continue };
-                let stored = StoredSlice {
-                    series: read.header.series_key(),
-                    slab: SlabIndex::of(header.geometry.z_mm, input.slab_mm),
-                    id: SliceId::of(&read.header.sop_instance_uid, frame),
-                    image: stored_image(&file, frame, &header)?,
-                    in_plane: header.geometry.in_plane,
-                };
-                let path = PathBuf::from(&instance.origin);
-                slices.push(ExamSlice { instance: read.clone(), frame, header, stored, path });
+                let image = stored_image(&file, frame, &header)?;
+                let lies_in = ImageFile { path: PathBuf::from(&instance.origin), frame };
+                let stored = StoredSlice::new(&read.header, &header, &lies_in, image, input);
+                slices.push(ExamSlice { instance: read.clone(), header, stored, file: lies_in });
             }
         }
         let z_mm = |slice: &ExamSlice| slice.header.geometry.z_mm;
@@ -101,7 +94,9 @@ impl ExamSlices {
     fn case(&self) -> Case {
         let now = Instant::now();
         let mut case = Case::new(self.slices[0].instance.header.exam_key(), now);
-        for (number, ExamSlice { instance, frame, stored, path, .. }) in self.slices.iter().enumerate() {
+        for (number, ExamSlice { instance, stored, file: ImageFile { path, frame }, .. }) in
+            self.slices.iter().enumerate()
+        {
             let (image, in_plane) = (stored.image.hounsfield(), &stored.in_plane);
             if case.take(path.clone(), now, None) {
                 case.waiting.pop_front();
@@ -135,7 +130,7 @@ pub(super) struct Compared {
     /// Pixels of all masks that differ, of so many.
     pixels: (usize, usize),
     /// Sums that slices had not made on the card.
-    uploaded: usize,
+    pub uploaded: usize,
 }
 
 impl Compared {

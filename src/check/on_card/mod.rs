@@ -21,12 +21,15 @@ use super::phantom_exam;
 use crate::choice;
 use crate::config::Config;
 use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
-use crate::gpu::{CardNetwork, Device, DevicePipeline, Failure, SLABS};
+use crate::gpu::{CardNetwork, Device, DevicePipeline, Failure};
 use crate::scanner::series::load_folder;
 use exams::{ExamSlices, compare};
 
 /// Random inputs on which each kernel is held against the CPU.
 const SEEDS: u64 = 60;
+
+/// Slabs on the card: those of any exam.
+const SLABS: usize = 1024;
 
 /// How far the case probability may lie from the CPU engine's.
 const PROBABILITY_TOLERANCE: f64 = 0.01;
@@ -164,8 +167,9 @@ impl OnDevice<'_> {
             match compare(pipeline, cpu, self.package, self.config, exam) {
                 Ok(found) => {
                     let apart = found.probability_apart();
-                    let holds = found.verdicts.0 == found.verdicts.1 && apart <= PROBABILITY_TOLERANCE;
-                    let goal = format!("same verdict, within {PROBABILITY_TOLERANCE}");
+                    let same = found.verdicts.0 == found.verdicts.1 && apart <= PROBABILITY_TOLERANCE;
+                    let holds = same && found.uploaded == 0;
+                    let goal = format!("same verdict, within {PROBABILITY_TOLERANCE}, no sum uploaded");
                     report.row(&what, &found.to_string(), &goal, Holds::from(holds));
                 }
                 Err(error) => report.failed(&what, error.as_ref()),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::table::Report;
-use super::{Holds, PROBABILITY_TOLERANCE, on_cpu};
+use super::{Holds, PROBABILITY_TOLERANCE, SLABS, on_cpu};
 use crate::config::Config;
 use crate::engine::{Engine as _, ModelPackage};
 use crate::folder::triage_by;
@@ -19,7 +19,7 @@ pub(super) fn measure(
     config: &Config,
     folder: &Path,
 ) -> Result<(), Failure> {
-    let mut card = CardThread::open(network, package)?;
+    let mut card = CardThread::open(network, package, SLABS)?;
     card_test(&mut card, package)?;
     let name = card.name();
     let on_card = triage(Some(Box::new(card)), package, config, folder)?;

@@ -1,4 +1,4 @@
-//! NVIDIA TensorRT: a plan that is built from the package's network for the very card that is there, and the engine that runs it.
+//! NVIDIA TensorRT: a plan that is built from the package's network for the very card that is there, and the network that it gives.
 //!
 //! A plan is a cache: it is kept in a file whose name carries the network's checksum, TensorRT's version and the card, and is
 //! built again where one of these differs or TensorRT refuses it. Networks are strongly typed in TensorRT 11: it computes in
@@ -8,7 +8,6 @@
 
 mod network;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,7 +95,8 @@ pub(crate) fn plan(package: &ModelPackage) -> Result<Vec<u8>, EngineError> {
 }
 
 fn build(package: &ModelPackage) -> trtx::Result<Vec<u8>> {
-    let package = as_it_runs(package);
+    let half = package.in_half_precision();
+    let package = half.as_ref().unwrap_or(package);
     let logger = Logger::new(Log)?;
     let mut builder = Builder::new(&logger)?;
     let mut parser = OnnxParser::new(builder.create_network(0)?, &logger)?;
@@ -110,17 +110,12 @@ fn build(package: &ModelPackage) -> trtx::Result<Vec<u8>> {
     Ok(builder.build_serialized_network(network, &mut config)?.to_vec())
 }
 
-/// In half precision where it can.
-fn as_it_runs(package: &ModelPackage) -> Cow<'_, ModelPackage> {
-    package.in_half_precision().map_or(Cow::Borrowed(package), Cow::Owned)
-}
-
 fn plan_path(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> PathBuf {
     let card: String = gpu.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let (major, minor) = gpu.compute_capability;
     let version = network::version();
-    let package = as_it_runs(package);
-    let network = &package.manifest.sha256[..16];
+    let half = package.manifest.half_precision.as_ref();
+    let network = &half.map_or(&package.manifest.sha256, |half| &half.sha256)[..16];
     plans.join(format!("{network}-tensorrt-{version}-{card}-sm{major}{minor}.plan"))
 }
 

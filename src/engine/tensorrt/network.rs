@@ -134,7 +134,8 @@ impl<'engine> Network<'engine> {
     }
 }
 
-impl DeviceNetwork for Network<'_> {
+// SAFETY: the buffers are the network's own, of the lengths that [`Tensors`] has from the manifest.
+unsafe impl DeviceNetwork for Network<'_> {
     fn input(&self) -> Address {
         self.input.device_ptr(&self.stream).0
     }
