@@ -61,7 +61,8 @@ impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
     /// Queues the copy of the first values from the card.
     pub fn fetch(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
         let values = self.card.try_slice(..len).ok_or(DriverError(sys::CUresult::CUDA_ERROR_INVALID_VALUE))?;
-        stream.memcpy_dtoh(&values, &mut self.host)?;
+        // As many as the target has are copied, however few the source has.
+        stream.memcpy_dtoh(&values, &mut self.host.as_mut_slice()?[..len])?;
         self.copied.record(stream)
     }
 
