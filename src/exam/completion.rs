@@ -140,6 +140,12 @@ impl Rhythm {
         self.last_arrival
     }
 
+    /// When the last association was released, if none is open.
+    #[must_use]
+    pub fn released(&self) -> Option<Instant> {
+        self.released.filter(|_| self.open.is_empty()).map(|(at, _)| at)
+    }
+
     /// The rule that decides first and when it does, as things stand; of rules that decide at the same time the surest.
     #[must_use]
     pub fn completion(&self, progress: &Progress, limits: &CompletionLimits) -> (CompletionRule, Instant) {

@@ -149,6 +149,7 @@ impl Analyst {
         let claims = self.cases.values().map(|case| Claim {
             exam: case.key.clone(),
             is_on_table: case.is_on_table(now),
+            over: case.rhythm.released().map(|at| now.saturating_duration_since(at)),
             waited: now.saturating_duration_since(case.last_served),
             score: case.running_score(&self.manifest),
         });

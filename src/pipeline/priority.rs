@@ -1,6 +1,6 @@
 //! Whose turn it is: the patient on the table first, then the likeliest findings; and nobody waits for ever.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::exam::ExamKey;
@@ -22,6 +22,8 @@ const UNKNOWN: f64 = 0.5;
 pub struct Claim {
     pub exam: ExamKey,
     pub is_on_table: bool,
+    /// Since its scan seems to be over: the last association was released and none is open.
+    pub over: Option<Duration>,
     /// Since it was last served, or since it came.
     pub waited: Duration,
     /// The running case probability.
@@ -36,7 +38,8 @@ impl Claim {
 
 /// The exams, the one to be served first in front. `turn` counts how often somebody was served.
 ///
-/// Patients on the table take turns, the one that waited longest first. Then come exams that have waited enough, then the
+/// Patients on the table come first: those whose scan is over in the order of its end, so that not all of them wait for the last window
+/// of all; then the others in turn, the one that waited longest first. Then come exams that have waited enough, then the
 /// others by their probability. Every fourth turn goes to an exam that has waited enough before the table: while scanners keep the
 /// engine busy, a backlog still gets a quarter of it.
 #[must_use]
@@ -49,9 +52,13 @@ pub fn by_priority(mut claims: Vec<Claim>, turn: u64) -> Vec<ExamKey> {
         (false, false) => 3,
     };
     claims.sort_by(|one, other| {
-        let by_score = other.score.unwrap_or(UNKNOWN).total_cmp(&one.score.unwrap_or(UNKNOWN));
-        let by_score = if rank(one) == 3 { by_score } else { std::cmp::Ordering::Equal };
-        rank(one).cmp(&rank(other)).then(by_score).then(Reverse(one.waited).cmp(&Reverse(other.waited)))
+        let within_rank = match rank(one) {
+            // None, a scan that goes on, is less than any time.
+            1 => other.over.cmp(&one.over),
+            3 => other.score.unwrap_or(UNKNOWN).total_cmp(&one.score.unwrap_or(UNKNOWN)),
+            _ => Ordering::Equal,
+        };
+        rank(one).cmp(&rank(other)).then(within_rank).then(other.waited.cmp(&one.waited))
     });
     claims.into_iter().map(|claim| claim.exam).collect()
 }
@@ -67,7 +74,7 @@ mod tests {
     }
 
     fn claim(name: usize, is_on_table: bool, waited_s: u64, score: Option<f64>) -> Claim {
-        Claim { exam: key(name), is_on_table, waited: Duration::from_secs(waited_s), score }
+        Claim { exam: key(name), is_on_table, over: None, waited: Duration::from_secs(waited_s), score }
     }
 
     #[test]
@@ -85,6 +92,13 @@ mod tests {
     fn patients_on_several_tables_take_turns() {
         let claims = vec![claim(1, true, 1, Some(0.9)), claim(2, true, 3, Some(0.1)), claim(3, true, 2, None)];
         assert_eq!(by_priority(claims, 0), [key(2), key(3), key(1)]);
+    }
+
+    #[test]
+    fn of_patients_on_tables_those_whose_scan_is_over_go_first_in_the_order_of_its_end() {
+        let over = |name, over_s| Claim { over: Some(Duration::from_secs(over_s)), ..claim(name, true, 0, None) };
+        let claims = vec![claim(1, true, 9, Some(0.9)), over(2, 1), over(3, 2), claim(4, true, 8, None)];
+        assert_eq!(by_priority(claims, 0), [key(3), key(2), key(1), key(4)]);
     }
 
     #[test]
