@@ -79,10 +79,11 @@ impl Analyst {
                     return;
                 }
             }
-            self.send_to_decoders();
+            let order = self.by_priority();
+            self.send_to_decoders(&order);
             // A verdict does not wait for other exams' windows.
-            let concluded = self.conclude_one();
-            if self.infer_one() || concluded {
+            let concluded = self.conclude_one(&order);
+            if self.infer_one(order) || concluded {
                 continue;
             }
             self.report_queues();
@@ -157,11 +158,11 @@ impl Analyst {
     }
 
     /// Keeps the decoders busy without waiting for them.
-    fn send_to_decoders(&mut self) {
+    fn send_to_decoders(&mut self, order: &[ExamKey]) {
         let now = Instant::now();
         let mut begun = self.cases.values().filter(|case| case.stage != Stage::Complete && case.has_begun()).count();
-        for key in self.by_priority() {
-            let Some(case) = self.cases.get_mut(&key).filter(|case| !case.waiting.is_empty()) else { continue };
+        for key in order {
+            let Some(case) = self.cases.get_mut(key).filter(|case| !case.waiting.is_empty()) else { continue };
             if !case.has_begun() {
                 let most = if case.is_on_table(now) { BEGUN_WITH_THE_TABLE } else { BEGUN_AT_ONCE };
                 if begun >= most {
@@ -216,9 +217,9 @@ impl Analyst {
     }
 
     /// Hands over as many windows as the engine has room for, and waits for the first one. `false` if none is due.
-    fn infer_one(&mut self) -> bool {
+    fn infer_one(&mut self, mut order: Vec<ExamKey>) -> bool {
         while self.serving.has_room()
-            && let Some(window) = self.next_window()
+            && let Some(window) = self.next_window(&order)
         {
             self.turn += 1;
             if let Some(case) = self.cases.get_mut(&window.series.exam) {
@@ -226,6 +227,9 @@ impl Analyst {
                 case.hand_over(&window);
             }
             self.serving.queue(window);
+            if self.serving.has_room() {
+                order = self.by_priority();
+            }
         }
         let Some((window, judged)) = self.serving.collect() else { return false };
         self.take_judged(&window, judged);
@@ -233,10 +237,10 @@ impl Analyst {
     }
 
     /// The first window that is due.
-    fn next_window(&self) -> Option<DueWindow> {
+    fn next_window(&self, order: &[ExamKey]) -> Option<DueWindow> {
         let now = Instant::now();
         let streaming = self.options.mode == AnalysisMode::Streaming;
-        self.by_priority().iter().filter_map(|key| self.cases.get(key)).find_map(|case| {
+        order.iter().filter_map(|key| self.cases.get(key)).find_map(|case| {
             let finishing = match self.completion(case) {
                 Some((rule, at)) if at <= now => needs_every_window(rule),
                 // Whether more comes after a release is waited out with the last windows, not before them.
@@ -291,16 +295,16 @@ impl Analyst {
     }
 
     /// Concludes the first exam that is over. `false` if none is.
-    fn conclude_one(&mut self) -> bool {
+    fn conclude_one(&mut self, order: &[ExamKey]) -> bool {
         let now = Instant::now();
-        let over = self.by_priority().into_iter().find_map(|key| {
-            let case = self.cases.get(&key)?;
+        let over = order.iter().find_map(|key| {
+            let case = self.cases.get(key)?;
             let (rule, since) = self.is_over(case, now)?;
             // The deadline may have passed since the last look for windows: those that are due come first.
             let finishing = needs_every_window(rule);
             let is_judged =
                 !case.has_windows_under_way() && case.next_window(&self.manifest.input, finishing).is_none();
-            is_judged.then_some((key, rule, since))
+            is_judged.then(|| (key.clone(), rule, since))
         });
         let Some((key, rule, over)) = over else { return false };
         let Some(case) = self.cases.get_mut(&key) else { return false };
