@@ -140,10 +140,11 @@ impl Rhythm {
         self.last_arrival
     }
 
-    /// When the last association was released, if none is open.
+    /// When the association that carried the exam was released, if none is open: the scan seems to be over.
     #[must_use]
-    pub fn released(&self) -> Option<Instant> {
-        self.released.filter(|_| self.open.is_empty()).map(|(at, _)| at)
+    pub fn released(&self, limits: &CompletionLimits) -> Option<Instant> {
+        let carried_it = |(_, carried): &(Instant, usize)| self.open.is_empty() && *carried >= limits.series_sized;
+        self.released.filter(carried_it).map(|(at, _)| at)
     }
 
     /// The rule that decides first and when it does, as things stand; of rules that decide at the same time the surest.
@@ -161,9 +162,8 @@ impl Rhythm {
             (CompletionRule::ExpectedCount, is_counted.then_some(self.last_arrival)),
             (CompletionRule::LungsPassed, progress.lungs_passed.then_some(self.last_arrival)),
         ];
-        let released = self.released.filter(|(_, carried)| self.open.is_empty() && *carried >= limits.series_sized);
         let released =
-            released.map(|(at, _)| (CompletionRule::AssociationReleased, at + Self::grace(progress, limits)));
+            self.released(limits).map(|at| (CompletionRule::AssociationReleased, at + Self::grace(progress, limits)));
         let quiet = (CompletionRule::QuietTime, self.last_arrival + self.silence(progress, limits));
         let signals = signals.into_iter().filter(|(rule, _)| !self.refuted.contains(rule));
         let decided = signals.filter_map(|(rule, at)| Some((rule, at?))).chain(released);

@@ -1,6 +1,7 @@
 //! Which slices a slab holds, in eight bytes.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
 
 use crate::part10::ImageFile;
 
@@ -11,14 +12,14 @@ pub struct SliceId(u64);
 impl SliceId {
     #[must_use]
     pub fn of(file: &ImageFile) -> Self {
-        let mut hasher = DefaultHasher::new();
-        file.hash(&mut hasher);
-        Self(hasher.finish())
+        // Senders choose the UIDs in a file's name: with keys that they knew they could make two sets that look the same.
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(KEYS.hash_one(file))
     }
 }
 
 /// The slices in a slab: the same for the same slices in any order of coming and going. Of two sets of slices it tells whether
-/// they are the same one, wherever each of them was counted, but for one chance in 2^64. Names of files are not a sender's to choose.
+/// they are the same one, wherever each of them was counted, but for one chance in 2^64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SlabSlices(u64);
 

@@ -2,10 +2,12 @@
 //! deadline, and whatever goes wrong there is an error like any other.
 
 use std::collections::VecDeque;
+use std::fmt::{Display, Formatter};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
+use cudarc::driver::DriverError;
 
 use super::upload::{SLOTS, SentSlice};
 use super::{CardNetwork, Device, DeviceNetwork, DevicePipeline, Failure, GpuError, JudgedWindow};
@@ -19,6 +21,7 @@ use crate::triage::SlabEvidence;
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// Opening the card loads the network, and its first window loads and tries kernels.
 const OPENING_TIME: Duration = Duration::from_mins(2);
+/// A card that has not given everything back by then never will.
 const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// Where the answer to a request goes; nobody may be waiting for it any more.
@@ -38,8 +41,24 @@ enum Request {
 struct Requests {
     engine: &'static str,
     sender: Sender<Request>,
-    /// Why nothing more is to be expected.
-    failure: Arc<OnceLock<String>>,
+    failure: Arc<OnceLock<Ending>>,
+}
+
+/// Why nothing more is to be expected.
+enum Ending {
+    Failed(String),
+    DoesNotAnswer,
+    Gone,
+}
+
+impl Display for Ending {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Failed(reason) => reason,
+            Self::DoesNotAnswer => "the GPU does not answer",
+            Self::Gone => "the GPU's thread has ended",
+        })
+    }
 }
 
 /// The first card with a package's network.
@@ -89,8 +108,12 @@ impl CardThread {
                 })
             };
             if let Err(error) = run() {
-                let load = |error: Failure| EngineError::Load { engine, model, reason: error.to_string() };
-                let error = error.downcast().map_or_else(load, |error| *error);
+                let reason = error.to_string();
+                let error = match error.downcast::<EngineError>() {
+                    Ok(error) => *error,
+                    Err(error) if is_of_the_driver(error.as_ref()) => EngineError::Run { engine, reason },
+                    Err(_) => EngineError::Load { engine, model, reason },
+                };
                 // Once the card has been opened nobody waits for this.
                 let _ = opened.try_send(Err(error));
             }
@@ -115,9 +138,8 @@ impl Drop for CardThread {
     fn drop(&mut self) {
         // A thread that has ended takes no requests.
         let _ = self.requests.sender.send(Request::End);
-        if self.requests.failure.get().is_none()
-            && self.ended.recv_timeout(ENDING_TIME) == Err(RecvTimeoutError::Timeout)
-        {
+        let hangs = matches!(self.requests.failure.get(), Some(Ending::DoesNotAnswer));
+        if !hangs && self.ended.recv_timeout(ENDING_TIME) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("the GPU does not come to an end");
         }
     }
@@ -126,7 +148,7 @@ impl Drop for CardThread {
 impl Requests {
     fn send<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<Receiver<T>, EngineError> {
         if let Some(failure) = self.failure.get() {
-            return Err(self.failed(failure.clone()));
+            return Err(self.failed(failure.to_string()));
         }
         let (reply, answer) = bounded(1);
         self.sender.send(request(reply)).map_err(|_| self.no_answer(RecvTimeoutError::Disconnected))?;
@@ -139,11 +161,11 @@ impl Requests {
 
     /// Nothing more is asked of a card that has not answered.
     fn no_answer(&self, error: RecvTimeoutError) -> EngineError {
-        let reason = match error {
-            RecvTimeoutError::Timeout => "the GPU does not answer",
-            RecvTimeoutError::Disconnected => "the GPU's thread has ended",
+        let ending = match error {
+            RecvTimeoutError::Timeout => Ending::DoesNotAnswer,
+            RecvTimeoutError::Disconnected => Ending::Gone,
         };
-        self.failed(self.failure.get_or_init(|| reason.to_owned()).clone())
+        self.failed(self.failure.get_or_init(|| ending).to_string())
     }
 
     fn failed(&self, reason: String) -> EngineError {
@@ -202,7 +224,7 @@ struct Worker<'worker, 'card> {
     pipeline: &'worker mut DevicePipeline<'card>,
     /// In the order in which it was queued on the stream, which is that in which it will be done; of windows one at most.
     under_way: VecDeque<UnderWay>,
-    failure: &'worker OnceLock<String>,
+    failure: &'worker OnceLock<Ending>,
 }
 
 enum UnderWay {
@@ -225,15 +247,19 @@ impl Worker<'_, '_> {
             let is_idle = self.under_way.is_empty();
             let request = if is_idle { requests.recv().map_err(TryRecvError::from) } else { requests.try_recv() };
             match request {
-                Ok(Request::End) => return Ok(()),
-                Ok(request) => self.take(request)?,
+                Ok(request) => {
+                    if !self.take(request)? {
+                        return Ok(());
+                    }
+                }
                 Err(_) if is_idle => return Ok(()),
                 Err(_) => self.wait_for_first()?,
             }
         }
     }
 
-    fn take(&mut self, request: Request) -> Result<(), Failure> {
+    /// `false` if this was the last request.
+    fn take(&mut self, request: Request) -> Result<bool, Failure> {
         match request {
             Request::Slice(slice, reply) => {
                 let is_slice = |under_way: &&UnderWay| matches!(under_way, UnderWay::Slice { .. });
@@ -247,15 +273,16 @@ impl Worker<'_, '_> {
             }
             Request::Window(window, reply) => self.begin(&window, reply)?,
             Request::Inference(window, reply) => {
-                while !self.under_way.is_empty() {
-                    self.wait_for_first()?;
-                }
+                self.wait_for_all()?;
                 answer(&reply, told(self.failure, self.pipeline.infer(&window))?);
             }
             Request::Forget(exam) => self.pipeline.forget(&exam),
-            Request::End => {}
+            Request::End => {
+                self.wait_for_all()?;
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Queues a window, and waits for the one before while the network runs.
@@ -275,6 +302,13 @@ impl Worker<'_, '_> {
         }
         let judged = told(self.failure, begun.queue_evidence())?;
         self.under_way.push_back(UnderWay::Window { judged, since, reply });
+        Ok(())
+    }
+
+    fn wait_for_all(&mut self) -> Result<(), Failure> {
+        while !self.under_way.is_empty() {
+            self.wait_for_first()?;
+        }
         Ok(())
     }
 
@@ -299,9 +333,14 @@ fn answer<T>(reply: &Reply<T>, answer: T) {
 }
 
 /// Notes an error before anybody who waits sees that the thread is gone.
-fn told<T>(failure: &OnceLock<String>, result: Result<T, GpuError>) -> Result<T, Failure> {
+fn told<T>(failure: &OnceLock<Ending>, result: Result<T, GpuError>) -> Result<T, Failure> {
     result.map_err(|error| {
-        let _ = failure.set(error.to_string());
+        let _ = failure.set(Ending::Failed(error.to_string()));
         error.into()
     })
+}
+
+/// The driver, and so the card, is at fault, not the network.
+fn is_of_the_driver(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<DriverError>() || matches!(error.downcast_ref(), Some(GpuError::Driver(_)))
 }

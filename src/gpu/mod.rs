@@ -24,7 +24,7 @@ pub(crate) use card::Work;
 pub use device::Device;
 pub(crate) use device::window_blocks;
 pub use network::CardNetwork;
-pub use pipeline::{BegunWindow, DevicePipeline, JudgedWindow};
+pub use pipeline::{DevicePipeline, JudgedWindow};
 pub(crate) use pipeline::{axes, described, slice_arguments};
 pub(crate) use taps::AxisTaps;
 pub use upload::SentSlice;

@@ -81,9 +81,8 @@ impl Analyst {
             }
             let order = self.by_priority();
             self.send_to_decoders(&order);
-            // A verdict does not wait for other exams' windows.
-            let concluded = self.conclude_one(&order);
-            if self.infer_one(order) || concluded {
+            // Verdicts do not wait for other exams' windows.
+            if self.conclude_one(&order) || self.infer_one(order) {
                 continue;
             }
             self.report_queues();
@@ -150,7 +149,7 @@ impl Analyst {
         let claims = self.cases.values().map(|case| Claim {
             exam: case.key.clone(),
             is_on_table: case.is_on_table(now),
-            over: case.rhythm.released().map(|at| now.saturating_duration_since(at)),
+            over: case.rhythm.released(&self.options.completion).map(|at| now.saturating_duration_since(at)),
             waited: now.saturating_duration_since(case.last_served),
             score: case.running_score(&self.manifest),
         });

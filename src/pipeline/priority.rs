@@ -32,7 +32,7 @@ pub struct Claim {
 
 impl Claim {
     fn has_waited_enough(&self) -> bool {
-        !self.is_on_table && self.waited >= ENOUGH_WAITING
+        self.waited >= ENOUGH_WAITING
     }
 }
 
@@ -40,8 +40,8 @@ impl Claim {
 ///
 /// Patients on the table come first: those whose scan is over in the order of its end, so that not all of them wait for the last window
 /// of all; then the others in turn, the one that waited longest first. Then come exams that have waited enough, then the
-/// others by their probability. Every fourth turn goes to an exam that has waited enough before the table: while scanners keep the
-/// engine busy, a backlog still gets a quarter of it.
+/// others by their probability. Every fourth turn goes to an exam that has waited enough, before the tables, or to the table that
+/// waited longest: while scanners keep the engine busy, a backlog and scans that go on still get a quarter of it.
 #[must_use]
 pub fn by_priority(mut claims: Vec<Claim>, turn: u64) -> Vec<ExamKey> {
     let before_table = turn % TURNS == TURNS - 1;
@@ -54,7 +54,7 @@ pub fn by_priority(mut claims: Vec<Claim>, turn: u64) -> Vec<ExamKey> {
     claims.sort_by(|one, other| {
         let within_rank = match rank(one) {
             // None, a scan that goes on, is less than any time.
-            1 => other.over.cmp(&one.over),
+            1 if !before_table => other.over.cmp(&one.over),
             3 => other.score.unwrap_or(UNKNOWN).total_cmp(&one.score.unwrap_or(UNKNOWN)),
             _ => Ordering::Equal,
         };
@@ -102,6 +102,14 @@ mod tests {
     }
 
     #[test]
+    fn every_fourth_time_a_scan_that_goes_on_is_not_behind_those_that_are_over() {
+        let over = Claim { over: Some(Duration::from_secs(5)), ..claim(1, true, 0, None) };
+        let claims = vec![over, claim(2, true, 1, None)];
+        assert_eq!(by_priority(claims.clone(), 2), [key(1), key(2)]);
+        assert_eq!(by_priority(claims, 3), [key(2), key(1)]);
+    }
+
+    #[test]
     fn who_has_waited_enough_goes_before_the_likelier_and_every_fourth_time_before_the_table() {
         let claims = vec![claim(1, false, 31, Some(0.1)), claim(2, false, 29, Some(0.9)), claim(3, true, 0, None)];
         assert_eq!(by_priority(claims.clone(), 2), [key(3), key(1), key(2)]);
@@ -113,6 +121,7 @@ mod tests {
         #[test]
         fn nobody_starves(
             tables in 0..4_usize,
+            over in prop::collection::vec(any::<bool>(), 4),
             scores in prop::collection::vec(prop::option::of(0.0..1.0_f64), 1..8),
         ) {
             let exams = tables + scores.len();
@@ -121,7 +130,8 @@ mod tests {
             for now_s in 0..2000 {
                 let claims = (0..exams).map(|name| {
                     let score = name.checked_sub(tables).and_then(|name| scores[name]);
-                    claim(name, name < tables, now_s - served_s[name], score)
+                    let over = (name < tables && over[name]).then_some(Duration::from_secs(now_s));
+                    Claim { over, ..claim(name, name < tables, now_s - served_s[name], score) }
                 });
                 let first = by_priority(claims.collect(), now_s).remove(0);
                 let first = (0..exams).find(|name| key(*name) == first).unwrap();

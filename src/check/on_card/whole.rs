@@ -24,8 +24,15 @@ pub(super) fn measure(
     let name = card.name();
     let on_card = triage(Some(Box::new(card)), package, config, folder)?;
     let on_cpu = triage(None, package, config, folder)?;
+    if on_card.reports.len() != on_cpu.reports.len() {
+        return Err(format!("{} exams over the card, {} without", on_card.reports.len(), on_cpu.reports.len()).into());
+    }
     for (card, cpu) in on_card.reports.iter().zip(&on_cpu.reports) {
-        let apart = card.score.zip(cpu.score).map_or(f64::INFINITY, |(card, cpu)| (card - cpu).abs());
+        let apart = match (card.score, cpu.score) {
+            (Some(card), Some(cpu)) => (card - cpu).abs(),
+            (None, None) => 0.0,
+            _ => f64::INFINITY,
+        };
         let holds = card.verdict == cpu.verdict && apart <= PROBABILITY_TOLERANCE && on_card.gpu_failure.is_none();
         let found = format!(
             "{} in {:.2} s, CPU {} in {:.2} s: {apart:.1e} apart; GPU failure: {}",
