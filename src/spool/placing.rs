@@ -70,10 +70,11 @@ impl Reader {
     }
 }
 
-/// Writes a record's file, over whatever a run that was cut short has left there.
+/// Writes a record's file, in place of whatever lies there. It has its name once it is whole: an exam's folder is read meanwhile.
 pub(super) fn place(mut segment: &File, record: &Record, exams: &Path) -> io::Result<()> {
     let path = exams.join(&record.entry.name);
-    let open = || File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let unfinished = path.with_extension("part");
+    let open = || File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_folders(&path)?;
@@ -85,7 +86,7 @@ pub(super) fn place(mut segment: &File, record: &Record, exams: &Path) -> io::Re
     segment.seek(SeekFrom::Start(record.data_offset()))?;
     // From file to file the system copies by itself.
     let copied = io::copy(&mut segment.take(record.data_bytes), &mut file)?;
-    if copied == record.data_bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if copied == record.data_bytes { fs::rename(&unfinished, &path) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Places every whole record of a segment; `torn` hears where the others lie.
@@ -111,4 +112,30 @@ pub(super) fn place_all(
 fn make_folders(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     path.parent().map_or(Ok(()), |folder| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::segment::{BLOCK, Entry};
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_name_once_it_is_whole_and_what_lies_there_stays_until_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let segment = folder.path().join("segment");
+        fs::write(&segment, [&vec![0; BLOCK as usize][..], b"data"].concat()).unwrap();
+        let exams = folder.path().join("exams");
+        let place = |data_bytes| {
+            let entry = Entry { name: "exam/1.2/1.3.dcm".to_owned(), prefix: b"prefix ".to_vec() };
+            place(&File::open(&segment).unwrap(), &Record { entry, offset: 0, data_bytes }, &exams)
+        };
+        let file = exams.join("exam/1.2/1.3.dcm");
+        assert!(place(5).is_err() && !file.exists());
+        place(4).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"prefix data");
+        assert!(place(5).is_err());
+        assert_eq!(fs::read(&file).unwrap(), b"prefix data");
+        place(4).unwrap();
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    }
 }
