@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dicom_dictionary_std::tags;
-use dicom_object::OpenFileOptions;
-
 use crate::alert::{self, Hub, PictureError, Store, StoreError};
 use crate::choice;
 use crate::config::Config;
@@ -15,6 +12,7 @@ use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, InstanceHeader};
 use crate::inference::Serving;
 use crate::ingest::{InstanceSink, StoredInstance};
+use crate::part10::InstanceFile;
 use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
 use crate::triage::CaseReport;
@@ -123,8 +121,8 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
 }
 
 fn exam_of(path: &Path) -> Option<ExamKey> {
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(path).ok()?;
-    Some(InstanceHeader::read(&object).ok()?.exam_key())
+    let file = InstanceFile::open(path).ok()?;
+    Some(InstanceHeader::read(&file.object).ok()?.exam_key())
 }
 
 /// How many slabs are drawn for an exam without lesions.

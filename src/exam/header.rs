@@ -98,7 +98,9 @@ pub struct SliceHeader {
 pub enum HeaderError {
     #[error("{0} is missing or empty")]
     Missing(&'static str),
-    #[error("{name} is not a valid UID")]
+    #[error(
+        "{name} is no UID: it is longer than {MAX_NAME_CHARACTERS} characters, or has some that do not belong there"
+    )]
     InvalidUid { name: &'static str },
 }
 
@@ -106,9 +108,11 @@ impl InstanceHeader {
     /// Reads the header of a data set.
     ///
     /// # Errors
-    /// If one of the four UIDs that place an instance is missing or is no UID (PS3.5 section 9.1).
+    /// If one of the four UIDs that place an instance is missing or cannot be a name. One that is no valid UID (PS3.5 section 9.1)
+    /// is a name all the same.
     pub fn read(object: &InMemDicomObject) -> Result<Self, HeaderError> {
         let sop_class_uid = uid(object, tags::SOP_CLASS_UID, "SOP Class UID (0008,0016)")?;
+        let sop_class_uid = sop_class_uid.trim_end_matches('.').to_owned();
         let images = images(object, &sop_class_uid);
         Ok(Self {
             sop_class_uid,
@@ -235,15 +239,21 @@ fn slice_header(image: &Attributes<'_>) -> Result<SliceHeader, SliceError> {
     })
 }
 
+/// A UID has at most 64 characters; what is taken for one all the same has to end somewhere.
+const MAX_NAME_CHARACTERS: usize = 256;
+
 fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String, HeaderError> {
-    let value = text(object, tag);
+    let stored = text(object, tag);
+    let value = stored.trim_matches(|c: char| c.is_whitespace() || c.is_control());
     if value.is_empty() {
         return Err(HeaderError::Missing(name));
     }
-    if !is_uid(&value) {
+    let is_name =
+        value.len() <= MAX_NAME_CHARACTERS && value.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'\\');
+    if !is_name {
         return Err(HeaderError::InvalidUid { name });
     }
-    Ok(value)
+    Ok(value.to_owned())
 }
 
 #[cfg(test)]

@@ -1,11 +1,26 @@
-//! Whether a data set's elements stay within its bytes. A length that lies would have the parser ask for gigabytes, so
-//! this walk over tags and lengths comes before any parsing (PS3.5 section 7.1).
+//! A data set's elements: walked and read in one go. A length that lies would have a parser ask for gigabytes or lose its place,
+//! so each one is checked against what contains it (PS3.5 section 7.1), and what is not needed is passed over unread.
+//!
+//! Writers get much wrong that leaves no doubt where the next element begins: tags out of order, unknown VRs, sequences of unknown
+//! VR, bytes behind the pixel data. That is read and noted as an [`Oddity`]. What leaves the place in doubt is refused.
 
 use std::io::{Cursor, Read, Seek};
 use std::ops::Range;
 
-use dicom_core::{DataDictionary, Tag, VR, dictionary::DataDictionaryEntry};
-use dicom_dictionary_std::{StandardDataDictionary, tags};
+use dicom_core::value::DataSetSequence;
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+use dicom_object::mem::InMemElement;
+
+pub use super::element::Encoding;
+use super::element::{
+    ElementHead, ITEM, ITEM_DELIMITER, SEQUENCE_DELIMITER, Source, UNDEFINED_LENGTH, dictionary_vr, has_sign_of_pixels,
+    is_standard,
+};
+use super::oddity::{Oddities, Oddity};
+use super::text::CharacterSet;
+use super::values::{is_bulk, is_text, number_bytes, primitive, text_value};
 
 /// Sequences nested deeper than this are an attack.
 const MAX_DEPTH: usize = 24;
@@ -13,10 +28,8 @@ const MAX_DEPTH: usize = 24;
 /// Pixel data in more fragments than this is an attack: a long scan in one object has some thousand.
 const MAX_FRAGMENTS: usize = 1_000_000;
 
-const UNDEFINED_LENGTH: u32 = 0xFFFF_FFFF;
-const ITEM: Tag = Tag(0xFFFE, 0xE000);
-const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
-const SEQUENCE_DELIMITER: Tag = Tag(0xFFFE, 0xE0DD);
+/// Elements and items, nested ones included: an object of 10,000 frames has a million.
+const MAX_ELEMENTS: usize = 2_000_000;
 
 /// How a data set's bytes cannot be what they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,23 +38,27 @@ pub enum ExtentError {
     Truncated(usize),
     #[error("element {tag} at byte {at} claims {length} bytes, {left} are left")]
     Overrun { tag: Tag, at: usize, length: u32, left: usize },
-    #[error("element {tag} at byte {at} has {length} bytes, no whole number of values of {vr:?}")]
-    Fraction { tag: Tag, at: usize, length: u32, vr: VR },
+    #[error("element {tag} at byte {at} has {length} bytes, no whole number of values of {vr}")]
+    Fraction { tag: Tag, at: usize, length: u32, vr: &'static str },
     #[error("element {tag} at byte {at} is out of place: this is no DICOM data set")]
     OutOfPlace { tag: Tag, at: usize },
+    #[error("element {tag} stands there twice, with different values: which one counts cannot be told")]
+    Contradiction { tag: Tag },
     #[error("sequences are nested more than {MAX_DEPTH} deep")]
     TooDeep,
+    #[error("the data set has more than {MAX_ELEMENTS} elements")]
+    TooManyElements,
     #[error("the pixel data has more than {MAX_FRAGMENTS} fragments")]
     TooManyFragments,
     #[error("the data set cannot be read: {0}")]
     Unreadable(std::io::ErrorKind),
 }
 
-/// How values are preceded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    ImplicitVr,
-    ExplicitVr,
+impl ExtentError {
+    /// Whether it is beyond what a container of known length can confine.
+    fn is_final(self) -> bool {
+        matches!(self, Self::TooManyElements | Self::Unreadable(_))
+    }
 }
 
 /// Where a data set's own Pixel Data (7FE0,0010) lies, not that of an icon in a sequence. Places are bytes from the data set's
@@ -65,136 +82,337 @@ pub enum PixelValue {
     },
 }
 
-/// Walks all elements of a little-endian data set and says where its pixel data is, if it has any.
+/// What of a data set is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// What the standard has a meaning for, but no bulk data.
+    Described,
+    /// Everything but pixel data, so that it can be stored again.
+    All,
+}
+
+/// A data set that was read. Its texts are in Unicode.
+#[derive(Debug)]
+pub struct ReadDataSet {
+    /// Without its pixel data.
+    pub object: InMemDicomObject,
+    pub pixel_data: Option<PixelData>,
+    pub oddities: Oddities,
+    /// How it turned out to be encoded.
+    pub encoding: Encoding,
+}
+
+/// Reads a little-endian data set that is in memory.
 ///
 /// # Errors
 /// If an element reaches beyond its container or stands where none may.
-pub fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<Option<PixelData>, ExtentError> {
-    walk(Cursor::new(data_set), data_set.len(), encoding, false)
+pub fn read_data_set(data_set: &[u8], encoding: Encoding, keep: Keep) -> Result<ReadDataSet, ExtentError> {
+    read_data_set_from(Cursor::new(data_set), data_set.len(), encoding, keep)
 }
 
-/// Where the pixel data is in a data set of `length` bytes that is read as it is needed; what follows the pixel data is not looked at.
+/// Reads a little-endian data set of `length` bytes; its pixel data and what is not kept is passed over.
 ///
 /// # Errors
-/// As [`check_extent`], and if it cannot be read.
-pub fn find_pixel_data(
+/// As [`read_data_set`], and if it cannot be read.
+pub fn read_data_set_from(
     reader: impl Read + Seek,
     length: usize,
     encoding: Encoding,
-) -> Result<Option<PixelData>, ExtentError> {
-    walk(reader, length, encoding, true)
+    keep: Keep,
+) -> Result<ReadDataSet, ExtentError> {
+    let mut source = Source::new(reader);
+    let found = source.sniff(encoding, length)?;
+    let mut oddities = Oddities::default();
+    if found != encoding {
+        oddities.note(Oddity::OtherEncoding);
+    }
+    let mut reader = DataSetReader { source, keep, pixel_data: None, oddities, elements: 0 };
+    let whole = Scope { end: length, depth: 0, is_delimited: false, encoding: found, is_kept: true };
+    let object = reader.elements(whole, &CharacterSet::default())?;
+    Ok(ReadDataSet { object, pixel_data: reader.pixel_data, oddities: reader.oddities, encoding: found })
 }
 
-fn walk(
-    reader: impl Read + Seek,
-    length: usize,
-    encoding: Encoding,
-    stops_at_pixel_data: bool,
-) -> Result<Option<PixelData>, ExtentError> {
-    let mut walk = Walk { reader, at: 0, encoding, stops_at_pixel_data, pixel_data: None };
-    walk.elements(length, 0, false)?;
-    Ok(walk.pixel_data)
-}
-
-struct Walk<R> {
-    reader: R,
-    at: usize,
-    encoding: Encoding,
-    stops_at_pixel_data: bool,
+struct DataSetReader<R> {
+    source: Source<R>,
+    keep: Keep,
     pixel_data: Option<PixelData>,
+    oddities: Oddities,
+    elements: usize,
 }
 
-struct Element {
-    tag: Tag,
-    start: usize,
-    vr: Option<VR>,
-    length: u32,
+/// What contains the elements that are read.
+#[derive(Clone, Copy)]
+struct Scope {
+    end: usize,
+    depth: usize,
+    /// Whether a delimiter ends it, and not its length.
+    is_delimited: bool,
+    encoding: Encoding,
+    /// Whether what is in it is kept, or only walked through.
+    is_kept: bool,
 }
 
-impl<R: Read + Seek> Walk<R> {
-    /// Elements up to byte `end` or, in an item of undefined length, up to its delimiter. Tags must rise.
-    fn elements(&mut self, end: usize, depth: usize, delimited: bool) -> Result<(), ExtentError> {
-        if depth > MAX_DEPTH {
+/// What became of an element's value.
+enum ReadValue {
+    Element(InMemElement),
+    /// Text, to be decoded once the character set is known.
+    Text(Vec<u8>),
+    Nothing,
+}
+
+/// The elements of a data set or an item as they are read.
+struct Level {
+    object: InMemDicomObject,
+    texts: Vec<(Tag, VR, Vec<u8>)>,
+    character_set: CharacterSet,
+    previous: Option<Tag>,
+}
+
+impl<R: Read + Seek> DataSetReader<R> {
+    /// Elements up to the end of what contains them.
+    fn elements(&mut self, scope: Scope, inherited: &CharacterSet) -> Result<InMemDicomObject, ExtentError> {
+        if scope.depth > MAX_DEPTH {
             return Err(ExtentError::TooDeep);
         }
-        let mut previous = None;
-        while self.at < end && !(self.stops_at_pixel_data && self.pixel_data.is_some()) {
-            let element = self.header(end)?;
-            if element.tag == ITEM_DELIMITER && delimited {
-                return Ok(());
+        let mut level = Level {
+            object: InMemDicomObject::new_empty(),
+            texts: Vec::new(),
+            character_set: inherited.clone(),
+            previous: None,
+        };
+        loop {
+            match self.element(scope, &mut level) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // The image is whole; whatever was meant to follow it, nothing depends on where it ends.
+                Err(error) if scope.depth == 0 && self.pixel_data.is_some() && !error.is_final() => {
+                    self.oddities.note(Oddity::TrailingBytes);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
-            if element.tag.group() == 0xFFFE || previous.is_some_and(|previous| element.tag <= previous) {
-                return Err(ExtentError::OutOfPlace { tag: element.tag, at: element.start });
-            }
-            previous = Some(element.tag);
-            self.value(&element, end, depth)?;
         }
-        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(()) }
+        let is_stored_again = scope.depth == 0 && self.keep == Keep::All;
+        level.finish(is_stored_again, &mut self.oddities)
     }
 
-    fn value(&mut self, element: &Element, end: usize, depth: usize) -> Result<(), ExtentError> {
-        if element.length == UNDEFINED_LENGTH {
-            let outer = self.encoding;
-            if element.vr == Some(VR::UN) {
-                // PS3.5 section 6.2.2 note: what is of unknown VR and undefined length is implicit inside.
-                self.encoding = Encoding::ImplicitVr;
-            }
-            if element.tag == tags::PIXEL_DATA {
-                let value = self.fragments(end)?;
-                if depth == 0 {
-                    self.pixel_data = Some(PixelData { start: element.start, value });
-                }
-            } else {
-                self.items(end, depth, true)?;
-            }
-            self.encoding = outer;
+    /// Reads one element; `false` where there is none any more.
+    fn element(&mut self, scope: Scope, level: &mut Level) -> Result<bool, ExtentError> {
+        if self.source.at >= scope.end {
+            return if scope.is_delimited { Err(ExtentError::Truncated(self.source.at)) } else { Ok(false) };
+        }
+        if scope.depth == 0 && level.previous.is_some() && self.is_padding(scope.end)? {
+            self.oddities.note(Oddity::TrailingBytes);
+            return Ok(false);
+        }
+        let head = self.source.element_head(scope.end, scope.encoding)?;
+        if head.tag == ITEM_DELIMITER && scope.is_delimited {
+            return Ok(false);
+        }
+        if head.tag == ITEM_DELIMITER && scope.depth > 0 && head.length == 0 && self.source.at == scope.end {
+            self.oddities.note(Oddity::NeedlessDelimiter);
+            return Ok(false);
+        }
+        self.check_place(&head, scope.encoding, level.previous)?;
+        level.previous = Some(head.tag);
+        self.count()?;
+        if head.has_unknown_vr {
+            self.oddities.note(Oddity::UnknownVr(head.tag));
+        }
+        let (vr, stored) = self.value(&head, scope, level)?;
+        level.take(head.tag, vr, stored, &mut self.oddities)?;
+        Ok(true)
+    }
+
+    fn is_padding(&mut self, end: usize) -> Result<bool, ExtentError> {
+        Ok(self.source.peek::<8>(end)?.bytes == [0; 8] && self.source.is_zero_up_to(end)?)
+    }
+
+    /// Tags rise (PS3.5 section 7.1). One that does not is taken where nothing else speaks against it.
+    fn check_place(
+        &mut self,
+        head: &ElementHead,
+        encoding: Encoding,
+        previous: Option<Tag>,
+    ) -> Result<(), ExtentError> {
+        let is_in_order = previous.is_none_or(|previous| head.tag > previous);
+        let is_certain = match encoding {
+            Encoding::ExplicitVr => !head.has_unknown_vr,
+            Encoding::ImplicitVr => is_standard(head.tag),
+        };
+        if head.tag.group() == ITEM.group() || !(is_in_order || is_certain) {
+            return Err(ExtentError::OutOfPlace { tag: head.tag, at: head.start });
+        }
+        if !is_in_order {
+            self.oddities.note(Oddity::OutOfOrder(head.tag));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), ExtentError> {
+        self.elements += 1;
+        if self.elements > MAX_ELEMENTS { Err(ExtentError::TooManyElements) } else { Ok(()) }
+    }
+
+    /// Whether an element is of use: groups of odd numbers are private, element 0 is a group's length.
+    fn is_wanted(&self, tag: Tag) -> bool {
+        tag.element() != 0 && (self.keep == Keep::All || tag.group().is_multiple_of(2))
+    }
+
+    /// Reads or passes over a value; with it comes the VR that it has.
+    fn value(&mut self, head: &ElementHead, scope: Scope, level: &Level) -> Result<(VR, ReadValue), ExtentError> {
+        let vr = self.vr_of(head, scope.encoding, level);
+        let is_kept = scope.is_kept && self.is_wanted(head.tag);
+        if head.length == UNDEFINED_LENGTH {
+            return self.undefined_value(head, scope, is_kept, level);
+        }
+        let value_end = self.source.value_end(head, scope.end)?;
+        if head.tag == tags::PIXEL_DATA {
+            self.found_pixel_data(head, scope, PixelValue::Native(self.source.at..value_end))?;
+            self.source.skip_to(value_end)?;
+            return Ok((vr, ReadValue::Nothing));
+        }
+        let is_described = !is_bulk(vr) || head.tag == tags::EXTENDED_OFFSET_TABLE;
+        if vr == VR::SQ && is_kept {
+            let sequence = Scope { end: value_end, is_delimited: false, is_kept, ..scope };
+            return Ok((vr, self.confined_items(head, sequence, &level.character_set)?));
+        }
+        // A parser that reads whole values would take the rest for the next element, and its bytes for a length.
+        let is_doubtful = head.vr == Some(vr) && !head.has_unknown_vr && !head.length.is_multiple_of(number_bytes(vr));
+        if is_doubtful {
+            let ElementHead { tag, start: at, length, .. } = *head;
+            return Err(ExtentError::Fraction { tag, at, length, vr: vr.to_string() });
+        }
+        if !is_kept || (self.keep == Keep::Described && !is_described) {
+            self.source.skip_to(value_end)?;
+            return Ok((vr, ReadValue::Nothing));
+        }
+        let bytes = self.source.value(value_end)?;
+        if is_text(vr) {
+            return Ok((vr, ReadValue::Text(bytes)));
+        }
+        let value = primitive(vr, bytes);
+        Ok((vr, value.map_or(ReadValue::Nothing, |value| ReadValue::Element(DataElement::new(head.tag, vr, value)))))
+    }
+
+    /// The VR of a value: what is stored as unknown has that of the dictionary (PS3.5 section 6.2.2).
+    fn vr_of(&self, head: &ElementHead, encoding: Encoding, level: &Level) -> VR {
+        let stored = head.vr.filter(|vr| *vr != VR::UN);
+        let vr = stored.or_else(|| dictionary_vr(head.tag)).unwrap_or(VR::UN);
+        let is_of_dictionary = encoding == Encoding::ImplicitVr || stored.is_none() || head.has_unknown_vr;
+        let is_signed = || {
+            let representation = level.object.get(tags::PIXEL_REPRESENTATION);
+            representation.and_then(|element| element.to_int::<u16>().ok()) == Some(1)
+        };
+        if is_of_dictionary && has_sign_of_pixels(head.tag) && is_signed() { VR::SS } else { vr }
+    }
+
+    /// What has no length ends with a delimiter: pixel data in fragments, or a sequence.
+    fn undefined_value(
+        &mut self,
+        head: &ElementHead,
+        scope: Scope,
+        is_kept: bool,
+        level: &Level,
+    ) -> Result<(VR, ReadValue), ExtentError> {
+        if head.tag == tags::PIXEL_DATA {
+            let value = self.fragments(scope.end)?;
+            self.found_pixel_data(head, scope, value)?;
+            return Ok((VR::OB, ReadValue::Nothing));
+        }
+        if matches!(head.vr, Some(VR::OB | VR::OW)) {
+            self.fragments(scope.end)?;
+            return Ok((VR::OB, ReadValue::Nothing));
+        }
+        let sequence = Scope { is_delimited: true, is_kept, ..scope };
+        let items = self.items(sequence, &level.character_set)?;
+        Ok((VR::SQ, if is_kept { sequence_of(head.tag, items) } else { ReadValue::Nothing }))
+    }
+
+    fn found_pixel_data(&mut self, head: &ElementHead, scope: Scope, value: PixelValue) -> Result<(), ExtentError> {
+        if scope.depth > 0 {
             return Ok(());
         }
-        let value_end = self.value_end(element, end)?;
-        if element.tag == tags::PIXEL_DATA && depth == 0 {
-            self.pixel_data = Some(PixelData { start: element.start, value: PixelValue::Native(self.at..value_end) });
+        if self.pixel_data.is_some() {
+            return Err(ExtentError::Contradiction { tag: head.tag });
         }
-        match element.vr {
-            Some(VR::SQ) => return self.items(value_end, depth, false),
-            // A parser that reads whole values would take the rest for the next element, and its bytes for a length.
-            Some(vr) if element.tag != tags::PIXEL_DATA && !element.length.is_multiple_of(value_bytes(vr)) => {
-                let Element { tag, start: at, length, .. } = *element;
-                return Err(ExtentError::Fraction { tag, at, length, vr });
-            }
-            _ => {}
-        }
-        self.skip_to(value_end)
+        self.pixel_data = Some(PixelData { start: head.start, value });
+        Ok(())
     }
 
-    /// Items up to `end` or the sequence's delimiter.
-    fn items(&mut self, end: usize, depth: usize, delimited: bool) -> Result<(), ExtentError> {
-        while self.at < end {
-            let item = self.item_header(end)?;
+    /// The items of a sequence of known length. What is in one of unknown VR may be anything: its end is known all the same.
+    fn confined_items(
+        &mut self,
+        head: &ElementHead,
+        sequence: Scope,
+        character_set: &CharacterSet,
+    ) -> Result<ReadValue, ExtentError> {
+        match self.items(sequence, character_set) {
+            Ok(items) => Ok(sequence_of(head.tag, items)),
+            Err(error) if head.vr == Some(VR::UN) && !error.is_final() => {
+                self.oddities.note(Oddity::UnreadableSequence(head.tag));
+                self.source.skip_to(sequence.end)?;
+                Ok(ReadValue::Nothing)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Items up to the end of the sequence or its delimiter.
+    fn items(&mut self, sequence: Scope, character_set: &CharacterSet) -> Result<Vec<InMemDicomObject>, ExtentError> {
+        let mut items = Vec::new();
+        while self.source.at < sequence.end {
+            let item = self.source.item_head(sequence.end)?;
             match item.tag {
-                SEQUENCE_DELIMITER if delimited => return Ok(()),
-                ITEM if item.length == UNDEFINED_LENGTH => self.elements(end, depth + 1, true)?,
+                SEQUENCE_DELIMITER if sequence.is_delimited => return Ok(items),
+                SEQUENCE_DELIMITER if item.length == 0 && self.source.at == sequence.end => {
+                    self.oddities.note(Oddity::NeedlessDelimiter);
+                }
                 ITEM => {
-                    let item_end = self.value_end(&item, end)?;
-                    self.elements(item_end, depth + 1, false)?;
+                    self.count()?;
+                    if let Some(object) = self.item(&item, sequence, character_set)? {
+                        items.push(object);
+                    }
                 }
                 tag => return Err(ExtentError::OutOfPlace { tag, at: item.start }),
             }
         }
-        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(()) }
+        if sequence.is_delimited { Err(ExtentError::Truncated(self.source.at)) } else { Ok(items) }
+    }
+
+    fn item(
+        &mut self,
+        item: &ElementHead,
+        sequence: Scope,
+        character_set: &CharacterSet,
+    ) -> Result<Option<InMemDicomObject>, ExtentError> {
+        let is_delimited = item.length == UNDEFINED_LENGTH;
+        let end = if is_delimited { sequence.end } else { self.source.value_end(item, sequence.end)? };
+        if !is_delimited && !sequence.is_kept {
+            self.source.skip_to(end)?;
+            return Ok(None);
+        }
+        let encoding = match sequence.encoding {
+            Encoding::ExplicitVr => self.source.sniff(Encoding::ExplicitVr, end)?,
+            Encoding::ImplicitVr => Encoding::ImplicitVr,
+        };
+        let scope = Scope { end, depth: sequence.depth + 1, is_delimited, encoding, is_kept: sequence.is_kept };
+        let object = self.elements(scope, character_set)?;
+        Ok(sequence.is_kept.then_some(object))
     }
 
     /// Items of bytes up to the delimiter; the first one is the offset table.
     fn fragments(&mut self, end: usize) -> Result<PixelValue, ExtentError> {
         let (mut offset_table, mut fragments) = (None, Vec::new());
-        while self.at < end {
-            let item = self.item_header(end)?;
+        while self.source.at < end {
+            let item = self.source.item_head(end)?;
             match item.tag {
                 SEQUENCE_DELIMITER => {
                     return Ok(PixelValue::Encapsulated { offset_table: offset_table.unwrap_or_default(), fragments });
                 }
                 ITEM => {
-                    let value = self.at..self.value_end(&item, end)?;
-                    self.skip_to(value.end)?;
+                    let value = self.source.at..self.source.value_end(&item, end)?;
+                    self.source.skip_to(value.end)?;
                     if offset_table.is_none() {
                         offset_table = Some(value);
                     } else if fragments.len() < MAX_FRAGMENTS {
@@ -206,99 +424,69 @@ impl<R: Read + Seek> Walk<R> {
                 tag => return Err(ExtentError::OutOfPlace { tag, at: item.start }),
             }
         }
-        Err(ExtentError::Truncated(self.at))
+        Err(ExtentError::Truncated(self.source.at))
     }
+}
 
-    fn value_end(&self, element: &Element, end: usize) -> Result<usize, ExtentError> {
-        let left = end - self.at;
-        let length = element.length;
-        if length as usize > left {
-            return Err(ExtentError::Overrun { tag: element.tag, at: element.start, length, left });
+impl Level {
+    fn take(&mut self, tag: Tag, vr: VR, stored: ReadValue, oddities: &mut Oddities) -> Result<(), ExtentError> {
+        match stored {
+            ReadValue::Text(bytes) => self.texts.push((tag, vr, bytes)),
+            ReadValue::Element(element) => {
+                if tag == tags::SPECIFIC_CHARACTER_SET {
+                    self.character_set = CharacterSet::of(&element.to_multi_str().unwrap_or_default());
+                }
+                self.put(element, oddities)?;
+            }
+            ReadValue::Nothing => {}
         }
-        Ok(self.at + length as usize)
-    }
-
-    fn header(&mut self, end: usize) -> Result<Element, ExtentError> {
-        let start = self.at;
-        let tag = Tag(self.u16(end)?, self.u16(end)?);
-        if tag.group() == 0xFFFE {
-            let length = self.u32(end)?;
-            return Ok(Element { tag, start, vr: None, length });
-        }
-        if self.encoding == Encoding::ImplicitVr {
-            let vr = StandardDataDictionary.by_tag(tag).map(|entry| entry.vr().relaxed());
-            let length = self.u32(end)?;
-            return Ok(Element { tag, start, vr, length });
-        }
-        let [first, second] = self.u16(end)?.to_le_bytes();
-        let vr = VR::from_binary([first, second]).ok_or(ExtentError::OutOfPlace { tag, at: start })?;
-        let length = if has_long_length(vr) {
-            self.u16(end)?;
-            self.u32(end)?
-        } else {
-            u32::from(self.u16(end)?)
-        };
-        Ok(Element { tag, start, vr: Some(vr), length })
-    }
-
-    fn item_header(&mut self, end: usize) -> Result<Element, ExtentError> {
-        let start = self.at;
-        let tag = Tag(self.u16(end)?, self.u16(end)?);
-        Ok(Element { tag, start, vr: None, length: self.u32(end)? })
-    }
-
-    /// Goes on at a byte further on, which lies within the data set.
-    fn skip_to(&mut self, at: usize) -> Result<(), ExtentError> {
-        self.reader.seek_relative((at - self.at) as i64).map_err(|error| ExtentError::Unreadable(error.kind()))?;
-        self.at = at;
         Ok(())
     }
 
-    fn take<const N: usize>(&mut self, end: usize) -> Result<[u8; N], ExtentError> {
-        if end - self.at < N {
-            return Err(ExtentError::Truncated(self.at));
+    /// The first of two elements of one tag stays, where they say the same.
+    fn put(&mut self, element: InMemElement, oddities: &mut Oddities) -> Result<(), ExtentError> {
+        let tag = element.header().tag;
+        match self.object.get(tag) {
+            Some(first) if *first != element => Err(ExtentError::Contradiction { tag }),
+            Some(_) => {
+                oddities.note(Oddity::Repeated(tag));
+                Ok(())
+            }
+            None => {
+                self.object.put(element);
+                Ok(())
+            }
         }
-        let mut bytes = [0; N];
-        self.reader.read_exact(&mut bytes).map_err(|error| ExtentError::Unreadable(error.kind()))?;
-        self.at += N;
-        Ok(bytes)
     }
 
-    fn u16(&mut self, end: usize) -> Result<u16, ExtentError> {
-        self.take(end).map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self, end: usize) -> Result<u32, ExtentError> {
-        self.take(end).map(u32::from_le_bytes)
-    }
-}
-
-/// Bytes of one value of the VRs that are numbers, 1 for all others (PS3.5 table 6.2-1).
-fn value_bytes(vr: VR) -> u32 {
-    use VR::{AT, FD, FL, OD, OF, OL, OV, OW, SL, SS, SV, UL, US, UV};
-    match vr {
-        OW | SS | US => 2,
-        AT | FL | OF | OL | SL | UL => 4,
-        FD | OD | OV | SV | UV => 8,
-        _ => 1,
+    /// Decodes the texts, by the character set that was found, wherever it stood. From then on they are in Unicode.
+    fn finish(mut self, is_stored_again: bool, oddities: &mut Oddities) -> Result<InMemDicomObject, ExtentError> {
+        for (tag, vr, bytes) in std::mem::take(&mut self.texts) {
+            let text = self.character_set.decode(&bytes, vr);
+            self.put(DataElement::new(tag, vr, text_value(vr, &text)), oddities)?;
+        }
+        if is_stored_again || self.object.get(tags::SPECIFIC_CHARACTER_SET).is_some() {
+            let unicode = PrimitiveValue::from("ISO_IR 192");
+            self.object.put(DataElement::new(tags::SPECIFIC_CHARACTER_SET, VR::CS, unicode));
+        }
+        Ok(self.object)
     }
 }
 
-/// VRs whose length field has 32 bits in explicit VR encodings (PS3.5 table 7.1-1).
-fn has_long_length(vr: VR) -> bool {
-    use VR::{OB, OD, OF, OL, OV, OW, SQ, SV, UC, UN, UR, UT, UV};
-    matches!(vr, OB | OD | OF | OL | OV | OW | SQ | SV | UC | UN | UR | UT | UV)
+fn sequence_of(tag: Tag, items: Vec<InMemDicomObject>) -> ReadValue {
+    ReadValue::Element(DataElement::new(tag, VR::SQ, DataSetSequence::from(items)))
 }
 
 #[cfg(test)]
 mod tests {
-    use dicom_core::value::DataSetSequence;
-    use dicom_core::{DataElement, PrimitiveValue};
-    use dicom_object::InMemDicomObject;
     use dicom_transfer_syntax_registry::entries::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
     use proptest::prelude::*;
 
     use super::*;
+
+    fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<Option<PixelData>, ExtentError> {
+        read_data_set(data_set, encoding, Keep::Described).map(|read| read.pixel_data)
+    }
 
     fn nested() -> InMemDicomObject {
         let inner = InMemDicomObject::from_element_iter([DataElement::new(tags::PATIENT_ID, VR::LO, "inside")]);
@@ -323,7 +511,7 @@ mod tests {
     fn a_whole_data_set_passes_and_any_beginning_of_it_that_cuts_an_element_does_not() {
         for encoding in [Encoding::ImplicitVr, Encoding::ExplicitVr] {
             let whole = encoded(encoding);
-            check_extent(&whole, encoding).unwrap();
+            read_data_set(&whole, encoding, Keep::Described).unwrap();
             let cuts_that_pass = (1..whole.len()).filter(|end| check_extent(&whole[..*end], encoding).is_ok()).count();
             assert_eq!(cuts_that_pass, 2, "only between the three elements may a cut go unnoticed");
         }
