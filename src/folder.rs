@@ -12,7 +12,7 @@ use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, InstanceHeader};
 use crate::inference::Serving;
 use crate::ingest::{InstanceSink, StoredInstance};
-use crate::part10::InstanceFile;
+use crate::part10::{InstanceFile, OddityTally};
 use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
 use crate::triage::CaseReport;
@@ -68,8 +68,10 @@ pub(crate) fn triage_by(
     config: &Config,
 ) -> Result<Triage, FolderError> {
     let files = files(folder)?;
+    let mut odd = OddityTally::default();
     let instances: Vec<(ExamKey, PathBuf)> =
-        files.iter().filter_map(|path| Some((exam_of(path)?, path.clone()))).collect();
+        files.iter().filter_map(|path| Some((exam_of(path, &mut odd)?, path.clone()))).collect();
+    odd.sentences().for_each(|sentence| tracing::warn!("{sentence}"));
     let skipped = files.len() - instances.len();
     if instances.is_empty() {
         return Err(FolderError::NoDicom(folder.to_owned()));
@@ -120,9 +122,11 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     Ok(found)
 }
 
-fn exam_of(path: &Path) -> Option<ExamKey> {
+fn exam_of(path: &Path, odd: &mut OddityTally) -> Option<ExamKey> {
     let file = InstanceFile::open(path).ok()?;
-    Some(InstanceHeader::read(&file.object).ok()?.exam_key())
+    let exam = InstanceHeader::read(&file.object).ok()?.exam_key();
+    odd.add(&file.oddities);
+    Some(exam)
 }
 
 /// How many slabs are drawn for an exam without lesions.

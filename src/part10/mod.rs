@@ -29,7 +29,7 @@ pub use frames::FrameError;
 use frames::Frames;
 pub use head::Head;
 pub use native::NativeSize;
-pub use oddity::{Oddities, Oddity};
+pub use oddity::{Oddities, Oddity, OddityTally};
 
 /// Where an image lies: a file, and which of its frames it is, from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! What is wrong with an object that can be read all the same.
 
+use std::collections::BTreeMap;
+
 use dicom_core::Tag;
 
 /// Something against the standard that leaves no doubt about what was meant.
@@ -58,6 +60,26 @@ impl Oddity {
             Self::NoMeta => "no_file_meta",
             Self::MetaLength | Self::NoTransferSyntax | Self::MetaText(_) => "file_meta",
         }
+    }
+}
+
+/// The oddities of many files, counted by kind.
+#[derive(Debug, Default)]
+pub struct OddityTally(BTreeMap<&'static str, (usize, String)>);
+
+impl OddityTally {
+    pub fn add(&mut self, oddities: &Oddities) {
+        for oddity in oddities.iter() {
+            self.0.entry(oddity.label()).or_insert_with(|| (0, oddity.to_string())).0 += 1;
+        }
+    }
+
+    /// One sentence for each kind, with the first of its kind as the example.
+    pub fn sentences(&self) -> impl Iterator<Item = String> {
+        self.0.values().map(|(files, example)| {
+            let files = if *files == 1 { "1 file is".to_owned() } else { format!("{files} files are") };
+            format!("{files} not as the standard says, and used all the same: {example}")
+        })
     }
 }
 
