@@ -12,7 +12,7 @@ use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, InstanceHeader};
 use crate::inference::Serving;
 use crate::ingest::{InstanceSink, StoredInstance};
-use crate::part10::{InstanceFile, OddityTally};
+use crate::part10::{InstanceFile, Oddity, OddityTally};
 use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
 use crate::triage::CaseReport;
@@ -123,10 +123,11 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
 }
 
 fn exam_of(path: &Path, odd: &mut OddityTally) -> Option<ExamKey> {
-    let file = InstanceFile::open(path).ok()?;
-    let exam = InstanceHeader::read(&file.object).ok()?.exam_key();
-    odd.add(&file.oddities);
-    Some(exam)
+    let InstanceFile { object, mut oddities, .. } = InstanceFile::open(path).ok()?;
+    let header = InstanceHeader::read(&object).ok()?;
+    header.invalid_uids().for_each(|name| oddities.note(Oddity::InvalidUid(name)));
+    odd.add(&oddities);
+    Some(header.exam_key())
 }
 
 /// How many slabs are drawn for an exam without lesions.

@@ -131,6 +131,16 @@ impl InstanceHeader {
         })
     }
 
+    /// Which of its UIDs are names only, and no valid UIDs.
+    pub fn invalid_uids(&self) -> impl Iterator<Item = &'static str> {
+        let named = [
+            ("SOP Instance UID (0008,0018)", &self.sop_instance_uid),
+            ("Study Instance UID (0020,000D)", &self.study_instance_uid),
+            ("Series Instance UID (0020,000E)", &self.series_instance_uid),
+        ];
+        named.into_iter().filter(|(_, uid)| !is_uid(uid)).map(|(name, _)| name)
+    }
+
     /// The exam that the instance belongs to.
     #[must_use]
     pub fn exam_key(&self) -> ExamKey {

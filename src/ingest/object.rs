@@ -7,7 +7,7 @@ use dicom_dictionary_std::uids;
 use dicom_object::InMemDicomObject;
 
 use super::dimse::Status;
-use crate::exam::{HeaderError, InstanceHeader, is_ct_image, is_uid};
+use crate::exam::{HeaderError, InstanceHeader, is_ct_image};
 use crate::part10::{
     ExtentError, Keep, NativeSize, Oddities, Oddity, PixelData, PixelValue, ReadDataSet, encoding_of, read_data_set,
     take_uids,
@@ -103,7 +103,7 @@ pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Resu
     for (name, found, requested) in pairs {
         check_same(name, found, requested, &mut oddities)?;
     }
-    note_invalid_uids(&header, &mut oddities);
+    header.invalid_uids().for_each(|name| oddities.note(Oddity::InvalidUid(name)));
     if is_ct_image(&header.sop_class_uid) {
         check_pixel_data(&object, pixel_data, data_set, &mut oddities)?;
     }
@@ -130,17 +130,6 @@ fn check_same(name: &'static str, found: &str, requested: &str, oddities: &mut O
 /// A UID without what writers put behind it.
 pub(super) fn canonical(uid: &str) -> &str {
     uid.trim_matches(|c: char| c.is_whitespace() || c.is_control()).trim_end_matches('.')
-}
-
-fn note_invalid_uids(header: &InstanceHeader, oddities: &mut Oddities) {
-    let named = [
-        ("SOP Instance UID (0008,0018)", &header.sop_instance_uid),
-        ("Study Instance UID (0020,000D)", &header.study_instance_uid),
-        ("Series Instance UID (0020,000E)", &header.series_instance_uid),
-    ];
-    for (name, _) in named.into_iter().filter(|(_, uid)| !is_uid(uid)) {
-        oddities.note(Oddity::InvalidUid(name));
-    }
 }
 
 /// Reads a data set that has no pixels as a whole, so that it can be stored again.

@@ -187,6 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn padding_behind_native_frames_is_left_out_and_more_than_padding_is_refused() {
+        let data_set = DataSet::Memory((0..30).collect());
+        let three = Frames::of(PixelValue::Native(3..30), &counting("3"), &data_set).unwrap();
+        assert_eq!(three.read(2, &data_set), Ok(Pixels::Native((19..27).collect())));
+        assert_eq!(three.read(3, &data_set), Err(FrameError::Missing(4)));
+        let one = Frames::of(PixelValue::Native(4..14), &counting("1"), &data_set).unwrap();
+        assert_eq!(one.read(0, &data_set), Ok(Pixels::Native((4..12).collect())));
+        assert_eq!(Frames::of(PixelValue::Native(4..30), &counting("2"), &data_set), Err(FrameError::Excess(10)));
+    }
+
+    #[test]
     fn a_fragment_each_needs_no_offset_table_and_a_single_frame_takes_them_all() {
         assert_eq!(codestreams("3", &[], &[2, 3, 1]).unwrap(), ["aa", "bbb", "c"]);
         assert_eq!(codestreams("3", &[7, 7, 7], &[2, 3, 1]).unwrap(), ["aa", "bbb", "c"]);

@@ -7,6 +7,7 @@ mod frames;
 mod head;
 mod native;
 mod oddity;
+mod reader;
 mod text;
 mod values;
 
@@ -130,6 +131,12 @@ impl InstanceFile {
         let (mut object, mut oddities) = (read.object, oddities.joined_by(read.oddities));
         take_uids(&mut object, &meta.media_storage_sop_class_uid, &meta.media_storage_sop_instance_uid, &mut oddities);
         let is_plain = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN].contains(&syntax);
+        if let Some(PixelData { value: PixelValue::Native(value), .. }) = &read.pixel_data {
+            let excess = NativeSize::of(&object).excess(value.len() as u64);
+            if excess > 0 {
+                oddities.note(Oddity::ExcessPixels(excess));
+            }
+        }
         let frames = match read.pixel_data {
             Some(PixelData { value: PixelValue::Encapsulated { .. }, .. }) if is_plain => {
                 return Err(FileError::NoTransferSyntax);

@@ -122,7 +122,7 @@ fn before(data: &[u8], tag: Tag, elements: &[&[u8]]) -> Vec<u8> {
 
 fn before_study(data: &[u8], elements: &[&[u8]]) -> Vec<u8> {
     let creator = short(Tag(0x0019, 0x0010), *b"LO", b"VENDOR 1");
-    before(data, tags::STUDY_INSTANCE_UID, &[&[&creator], elements].concat())
+    before(data, tags::STUDY_INSTANCE_UID, &[&[creator.as_slice()], elements].concat())
 }
 
 fn as_unknown(data: &[u8], tag: Tag) -> Vec<u8> {
@@ -342,7 +342,7 @@ fn names_in_the_character_sets_of_east_asia_are_shown_right_and_cost_no_slice() 
             set_text(object, tags::SOP_INSTANCE_UID, &format!("2.25.9.{number}"));
             object.put(DataElement::new(tags::SPECIFIC_CHARACTER_SET, VR::CS, PrimitiveValue::from("ISO_IR 100")));
         });
-        let padded = |value: &[u8]| [value, if value.len() % 2 == 1 { b" " } else { &b""[..] }].concat();
+        let padded = |value: &[u8]| [value, if value.len() % 2 == 1 { &b" "[..] } else { b"" }].concat();
         let data = replaced(&plain.data, tags::SPECIFIC_CHARACTER_SET, *b"CS", &padded(term.as_bytes()));
         let data = replaced(&data, tags::PATIENT_NAME, *b"PN", &padded(name));
         assert_eq!(association.store_bytes(uids::CT_IMAGE_STORAGE, &plain.sop_instance_uid, &data), 0x0000, "{term}");
