@@ -38,7 +38,7 @@ enum High {
 /// How the text of a data set is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CharacterSet {
-    /// One encoding for all, without code extensions (ISO_IR 192, GB18030, GBK).
+    /// One encoding for all, without code extensions (`ISO_IR 192`, GB18030, GBK).
     Whole(&'static Encoding),
     Iso2022(Sets),
 }

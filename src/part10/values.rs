@@ -35,10 +35,12 @@ fn is_single(vr: VR) -> bool {
 /// The values of a text, without the padding at their ends.
 pub fn text_value(vr: VR, text: &str) -> PrimitiveValue {
     let trimmed = |value: &str| value.trim_end_matches([' ', '\0']).to_owned();
-    match text {
-        _ if trimmed(text).is_empty() => PrimitiveValue::Empty,
-        _ if is_single(vr) => PrimitiveValue::Str(trimmed(text)),
-        _ => PrimitiveValue::Strs(text.split('\\').map(trimmed).collect()),
+    if trimmed(text).is_empty() {
+        PrimitiveValue::Empty
+    } else if is_single(vr) {
+        PrimitiveValue::Str(trimmed(text))
+    } else {
+        PrimitiveValue::Strs(text.split('\\').map(trimmed).collect())
     }
 }
 
