@@ -72,11 +72,11 @@ impl Head {
 /// Whether bytes begin as a data set or a file meta group does, without anything that says so.
 fn is_data_set(file: &[u8]) -> bool {
     let Some((head, _)) = file.split_first_chunk::<ELEMENT_HEAD_BYTES>() else { return false };
-    let [a, b, c, d, e, f, g, h] = *head;
-    let tag = Tag(u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
-    let length = match dicom_core::VR::from_binary([e, f]) {
-        Some(_) => u32::from(u16::from_le_bytes([g, h])),
-        None => u32::from_le_bytes([e, f, g, h]),
+    let two = |at: usize| [head[at], head[at + 1]];
+    let tag = Tag(u16::from_le_bytes(two(0)), u16::from_le_bytes(two(2)));
+    let length = match dicom_core::VR::from_binary(two(4)) {
+        Some(_) => u32::from(u16::from_le_bytes(two(6))),
+        None => u32::from(u16::from_le_bytes(two(4))) | u32::from(u16::from_le_bytes(two(6))) << 16,
     };
     let is_first_group = matches!(tag.group(), META_GROUP | IDENTIFYING_GROUP);
     is_first_group && (tag.element() == 0 || dictionary_vr(tag).is_some()) && length <= LONGEST_FIRST_VALUE
