@@ -100,7 +100,9 @@ pub struct SliceHeader {
 pub enum HeaderError {
     #[error("{0} is missing or empty")]
     Missing(&'static str),
-    #[error("{name} is not a valid UID")]
+    #[error(
+        "{name} is no UID: it is longer than {MAX_NAME_CHARACTERS} characters, or has some that do not belong there"
+    )]
     InvalidUid { name: &'static str },
 }
 
@@ -108,9 +110,11 @@ impl InstanceHeader {
     /// Reads the header of a data set.
     ///
     /// # Errors
-    /// If one of the four UIDs that place an instance is missing or is no UID (PS3.5 section 9.1).
+    /// If one of the four UIDs that place an instance is missing or cannot be a name. One that is no valid UID (PS3.5 section 9.1)
+    /// is a name all the same.
     pub fn read(object: &InMemDicomObject) -> Result<Self, HeaderError> {
         let sop_class_uid = uid(object, tags::SOP_CLASS_UID, "SOP Class UID (0008,0016)")?;
+        let sop_class_uid = sop_class_uid.trim_end_matches('.').to_owned();
         let images = images(object, &sop_class_uid);
         Ok(Self {
             sop_class_uid,
@@ -127,6 +131,16 @@ impl InstanceHeader {
             series_description: text(object, tags::SERIES_DESCRIPTION),
             images,
         })
+    }
+
+    /// Which of its UIDs are names only, and no valid UIDs.
+    pub fn invalid_uids(&self) -> impl Iterator<Item = &'static str> {
+        let named = [
+            ("SOP Instance UID (0008,0018)", &self.sop_instance_uid),
+            ("Study Instance UID (0020,000D)", &self.study_instance_uid),
+            ("Series Instance UID (0020,000E)", &self.series_instance_uid),
+        ];
+        named.into_iter().filter(|(_, uid)| !is_uid(uid)).map(|(name, _)| name)
     }
 
     /// The exam that the instance belongs to.
@@ -248,15 +262,21 @@ fn padding(image: &Attributes<'_>) -> Option<[i32; 2]> {
     Some([value, limit])
 }
 
+/// A UID has at most 64 characters; what is taken for one all the same has to end somewhere.
+const MAX_NAME_CHARACTERS: usize = 256;
+
 fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String, HeaderError> {
-    let value = text(object, tag);
+    let stored = text(object, tag);
+    let value = stored.trim_matches(|c: char| c.is_whitespace() || c.is_control());
     if value.is_empty() {
         return Err(HeaderError::Missing(name));
     }
-    if !is_uid(&value) {
+    let is_name =
+        value.len() <= MAX_NAME_CHARACTERS && value.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'\\');
+    if !is_name {
         return Err(HeaderError::InvalidUid { name });
     }
-    Ok(value)
+    Ok(value.to_owned())
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod gpu;
 mod interface;
 mod kernels;
 mod model;
+mod odd_objects;
 mod order_of_arrival;
 mod procedure_step;
 mod quality;
