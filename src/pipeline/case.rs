@@ -1,5 +1,6 @@
 //! One exam on its way to a verdict: what has come of it, its evidence, its flags.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,8 +12,9 @@ use super::judged_series::{JudgedSeries, lung_mm};
 use super::priority::ON_TABLE;
 use crate::engine::{EngineError, Manifest};
 use crate::exam::{
-    CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
-    Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex, WindowInputs, best,
+    AssociationId, CompletionLimits, Content, Doubt, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses,
+    PerformedSteps, PreparedSlice, Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex,
+    WindowInputs, best,
 };
 use crate::inference::{DueWindow, Judged};
 use crate::part10::ImageFile;
@@ -70,7 +72,7 @@ pub struct Case {
     received: usize,
     kept: usize,
     /// Why images of kinds that are not analysed are not, one for each.
-    pub(super) unfit: Vec<&'static str>,
+    pub(super) unfit: Vec<Cow<'static, str>>,
     pub(super) defects: Vec<String>,
     series: BTreeMap<String, JudgedSeries>,
     /// Windows that were handed over and have not come back.
@@ -172,7 +174,7 @@ impl Case {
             (Content::Defective(reason), Ok(_)) => self.defects.push(reason.clone()),
             (Content::Unfit(reason), _) => {
                 self.kept += 1;
-                self.unfit.push(*reason);
+                self.unfit.push(reason.clone());
                 return self.trail();
             }
             (Content::Kept(_) | Content::Slice(_), Ok(_)) => {
@@ -181,6 +183,16 @@ impl Case {
             }
         }
         self.reopen(arrival.at, refutes);
+    }
+
+    /// An association that may have carried it was closed. What was left open only because more might come is judged again.
+    pub fn association_closed(&mut self, association: AssociationId, at: Instant) {
+        self.rhythm.closed(association, at);
+        let waits_for_more = |issue: &QualityIssue| issue.doubt == Some(Doubt::StillSending);
+        let is_provisional = self.report.as_ref().is_some_and(|report| report.quality.iter().any(waits_for_more));
+        if is_provisional && !self.rhythm.is_open() {
+            self.trail();
+        }
     }
 
     fn is_judged(&self, series_uid: Option<&str>) -> bool {
@@ -241,7 +253,8 @@ impl Case {
         });
         Progress {
             slices: judged.series.len(),
-            expected: judged.series.expected(),
+            // A count that is reached within the lungs was that of another reconstruction.
+            expected: judged.series.expected().filter(|_| !judged.ends_in_lung()),
             step,
             lungs_passed: self.stage == Stage::Receiving && judged.have_lungs_passed(),
             pauses: self.pauses(),
@@ -270,6 +283,12 @@ impl Case {
         let all: Vec<Reconstruction<'_>> = self.series.iter().map(|(uid, series)| series.reconstruction(uid)).collect();
         let (uid, judged) = self.series.get_key_value(best(&all)?.series_instance_uid)?;
         Some((uid, judged))
+    }
+
+    /// Where the other series lie along z.
+    pub(super) fn others(&self, judged_uid: &str) -> Vec<(&str, [f64; 2])> {
+        let others = self.series.iter().filter(|(uid, _)| uid.as_str() != judged_uid);
+        others.filter_map(|(uid, other)| Some((uid.as_str(), other.range_mm()?))).collect()
     }
 
     /// Slices in the judged series, and how many the scanner announced.
@@ -412,12 +431,13 @@ impl Case {
     }
 
     /// The lung apex is cut off, told once, as soon as it shows.
-    pub fn apex_cut_off(&mut self, limits: &QualityLimits) -> Option<QualityIssue> {
+    pub fn apex_cut_off(&mut self, input: &InputGeometry, limits: &QualityLimits) -> Option<QualityIssue> {
         let (uid, judged) = self.judged()?;
-        if judged.beginning_seen {
+        // What was lost on its way may be the apex: that is left for the verdict.
+        if judged.beginning_seen || !self.defects.is_empty() {
             return None;
         }
-        let beginning = judged.beginning(limits);
+        let beginning = judged.beginning(input, limits);
         if beginning == Beginning::Unclear {
             return None;
         }
