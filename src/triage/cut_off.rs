@@ -145,10 +145,11 @@ impl PieceSeen {
             || is_outermost(run.columns.start, input.columns)
             || is_outermost(run.columns.end - 1, input.columns);
         for at in run.columns.clone().map(|column| run.row * input.columns + column) {
-            let hu = input.hounsfield(plane[at]);
+            // A pixel without a value is neither gas nor lung.
+            let hu = plane.get(at).map(|value| input.hounsfield(*value));
             self.pixels += 1;
-            self.gas += usize::from(hu < *AERATED_HU.start());
-            self.aerated += usize::from(AERATED_HU.contains(&hu));
+            self.gas += usize::from(hu.is_some_and(|hu| hu < *AERATED_HU.start()));
+            self.aerated += usize::from(hu.is_some_and(|hu| AERATED_HU.contains(&hu)));
             self.shared += usize::from(beside.contains(at));
         }
     }
