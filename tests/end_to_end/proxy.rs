@@ -130,8 +130,8 @@ fn events_pass_a_buffering_proxy_at_once_and_every_address_holds_below_its_path(
     assert!(asked.elapsed() < Duration::from_secs(20), "the proxy kept the first event for {:?}", asked.elapsed());
 
     scan(&daemon, folder_of(&phantom(PhantomKind::Pneumonia, SLICES)).path(), &["--rate", "0"]);
-    let done = events.wait_for("verdict", |name, exam| name == "exam" && exam["state"] == "complete");
-    let key = done["key"].as_str().unwrap();
+    events.wait_for("the exam", |name, exam| name == "exam" && exam["state"] == "receiving");
+    let key = daemon.verdict_on(SLICES)["exam"]["key"].as_str().unwrap().to_owned();
     let details = http::get(&proxy.address, &below(&format!("api/exams/{key}"))).json();
     let picture = details["slabs"][5]["picture"].as_str().unwrap();
     let picture = http::get(&proxy.address, &below(picture));
