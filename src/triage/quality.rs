@@ -113,7 +113,7 @@ pub fn beginning(
     if top.evidence.lung_cm2 <= limits.cut_off_lung_cm2 {
         return Beginning::Elsewhere;
     }
-    if !rows.iter().rev().nth(1).is_some_and(|row| row.slab == below) {
+    if rows.iter().nth_back(1).is_none_or(|row| row.slab != below) {
         return Beginning::Unclear;
     }
     let lungs = LungPieces::find(rows, input);

@@ -89,7 +89,7 @@ pub(super) fn numbers_begin_late(end: End, series: &Series) -> Option<Doubt> {
     };
     let (outermost, next) = match end {
         End::Base => (numbers().next()?, numbers().nth(1)?),
-        End::Apex => (numbers().last()?, numbers().nth(numbers().count().checked_sub(2)?)?),
+        End::Apex => (numbers().next_back()?, numbers().nth_back(1)?),
     };
     let begins_here = next == outermost + 1 && numbers().min() == Some(outermost);
     (begins_here && outermost > 1).then_some(Doubt::NumbersBeginAt { number: outermost })
