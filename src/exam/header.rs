@@ -1,5 +1,7 @@
 //! What is read of an instance before its pixels: who, which series, and whether it is a slice to be analysed.
 
+use std::borrow::Cow;
+
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -10,7 +12,7 @@ use super::SeriesKey;
 use super::acquisition::{AcquisitionParameters, unfit_type};
 use super::attributes::{Attributes, number, text};
 use super::enhanced::{MULTI_FRAME_CT, frames, unfit_frame};
-use super::geometry::{GeometryError, Lps, SliceGeometry};
+use super::geometry::{GeometryError, Lps, OtherPlane, SliceGeometry};
 use crate::hex::hex;
 
 /// Names an exam in logs, metrics, paths and URLs without naming the patient: derived from Study Instance UID and
@@ -73,7 +75,7 @@ pub enum Content {
     /// Something that is rightly part of a study and not analysed, such as a scout; why.
     Kept(&'static str),
     /// A CT image of a kind that is not analysed, such as a projection: of no use unless axial slices come too; why.
-    Unfit(&'static str),
+    Unfit(Cow<'static, str>),
     /// A CT slice that cannot be analysed because something is wrong with it; what.
     Defective(String),
 }
@@ -194,11 +196,11 @@ pub(super) fn image_content(image: &Attributes<'_>) -> Content {
         return Content::Kept("a scout");
     }
     if let Some(reason) = unfit_type(image).or_else(|| unfit_frame(image)) {
-        return Content::Unfit(reason);
+        return Content::Unfit(reason.into());
     }
     match slice_header(image) {
         Ok(header) => Content::Slice(header),
-        Err(SliceError::NotAxial) => Content::Unfit("not axial"),
+        Err(SliceError::NotAxial(what)) => Content::Unfit(what),
         Err(SliceError::Defect(reason)) => Content::Defective(reason),
     }
 }
@@ -210,7 +212,7 @@ const MAX_RESCALE: f64 = 100_000.0;
 pub(crate) const MIN_TILT_DEGREES: f64 = 1.0;
 
 enum SliceError {
-    NotAxial,
+    NotAxial(Cow<'static, str>),
     Defect(String),
 }
 
@@ -237,10 +239,14 @@ fn slice_header(image: &Attributes<'_>) -> Result<SliceHeader, SliceError> {
     let geometry =
         SliceGeometry::new(rows as usize, columns as usize, position, orientation, spacing_mm).map_err(|error| {
             match error {
-                GeometryError::NotAxial(tilt) if acquisition.gantry_tilt_degrees.abs() > MIN_TILT_DEGREES => {
+                GeometryError::NotAxial { tilt_degrees: tilt, .. }
+                    if acquisition.gantry_tilt_degrees.abs() > MIN_TILT_DEGREES =>
+                {
                     SliceError::Defect(format!("the gantry was tilted by {tilt:.0} degrees: scan without tilt"))
                 }
-                GeometryError::NotAxial(_) => SliceError::NotAxial,
+                GeometryError::NotAxial { plane, tilt_degrees } => {
+                    SliceError::NotAxial(plane_words(plane, tilt_degrees))
+                }
                 other => SliceError::Defect(other.to_string()),
             }
         })?;
@@ -264,6 +270,14 @@ fn padding(image: &Attributes<'_>) -> Option<[i32; 2]> {
 
 /// A UID has at most 64 characters; what is taken for one all the same has to end somewhere.
 const MAX_NAME_CHARACTERS: usize = 256;
+
+fn plane_words(plane: OtherPlane, tilt_degrees: f64) -> Cow<'static, str> {
+    match plane {
+        OtherPlane::Sagittal => "a sagittal plane".into(),
+        OtherPlane::Coronal => "a coronal plane".into(),
+        OtherPlane::Oblique => format!("an oblique plane, {tilt_degrees:.0} degrees from axial").into(),
+    }
+}
 
 fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String, HeaderError> {
     let stored = text(object, tag);

@@ -35,7 +35,7 @@ fn shown(daemon: &Daemon, slices: usize) -> Vec<(Value, Vec<u8>)> {
     let counts = &details["exam"]["slices"];
     assert_eq!((&counts["analysed"], &counts["failed"]), (&slices.into(), &0.into()), "{}", daemon.log());
     let show = |slab: &Value| {
-        let picture = daemon.get(slab["picture"].as_str().unwrap());
+        let picture = daemon.picture(slab);
         assert_eq!(picture.status, 200);
         (serde_json::json!([slab["z_mm"], slab["lung"], slab["lesion"], slab["logit"]]), picture.body)
     };
