@@ -205,7 +205,7 @@ async fn send(target: scanner::Target, instances: Vec<Instance>, options: SendOp
     assert!(report.complete(), "{:?}", report.failures);
     began.sort_unstable();
     let last = instances.last().unwrap();
-    Sent { key: ExamKey::new(&last.study_instance_uid, &last.patient_id).to_string(), slices: instances.len(), began }
+    Sent { key: last.exam_key().unwrap().to_string(), slices: instances.len(), began }
 }
 
 fn exam(sent: &Sent, seen: &[Seen]) -> Exam {

@@ -103,6 +103,14 @@ pub enum QualityKind {
     Contrast { agent: String },
     /// The gantry was tilted, not so far that the slices are refused.
     GantryTilt { degrees: f64 },
+    /// Objects of the exam were refused: what they show nobody knows.
+    RefusedObjects { count: usize, reason: String },
+    /// Different images came under one SOP Instance UID, which is each image's own.
+    SharedUid { count: usize },
+    /// Another exam has the same study and Patient ID, but another name, birth date or sex.
+    SharedStudy,
+    /// Images came again with other content; the newer ones count.
+    Corrected { count: usize, identity: bool },
 }
 
 /// What the technician can do about an issue.
@@ -169,14 +177,17 @@ impl QualityIssue {
             QualityKind::Gap { .. } if self.hides_lung(limits) => Remedy::SendAgainOrRescan,
             QualityKind::Gap { .. }
             | QualityKind::SpacingChange { .. }
+            | QualityKind::RefusedObjects { .. }
             | QualityKind::DefectiveSlices { .. }
             | QualityKind::UnfitSeries { .. } => Remedy::SendAgain,
             QualityKind::TooNoisy { .. } | QualityKind::TooThick { .. } => Remedy::ReconstructAgain,
-            QualityKind::OrientationMismatch { .. } => Remedy::CorrectAndSendAgain,
+            QualityKind::OrientationMismatch { .. } | QualityKind::SharedUid { .. } => Remedy::CorrectAndSendAgain,
             QualityKind::DuplicatePosition
             | QualityKind::BoneKernel { .. }
             | QualityKind::UnusualPosture { .. }
             | QualityKind::Contrast { .. }
+            | QualityKind::SharedStudy
+            | QualityKind::Corrected { .. }
             | QualityKind::GantryTilt { .. } => return None,
         })
     }
@@ -191,6 +202,8 @@ impl QualityIssue {
             | QualityKind::TooNoisy { .. }
             | QualityKind::TooThick { .. }
             | QualityKind::UnfitSeries { .. }
+            | QualityKind::RefusedObjects { .. }
+            | QualityKind::SharedUid { .. }
             | QualityKind::OrientationMismatch { .. } => true,
             QualityKind::Gap { from_z_mm, to_z_mm } => to_z_mm - from_z_mm > limits.max_gap_mm,
             QualityKind::SpacingChange { .. }
@@ -200,6 +213,8 @@ impl QualityIssue {
             | QualityKind::BoneKernel { .. }
             | QualityKind::UnusualPosture { .. }
             | QualityKind::Contrast { .. }
+            | QualityKind::SharedStudy
+            | QualityKind::Corrected { .. }
             | QualityKind::GantryTilt { .. } => false,
         }
     }
@@ -256,6 +271,22 @@ impl std::fmt::Display for QualityKind {
             Self::Contrast { agent } => write!(f, "contrast agent ({agent}): the model was not tried with it"),
             Self::GantryTilt { degrees } => {
                 write!(f, "the gantry is tilted by {degrees:.0} degrees: the model was not tried with it")
+            }
+            Self::RefusedObjects { count: 1, reason } => write!(f, "1 object was refused: {reason}"),
+            Self::RefusedObjects { count, reason } => write!(f, "{count} objects were refused: {reason}"),
+            Self::SharedUid { count } => write!(
+                f,
+                "{count} images carry the same SOP Instance UID as others of the series: which of them belong to the patient's scan cannot be told"
+            ),
+            Self::SharedStudy => f.write_str(
+                "another exam has the same study and patient ID but another name, birth date or sex: check whose images these are",
+            ),
+            Self::Corrected { count, identity } => {
+                match count {
+                    1 => f.write_str("1 image was sent again with other content: the newer one counts")?,
+                    count => write!(f, "{count} images were sent again with other content: the newer ones count")?,
+                }
+                if *identity { f.write_str("; the patient's name, birth date or sex was corrected") } else { Ok(()) }
             }
         }
     }

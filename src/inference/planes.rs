@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CardSlices;
-use crate::exam::{InstanceHeader, SeriesKey, SlabIndex, SliceHeader, SliceId};
+use crate::exam::{SeriesKey, SlabIndex, SliceHeader, SliceId};
 use crate::part10::ImageFile;
 use crate::preprocess::{HounsfieldImage, InPlane, InputGeometry, Plane, StoredImage};
 
@@ -18,17 +18,17 @@ pub struct StoredSlice {
 }
 
 impl StoredSlice {
-    /// A slice of the instance with this header, whose image lies in this file.
+    /// A slice of a series, whose image lies in this file.
     #[must_use]
     pub fn new(
-        header: &InstanceHeader,
+        series: SeriesKey,
         slice: &SliceHeader,
         file: &ImageFile,
         image: StoredImage,
         input: &InputGeometry,
     ) -> Self {
         Self {
-            series: header.series_key(),
+            series,
             slab: SlabIndex::of(slice.geometry.z_mm, input.slab_mm),
             id: SliceId::of(file),
             image,

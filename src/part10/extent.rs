@@ -85,6 +85,21 @@ pub fn find_pixel_data(
     walk(reader, length, encoding, true)
 }
 
+/// How many bytes from a data set's beginning are whole elements, up to the last one whose tag is not above `last`.
+pub(super) fn whole_elements(data_set: &[u8], encoding: Encoding, last: Tag) -> usize {
+    let reader = Cursor::new(data_set);
+    let mut walk = Walk { reader, at: 0, encoding, stops_at_pixel_data: true, pixel_data: None };
+    let (mut whole, mut previous) = (0, None);
+    while let Ok(element) = walk.header(data_set.len()) {
+        let is_in_order = element.tag.group() != 0xFFFE && previous.is_none_or(|previous| element.tag > previous);
+        if !is_in_order || element.tag > last || walk.value(&element, data_set.len(), 0).is_err() {
+            break;
+        }
+        (whole, previous) = (walk.at, Some(element.tag));
+    }
+    whole
+}
+
 fn walk(
     reader: impl Read + Seek,
     length: usize,

@@ -3,6 +3,8 @@
 
 mod extent;
 mod frames;
+mod other_files;
+mod whole_elements;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
@@ -21,6 +23,8 @@ use extent::find_pixel_data;
 pub use extent::{Encoding, ExtentError, PixelData, PixelValue, check_extent};
 pub use frames::FrameError;
 use frames::Frames;
+pub use other_files::is_something_else;
+pub use whole_elements::read_before_fault;
 
 /// Where an image lies: a file, and which of its frames it is, from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -165,6 +169,16 @@ impl InstanceFile {
             None => Err(FrameError::NoPixelData),
         };
         Ok(Self { object: object.with_exact_meta(meta), data_set, frames })
+    }
+
+    /// Whether the first image has the same stored pixels as another instance's; so have two instances without images.
+    #[must_use]
+    pub fn shows_the_same(&self, other: &Self) -> bool {
+        match (self.frame(0), other.frame(0)) {
+            (Ok(one), Ok(other)) => one.get(tags::PIXEL_DATA) == other.get(tags::PIXEL_DATA),
+            (Err(one), Err(other)) => one == FrameError::NoPixelData && other == one,
+            _ => false,
+        }
     }
 
     /// An image of its own that holds the pixels of one frame, counted from 0, as they are stored, and what describes them

@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use super::decode::{Arrival, Decoded, Waiting, plane_again};
 use super::judged_series::{JudgedSeries, lung_mm};
 use super::priority::ON_TABLE;
+use super::tally::Tally;
+use super::versions::{Standing, Versions};
 use crate::engine::{EngineError, Manifest};
 use crate::exam::{
     CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
-    Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex, WindowInputs, best,
+    Progress, QualityIssue, QualityLimits, Reconstruction, Refusal, Refusals, Rhythm, SeriesKey, SlabIndex,
+    WindowInputs, best,
 };
 use crate::inference::{DueWindow, Judged};
 use crate::part10::ImageFile;
@@ -66,12 +69,15 @@ pub struct Case {
     pub(super) first_arrival: Instant,
     pub(super) last_slice: Instant,
     known: BTreeSet<PathBuf>,
-    /// Images; an instance that has not been opened yet counts for one.
-    received: usize,
-    kept: usize,
-    /// Why images of kinds that are not analysed are not, one for each.
-    pub(super) unfit: Vec<&'static str>,
-    pub(super) defects: Vec<String>,
+    pub(super) tally: Tally,
+    pub(super) versions: Versions,
+    /// Series of which an image was replaced: they are made anew before the exam is concluded.
+    stale: BTreeSet<String>,
+    pub(super) refusals: Refusals,
+    /// Another exam has the same study and Patient ID.
+    pub(super) shares_study: bool,
+    /// The instance, by its place, that the patient's particulars are taken from.
+    identified_by: Option<usize>,
     series: BTreeMap<String, JudgedSeries>,
     /// Windows that were handed over and have not come back.
     under_way: Vec<(String, SlabIndex, WindowInputs)>,
@@ -103,10 +109,12 @@ impl Case {
             first_arrival: now,
             last_slice: now,
             known: BTreeSet::new(),
-            received: 0,
-            kept: 0,
-            unfit: Vec::new(),
-            defects: Vec::new(),
+            tally: Tally::default(),
+            versions: Versions::default(),
+            stale: BTreeSet::new(),
+            refusals: Refusals::default(),
+            shares_study: false,
+            identified_by: None,
             series: BTreeMap::new(),
             under_way: Vec::new(),
             instances: BTreeMap::new(),
@@ -120,8 +128,8 @@ impl Case {
         let new = self.known.insert(path.clone());
         if new {
             let number = self.known.len();
+            self.tally.has_images(number, 1);
             self.waiting.push_back(Waiting::new(Arrival { number, path, at, after_release }));
-            self.received += 1;
         }
         new
     }
@@ -131,18 +139,19 @@ impl Case {
         let instance = match decoded.instance {
             Ok(instance) => instance,
             Err(reason) => {
-                self.defects.push(reason);
+                self.tally.defect(arrival.number, reason);
                 return self.reopen(arrival.at, Refutes::Rule);
             }
         };
         let header = &instance.header;
-        self.identify(header, &instance.calling_ae_title);
+        self.identify(header, &instance.calling_ae_title, arrival.number);
+        if !self.takes_the_place(header, arrival) {
+            return self.reopen(arrival.at, Refutes::Rule);
+        }
         let mut refutes = Refutes::Rule;
         let of_series = self.instances.entry(header.series_instance_uid.clone()).or_default();
         of_series.insert(header.sop_instance_uid.clone());
-        if decoded.image == 0 {
-            self.received += header.images.len() - 1;
-        }
+        self.tally.has_images(arrival.number, header.images.len());
         let Some(content) = header.images.get(decoded.image) else { return };
         match (content, decoded.plane) {
             (Content::Slice(slice), Ok(Some(plane))) => {
@@ -160,7 +169,7 @@ impl Case {
                 };
                 let read_again = |present: &PreparedSlice| plane_again(&present.file, input);
                 if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
-                    self.defects.push(reason);
+                    self.tally.defect(arrival.number, reason);
                 } else if !self.is_judged(judged_before.as_deref()) {
                     refutes = Refutes::Nothing;
                 } else if self.stage != Stage::Receiving && self.is_untouched_by(&header.series_instance_uid) {
@@ -168,15 +177,14 @@ impl Case {
                     return self.trail();
                 }
             }
-            (_, Err(reason)) => self.defects.push(reason),
-            (Content::Defective(reason), Ok(_)) => self.defects.push(reason.clone()),
+            (_, Err(reason)) => self.tally.defect(arrival.number, reason),
+            (Content::Defective(reason), Ok(_)) => self.tally.defect(arrival.number, reason.clone()),
             (Content::Unfit(reason), _) => {
-                self.kept += 1;
-                self.unfit.push(*reason);
+                self.tally.unfit(arrival.number, reason);
                 return self.trail();
             }
             (Content::Kept(_) | Content::Slice(_), Ok(_)) => {
-                self.kept += 1;
+                self.tally.keep(arrival.number);
                 return self.trail();
             }
         }
@@ -255,12 +263,19 @@ impl Case {
         self.series.values().map(JudgedSeries::pauses).fold(Pauses::default(), Pauses::longest)
     }
 
-    fn identify(&mut self, header: &InstanceHeader, calling_ae_title: &str) {
-        if self.study_instance_uid.is_empty() {
-            self.study_instance_uid.clone_from(&header.study_instance_uid);
-            self.patient = header.patient.clone();
-            self.description.clone_from(&header.study_description);
+    /// Takes the patient's particulars from the instance that came last.
+    fn identify(&mut self, header: &InstanceHeader, calling_ae_title: &str, number: usize) {
+        if self.scanner.is_empty() {
             calling_ae_title.clone_into(&mut self.scanner);
+        }
+        if self.identified_by > Some(number) {
+            return;
+        }
+        self.identified_by = Some(number);
+        self.study_instance_uid.clone_from(&header.study_instance_uid);
+        self.patient = header.patient.clone();
+        if !header.study_description.is_empty() {
+            self.description.clone_from(&header.study_description);
         }
     }
 
@@ -283,11 +298,13 @@ impl Case {
         let (analysed, expected) = self.progress();
         let other_slices: usize = self.series.values().map(|series| series.series.len()).sum::<usize>() - analysed;
         SliceCounts {
-            received: self.received,
-            instances: self.known.len(),
+            received: self.tally.received(),
+            instances: self.known.len() - self.versions.replaced(),
             analysed,
-            kept: self.kept + other_slices,
-            failed: self.defects.len(),
+            kept: self.tally.kept() + other_slices,
+            failed: self.tally.defects().count(),
+            refused: self.refusals.count(),
+            replaced: self.versions.replaced(),
             expected,
         }
     }
@@ -295,7 +312,7 @@ impl Case {
     /// Something of it is decoded, or on its way.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.decoding > 0 || !self.instances.is_empty() || !self.defects.is_empty()
+        self.decoding > 0 || !self.instances.is_empty() || self.tally.defects().next().is_some()
     }
 
     /// The patient is still on the table, as far as can be told: no verdict, and something came of late.
@@ -316,7 +333,8 @@ impl Case {
         if self.engine_failure.is_some() {
             return None;
         }
-        let (uid, judged) = self.judged()?;
+        // A series that is made anew is judged anew: windows on what was replaced would tell nothing.
+        let (uid, judged) = self.judged().filter(|(uid, _)| !self.stale.contains(*uid))?;
         let is_under_way = |slab: SlabIndex, inputs: &WindowInputs| {
             self.under_way.iter().any(|window| (window.0.as_str(), window.1, &window.2) == (uid, slab, inputs))
         };
@@ -386,7 +404,11 @@ impl Case {
         densities: Densities,
         now: Instant,
     ) -> Option<EarlyFlag> {
-        if self.stage != Stage::Receiving || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm {
+        let is_stale = self.judged().is_some_and(|(uid, _)| self.stale.contains(uid));
+        if self.stage != Stage::Receiving
+            || is_stale
+            || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm
+        {
             return None;
         }
         let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
@@ -401,7 +423,7 @@ impl Case {
         }
         self.may_isolate = true;
         let flag = EarlyFlag {
-            after_slices: self.received,
+            after_slices: self.tally.received(),
             after_s: self.since_first(now).as_secs_f64(),
             score,
             scan_share: self.counts().scan_share(),
@@ -441,6 +463,73 @@ impl Case {
     #[must_use]
     pub fn since_last_slice(&self, now: Instant) -> Duration {
         now - self.last_slice
+    }
+}
+
+/// What is missing, and what is corrected.
+impl Case {
+    /// Notes that an object of the exam was refused. A verdict that knows nothing of it is open again.
+    pub fn refuse(&mut self, refusal: Refusal, at: Instant) {
+        if self.identified_by.is_none() {
+            self.study_instance_uid.clone_from(&refusal.identity.study_instance_uid);
+            self.patient = refusal.identity.patient.clone();
+        }
+        if self.scanner.is_empty() {
+            self.scanner.clone_from(&refusal.scanner);
+        }
+        if self.refusals.add(refusal) {
+            self.reopen(at, Refutes::Rule);
+        }
+    }
+
+    /// Takes up what is known of refused objects from before.
+    pub fn take_refusals(&mut self, refusals: Refusals) {
+        self.refusals = refusals;
+    }
+
+    /// Notes that an object that was refused has been stored since.
+    pub fn mend(&mut self, sop_instance_uid: &str, at: Instant) {
+        if self.refusals.mend(sop_instance_uid) {
+            self.reopen(at, Refutes::Nothing);
+        }
+    }
+
+    /// Whether an image counts now. Where it takes the place of another one, its series is made anew later: sums of slices
+    /// are kept, not slices, and which others had given way to the one that goes nobody knows any more.
+    fn takes_the_place(&mut self, header: &InstanceHeader, arrival: &Arrival) -> bool {
+        match self.versions.note(header, arrival) {
+            Standing::Counts => true,
+            Standing::Outdated => {
+                self.tally.forget(arrival.number);
+                false
+            }
+            Standing::Replaces(before) => {
+                self.tally.forget(before);
+                self.tally.has_images(arrival.number, header.images.len());
+                let has_slices = self.series.contains_key(&header.series_instance_uid);
+                if has_slices {
+                    self.stale.insert(header.series_instance_uid.clone());
+                }
+                !has_slices
+            }
+        }
+    }
+
+    /// Whether images were replaced and their series have not been made anew.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// Makes the series anew of which images were replaced: all that counts of them is decoded again.
+    pub fn rebuild(&mut self) {
+        for uid in std::mem::take(&mut self.stale) {
+            self.series.remove(&uid);
+            for arrival in self.versions.arrivals(&uid) {
+                self.tally.count_again(arrival.number);
+                self.waiting.push_back(Waiting::new(arrival));
+            }
+        }
     }
 }
 

@@ -32,7 +32,11 @@ struct Scan {
 
 impl Scan {
     fn new() -> Self {
-        Self { case: Case::new(ExamKey::new("1.2", "A"), Instant::now()), lung_to_mm: -200.0, gas_cm2: 0.0 }
+        Self {
+            case: Case::new(ExamKey::new("1.2", &Patient::default()), Instant::now()),
+            lung_to_mm: -200.0,
+            gas_cm2: 0.0,
+        }
     }
 
     fn instance(&mut self, series: &str, content: Content) {

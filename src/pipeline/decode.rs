@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
-use crate::exam::{Content, ExamKey, InstanceHeader};
+use crate::exam::{Content, ExamKey, InstanceHeader, SeriesKey};
 use crate::inference::{Planes, StoredSlice};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image, noise_hu, stored_image};
@@ -100,7 +100,7 @@ pub fn start(
                 step_back();
                 for DecodeJob { exam, waiting } in jobs {
                     // Nobody listens any more where the analyst has stopped: then the jobs end too.
-                    waiting.take_turn(&planes, |step| drop(results.send((exam.clone(), step))));
+                    waiting.take_turn(&exam, &planes, |step| drop(results.send((exam.clone(), step))));
                 }
             })
         })
@@ -114,7 +114,7 @@ impl Waiting {
     }
 
     /// Decodes the next images; what is left is told first, so that other threads can go on with it meanwhile.
-    pub fn take_turn(self, planes: &Planes, mut tell: impl FnMut(Step)) {
+    pub fn take_turn(self, exam: &ExamKey, planes: &Planes, mut tell: impl FnMut(Step)) {
         let Self { arrival, opened } = self;
         let started = Instant::now();
         let opened =
@@ -127,7 +127,8 @@ impl Waiting {
                     let opened = Some((instance.clone(), turn.end));
                     tell(Step::Left(Self { arrival: arrival.clone(), opened }));
                 }
-                decode_images(&instance, turn, started, planes, |decoded| tell(Step::Image(arrival.clone(), decoded)));
+                let of = Turn { exam, instance: &instance, planes };
+                decode_images(of, turn, started, |decoded| tell(Step::Image(arrival.clone(), decoded)));
             }
             Err(reason) => {
                 let unreadable = Decoded { instance: Err(reason), image: 0, plane: Ok(None), noise_hu: None };
@@ -149,20 +150,22 @@ impl OpenInstance {
     }
 }
 
-fn decode_images(
-    instance: &OpenInstance,
-    images: Range<usize>,
-    mut started: Instant,
-    planes: &Planes,
-    mut tell: impl FnMut(Decoded),
-) {
+/// What a turn of decoding is about.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    exam: &'a ExamKey,
+    instance: &'a OpenInstance,
+    planes: &'a Planes,
+}
+
+fn decode_images(of: Turn<'_>, images: Range<usize>, mut started: Instant, mut tell: impl FnMut(Decoded)) {
     for image in images {
-        let (plane, noise_hu) = match plane_of(instance, image, planes, started) {
+        let (plane, noise_hu) = match plane_of(of, image, started) {
             Ok(Some((plane, noise_hu))) => (Ok(Some(plane)), noise_hu),
             Ok(None) => (Ok(None), None),
             Err(reason) => (Err(reason), None),
         };
-        tell(Decoded { instance: Ok(instance.read.clone()), image, plane, noise_hu });
+        tell(Decoded { instance: Ok(of.instance.read.clone()), image, plane, noise_hu });
         started = Instant::now();
     }
 }
@@ -181,9 +184,8 @@ pub fn plane_again(file: &ImageFile, input: &InputGeometry) -> Result<Plane, Str
 }
 
 fn plane_of(
-    OpenInstance { read, path, file }: &OpenInstance,
+    Turn { exam, instance: OpenInstance { read, path, file }, planes }: Turn<'_>,
     image: usize,
-    planes: &Planes,
     started: Instant,
 ) -> Result<Option<(Plane, Option<f32>)>, String> {
     let header = &read.header;
@@ -198,7 +200,9 @@ fn plane_of(
     let hounsfield = stored.hounsfield();
     let noise_hu = noise_hu(&hounsfield, &slice.geometry.in_plane, planes.input().pixel_mm);
     let lies_in = ImageFile { path: path.clone(), frame: image };
-    let plane = planes.plane(StoredSlice::new(header, slice, &lies_in, stored, planes.input()), &hounsfield);
+    // The exam may be another one than the header names: one whose name was corrected.
+    let series = SeriesKey { exam: exam.clone(), series_instance_uid: header.series_instance_uid.clone() };
+    let plane = planes.plane(StoredSlice::new(series, slice, &lies_in, stored, planes.input()), &hounsfield);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
     Ok(Some((plane, noise_hu)))
@@ -221,9 +225,10 @@ mod tests {
         let path = folder.path().join("object.dcm");
         series::write_file(&object, &path).unwrap();
         let mut waiting = vec![Waiting::new(Arrival { number: 0, path, at: Instant::now(), after_release: None })];
+        let exam = ExamKey::new("1.2", &crate::exam::Patient::default());
         let mut told = Vec::new();
         while let Some(next) = waiting.pop() {
-            next.take_turn(&planes, |step| {
+            next.take_turn(&exam, &planes, |step| {
                 told.push(match &step {
                     Step::Left(_) => "left".to_owned(),
                     Step::Image(_, decoded) => {

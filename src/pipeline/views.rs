@@ -60,10 +60,11 @@ pub fn slab_view(case: &Case, slab: SlabIndex, manifest: &Manifest) -> Option<(S
         score: case.running_score(manifest),
         // Browsers keep a picture for as long as its address stays: each image that comes may change it.
         picture: format!(
-            "/api/exams/{}/slabs/{}.png?v={}.{}",
+            "/api/exams/{}/slabs/{}.png?v={}.{}.{}",
             case.key,
             slab.0,
             case.counts().received,
+            case.versions.replaced(),
             judged.series.received()
         ),
         lung: outlines(&evidence.lung),

@@ -110,6 +110,12 @@ fn suspicion(facts: &Facts<'_>, score: f64) -> String {
 }
 
 fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
+    if facts.slices == 0
+        && facts.defective == 0
+        && let Some(refused) = all_refused(facts.quality)
+    {
+        return Some(refused);
+    }
     if facts.slices == 0 {
         let unfit = facts.quality.iter().find(|issue| matches!(issue.kind, QualityKind::UnfitSeries { .. }));
         return Some(match (facts.defect, unfit) {
@@ -122,10 +128,7 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
         return Some(failure.to_owned());
     }
     if facts.slices < facts.limits.min_slices {
-        return Some(format!(
-            "only {} slices were received, a chest CT has at least {}",
-            facts.slices, facts.limits.min_slices
-        ));
+        return Some(too_few_slices(facts));
     }
     if facts.score.is_none() {
         return Some("no slab was judged".to_owned());
@@ -138,6 +141,31 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
     }
     // Upside down a network takes heart and vessels for disease: what it finds there means nothing either.
     facts.lungs.spine_in_front.then(|| "the spine lies in front: is the image's orientation right?".to_owned())
+}
+
+/// Nothing but refused objects came, as far as slices go.
+fn all_refused(quality: &[QualityIssue]) -> Option<String> {
+    quality.iter().find_map(|issue| match &issue.kind {
+        QualityKind::RefusedObjects { count: 1, reason } => Some(format!("the only object was refused: {reason}")),
+        QualityKind::RefusedObjects { count, reason } => Some(format!("all {count} objects were refused: {reason}")),
+        _ => None,
+    })
+}
+
+/// The reason names the fault that left so few, where one is known.
+fn too_few_slices(facts: &Facts<'_>) -> String {
+    let fault = |is_meant: fn(&QualityKind) -> bool| facts.quality.iter().find(|issue| is_meant(&issue.kind));
+    if let Some(shared) = fault(|kind| matches!(kind, QualityKind::SharedUid { .. })) {
+        return shared.to_string();
+    }
+    let received = match facts.slices {
+        1 => "only 1 slice was received".to_owned(),
+        slices => format!("only {slices} slices were received"),
+    };
+    match fault(|kind| matches!(kind, QualityKind::RefusedObjects { .. })) {
+        Some(refused) => format!("{received}, {refused}"),
+        None => format!("{received}, a chest CT has at least {}", facts.limits.min_slices),
+    }
 }
 
 fn why_abnormal(facts: &Facts<'_>) -> Option<String> {

@@ -55,6 +55,7 @@ impl Observer<'_> {
         for file in acquisition.files {
             scan.take(file, self)?;
         }
+        scan.make_anew(self)?;
         scan.run_due_windows(self, true)?;
         let report = scan.conclude(self);
         self.serving.forget(&scan.case.key);
@@ -150,16 +151,28 @@ struct Scan {
 impl Scan {
     fn new(acquisition: &Acquisition) -> Self {
         let started = Instant::now();
-        let case = Case::new(acquisition.exam.clone(), started);
+        let mut case = Case::new(acquisition.exam.clone(), started);
+        acquisition.refused.iter().for_each(|refusal| case.refuse(refusal.clone(), started));
         Self { case, started, path: Vec::new(), flagged_after: None }
     }
 
     fn take(&mut self, file: PathBuf, observer: &mut Observer<'_>) -> Result<(), String> {
-        let input = &observer.manifest.input;
         self.case.take(file, self.started, None);
+        self.decode(observer)
+    }
+
+    /// What was corrected counts in place of what came before.
+    fn make_anew(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
+        self.case.rebuild();
+        self.decode(observer)
+    }
+
+    fn decode(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
+        let input = &observer.manifest.input;
         while let Some(waiting) = self.case.waiting.pop_front() {
             let mut images = Vec::new();
-            waiting.take_turn(observer.serving.planes(), |step| match step {
+            let exam = self.case.key.clone();
+            waiting.take_turn(&exam, observer.serving.planes(), |step| match step {
                 Step::Left(waiting) => self.case.waiting.push_front(waiting),
                 Step::Image(arrival, decoded) => images.push((arrival, decoded)),
                 Step::Done => {}
