@@ -199,16 +199,6 @@ impl InstanceHeader {
         })
     }
 
-    /// Whose it is.
-    #[must_use]
-    pub fn identity(&self) -> Identity {
-        Identity {
-            study_instance_uid: self.study_instance_uid.clone(),
-            series_instance_uid: self.series_instance_uid.clone(),
-            patient: self.patient.clone(),
-        }
-    }
-
     /// The exam that the instance's own particulars name.
     #[must_use]
     pub fn exam_key(&self) -> ExamKey {

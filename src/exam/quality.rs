@@ -276,7 +276,7 @@ impl std::fmt::Display for QualityKind {
             Self::RefusedObjects { count, reason } => write!(f, "{count} objects were refused: {reason}"),
             Self::SharedUid { count } => write!(
                 f,
-                "{count} images carry the same SOP Instance UID as others of the series: which of them belong to the patient's scan cannot be told"
+                "{count} images carry the same SOP Instance UID: each image needs one of its own, else the next one takes its place"
             ),
             Self::SharedStudy => f.write_str(
                 "another exam has the same study and patient ID but another name, birth date or sex: check whose images these are",

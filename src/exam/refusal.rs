@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn beyond_a_limit_only_the_number_is_kept() {
         let mut refusals = Refusals::default();
-        (0..Refusals::MOST_REMEMBERED + 5).for_each(|uid| drop(refusals.add(refusal(uid, "no room"))));
+        for uid in 0..Refusals::MOST_REMEMBERED + 5 {
+            refusals.add(refusal(uid, "no room"));
+        }
         assert_eq!(
             (refusals.count(), refusals.iter().count()),
             (Refusals::MOST_REMEMBERED + 5, Refusals::MOST_REMEMBERED)

@@ -19,8 +19,7 @@ use super::pdu::{FragmentHead, Next, PduError, PduStream, command_pdus, encode};
 use super::procedure_step::ProcedureSteps;
 use super::refusals::{Carried, RefusedObject};
 use super::{IngestOptions, InstanceSink, StoredInstance};
-use crate::exam::{AssociationId, Content, ExamKey, Identity};
-use crate::part10::read_before_fault;
+use crate::exam::{AssociationId, Content, ExamKey};
 use crate::spool::{Incoming, Spool, Stored};
 use crate::telemetry;
 
@@ -380,10 +379,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     /// An object is refused before it was looked at; what has come of its data set may say whose it is.
     async fn refuse(&mut self, request: &Request, transfer_syntax_uid: &'static str, reason: String) {
         let (carried, data_set) = (self.carried.clone(), std::mem::take(&mut self.data_set));
-        let (sop_class_uid, sop_instance_uid) = (request.sop_class_uid.clone(), request.sop_instance_uid.clone());
+        let request = request.clone();
         let noted = tokio::task::spawn_blocking(move || {
-            let identity = Identity::read(&read_before_fault(&data_set, transfer_syntax_uid));
-            let object = RefusedObject { sop_class_uid, sop_instance_uid, identity, reason };
+            let object = RefusedObject::new(&request, &data_set, transfer_syntax_uid, reason);
             carried.lock().unwrap_or_else(PoisonError::into_inner).refused(object);
         });
         if noted.await.is_err() {
@@ -459,20 +457,14 @@ impl Shared {
             sop_instance_uid: &request.sop_instance_uid,
             transfer_syntax_uid: from.transfer_syntax_uid,
         };
-        let refused = |identity, reason: &str| RefusedObject {
-            sop_class_uid: request.sop_class_uid.clone(),
-            sop_instance_uid: request.sop_instance_uid.clone(),
-            identity,
-            reason: reason.to_owned(),
-        };
+        let refused = |reason: String| RefusedObject::new(request, data_set, from.transfer_syntax_uid, reason);
         let header = match check(data_set, &requested, self.options.max_object_bytes as u64) {
             Ok(header) => header,
             Err(error) => {
                 let status = error.status();
                 tracing::warn!(association, sop_instance_uid = %request.sop_instance_uid, %status, %error, "object refused");
                 telemetry::refused(error.label());
-                let identity = Identity::read(&read_before_fault(data_set, from.transfer_syntax_uid));
-                carried.refused(refused(identity, &error.reason()));
+                carried.refused(refused(error.reason()));
                 return (status, None);
             }
         };
@@ -504,7 +496,7 @@ impl Shared {
                 let status = if error.is_full() { Status::OUT_OF_RESOURCES } else { Status::PROCESSING_FAILURE };
                 tracing::error!(association, exam = %header.exam_key(), %status, %error, "object not stored");
                 telemetry::refused(if error.is_full() { "disk_full" } else { "spool" });
-                carried.refused(refused(header.identity(), error.reason()));
+                carried.refused(refused(error.reason().to_owned()));
                 return (status, None);
             }
         };

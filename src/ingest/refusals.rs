@@ -5,19 +5,35 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use dicom_dictionary_std::tags;
 use jiff::Timestamp;
 
+use super::dimse::Request;
 use super::{InstanceSink, RefusedInstance};
-use crate::exam::{AssociationId, ExamKey, Identity, Refusal, Refusals, is_ct_image};
+use crate::exam::{AssociationId, ExamKey, Identity, Refusal, Refusals, is_ct_image, text};
+use crate::part10::read_before_fault;
 use crate::spool::Spool;
 
 /// An object that was refused.
 #[derive(Debug, Clone)]
 pub(super) struct RefusedObject {
-    pub sop_class_uid: String,
     pub sop_instance_uid: String,
     pub identity: Identity,
     pub reason: String,
+    may_be_slice: bool,
+}
+
+impl RefusedObject {
+    /// What was asked to be stored, and what has come of its data set.
+    pub fn new(request: &Request, data_set: &[u8], transfer_syntax_uid: &str, reason: String) -> Self {
+        let known = read_before_fault(data_set, transfer_syntax_uid);
+        Self {
+            sop_instance_uid: request.sop_instance_uid.clone(),
+            identity: Identity::read(&known),
+            reason,
+            may_be_slice: may_be_slice(&request.sop_class_uid) || is_ct_image(&text(&known, tags::SOP_CLASS_UID)),
+        }
+    }
 }
 
 /// What the standard itself has named begins so (PS3.5 section 9.1).
@@ -59,7 +75,7 @@ impl Carried {
     }
 
     pub fn refused(&mut self, object: RefusedObject) {
-        if !may_be_slice(&object.sop_class_uid) {
+        if !object.may_be_slice {
             return;
         }
         let own = object.identity.exam_key();

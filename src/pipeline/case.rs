@@ -10,12 +10,11 @@ use super::decode::{Arrival, Decoded, Waiting, plane_again};
 use super::judged_series::{JudgedSeries, lung_mm};
 use super::priority::ON_TABLE;
 use super::tally::Tally;
-use super::versions::{Standing, Versions};
+use super::versions::Versions;
 use crate::engine::{EngineError, Manifest};
 use crate::exam::{
     CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
-    Progress, QualityIssue, QualityLimits, Reconstruction, Refusal, Refusals, Rhythm, SeriesKey, SlabIndex,
-    WindowInputs, best,
+    Progress, QualityIssue, QualityLimits, Reconstruction, Refusals, Rhythm, SeriesKey, SlabIndex, WindowInputs, best,
 };
 use crate::inference::{DueWindow, Judged};
 use crate::part10::ImageFile;
@@ -466,72 +465,8 @@ impl Case {
     }
 }
 
-/// What is missing, and what is corrected.
-impl Case {
-    /// Notes that an object of the exam was refused. A verdict that knows nothing of it is open again.
-    pub fn refuse(&mut self, refusal: Refusal, at: Instant) {
-        if self.identified_by.is_none() {
-            self.study_instance_uid.clone_from(&refusal.identity.study_instance_uid);
-            self.patient = refusal.identity.patient.clone();
-        }
-        if self.scanner.is_empty() {
-            self.scanner.clone_from(&refusal.scanner);
-        }
-        if self.refusals.add(refusal) {
-            self.reopen(at, Refutes::Rule);
-        }
-    }
-
-    /// Takes up what is known of refused objects from before.
-    pub fn take_refusals(&mut self, refusals: Refusals) {
-        self.refusals = refusals;
-    }
-
-    /// Notes that an object that was refused has been stored since.
-    pub fn mend(&mut self, sop_instance_uid: &str, at: Instant) {
-        if self.refusals.mend(sop_instance_uid) {
-            self.reopen(at, Refutes::Nothing);
-        }
-    }
-
-    /// Whether an image counts now. Where it takes the place of another one, its series is made anew later: sums of slices
-    /// are kept, not slices, and which others had given way to the one that goes nobody knows any more.
-    fn takes_the_place(&mut self, header: &InstanceHeader, arrival: &Arrival) -> bool {
-        match self.versions.note(header, arrival) {
-            Standing::Counts => true,
-            Standing::Outdated => {
-                self.tally.forget(arrival.number);
-                false
-            }
-            Standing::Replaces(before) => {
-                self.tally.forget(before);
-                self.tally.has_images(arrival.number, header.images.len());
-                let has_slices = self.series.contains_key(&header.series_instance_uid);
-                if has_slices {
-                    self.stale.insert(header.series_instance_uid.clone());
-                }
-                !has_slices
-            }
-        }
-    }
-
-    /// Whether images were replaced and their series have not been made anew.
-    #[must_use]
-    pub fn is_stale(&self) -> bool {
-        !self.stale.is_empty()
-    }
-
-    /// Makes the series anew of which images were replaced: all that counts of them is decoded again.
-    pub fn rebuild(&mut self) {
-        for uid in std::mem::take(&mut self.stale) {
-            self.series.remove(&uid);
-            for arrival in self.versions.arrivals(&uid) {
-                self.tally.count_again(arrival.number);
-                self.waiting.push_back(Waiting::new(arrival));
-            }
-        }
-    }
-}
+#[path = "case_objects.rs"]
+mod objects;
 
 #[cfg(test)]
 #[path = "case_tests.rs"]

@@ -85,7 +85,7 @@ impl Case {
             study_instance_uid: self.study_instance_uid.clone(),
             series_instance_uid: judged.map(|(uid, _)| uid.to_owned()),
             verdict,
-            reason,
+            reason: self.nothing_left().unwrap_or(reason),
             revised: false,
             score,
             driving_slabs: self.driving_slabs(context.manifest),

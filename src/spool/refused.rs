@@ -126,8 +126,12 @@ fn read(lines: &[u8]) -> Refusals {
     let mut refusals = Refusals::default();
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         match serde_json::from_slice(line) {
-            Ok(Event::Refused(refusal)) => drop(refusals.add(refusal)),
-            Ok(Event::Stored(sop_instance_uid)) => drop(refusals.mend(&sop_instance_uid)),
+            Ok(Event::Refused(refusal)) => {
+                refusals.add(refusal);
+            }
+            Ok(Event::Stored(sop_instance_uid)) => {
+                refusals.mend(&sop_instance_uid);
+            }
             Err(error) => tracing::warn!(%error, "a refusal of an earlier run was half written"),
         }
     }

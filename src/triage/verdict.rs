@@ -426,4 +426,32 @@ mod tests {
         assert_eq!(judgement.verdict, Verdict::NotAnalysed);
         assert!(judgement.reason.contains("a projection"), "{}", judgement.reason);
     }
+
+    #[test]
+    fn what_was_refused_takes_a_negative_away_and_no_finding_and_is_the_reason_where_nothing_else_came() {
+        let refused = |count| [of_series(QualityKind::RefusedObjects { count, reason: "it is cut off".to_owned() })];
+        let quality = refused(3);
+        let negative = judge(&Facts { quality: &quality, ..clear() });
+        assert_eq!(
+            (negative.verdict, negative.reason.as_str()),
+            (Verdict::NotAnalysed, "3 objects were refused: it is cut off")
+        );
+        let found = LesionSummary { count: 2, volume_ml: 100.0, ..LesionSummary::default() };
+        assert_eq!(
+            verdict(&Facts { quality: &quality, score: Some(0.9), lesions: found, ..clear() }),
+            Verdict::Suspected
+        );
+        let reason = |slices, count| judge(&Facts { slices, quality: &refused(count), ..clear() }).reason;
+        assert_eq!(reason(0, 3), "all 3 objects were refused: it is cut off");
+        assert_eq!(reason(0, 1), "the only object was refused: it is cut off");
+        assert_eq!(reason(1, 3), "only 1 slice was received, 3 objects were refused: it is cut off");
+    }
+
+    #[test]
+    fn one_uid_for_all_images_is_the_reason_where_hardly_a_slice_is_left() {
+        let quality = [of_series(QualityKind::SharedUid { count: 133 })];
+        let Judgement { verdict, reason } = judge(&Facts { slices: 1, quality: &quality, ..clear() });
+        assert_eq!(verdict, Verdict::NotAnalysed);
+        assert!(reason.starts_with("133 images carry the same SOP Instance UID"), "{reason}");
+    }
 }
