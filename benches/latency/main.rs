@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tableside::exam::ExamKey;
 use tableside::scanner::{
     self, Instance, Phantom, PhantomKind, PhantomOptions, Quantiles, ScanOptions, SendOptions, Source, UidSource,
 };

@@ -68,7 +68,8 @@ impl Siblings {
             return Place { exam, is_first_correction: is_new };
         }
         let exam = match self.corrected.get(&own) {
-            Some(exam) if !self.exams.contains(&own) => exam.clone(),
+            // Another image under the same UID is another person's.
+            Some(exam) if !self.exams.contains(&own) && !holdings.has(exam) => exam.clone(),
             _ => own,
         };
         self.exams.insert(exam.clone());
@@ -120,6 +121,9 @@ mod tests {
         assert_eq!(siblings.place(key("DOE"), &same_image), at(key("DEO"), false));
         assert_eq!(siblings.place(key("DOE"), &Made(vec![])), at(key("DEO"), false));
         assert_eq!(siblings.of(&key("DEO")).count(), 0);
+        let other_image = Made(vec![(key("DEO"), false)]);
+        assert_eq!(siblings.place(key("DOE"), &other_image), at(key("DOE"), false), "another person after all");
+        siblings.remove(&key("DOE"));
         siblings.remove(&key("DEO"));
         assert_eq!(siblings.place(key("DOE"), &Made(vec![])), at(key("DOE"), false));
     }

@@ -38,6 +38,7 @@ impl Scan {
             case: Case::new(ExamKey::new("1.2", &Patient::default()), Instant::now()),
             lung_to_mm: -200.0,
             gas_cm2: 0.0,
+            named: None,
         }
     }
 

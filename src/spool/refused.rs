@@ -25,7 +25,7 @@ pub(super) const FILE_NAME: &str = "refused.jsonl";
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Event {
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     Stored(String),
 }
 
@@ -71,7 +71,7 @@ impl Refused {
         let refusals = by_exam.entry(exam.clone()).or_default();
         let is_new = refusals.add(refusal.clone());
         if is_new && refusals.is_missing(&refusal.sop_instance_uid) {
-            self.append(exam, &Event::Refused(refusal.clone()))?;
+            self.append(exam, &Event::Refused(Box::new(refusal.clone())))?;
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ fn read(lines: &[u8]) -> Refusals {
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         match serde_json::from_slice(line) {
             Ok(Event::Refused(refusal)) => {
-                refusals.add(refusal);
+                refusals.add(*refusal);
             }
             Ok(Event::Stored(sop_instance_uid)) => {
                 refusals.mend(&sop_instance_uid);

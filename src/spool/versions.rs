@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::exam::{ExamKey, InstanceHeader};
 
+/// How the name of an instance's first version ends.
+const FIRST: &str = "dcm";
+
 /// The name of an instance's first version, below `exams/`.
 pub(super) fn first_name(exam: &ExamKey, header: &InstanceHeader) -> String {
     format!("{exam}/{}/{}.dcm", header.series_instance_uid, header.sop_instance_uid)
@@ -18,11 +21,10 @@ pub(super) fn name_of(first: &str, version: u32) -> String {
 /// Which version of its instance a file is; `None` for other files.
 pub(super) fn version_of(file: &Path) -> Option<u32> {
     let name = file.file_name()?.to_str()?;
-    if name.ends_with(".dcm") {
-        return Some(0);
+    match name.rsplit_once('.')? {
+        (_, FIRST) => Some(0),
+        (first, version) => first.rsplit_once('.').filter(|(_, end)| *end == FIRST).and(version.parse().ok()),
     }
-    let (first, version) = name.rsplit_once('.')?;
-    first.ends_with(".dcm").then(|| version.parse().ok())?
 }
 
 /// The newest version that is there. Versions have no gaps: of thousands of images under one UID not all are looked for.

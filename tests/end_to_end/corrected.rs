@@ -135,7 +135,8 @@ fn a_correction_in_the_middle_of_a_scan_that_is_killed_counts_after_it() {
 fn two_people() -> (Vec<Instance>, Vec<Instance>) {
     let well = all(&phantom(PhantomKind::Normal, SLICES), |object| set_text(object, tags::PATIENT_ID, "0000"));
     let study = well[0].study_instance_uid.clone();
-    let ill = all(&phantom(PhantomKind::Pneumonia, SLICES), |object| {
+    // Lies otherwise: without lesions a phantom's slices are the other's, bit by bit.
+    let ill = all(&phantom(PhantomKind::Pneumonia, SLICES + 1)[1..], |object| {
         set_text(object, tags::PATIENT_ID, "0000");
         set_text(object, tags::STUDY_INSTANCE_UID, &study);
         set_text(object, tags::PATIENT_NAME, "ILL^PERSON");
