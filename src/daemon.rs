@@ -13,10 +13,10 @@ use crate::alert::{self, Hub, Status, Store, StoreError, WebOptions};
 use crate::choice::{self, EngineOptions};
 use crate::config::Config;
 use crate::engine::{EngineError, ModelPackage, PackageError};
-use crate::exam::{AssociationId, ExamKey};
+use crate::exam::{AssociationId, Contents, ExamKey};
 use crate::inference::{EngineState, Serving};
-use crate::ingest::{self, Door, InstanceSink, StoredInstance, Tls, TlsError};
-use crate::pipeline::{Pipeline, PipelineOptions, step_back};
+use crate::ingest::{self, Door, InstanceSink, RefusedInstance, StoredInstance, Tls, TlsError};
+use crate::pipeline::{Earlier, Pipeline, PipelineOptions, step_back};
 use crate::spool::{Retention, Spool, SpoolError};
 use crate::telemetry::{self, MetricsError};
 
@@ -92,7 +92,7 @@ impl Daemon {
         };
         let earlier = spool.clone();
         let pipeline =
-            Pipeline::start(options, &package, serving, hub.clone(), Box::new(move |key| instances(&earlier, key)))
+            Pipeline::start(options, &package, serving, hub.clone(), Box::new(move |key| earlier_of(&earlier, key)))
                 .map_err(StartError::Threads)?;
         let input = Arc::new(pipeline.input());
         resume(&spool, &hub, input.as_ref())?;
@@ -100,7 +100,7 @@ impl Daemon {
 
         let is_analysed = {
             let hub = hub.clone();
-            Box::new(move |key: &ExamKey, instances| hub.judged_instances(key) == Some(instances))
+            Box::new(move |key: &ExamKey, contents| hub.judged_contents(key) == Some(contents))
         };
         let retention = Retention::start(spool.clone(), config.retention, is_analysed).map_err(StartError::Threads)?;
 
@@ -176,27 +176,35 @@ async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener,
     Ok((listener, bound))
 }
 
-fn instances(spool: &Spool, key: &ExamKey) -> Vec<PathBuf> {
-    spool.instances(key).unwrap_or_else(|error| {
+fn earlier_of(spool: &Spool, key: &ExamKey) -> Earlier {
+    let instances = spool.instances(key).unwrap_or_else(|error| {
         tracing::error!(exam = %key, %error, "earlier instances of the exam cannot be listed");
         Vec::new()
-    })
+    });
+    Earlier { instances, refusals: spool.refusals(key) }
 }
 
 /// Procedure steps that ended within this time before a start may be those of exams that go on.
 const RECENT_STEPS: Duration = Duration::from_hours(24);
 
-/// Exams in the spool that have no verdict, or one that knows nothing of some of their instances, go on where they were.
+/// Exams in the spool that have no verdict, or one that knows nothing of some of their instances or of what was refused of
+/// them, go on where they were.
 fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
     for exam in spool.exams()? {
-        let instances = instances(spool, &exam);
-        if hub.judged_instances(&exam) == Some(instances.len()) {
+        let Earlier { instances, refusals } = earlier_of(spool, &exam);
+        let contents = Contents { instances: instances.len(), refused: refusals.count() };
+        if hub.judged_contents(&exam) == Some(contents) {
             continue;
         }
-        let Some(path) = instances.into_iter().next() else { continue };
-        tracing::info!(%exam, "the exam goes on from the spool");
-        let at = std::time::Instant::now();
-        input.stored(StoredInstance { exam, path, images: 1, association: AssociationId(0), at });
+        let (association, at) = (AssociationId(0), std::time::Instant::now());
+        // The first of what is there brings all of it.
+        if let Some(path) = instances.into_iter().next() {
+            tracing::info!(%exam, "the exam goes on from the spool");
+            input.stored(StoredInstance { exam, path, images: 1, association, at });
+        } else if let Some(refusal) = refusals.iter().next().cloned() {
+            tracing::info!(%exam, "the exam goes on, of which all was refused");
+            input.refused(RefusedInstance { exam, refusal, association, at });
+        }
     }
     input.association_closed(AssociationId(0), std::time::Instant::now());
     for step in ingest::ended_steps(&spool.procedure_steps(), RECENT_STEPS) {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::daemon::{Daemon, StartError};
-use crate::exam::ExamKey;
 use crate::scanner::{self, Instance, Progress, ScanOptions, ScanReport, ScannerError, Target};
 use crate::triage::CaseReport;
 
@@ -65,7 +64,7 @@ impl Demo {
         on_progress: impl FnMut(&Progress),
     ) -> Result<(ScanReport, CaseReport), DemoError> {
         let last = instances.last().ok_or(DemoError::NothingSent)?;
-        let exam = ExamKey::new(&last.study_instance_uid, &last.patient_id);
+        let exam = last.exam_key()?;
         let address = self.daemon.dicom_address;
         let target = Target { ae_title: "TABLESIDE".to_owned(), host: address.ip().to_string(), port: address.port() };
         let scan = scanner::send(&target, instances, &options.send_options(), on_progress).await?;

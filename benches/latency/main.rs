@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tableside::exam::ExamKey;
 use tableside::scanner::{
     self, Instance, Phantom, PhantomKind, PhantomOptions, Quantiles, ScanOptions, SendOptions, Source, UidSource,
 };
@@ -205,7 +204,7 @@ async fn send(target: scanner::Target, instances: Vec<Instance>, options: SendOp
     assert!(report.complete(), "{:?}", report.failures);
     began.sort_unstable();
     let last = instances.last().unwrap();
-    Sent { key: ExamKey::new(&last.study_instance_uid, &last.patient_id).to_string(), slices: instances.len(), began }
+    Sent { key: last.exam_key().unwrap().to_string(), slices: instances.len(), began }
 }
 
 fn exam(sent: &Sent, seen: &[Seen]) -> Exam {

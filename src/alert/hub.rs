@@ -1,6 +1,6 @@
 //! The hub: what the console shows, kept for those who come and spread to those who watch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::moment::Seen;
 use super::picture::PlacedImage;
 use super::store::Store;
 use super::view::{ExamState, ExamView, Record, SlabView};
-use crate::exam::{ExamKey, QualityIssue, QualityLimits};
+use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};
 
@@ -68,11 +68,45 @@ impl Hub {
         at_hand.or_else(|| self.store.load(key))
     }
 
-    /// How many instances the exam's kept verdict was made from; `None` for an exam without one.
+    /// What the exam's kept verdict was made from; `None` for an exam without one.
     #[must_use]
-    pub fn judged_instances(&self, key: &ExamKey) -> Option<usize> {
+    pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
         let record = self.store.load(key).filter(|record| record.final_report().is_some())?;
-        Some(record.exam.slices.instances())
+        Some(record.exam.slices.contents())
+    }
+
+    /// The exams that are known with the same study and Patient ID, and another person.
+    #[must_use]
+    pub fn siblings(&self, key: &ExamKey) -> BTreeSet<ExamKey> {
+        let mut siblings = self.store.keys_of_study(key);
+        siblings.extend(self.records().keys().cloned());
+        siblings.retain(|other| other.is_sibling_of(key));
+        siblings
+    }
+
+    /// Adds an issue to an exam's report, unless it is there.
+    pub fn add_issue(&self, key: &ExamKey, issue: &QualityIssue) {
+        let Some(mut known) = self.record(key) else { return };
+        let Some(report) = known.report.as_mut().filter(|report| !report.quality.contains(issue)) else { return };
+        report.quality.push(issue.clone());
+        let report = report.clone();
+        {
+            let mut records = self.records();
+            let record = records.entry(key.clone()).or_insert(known);
+            record.report = Some(report);
+            record.exam.updated = Timestamp::now();
+            self.send(Event::Exam(Box::new(record.exam.clone())));
+            forget_oldest(&mut records);
+        }
+        self.save(key);
+    }
+
+    /// Forgets the slabs of an exam, which are made anew.
+    pub fn forget_slabs(&self, key: &ExamKey) {
+        if let Some(record) = self.records().get_mut(key) {
+            record.slabs.clear();
+            record.pictures.clear();
+        }
     }
 
     /// Brings an exam up to date; its flags are the hub's own and stay, but what a verdict said of a scan that goes on is pending.

@@ -1,5 +1,6 @@
 //! What must survive a restart: exams with their verdicts, flags and acknowledgements, in one `SQLite` file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -78,6 +79,21 @@ impl Store {
                 None
             }
         }
+    }
+
+    /// The exams that share this one's study and Patient ID.
+    #[must_use]
+    pub fn keys_of_study(&self, key: &ExamKey) -> BTreeSet<ExamKey> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || -> Result<Vec<String>, rusqlite::Error> {
+            let mut statement = connection.prepare("SELECT key FROM exam WHERE key GLOB ?1")?;
+            statement.query_map([format!("{}*", key.study())], |row| row.get(0))?.collect()
+        };
+        let keys = read().unwrap_or_else(|error| {
+            tracing::error!(%error, "exams of the same study cannot be looked for in the database");
+            Vec::new()
+        });
+        keys.iter().filter_map(|key| ExamKey::parse(key)).collect()
     }
 
     /// The newest exams; what cannot be read is left out, with a log line.

@@ -26,7 +26,7 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// The exam came to a report, and the report says "not analysed" or "abnormal, not assessed".
 pub const NOT_ASSESSED: u8 = 3;
-/// The receiver did not store every instance.
+/// The receiver did not store every instance, or a file that may be one could not be sent.
 pub const NOT_ALL_STORED: u8 = 4;
 /// A limit that the command line states does not hold or cannot be computed.
 pub const LIMIT_NOT_KEPT: u8 = 5;
@@ -36,7 +36,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   1  could not be done; standard error says why and what to do
   2  the command line is wrong
   3  the exam reads \"not analysed\" or \"abnormal, not assessed\"
-  4  scan: the receiver did not store every instance
+  4  scan: the receiver did not store every instance, or a file could not be read
   5  model validate: a limit of --require does not hold or cannot be computed
 
 Research use only. Not a medical device.";

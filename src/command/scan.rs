@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tableside::scanner::{self, PhantomKind, ScanOptions, ScanReport, Source, Target};
+use tableside::scanner::{self, PhantomKind, Prepared, ScanOptions, ScanReport, Source, Target};
 use tableside::telemetry::{self, LogFormat};
 
 use super::{DONE, NOT_ALL_STORED, Outcome, advance, print_json, progress_bar};
@@ -33,10 +33,13 @@ pub async fn scan(args: ScanArgs) -> Outcome {
         (None, phantom) => Source::Phantom(phantom.unwrap_or(PhantomKind::Normal)),
     };
     let options = args.options.clone();
-    let instances = tokio::task::spawn_blocking(move || scanner::instances(&source, &options)).await??;
+    let Prepared { instances, unreadable } =
+        tokio::task::spawn_blocking(move || scanner::prepare(&source, &options)).await??;
     let bar = progress_bar(instances.len());
-    let report = scanner::send(&args.to, &instances, &args.options.send_options(), |step| advance(&bar, step)).await?;
+    let mut report =
+        scanner::send(&args.to, &instances, &args.options.send_options(), |step| advance(&bar, step)).await?;
     bar.finish_and_clear();
+    report.unreadable = unreadable;
     if args.json {
         print_json(&report)?;
     } else {
@@ -56,6 +59,9 @@ fn print_scan(report: &ScanReport) {
     );
     for failure in &report.failures {
         println!("not stored: {}: {}", failure.origin, failure.reason);
+    }
+    for file in &report.unreadable {
+        println!("not sent: {}: {}", file.path.display(), file.reason);
     }
     for error in &report.release_errors {
         println!("not released: {error}");

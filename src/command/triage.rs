@@ -30,6 +30,7 @@ pub fn triage(args: &TriageArgs) -> Outcome {
     if triage.skipped > 0 {
         eprintln!("{} files are no DICOM instances and were skipped", triage.skipped);
     }
+    tell_refused(&triage.refused);
     for report in &triage.reports {
         print_report(report, args.json)?;
     }
@@ -39,4 +40,16 @@ pub fn triage(args: &TriageArgs) -> Outcome {
         }
     }
     Ok(exit_code(&triage.reports))
+}
+
+/// Files that are told one by one; the report has their number.
+const MOST_TOLD: usize = 5;
+
+fn tell_refused(refused: &[(String, String)]) {
+    for (file, reason) in refused.iter().take(MOST_TOLD) {
+        eprintln!("refused: {file}: {reason}");
+    }
+    if refused.len() > MOST_TOLD {
+        eprintln!("refused: {} files more", refused.len() - MOST_TOLD);
+    }
 }

@@ -8,25 +8,54 @@ use dicom_object::InMemDicomObject;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::SeriesKey;
 use super::acquisition::{AcquisitionParameters, unfit_type};
 use super::attributes::{Attributes, number, text};
 use super::enhanced::{MULTI_FRAME_CT, frames, unfit_frame};
 use super::geometry::{GeometryError, Lps, OtherPlane, SliceGeometry};
 use crate::hex::hex;
 
-/// Names an exam in logs, metrics, paths and URLs without naming the patient: derived from Study Instance UID and
-/// Patient ID, so that two patients under one study UID are two exams.
+/// Names an exam in logs, metrics, paths and URLs without naming the patient: the first ten digits are derived from Study
+/// Instance UID and Patient ID, the others from name, birth date and sex. Patient IDs are often empty or a dummy: two people
+/// who share one and the study UID are two exams, and their keys begin alike, so that each can be told of the other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct ExamKey(String);
 
+/// Bytes of a key that name study and Patient ID, and those that name the person.
+const STUDY_BYTES: usize = 5;
+const PERSON_BYTES: usize = 3;
+
 impl ExamKey {
     /// The key of a study of a patient.
     #[must_use]
-    pub fn new(study_instance_uid: &str, patient_id: &str) -> Self {
-        let digest = Sha256::digest(format!("{study_instance_uid}\n{patient_id}"));
-        Self(hex(&digest[..8]))
+    pub fn new(study_instance_uid: &str, patient: &Patient) -> Self {
+        let study = Sha256::digest(format!("{study_instance_uid}\n{}", patient.id));
+        let person = Sha256::digest(patient.person());
+        Self(hex(&study[..STUDY_BYTES]) + &hex(&person[..PERSON_BYTES]))
+    }
+
+    /// The key of an exam of which only refused objects are known, none of which says whose they are.
+    #[must_use]
+    pub fn unidentified(calling_ae_title: &str, at: jiff::Timestamp) -> Self {
+        let digest = Sha256::digest(format!("unidentified\n{calling_ae_title}\n{}", at.as_nanosecond()));
+        Self(hex(&digest[..STUDY_BYTES + PERSON_BYTES]))
+    }
+
+    /// Whether another exam has the same Study Instance UID and Patient ID, and another person.
+    #[must_use]
+    pub fn is_sibling_of(&self, other: &Self) -> bool {
+        self != other && self.study() == other.study()
+    }
+
+    /// What siblings have in common.
+    #[must_use]
+    pub fn study(&self) -> &str {
+        &self.0[..2 * STUDY_BYTES]
+    }
+
+    /// Where keys of its study begin in a sorted list.
+    pub(super) fn lowest_of_study(&self) -> Self {
+        Self(format!("{}{}", self.study(), "0".repeat(2 * PERSON_BYTES)))
     }
 
     /// Reads a key back from a URL or a folder name; `None` if it cannot be one.
@@ -50,6 +79,54 @@ pub struct Patient {
     pub id: String,
     pub birth_date: String,
     pub sex: String,
+}
+
+impl Patient {
+    /// What an object says of its patient.
+    #[must_use]
+    pub fn read(object: &InMemDicomObject) -> Self {
+        Self {
+            name: text(object, tags::PATIENT_NAME),
+            id: text(object, tags::PATIENT_ID),
+            birth_date: text(object, tags::PATIENT_BIRTH_DATE),
+            sex: text(object, tags::PATIENT_SEX),
+        }
+    }
+
+    /// Name, birth date and sex, without what scanners and archives write differently of one person: letter case, spaces,
+    /// empty components at the end, and other spellings of the name (PS3.5 section 6.2.1.2).
+    fn person(&self) -> String {
+        let name = self.name.split('=').next().unwrap_or_default().to_uppercase();
+        let components = name.trim_end_matches(['^', ' ']).split('^');
+        let components: Vec<String> =
+            components.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        format!("{}\n{}\n{}", components.join("^"), self.birth_date.trim(), self.sex.trim().to_uppercase())
+    }
+}
+
+/// Whose exam an object belongs to, as far as the object says: what is left of a header that cannot be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub study_instance_uid: String,
+    pub series_instance_uid: String,
+    pub patient: Patient,
+}
+
+impl Identity {
+    #[must_use]
+    pub fn read(object: &InMemDicomObject) -> Self {
+        Self {
+            study_instance_uid: text(object, tags::STUDY_INSTANCE_UID),
+            series_instance_uid: text(object, tags::SERIES_INSTANCE_UID),
+            patient: Patient::read(object),
+        }
+    }
+
+    /// The exam; `None` where the study is not known.
+    #[must_use]
+    pub fn exam_key(&self) -> Option<ExamKey> {
+        (!self.study_instance_uid.is_empty()).then(|| ExamKey::new(&self.study_instance_uid, &self.patient))
+    }
 }
 
 /// Identity of one instance, and what each of its images is.
@@ -123,12 +200,7 @@ impl InstanceHeader {
             sop_instance_uid: uid(object, tags::SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)")?,
             study_instance_uid: uid(object, tags::STUDY_INSTANCE_UID, "Study Instance UID (0020,000D)")?,
             series_instance_uid: uid(object, tags::SERIES_INSTANCE_UID, "Series Instance UID (0020,000E)")?,
-            patient: Patient {
-                name: text(object, tags::PATIENT_NAME),
-                id: text(object, tags::PATIENT_ID),
-                birth_date: text(object, tags::PATIENT_BIRTH_DATE),
-                sex: text(object, tags::PATIENT_SEX),
-            },
+            patient: Patient::read(object),
             study_description: text(object, tags::STUDY_DESCRIPTION),
             series_description: text(object, tags::SERIES_DESCRIPTION),
             images,
@@ -145,20 +217,10 @@ impl InstanceHeader {
         named.into_iter().filter(|(_, uid)| !is_uid(uid)).map(|(name, _)| name)
     }
 
-    /// The exam that the instance belongs to.
+    /// The exam that the instance's own particulars name.
     #[must_use]
     pub fn exam_key(&self) -> ExamKey {
-        ExamKey::new(&self.study_instance_uid, &self.patient.id)
-    }
-
-    /// The series that it belongs to, as long as that is one volume.
-    #[must_use]
-    pub fn series_key(&self) -> SeriesKey {
-        SeriesKey {
-            exam: self.exam_key(),
-            series_instance_uid: self.series_instance_uid.clone(),
-            part: super::Part::WHOLE,
-        }
+        ExamKey::new(&self.study_instance_uid, &self.patient)
     }
 }
 
@@ -297,12 +359,47 @@ fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String
 mod tests {
     use super::*;
 
+    fn key(id: &str, name: &str, birth_date: &str, sex: &str) -> ExamKey {
+        let patient = Patient { name: name.into(), id: id.into(), birth_date: birth_date.into(), sex: sex.into() };
+        ExamKey::new("1.2.3", &patient)
+    }
+
     #[test]
     fn two_patients_under_one_study_are_two_exams() {
-        assert_ne!(ExamKey::new("1.2.3", "A"), ExamKey::new("1.2.3", "B"));
-        let key = ExamKey::new("1.2.3", "A");
-        assert_eq!(ExamKey::parse(&key.to_string()), Some(key));
+        let (one, other) = (key("A", "", "", ""), key("B", "", "", ""));
+        assert!(one != other && !one.is_sibling_of(&other));
+        assert_eq!(ExamKey::parse(&one.to_string()), Some(one));
         assert_eq!(ExamKey::parse("../../etc/passwd"), None);
+    }
+
+    #[test]
+    fn two_people_under_one_study_and_patient_id_are_two_exams_that_know_of_each_other() {
+        let one = key("0000", "DOE^JANE", "19500101", "F");
+        for other in [
+            key("0000", "ROE^JANE", "19500101", "F"),
+            key("0000", "DOE^JANE", "19500102", "F"),
+            key("0000", "DOE^JANE", "19500101", "M"),
+            key("0000", "", "", ""),
+        ] {
+            assert!(one.is_sibling_of(&other) && other.is_sibling_of(&one));
+        }
+        assert!(!one.is_sibling_of(&one));
+    }
+
+    #[test]
+    fn one_person_is_one_exam_however_the_name_is_written() {
+        let one = key("0000", "DOE^JANE", "19500101", "F");
+        for name in ["Doe^Jane", "DOE^JANE^^^", "DOE ^ JANE", "Doe^Jane =\u{5c71}\u{7530}", "DOE^JANE^ "] {
+            assert_eq!(key("0000", name, "19500101", "f"), one, "{name}");
+        }
+    }
+
+    #[test]
+    fn refused_objects_that_name_nobody_are_an_exam_of_their_own_association() {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let key = ExamKey::unidentified("CT1", at);
+        assert_eq!(ExamKey::parse(&key.to_string()), Some(key.clone()));
+        assert_ne!(key, ExamKey::unidentified("CT2", at));
     }
 
     #[test]

@@ -130,6 +130,14 @@ pub enum QualityKind {
     SplitAcquisition { series: usize },
     /// On this share of the chest no noise can be measured, 0 to 1.
     NoiseUnknown { share: f64 },
+    /// Objects of the exam were refused: what they show nobody knows.
+    RefusedObjects { count: usize, reason: String },
+    /// Different images came under one SOP Instance UID, which is each image's own.
+    SharedUid { count: usize },
+    /// Another exam has the same study and Patient ID, but another name, birth date or sex.
+    SharedStudy,
+    /// Images came again with other content; the newer ones count.
+    Corrected { count: usize, identity: bool },
 }
 
 /// What the technician can do about an issue.
@@ -227,6 +235,7 @@ impl QualityIssue {
             QualityKind::Gap { .. } if self.hides_lung(limits) => Remedy::SendAgainOrRescan,
             QualityKind::Gap { .. }
             | QualityKind::SpacingChange { .. }
+            | QualityKind::RefusedObjects { .. }
             | QualityKind::DefectiveSlices { .. }
             | QualityKind::UnfitSeries { .. } => Remedy::SendAgain,
             QualityKind::TooNoisy { .. } | QualityKind::TooThick { .. } | QualityKind::FieldOfViewCut { .. } => {
@@ -236,7 +245,8 @@ impl QualityIssue {
             QualityKind::MixedAcquisitions => Remedy::CheckSeries,
             QualityKind::NoiseUnknown { .. }
             | QualityKind::OrientationMismatch { .. }
-            | QualityKind::FewPositions { .. } => Remedy::CorrectAndSendAgain,
+            | QualityKind::FewPositions { .. }
+            | QualityKind::SharedUid { .. } => Remedy::CorrectAndSendAgain,
             QualityKind::FarApart { .. }
             | QualityKind::DuplicatePosition
             | QualityKind::BoneKernel { .. }
@@ -244,6 +254,8 @@ impl QualityIssue {
             | QualityKind::Contrast { .. }
             | QualityKind::OtherVolumes { .. }
             | QualityKind::SplitAcquisition { .. }
+            | QualityKind::SharedStudy
+            | QualityKind::Corrected { .. }
             | QualityKind::GantryTilt { .. } => return None,
         })
     }
@@ -262,6 +274,8 @@ impl QualityIssue {
             | QualityKind::NoiseUnknown { .. }
             | QualityKind::UnfitSeries { .. }
             | QualityKind::FewPositions { .. }
+            | QualityKind::RefusedObjects { .. }
+            | QualityKind::SharedUid { .. }
             | QualityKind::OrientationMismatch { .. } => true,
             QualityKind::Gap { from_z_mm, to_z_mm } => to_z_mm - from_z_mm > limits.max_gap_mm,
             QualityKind::FarApart { spacing_mm, .. } => spacing_mm > limits.max_thickness_mm,
@@ -274,6 +288,8 @@ impl QualityIssue {
             | QualityKind::Contrast { .. }
             | QualityKind::OtherVolumes { .. }
             | QualityKind::SplitAcquisition { .. }
+            | QualityKind::SharedStudy
+            | QualityKind::Corrected { .. }
             | QualityKind::GantryTilt { .. } => false,
         }
     }
@@ -360,6 +376,22 @@ impl std::fmt::Display for QualityKind {
             }
             Self::GantryTilt { degrees } => {
                 write!(f, "the gantry is tilted by {degrees:.0} degrees: the model was not tried with it")
+            }
+            Self::RefusedObjects { count: 1, reason } => write!(f, "1 object was refused: {reason}"),
+            Self::RefusedObjects { count, reason } => write!(f, "{count} objects were refused: {reason}"),
+            Self::SharedUid { count } => write!(
+                f,
+                "{count} images carry the same SOP Instance UID: each image needs one of its own, else the next one takes its place"
+            ),
+            Self::SharedStudy => f.write_str(
+                "another exam has the same study and patient ID but another name, birth date or sex: check whose images these are",
+            ),
+            Self::Corrected { count, identity } => {
+                match count {
+                    1 => f.write_str("1 image was sent again with other content: the newer one counts")?,
+                    count => write!(f, "{count} images were sent again with other content: the newer ones count")?,
+                }
+                if *identity { f.write_str("; the patient's name, birth date or sex was corrected") } else { Ok(()) }
             }
         }
     }

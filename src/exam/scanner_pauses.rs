@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn exam(number: usize) -> ExamKey {
-        ExamKey::new(&format!("1.{number}"), "A")
+        ExamKey::new(&format!("1.{number}"), &crate::exam::Patient::default())
     }
 
     fn pauses(in_series_ms: u64) -> Pauses {

@@ -65,8 +65,11 @@ pub(crate) fn agrees_with_the_cpu(
         engine: engine.name(),
         reason: format!("{what} is not what the CPU makes of it"),
     };
-    let series =
-        SeriesKey { exam: ExamKey::new("self-test", ""), series_instance_uid: String::new(), part: Part::WHOLE };
+    let series = SeriesKey {
+        exam: ExamKey::new("self-test", &crate::exam::Patient::default()),
+        series_instance_uid: String::new(),
+        part: Part::WHOLE,
+    };
     let mut slabs = Vec::new();
     for (at, values) in window.values().chunks_exact(input.plane_len()).enumerate() {
         let index = SlabIndex(at as i64);

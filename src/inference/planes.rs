@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CardSlices;
-use crate::exam::{InstanceHeader, PlaneCentre, SeriesKey, SlabIndex, SliceHeader, SliceId};
+use crate::exam::{PlaneCentre, SeriesKey, SlabIndex, SliceHeader, SliceId};
 use crate::part10::ImageFile;
 use crate::preprocess::{HounsfieldImage, InPlane, InputGeometry, Plane, StoredImage};
 
@@ -18,10 +18,10 @@ pub struct StoredSlice {
 }
 
 impl StoredSlice {
-    /// A slice of the instance with this header, whose image lies in this file, on the plane about this place.
+    /// A slice of a series, whose image lies in this file, on the plane about this place.
     #[must_use]
     pub fn new(
-        header: &InstanceHeader,
+        series: SeriesKey,
         slice: &SliceHeader,
         file: &ImageFile,
         centre: PlaneCentre,
@@ -29,7 +29,7 @@ impl StoredSlice {
         input: &InputGeometry,
     ) -> Self {
         Self {
-            series: header.series_key(),
+            series,
             slab: SlabIndex::of(slice.geometry.z_mm, input.slab_mm),
             id: SliceId::of(file, centre),
             image,

@@ -290,7 +290,11 @@ mod tests {
     }
 
     fn series() -> SeriesKey {
-        SeriesKey { exam: ExamKey::new("1.2", "A"), series_instance_uid: "1.3".into(), part: Part::WHOLE }
+        SeriesKey {
+            exam: ExamKey::new("1.2", &crate::exam::Patient::default()),
+            series_instance_uid: "1.3".into(),
+            part: Part::WHOLE,
+        }
     }
 
     /// Windows that differ from each other.

@@ -1,7 +1,7 @@
 //! One association from its request to its end.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dicom_ul::Pdu;
@@ -17,8 +17,9 @@ use super::negotiation::{Agreement, limit_exceeded, negotiate, refused};
 use super::object::{Checked, Requested, canonical, check};
 use super::pdu::{FragmentHead, Next, PduError, PduStream, command_pdus, encode};
 use super::procedure_step::ProcedureSteps;
+use super::refusals::{Carried, RefusedObject};
 use super::{IngestOptions, InstanceSink, StoredInstance};
-use crate::exam::{AssociationId, Content};
+use crate::exam::{AssociationId, Content, ExamKey};
 use crate::spool::{Incoming, Spool, Stored};
 use crate::telemetry;
 
@@ -195,6 +196,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     shared: Arc<Shared>,
 ) -> Result<(), AssociationError> {
     let sink = shared.sink.clone();
+    let ae_title = agreement.calling_ae_title.clone();
+    let carried = Carried::new(id, ae_title, shared.spool.clone(), sink.clone());
     let mut conversation = Conversation {
         stream,
         agreement,
@@ -205,9 +208,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         data_set: Vec::new(),
         message: None,
         last_placed: None,
+        carried: Arc::new(Mutex::new(carried)),
     };
     let ended = conversation.run().await;
     drop(place);
+    conversation.end(ended.as_ref().err()).await;
     // What comes after ingest hears of the end once it has heard of every instance.
     if let Some(placed) = conversation.last_placed.take() {
         // The sender goes with the spool, when the daemon stops.
@@ -230,6 +235,7 @@ struct Conversation<'s, S> {
     message: Option<(Instant, u8)>,
     /// Ends when the last new instance can be read in the spool; those before it are there then too.
     last_placed: Option<oneshot::Receiver<()>>,
+    carried: Arc<Mutex<Carried>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
@@ -307,6 +313,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         let (request, status) = if is_agreed || !operation.is_answered() {
             self.perform(request, transfer_syntax_uid).await?
         } else {
+            if operation == Operation::Store {
+                let reason = "it is of another kind than its sender had announced";
+                self.refuse(&request, transfer_syntax_uid, reason.to_owned()).await;
+            }
             (request, Status::SOP_CLASS_NOT_SUPPORTED)
         };
         self.message = None;
@@ -336,12 +346,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 Ok((request, Status::UNRECOGNIZED_OPERATION))
             }
             Operation::Store => {
-                let (shared, association) = (self.shared.clone(), self.id);
+                let (shared, association, carried) = (self.shared.clone(), self.id, self.carried.clone());
                 let calling_ae_title = self.agreement.calling_ae_title.clone();
                 let (request, (status, placed)) = self
                     .with_data_set(request, move |request, data_set| {
                         let from = From { association, calling_ae_title: &calling_ae_title, transfer_syntax_uid };
-                        shared.store(request, &from, data_set)
+                        let mut carried = carried.lock().unwrap_or_else(PoisonError::into_inner);
+                        shared.store(request, &from, data_set, &mut carried)
                     })
                     .await?;
                 self.last_placed = placed.or(self.last_placed.take());
@@ -369,6 +380,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         }
     }
 
+    /// An object is refused before it was looked at; what has come of its data set may say whose it is.
+    async fn refuse(&mut self, request: &Request, transfer_syntax_uid: &'static str, reason: String) {
+        let (carried, data_set) = (self.carried.clone(), std::mem::take(&mut self.data_set));
+        let request = request.clone();
+        let noted = tokio::task::spawn_blocking(move || {
+            let object = RefusedObject::new(&request, &data_set, transfer_syntax_uid, reason);
+            carried.lock().unwrap_or_else(PoisonError::into_inner).refused(object);
+        });
+        if noted.await.is_err() {
+            tracing::error!(association = self.id.0, "a refused object could not be noted in its exam");
+        }
+    }
+
+    /// The association is over, in the middle of an object perhaps.
+    async fn end(&mut self, error: Option<&AssociationError>) {
+        if let Some(error) = error
+            && let Some(request) = self.request.take()
+            && request.operation() == Operation::Store
+        {
+            let context = self.message.and_then(|(_, context)| self.agreement.contexts.get(&context));
+            let transfer_syntax_uid = context.map_or("", |accepted| accepted.transfer_syntax_uid);
+            self.refuse(&request, transfer_syntax_uid, why_cut_off(error)).await;
+        }
+        let carried = self.carried.clone();
+        let ended = tokio::task::spawn_blocking(move || carried.lock().unwrap_or_else(PoisonError::into_inner).end());
+        if ended.await.is_err() {
+            tracing::error!(association = self.id.0, "refused objects could not be noted in an exam");
+        }
+    }
+
     /// Parsing and syncing wait for the processor and the disk, not for the network.
     async fn with_data_set<T: Send + 'static>(
         &mut self,
@@ -388,6 +429,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     }
 }
 
+/// Why the object that was being sent is not here, in words for a technician.
+fn why_cut_off(error: &AssociationError) -> String {
+    match error {
+        AssociationError::TooLarge(_) => "it is larger than dicom.max_object_mib allows".to_owned(),
+        AssociationError::Pdu(PduError::TooSlow) => "its sender stopped in the middle of it".to_owned(),
+        AssociationError::Storing => "it could not be looked at".to_owned(),
+        _ => "the connection broke while it was sent".to_owned(),
+    }
+}
+
 /// Where an object came from.
 struct From<'a> {
     association: AssociationId,
@@ -397,19 +448,27 @@ struct From<'a> {
 
 impl Shared {
     /// Checks an object, stores it, and says what to answer; of a new instance also when it has been handed on.
-    fn store(&self, request: &Request, from: &From<'_>, data_set: &[u8]) -> (Status, Option<oneshot::Receiver<()>>) {
+    fn store(
+        &self,
+        request: &Request,
+        from: &From<'_>,
+        data_set: &[u8],
+        carried: &mut Carried,
+    ) -> (Status, Option<oneshot::Receiver<()>>) {
         let association = from.association.0;
         let requested = Requested {
             sop_class_uid: &request.sop_class_uid,
             sop_instance_uid: &request.sop_instance_uid,
             transfer_syntax_uid: from.transfer_syntax_uid,
         };
+        let refused = |reason: String| RefusedObject::new(request, data_set, from.transfer_syntax_uid, reason);
         let Checked { header, oddities } = match check(data_set, &requested, self.options.max_object_bytes as u64) {
             Ok(checked) => checked,
             Err(error) => {
                 let status = error.status();
                 tracing::warn!(association, sop_instance_uid = %request.sop_instance_uid, %status, %error, "object refused");
                 telemetry::refused(error.label());
+                carried.refused(refused(error.reason()));
                 return (status, None);
             }
         };
@@ -419,27 +478,33 @@ impl Shared {
             calling_ae_title: from.calling_ae_title,
             data_set,
         };
-        let exam = header.exam_key();
         let (handed_on, placed) = oneshot::channel();
         let hand_on = {
-            let (sink, exam, association) = (self.sink.clone(), exam.clone(), from.association);
+            let (sink, association) = (self.sink.clone(), from.association);
             let images = header.images.len();
-            move |path: &std::path::Path| {
+            move |exam: ExamKey, path: &std::path::Path| {
                 let (path, at) = (path.to_owned(), Instant::now());
                 sink.stored(StoredInstance { exam, path, images, association, at });
                 // Nobody waits where the association has ended unexpectedly.
                 let _ = handed_on.send(());
             }
         };
-        let stored = match self.spool.store(&incoming, hand_on) {
+        let stored = self.spool.exam_of(&incoming).and_then(|exam| {
+            let of_exam = exam.clone();
+            let stored = self.spool.store(&exam, &incoming, move |path| hand_on(of_exam, path))?;
+            Ok((exam, stored))
+        });
+        let (exam, stored) = match stored {
             Ok(stored) => stored,
             Err(error) => {
                 let status = if error.is_full() { Status::OUT_OF_RESOURCES } else { Status::PROCESSING_FAILURE };
-                tracing::error!(association, %exam, %status, %error, "object not stored");
+                tracing::error!(association, exam = %header.exam_key(), %status, %error, "object not stored");
                 telemetry::refused(if error.is_full() { "disk_full" } else { "spool" });
+                carried.refused(refused(error.reason().to_owned()));
                 return (status, None);
             }
         };
+        carried.stored(&exam, &header.sop_instance_uid);
         telemetry::received(data_set.len());
         for oddity in oddities.iter() {
             telemetry::odd(oddity.label());
@@ -448,14 +513,14 @@ impl Shared {
         }
         let placed = match stored {
             Stored::New(_) => Some(placed),
+            Stored::Corrects(_) => {
+                tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid,
+                    "an instance came again with other content: the newer one counts");
+                telemetry::corrected();
+                Some(placed)
+            }
             Stored::Again(_) => {
                 tracing::debug!(association, %exam, "an instance came again");
-                None
-            }
-            Stored::Differs(_) => {
-                tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid,
-                    "another object under a SOP Instance UID that was taken: kept beside it, not analysed");
-                telemetry::refused("uid_taken");
                 None
             }
         };

@@ -3,6 +3,7 @@
 mod access;
 mod association;
 mod dimse;
+mod file;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod negotiation;
@@ -10,6 +11,7 @@ mod object;
 mod pdu;
 mod procedure_step;
 mod quick_ack;
+mod refusals;
 mod tls;
 
 use std::net::SocketAddr;
@@ -25,10 +27,12 @@ use tokio::task::JoinSet;
 pub use access::{Scanner, parse_network};
 pub use association::AssociationError;
 pub use dimse::Status;
+pub use file::{CheckedFile, RefusedFile, check_file};
 pub use procedure_step::ended_steps;
+pub use refusals::may_be_slice;
 pub use tls::{Tls, TlsError, TlsOptions};
 
-use crate::exam::{AssociationId, ExamKey, PerformedStep};
+use crate::exam::{AssociationId, ExamKey, PerformedStep, Refusal};
 use crate::spool::Spool;
 use crate::telemetry;
 use access::{Offenders, Places, Waiting};
@@ -67,9 +71,21 @@ pub struct StoredInstance {
     pub at: Instant,
 }
 
+/// An object that was refused and belongs to an exam.
+#[derive(Debug, Clone)]
+pub struct RefusedInstance {
+    pub exam: ExamKey,
+    pub refusal: Refusal,
+    pub association: AssociationId,
+    pub at: Instant,
+}
+
 /// What comes after ingest. No call may block: ingest never waits for the analysis.
 pub trait InstanceSink: Send + Sync {
     fn stored(&self, instance: StoredInstance);
+    fn refused(&self, instance: RefusedInstance);
+    /// An object that the exam misses since it was refused has been stored.
+    fn mended(&self, exam: &ExamKey, sop_instance_uid: &str, at: Instant);
     fn association_closed(&self, association: AssociationId, at: Instant);
     fn procedure_step_ended(&self, step: PerformedStep);
 }

@@ -49,6 +49,21 @@ impl ObjectError {
         }
     }
 
+    /// The reason in words for a technician; what a parser says of it stands in the log.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Extent(ExtentError::Truncated(_) | ExtentError::Overrun { .. }) => "it is cut off".to_owned(),
+            Self::Extent(_) => "it is no readable DICOM object".to_owned(),
+            Self::Inflate(_) | Self::InflatesTooFar(_) => "its compressed data set is damaged".to_owned(),
+            Self::OtherInstance { .. } => "it is another object than its sender had announced".to_owned(),
+            Self::NoPixelData => "it has no pixel data".to_owned(),
+            Self::PixelDataLength { .. } => "its pixel data is cut off".to_owned(),
+            Self::PixelDataExcess { .. } => "its pixel data is longer than its image".to_owned(),
+            Self::Header(error) => error.to_string(),
+        }
+    }
+
     /// The reason in metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {

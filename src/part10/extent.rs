@@ -81,6 +81,8 @@ pub enum PixelValue {
 pub enum Keep {
     /// What the standard has a meaning for, but no bulk data.
     Described,
+    /// The same of a data set that has a fault: what stands before it.
+    BeforeFault,
     /// Everything but pixel data, so that it can be stored again.
     All,
 }

@@ -7,9 +7,11 @@ mod frames;
 mod head;
 mod native;
 mod oddity;
+mod other_files;
 mod reader;
 mod text;
 mod values;
+mod whole_elements;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
@@ -31,6 +33,8 @@ use frames::Frames;
 pub use head::Head;
 pub use native::NativeSize;
 pub use oddity::{Oddities, Oddity, OddityTally};
+pub use other_files::is_something_else;
+pub use whole_elements::read_before_fault;
 
 /// Where an image lies: a file, and which of its frames it is, from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -145,6 +149,16 @@ impl InstanceFile {
             None => Err(FrameError::NoPixelData),
         };
         Ok(Self { object: object.with_exact_meta(meta), oddities, data_set, frames })
+    }
+
+    /// Whether the first image has the same stored pixels as another instance's; so have two instances without images.
+    #[must_use]
+    pub fn shows_the_same(&self, other: &Self) -> bool {
+        match (self.frame(0), other.frame(0)) {
+            (Ok(one), Ok(other)) => one.get(tags::PIXEL_DATA) == other.get(tags::PIXEL_DATA),
+            (Err(one), Err(other)) => one == FrameError::NoPixelData && other == one,
+            _ => false,
+        }
     }
 
     /// An image of its own that holds the pixels of one frame, counted from 0, as they are stored, and what describes them

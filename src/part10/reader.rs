@@ -76,6 +76,7 @@ impl<R: Read + Seek> DataSetReader<R> {
                     self.oddities.note(Oddity::TrailingBytes);
                     break;
                 }
+                Err(error) if scope.depth == 0 && self.keep == Keep::BeforeFault && !error.is_final() => break,
                 Err(error) => return Err(error),
             }
         }
@@ -170,7 +171,7 @@ impl<R: Read + Seek> DataSetReader<R> {
             let ElementHead { tag, start: at, length, .. } = *head;
             return Err(ExtentError::Fraction { tag, at, length, vr: vr.to_string() });
         }
-        if !is_kept || (self.keep == Keep::Described && !is_described) {
+        if !is_kept || (self.keep != Keep::All && !is_described) {
             self.source.skip_to(value_end)?;
             return Ok((vr, ReadValue::Nothing));
         }

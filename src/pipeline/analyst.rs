@@ -12,12 +12,15 @@ use super::conclusion::Conclusion;
 use super::decode::{DecodeJob, Step};
 use super::priority::{Claim, by_priority};
 use super::views::{exam_view, slab_view};
-use super::{AnalysisMode, EarlierInstances, PipelineOptions};
+use super::{AnalysisMode, EarlierOf, PipelineOptions};
 use crate::alert::Hub;
 use crate::engine::Manifest;
-use crate::exam::{AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, ScannerPauses, SlabIndex};
+use crate::exam::{
+    AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, QualityIssue, QualityKind, ScannerPauses,
+    SlabIndex,
+};
 use crate::inference::{DueWindow, Judged, Serving};
-use crate::ingest::StoredInstance;
+use crate::ingest::{RefusedInstance, StoredInstance};
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, Timing};
 
@@ -25,6 +28,8 @@ use crate::triage::{CaseReport, Timing};
 #[derive(Debug)]
 pub enum Message {
     Stored(StoredInstance),
+    Refused(RefusedInstance),
+    Mended { exam: ExamKey, sop_instance_uid: String, at: Instant },
     AssociationClosed(AssociationId, Instant),
     StepEnded(PerformedStep),
     Stop,
@@ -47,7 +52,7 @@ pub struct Analyst {
     serving: Serving,
     hub: Arc<Hub>,
     jobs: Sender<DecodeJob>,
-    earlier: EarlierInstances,
+    earlier: EarlierOf,
     cases: BTreeMap<ExamKey, Case>,
     steps: PerformedSteps,
     pauses: ScannerPauses,
@@ -62,7 +67,7 @@ impl Analyst {
         serving: Serving,
         hub: Arc<Hub>,
         jobs: Sender<DecodeJob>,
-        earlier: EarlierInstances,
+        earlier: EarlierOf,
     ) -> Self {
         let (cases, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
         Self { options, manifest, serving, hub, jobs, earlier, cases, steps, pauses, turn: 0 }
@@ -103,6 +108,8 @@ impl Analyst {
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Stored(instance) => self.take_stored(instance),
+            Message::Refused(instance) => self.take_refused(instance),
+            Message::Mended { exam, sop_instance_uid, at } => self.take_mended(&exam, &sop_instance_uid, at),
             Message::AssociationClosed(association, at) => {
                 self.cases.values_mut().for_each(|case| case.association_closed(association, at));
             }
@@ -113,20 +120,60 @@ impl Analyst {
     }
 
     fn take_stored(&mut self, instance: StoredInstance) {
-        let key = instance.exam;
-        if !self.cases.contains_key(&key) {
-            let mut case = Case::new(key.clone(), instance.at);
-            case.report = self.hub.record(&key).and_then(|record| record.report);
-            for path in (self.earlier)(&key) {
-                case.take(path, instance.at, None);
-            }
-            self.cases.insert(key.clone(), case);
-            self.forget_finished();
-        }
-        if let Some(case) = self.cases.get_mut(&key) {
+        self.begin(&instance.exam, instance.at);
+        if let Some(case) = self.cases.get_mut(&instance.exam) {
             let after_release = case.rhythm.arrived(instance.association, instance.images, instance.at);
             case.take(instance.path, instance.at, after_release);
         }
+    }
+
+    /// A refused object is no slice, but the exam is not over as long as such come.
+    fn take_refused(&mut self, instance: RefusedInstance) {
+        let RefusedInstance { exam, refusal, association, at } = instance;
+        self.begin(&exam, at);
+        if let Some(case) = self.cases.get_mut(&exam) {
+            case.rhythm.arrived(association, 1, at);
+            case.refuse(refusal, at);
+            self.publish(&exam);
+        }
+    }
+
+    fn take_mended(&mut self, exam: &ExamKey, sop_instance_uid: &str, at: Instant) {
+        self.begin(exam, at);
+        if let Some(case) = self.cases.get_mut(exam) {
+            case.mend(sop_instance_uid, at);
+            self.publish(exam);
+        }
+    }
+
+    /// Has an exam in memory, with all that came of it before.
+    fn begin(&mut self, key: &ExamKey, at: Instant) {
+        if self.cases.contains_key(key) {
+            return;
+        }
+        let mut case = Case::new(key.clone(), at);
+        case.report = self.hub.record(key).and_then(|record| record.report);
+        let earlier = (self.earlier)(key);
+        case.take_refusals(earlier.refusals);
+        for path in earlier.instances {
+            case.take(path, at, None);
+        }
+        case.shares_study = self.tell_siblings(key);
+        self.cases.insert(key.clone(), case);
+        self.forget_finished();
+    }
+
+    /// Tells the exams with the same study and Patient ID that there is another one. Whether there are any.
+    fn tell_siblings(&mut self, key: &ExamKey) -> bool {
+        let mut siblings = self.hub.siblings(key);
+        for (sibling, case) in self.cases.iter_mut().filter(|(sibling, _)| sibling.is_sibling_of(key)) {
+            case.shares_study = true;
+            siblings.insert(sibling.clone());
+        }
+        for sibling in &siblings {
+            self.hub.add_issue(sibling, &QualityIssue::of_series(QualityKind::SharedStudy));
+        }
+        !siblings.is_empty()
     }
 
     /// Lets go of the exams that were finished longest ago.
@@ -219,11 +266,14 @@ impl Analyst {
     /// Lays out anew what an exam that ends has not been laid out as all its slices say.
     fn settle(&mut self, order: &[ExamKey]) {
         for key in order {
-            let ends = self.cases.get(key).and_then(|case| self.completion(case)).is_some_and(|(rule, at)| {
-                rule == CompletionRule::AssociationReleased || needs_every_window(rule) && at <= Instant::now()
+            let Some(case) = self.cases.get(key) else { continue };
+            let ends = self.completion(case).is_some_and(|(rule, at)| {
+                rule == CompletionRule::AssociationReleased
+                    || at <= Instant::now() && (needs_every_window(rule) || case.is_stale())
             });
-            if ends && let Some(case) = self.cases.get_mut(key) {
-                case.settle();
+            if ends && self.cases.get_mut(key).is_some_and(|case| !case.settle()) {
+                self.serving.forget(key);
+                self.hub.forget_slabs(key);
             }
         }
     }
@@ -318,7 +368,7 @@ impl Analyst {
             let finishing = needs_every_window(rule);
             let is_judged =
                 !case.has_windows_under_way() && case.next_window(&self.manifest.input, finishing).is_none();
-            is_judged.then(|| (key.clone(), rule, since))
+            (is_judged && !case.is_stale()).then(|| (key.clone(), rule, since))
         });
         let Some((key, rule, over)) = over else { return false };
         let Some(case) = self.cases.get_mut(&key) else { return false };

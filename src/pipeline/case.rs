@@ -1,6 +1,5 @@
 //! One exam on its way to a verdict: what has come of it, its evidence, its flags.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,11 +10,13 @@ use super::decode::{Arrival, Decoded, DecodedSlice, PlaneCentres, ReadInstance, 
 use super::judged_series::{JudgedSeries, VolumeId, lung_mm};
 use super::layout::{Again, Layouts};
 use super::priority::ON_TABLE;
+use super::tally::Tally;
+use super::versions::Versions;
 use crate::engine::{EngineError, Manifest};
 use crate::exam::{
     AssociationId, CompletionLimits, Content, Doubt, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses,
-    PerformedSteps, PreparedSlice, Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex,
-    Thumbnail, WindowInputs, best,
+    PerformedSteps, PreparedSlice, Progress, QualityIssue, QualityLimits, Reconstruction, Refusals, Rhythm, SeriesKey,
+    SlabIndex, Thumbnail, WindowInputs, best,
 };
 use crate::inference::{DueWindow, Judged};
 use crate::part10::ImageFile;
@@ -69,12 +70,13 @@ pub struct Case {
     pub(super) first_arrival: Instant,
     pub(super) last_slice: Instant,
     known: BTreeSet<PathBuf>,
-    /// Images; an instance that has not been opened yet counts for one.
-    received: usize,
-    kept: usize,
-    /// Why images of kinds that are not analysed are not, one for each.
-    pub(super) unfit: Vec<Cow<'static, str>>,
-    pub(super) defects: Vec<String>,
+    pub(super) tally: Tally,
+    pub(super) versions: Versions,
+    pub(super) refusals: Refusals,
+    /// Another exam has the same study and Patient ID.
+    pub(super) shares_study: bool,
+    /// The instance, by its place, that the patient's particulars are taken from.
+    identified_by: Option<usize>,
     series: BTreeMap<VolumeId, JudgedSeries>,
     /// Which volumes there are, and where their planes lie.
     layouts: Layouts,
@@ -108,10 +110,11 @@ impl Case {
             first_arrival: now,
             last_slice: now,
             known: BTreeSet::new(),
-            received: 0,
-            kept: 0,
-            unfit: Vec::new(),
-            defects: Vec::new(),
+            tally: Tally::default(),
+            versions: Versions::default(),
+            refusals: Refusals::default(),
+            shares_study: false,
+            identified_by: None,
             series: BTreeMap::new(),
             layouts: Layouts::default(),
             under_way: Vec::new(),
@@ -126,8 +129,8 @@ impl Case {
         let new = self.known.insert(path.clone());
         if new {
             let number = self.known.len();
+            self.tally.has_images(number, 1);
             self.waiting.push_back(Waiting::new(Arrival { number, path, at, after_release, again: false }));
-            self.received += 1;
         }
         new
     }
@@ -137,17 +140,18 @@ impl Case {
         let instance = match decoded.instance {
             Ok(instance) => instance,
             Err(reason) => {
-                self.defects.push(reason);
+                self.tally.defect(arrival.number, reason);
                 return self.reopen(arrival.at, Refutes::Rule);
             }
         };
         let header = &instance.header;
-        self.identify(header, &instance.calling_ae_title);
+        self.identify(header, &instance.calling_ae_title, arrival.number);
+        if !self.counts_now(header, arrival) {
+            return self.reopen(arrival.at, Refutes::Rule);
+        }
         let of_series = self.instances.entry(header.series_instance_uid.clone()).or_default();
         of_series.insert(header.sop_instance_uid.clone());
-        if decoded.image == 0 && !arrival.again {
-            self.received += header.images.len() - 1;
-        }
+        self.tally.has_images(arrival.number, header.images.len());
         let Some(content) = header.images.get(decoded.image) else { return };
         match (content, decoded.slice) {
             (Content::Slice(_), Ok(Some(slice))) => {
@@ -157,15 +161,14 @@ impl Case {
             _ if arrival.again && !self.layouts.know(&header.series_instance_uid, &arrival.path, decoded.image) => {
                 return;
             }
-            (_, Err(reason)) => self.defects.push(reason),
-            (Content::Defective(reason), Ok(_)) => self.defects.push(reason.clone()),
+            (_, Err(reason)) => self.tally.defect(arrival.number, reason),
+            (Content::Defective(reason), Ok(_)) => self.tally.defect(arrival.number, reason.clone()),
             (Content::Unfit(reason), _) => {
-                self.kept += 1;
-                self.unfit.push(reason.clone());
+                self.tally.unfit(arrival.number, reason.clone());
                 return self.trail();
             }
             (Content::Kept(_) | Content::Slice(_), Ok(_)) => {
-                self.kept += 1;
+                self.tally.keep(arrival.number);
                 return self.trail();
             }
         }
@@ -211,7 +214,7 @@ impl Case {
         let read_again = |present: &PreparedSlice| plane_again(&present.file, present.centre, input);
         let mut refutes = if arrival.again { Refutes::Nothing } else { Refutes::Rule };
         if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
-            self.defects.push(reason);
+            self.tally.defect(arrival.number, reason);
         } else if !self.is_judged(judged_before.as_ref()) {
             refutes = Refutes::Nothing;
         } else if self.stage != Stage::Receiving && self.is_untouched_by(&id) {
@@ -333,12 +336,19 @@ impl Case {
         self.series.values().map(JudgedSeries::pauses).fold(Pauses::default(), Pauses::longest)
     }
 
-    fn identify(&mut self, header: &InstanceHeader, calling_ae_title: &str) {
-        if self.study_instance_uid.is_empty() {
-            self.study_instance_uid.clone_from(&header.study_instance_uid);
-            self.patient = header.patient.clone();
-            self.description.clone_from(&header.study_description);
+    /// Takes the patient's particulars from the instance that came last.
+    fn identify(&mut self, header: &InstanceHeader, calling_ae_title: &str, number: usize) {
+        if self.scanner.is_empty() {
             calling_ae_title.clone_into(&mut self.scanner);
+        }
+        if self.identified_by > Some(number) {
+            return;
+        }
+        self.identified_by = Some(number);
+        self.study_instance_uid.clone_from(&header.study_instance_uid);
+        self.patient = header.patient.clone();
+        if !header.study_description.is_empty() {
+            self.description.clone_from(&header.study_description);
         }
     }
 
@@ -381,11 +391,13 @@ impl Case {
         let (analysed, expected) = self.progress();
         let other_slices: usize = self.series.values().map(|series| series.series.len()).sum::<usize>() - analysed;
         SliceCounts {
-            received: self.received,
-            instances: self.known.len(),
+            received: self.tally.received(),
+            instances: self.known.len() - self.versions.replaced(),
             analysed,
-            kept: self.kept + other_slices,
-            failed: self.defects.len(),
+            kept: self.tally.kept() + other_slices,
+            failed: self.tally.defects().count(),
+            refused: self.refusals.count(),
+            replaced: self.versions.replaced(),
             expected,
         }
     }
@@ -393,7 +405,7 @@ impl Case {
     /// Something of it is decoded, or on its way.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.decoding > 0 || !self.instances.is_empty() || !self.defects.is_empty()
+        self.decoding > 0 || !self.instances.is_empty() || self.tally.defects().next().is_some()
     }
 
     /// The patient is still on the table, as far as can be told: no verdict, and something came of late.
@@ -488,7 +500,10 @@ impl Case {
         densities: Densities,
         now: Instant,
     ) -> Option<EarlyFlag> {
-        if self.stage != Stage::Receiving || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm {
+        if self.stage != Stage::Receiving
+            || self.is_stale()
+            || self.judged_lung_mm() < manifest.operating_point.early_min_lung_mm
+        {
             return None;
         }
         let score = self.running_score(manifest).filter(|score| *score >= manifest.operating_point.early)?;
@@ -504,7 +519,7 @@ impl Case {
         }
         self.may_isolate = true;
         let flag = EarlyFlag {
-            after_slices: self.received,
+            after_slices: self.tally.received(),
             after_s: self.since_first(now).as_secs_f64(),
             score,
             scan_share: self.counts().scan_share(),
@@ -518,7 +533,7 @@ impl Case {
     pub fn apex_cut_off(&mut self, input: &InputGeometry, limits: &QualityLimits) -> Option<QualityIssue> {
         let (id, judged) = self.judged()?;
         // What was lost on its way may be the apex: that is left for the verdict.
-        if judged.beginning_seen || !self.defects.is_empty() {
+        if judged.beginning_seen || self.tally.defects().next().is_some() || self.refusals.count() > 0 {
             return None;
         }
         let beginning = judged.beginning(input, limits);
@@ -547,6 +562,9 @@ impl Case {
         now - self.last_slice
     }
 }
+
+#[path = "case_objects.rs"]
+mod objects;
 
 #[cfg(test)]
 #[path = "case_tests.rs"]

@@ -28,11 +28,18 @@ struct Scan {
     case: Case,
     lung_to_mm: f64,
     gas_cm2: f64,
+    /// The SOP Instance UID of the next instance, where it is not a new one.
+    named: Option<String>,
 }
 
 impl Scan {
     fn new() -> Self {
-        Self { case: Case::new(ExamKey::new("1.2", "A"), Instant::now()), lung_to_mm: -200.0, gas_cm2: 0.0 }
+        Self {
+            case: Case::new(ExamKey::new("1.2", &Patient::default()), Instant::now()),
+            lung_to_mm: -200.0,
+            gas_cm2: 0.0,
+            named: None,
+        }
     }
 
     fn instance(&mut self, series: &str, content: Content) {
@@ -51,8 +58,9 @@ impl Scan {
             }
             _ => None,
         };
-        let uid = format!("{series}.{}", self.case.counts().received);
-        assert!(self.case.take(PathBuf::from(&uid), Instant::now(), None));
+        let file = format!("{series}.{}", self.case.counts().instances);
+        let uid = self.named.clone().unwrap_or_else(|| file.clone());
+        assert!(self.case.take(PathBuf::from(&file), Instant::now(), None));
         let arrival = self.case.waiting.pop_front().unwrap().arrival;
         let header = InstanceHeader {
             sop_class_uid: String::new(),
@@ -67,6 +75,13 @@ impl Scan {
         let read = ReadInstance { header, calling_ae_title: "CT1".into() };
         let decoded = Decoded { instance: Ok(Arc::new(read)), image: 0, slice: Ok(slice) };
         self.case.add(decoded, &arrival, &input());
+    }
+
+    /// The instance that came as the `number`-th, from 0, comes again and lies elsewhere now.
+    fn slice_again(&mut self, series: &str, number: usize, z_mm: f64) {
+        self.named = Some(format!("{series}.{number}"));
+        self.slice_alone(series, z_mm);
+        self.named = None;
     }
 
     fn slice(&mut self, series: &str, z_mm: f64) {
@@ -287,4 +302,61 @@ fn a_window_whose_slab_changes_while_it_is_judged_is_due_again_and_one_that_is_u
     assert!(!scan.case.has_windows_under_way());
     let (_, judged) = scan.case.judged().unwrap();
     assert!(judged.table.is_done(again.job.slab, &again.job.inputs));
+}
+
+fn refusal(uid: &str) -> crate::exam::Refusal {
+    crate::exam::Refusal {
+        sop_instance_uid: uid.to_owned(),
+        reason: "it is cut off".to_owned(),
+        identity: crate::exam::Identity::default(),
+        scanner: "CT2".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn a_refused_object_opens_a_verdict_again_once_and_so_does_the_same_one_stored() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -243.0);
+    let first = scan.conclude(CompletionRule::AssociationReleased);
+    scan.case.refuse(refusal("1.1"), Instant::now());
+    assert_eq!(scan.case.stage, Stage::Receiving);
+    let report = scan.conclude(CompletionRule::QuietTime);
+    assert_eq!((report.slices.refused, report.revised), (1, true));
+    scan.case.refuse(refusal("1.1"), Instant::now());
+    assert_eq!(scan.case.stage, Stage::Complete, "nothing new");
+    scan.case.mend("1.1", Instant::now());
+    assert_eq!(scan.case.stage, Stage::Receiving);
+    let report = scan.conclude(CompletionRule::QuietTime);
+    assert_eq!((report.slices.refused, &report.quality), (0, &first.quality));
+    assert_eq!(scan.case.scanner, "CT1", "who stored slices is the scanner");
+}
+
+#[test]
+fn an_exam_of_which_nothing_is_left_says_why() {
+    let mut scan = Scan::new();
+    for uid in ["1.1", "1.2"] {
+        scan.case.refuse(refusal(uid), Instant::now());
+    }
+    assert_eq!(scan.conclude(CompletionRule::QuietTime).reason, "all 2 objects were refused: it is cut off");
+    for uid in ["1.1", "1.2"] {
+        scan.case.mend(uid, Instant::now());
+    }
+    let report = scan.conclude(CompletionRule::QuietTime);
+    assert_eq!(report.reason, "the 2 objects that were refused have been stored since, in their own exams");
+}
+
+#[test]
+fn an_instance_that_comes_again_is_judged_anew_from_all_that_counts() {
+    let mut scan = Scan::new();
+    scan.slices(CHEST, 30.0, -30.0);
+    let first = scan.conclude(CompletionRule::AssociationReleased);
+    assert!(!scan.case.is_stale());
+    scan.slice_again(CHEST, 3, 18.0);
+    assert_eq!((scan.case.stage, scan.case.is_stale()), (Stage::Receiving, true));
+    assert!(!scan.case.settle());
+    let again: Vec<usize> = scan.case.waiting.iter().map(|waiting| waiting.arrival.number).collect();
+    assert_eq!(again.len(), first.slices.received);
+    assert!(!again.contains(&4) && again.contains(&21), "{again:?}");
+    assert!(scan.case.settle() && !scan.case.is_stale());
 }

@@ -8,8 +8,8 @@ use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityIssue, QualityKind, QualityLimits};
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, Densities, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION, Thresholds,
-    Timing, Transfer, acquisition_issues, judge,
+    CaseReport, Densities, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION, SliceCounts,
+    Thresholds, Timing, Transfer, acquisition_issues, judge,
 };
 
 /// What a conclusion is drawn with.
@@ -46,8 +46,10 @@ impl Case {
     }
 
     fn is_revision(&self, earlier: &CaseReport, report: &CaseReport) -> bool {
-        let slices =
-            |report: &CaseReport| (report.series_instance_uid.clone(), report.slices.analysed, report.slices.failed);
+        let slices = |report: &CaseReport| {
+            let SliceCounts { analysed, failed, refused, replaced, .. } = report.slices;
+            (report.series_instance_uid.clone(), [analysed, failed, refused, replaced])
+        };
         let stood = self.stage == Stage::Trailing || slices(earlier) == slices(report);
         earlier.revised || earlier.verdict != report.verdict || !stood
     }
@@ -62,8 +64,8 @@ impl Case {
         let counts = self.counts();
         let judgement = judge(&Facts {
             slices: counts.analysed,
-            defective: self.defects.len(),
-            defect: self.defects.first().map(String::as_str),
+            defective: counts.failed,
+            defect: self.tally.defects().next(),
             engine_failure: self.engine_failure.as_deref(),
             score,
             suspected_from: point.suspected,
@@ -83,7 +85,7 @@ impl Case {
             study_instance_uid: self.study_instance_uid.clone(),
             series_instance_uid: judged.map(|(id, _)| id.series_instance_uid.clone()),
             verdict,
-            reason,
+            reason: self.nothing_left().unwrap_or(reason),
             revised: false,
             score,
             driving_slabs: self.driving_slabs(context.manifest),
@@ -106,8 +108,8 @@ impl Case {
 
     fn quality(&self, lungs: &Lungs<'_>, input: &InputGeometry, limits: &QualityLimits) -> Vec<QualityIssue> {
         let unfit = || {
-            let (count, reason) = (self.unfit.len(), self.unfit.first()?);
-            Some(QualityIssue::of_series(QualityKind::UnfitSeries { count, reason: reason.to_string() }))
+            let (count, reason) = (self.tally.all_unfit().count(), self.tally.all_unfit().next()?);
+            Some(QualityIssue::of_series(QualityKind::UnfitSeries { count, reason: reason.to_owned() }))
         };
         let mut quality = match self.judged() {
             Some((uid, judged @ JudgedSeries { series, table, .. })) => {
@@ -122,22 +124,41 @@ impl Case {
         if let series @ 2.. = self.joined_series() {
             quality.push(QualityIssue::of_series(QualityKind::SplitAcquisition { series }));
         }
-        if let Some(reason) = self.defects.first() {
-            let (count, reason) = (self.defects.len(), reason.clone());
+        if let Some(reason) = self.tally.defects().next() {
+            let (count, reason) = (self.tally.defects().count(), reason.to_owned());
             quality.push(QualityIssue::of_series(QualityKind::DefectiveSlices { count, reason }));
         }
+        quality.extend(self.objects().into_iter().map(QualityIssue::of_series));
         quality
     }
 
     /// How the images of the judged series came.
     fn transfer<'a>(&'a self, id: &VolumeId, judged: &JudgedSeries) -> Transfer<'a> {
         Transfer {
-            lost: self.defects.len(),
+            lost: self.tally.defects().count() + self.refusals.count(),
             announced: judged.series.expected(),
             is_open: self.rhythm.is_open(),
             direction: judged.direction(),
             others: self.others(id),
         }
+    }
+
+    /// What there is to say of the objects in which the exam came.
+    fn objects(&self) -> Vec<QualityKind> {
+        let shared = self.versions.sharing_a_uid();
+        let replaced = self.versions.replaced();
+        let refused = self
+            .refusals
+            .reason()
+            .map(|reason| QualityKind::RefusedObjects { count: self.refusals.count(), reason: reason.to_owned() });
+        let corrected = QualityKind::Corrected { count: replaced, identity: self.versions.identity_changed() };
+        let said = [
+            refused,
+            (shared > 0).then_some(QualityKind::SharedUid { count: shared }),
+            (replaced > 0 && shared == 0).then_some(corrected),
+            self.shares_study.then_some(QualityKind::SharedStudy),
+        ];
+        said.into_iter().flatten().collect()
     }
 
     /// The way from the first slice to the verdict, in parts that add up.

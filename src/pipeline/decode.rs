@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
-use crate::exam::{Content, ExamKey, InstanceHeader, PlaneCentre, cut_lung_mm};
+use crate::exam::{Content, ExamKey, InstanceHeader, Part, PlaneCentre, SeriesKey, cut_lung_mm};
 use crate::inference::{Planes, StoredSlice};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, body_centre_mm, hounsfield_image, noise_hu, stored_image};
@@ -119,7 +119,7 @@ pub fn start(
                 step_back();
                 for DecodeJob { exam, waiting, centres } in jobs {
                     // Nobody listens any more where the analyst has stopped: then the jobs end too.
-                    waiting.take_turn(&planes, &centres, |step| drop(results.send((exam.clone(), step))));
+                    waiting.take_turn(&exam, &planes, &centres, |step| drop(results.send((exam.clone(), step))));
                 }
             })
         })
@@ -133,7 +133,7 @@ impl Waiting {
     }
 
     /// Decodes the next images; what is left is told first, so that other threads can go on with it meanwhile.
-    pub fn take_turn(self, planes: &Planes, centres: &PlaneCentres, mut tell: impl FnMut(Step)) {
+    pub fn take_turn(self, exam: &ExamKey, planes: &Planes, centres: &PlaneCentres, mut tell: impl FnMut(Step)) {
         let Self { arrival, opened } = self;
         let started = Instant::now();
         let opened =
@@ -146,9 +146,8 @@ impl Waiting {
                     let opened = Some((instance.clone(), turn.end));
                     tell(Step::Left(Self { arrival: arrival.clone(), opened }));
                 }
-                decode_images(&instance, turn, started, planes, centres, |decoded| {
-                    tell(Step::Image(arrival.clone(), decoded));
-                });
+                let of = Turn { exam, instance: &instance, planes, centres };
+                decode_images(of, turn, started, |decoded| tell(Step::Image(arrival.clone(), decoded)));
             }
             Err(reason) => {
                 let unreadable = Decoded { instance: Err(reason), image: 0, slice: Ok(None) };
@@ -170,17 +169,19 @@ impl OpenInstance {
     }
 }
 
-fn decode_images(
-    instance: &OpenInstance,
-    images: Range<usize>,
-    mut started: Instant,
-    planes: &Planes,
-    centres: &PlaneCentres,
-    mut tell: impl FnMut(Decoded),
-) {
+/// What a turn of decoding is about.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    exam: &'a ExamKey,
+    instance: &'a OpenInstance,
+    planes: &'a Planes,
+    centres: &'a PlaneCentres,
+}
+
+fn decode_images(of: Turn<'_>, images: Range<usize>, mut started: Instant, mut tell: impl FnMut(Decoded)) {
     for image in images {
-        let slice = decoded_slice(instance, image, planes, centres, started);
-        tell(Decoded { instance: Ok(instance.read.clone()), image, slice });
+        let slice = decoded_slice(of, image, started);
+        tell(Decoded { instance: Ok(of.instance.read.clone()), image, slice });
         started = Instant::now();
     }
 }
@@ -199,10 +200,8 @@ pub fn plane_again(file: &ImageFile, centre: PlaneCentre, input: &InputGeometry)
 }
 
 fn decoded_slice(
-    OpenInstance { read, path, file }: &OpenInstance,
+    Turn { exam, instance: OpenInstance { read, path, file }, planes, centres }: Turn<'_>,
     image: usize,
-    planes: &Planes,
-    centres: &PlaneCentres,
     started: Instant,
 ) -> Result<Option<DecodedSlice>, String> {
     let header = &read.header;
@@ -220,7 +219,10 @@ fn decoded_slice(
     let about_image = PlaneCentre::of_image(slice.geometry.centre);
     let centre = centres.get(&header.series_instance_uid).copied().unwrap_or(about_image);
     let lies_in = ImageFile { path: path.clone(), frame: image };
-    let plane = planes.plane(StoredSlice::new(header, slice, &lies_in, centre, stored, input), &hounsfield);
+    // The exam may be another one than the header names: one whose name was corrected.
+    let series_instance_uid = header.series_instance_uid.clone();
+    let series = SeriesKey { exam: exam.clone(), series_instance_uid, part: Part::WHOLE };
+    let plane = planes.plane(StoredSlice::new(series, slice, &lies_in, centre, stored, input), &hounsfield);
     let cut_lung_mm = cut_lung_mm(&plane, input);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
@@ -245,9 +247,10 @@ mod tests {
         series::write_file(&object, &path).unwrap();
         let mut waiting =
             vec![Waiting::new(Arrival { number: 0, path, at: Instant::now(), after_release: None, again: false })];
+        let exam = ExamKey::new("1.2", &crate::exam::Patient::default());
         let mut told = Vec::new();
         while let Some(next) = waiting.pop() {
-            next.take_turn(&planes, &PlaneCentres::default(), |step| {
+            next.take_turn(&exam, &planes, &PlaneCentres::default(), |step| {
                 told.push(match &step {
                     Step::Left(_) => "left".to_owned(),
                     Step::Image(_, decoded) => {

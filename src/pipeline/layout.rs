@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::decode::{Arrival, DecodedSlice, PlaneCentres};
 use super::judged_series::VolumeId;
-use crate::exam::{Centring, Division, PlaneCentre, SliceHeader, joined};
+use crate::exam::{Centring, Content, Division, InstanceHeader, PlaneCentre, SliceHeader, joined};
 use crate::part10::ImageFile;
 
 /// Instances to decode again.
@@ -51,6 +51,8 @@ pub struct Layouts {
     group_of: BTreeMap<String, String>,
     centres: PlaneCentres,
     is_settled: bool,
+    /// Groups of which a slice has gone that is still in its volume.
+    stale: BTreeSet<String>,
 }
 
 impl Layouts {
@@ -99,6 +101,35 @@ impl Layouts {
         self.slices.get(series_instance_uid).is_some_and(|slices| slices.contains_key(&(path.to_owned(), frame)))
     }
 
+    /// Forgets the slices of a file whose place an instance with this header takes. Where it does not lie just there, what was made
+    /// of the group is stale.
+    pub fn replace(&mut self, by: &InstanceHeader, path: &Path) {
+        let Some(slices) = self.slices.get_mut(&by.series_instance_uid) else { return };
+        let Some(name) = self.group_of.get(&by.series_instance_uid) else { return };
+        let Some(group) = self.groups.get(name) else { return };
+        let gone: Vec<(PathBuf, usize)> = slices.keys().filter(|(of, _)| of == path).cloned().collect();
+        for place in gone {
+            let Some(before) = slices.remove(&place) else { continue };
+            let lies_just_there = by.images.get(place.1).is_some_and(|image| match image {
+                Content::Slice(slice) => {
+                    slice.geometry.z_mm == before.header.geometry.z_mm
+                        && slice.acquisition.is_derived == before.header.acquisition.is_derived
+                        && group.division.part(slice) == group.division.part(&before.header)
+                }
+                _ => false,
+            });
+            self.is_settled = false;
+            if !lies_just_there {
+                self.stale.insert(name.clone());
+            }
+        }
+    }
+
+    /// Whether a slice that has gone is still in its volume.
+    pub fn is_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
     /// How many series the judged one was joined from.
     pub fn series_in(&self, group: &str) -> usize {
         self.groups.get(group).map_or(1, |group| group.series.len())
@@ -140,11 +171,12 @@ impl Layouts {
             group.centre = group.centring.centre().unwrap_or(group.centre);
             group.series = members;
             let stays = before.is_some_and(|before| (before.centre, &before.series) == (group.centre, &group.series));
-            if !stays {
+            if !stays || self.stale.contains(&name) {
                 again.of_groups.push(name.clone());
             }
             groups.insert(name, group);
         }
+        self.stale.clear();
         again.of_groups.extend(self.groups.keys().filter(|name| !groups.contains_key(*name)).cloned());
         self.group_of = groups
             .iter()

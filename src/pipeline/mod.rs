@@ -10,6 +10,8 @@ pub(crate) mod judged_series;
 mod layout;
 mod priority;
 mod step_back;
+mod tally;
+mod versions;
 mod views;
 
 use std::sync::Arc;
@@ -20,9 +22,9 @@ use crossbeam_channel::Sender;
 
 use crate::alert::Hub;
 use crate::engine::ModelPackage;
-use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits};
+use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits, Refusals};
 use crate::inference::Serving;
-use crate::ingest::{InstanceSink, StoredInstance};
+use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
 use crate::triage::Densities;
 use analyst::{Analyst, Message};
 pub use step_back::step_back;
@@ -48,8 +50,16 @@ pub struct PipelineOptions {
     pub decoders: usize,
 }
 
-/// Finds the files of an exam that was begun before: after a restart, or when a late slice of a finished exam comes.
-pub type EarlierInstances = Box<dyn Fn(&ExamKey) -> Vec<std::path::PathBuf> + Send>;
+/// What is there of an exam that was begun before.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    /// In the order in which they came; of each instance the newest version last.
+    pub instances: Vec<std::path::PathBuf>,
+    pub refusals: Refusals,
+}
+
+/// Finds what is there of an exam: after a restart, or when a late slice of a finished exam comes.
+pub type EarlierOf = Box<dyn Fn(&ExamKey) -> Earlier + Send>;
 
 /// The running pipeline.
 #[derive(Debug)]
@@ -74,7 +84,7 @@ impl Pipeline {
         package: &ModelPackage,
         serving: Serving,
         hub: Arc<Hub>,
-        earlier: EarlierInstances,
+        earlier: EarlierOf,
     ) -> std::io::Result<Self> {
         // Messages are small; what they speak of waits in the spool. So this channel needs no bound.
         let (messages, inbox) = crossbeam_channel::unbounded();
@@ -124,6 +134,14 @@ impl PipelineInput {
 impl InstanceSink for PipelineInput {
     fn stored(&self, instance: StoredInstance) {
         self.send(Message::Stored(instance));
+    }
+
+    fn refused(&self, instance: RefusedInstance) {
+        self.send(Message::Refused(instance));
+    }
+
+    fn mended(&self, exam: &ExamKey, sop_instance_uid: &str, at: Instant) {
+        self.send(Message::Mended { exam: exam.clone(), sop_instance_uid: sop_instance_uid.to_owned(), at });
     }
 
     fn association_closed(&self, association: AssociationId, at: Instant) {

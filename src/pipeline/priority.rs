@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn key(name: usize) -> ExamKey {
-        ExamKey::new(&format!("1.{name}"), "A")
+        ExamKey::new(&format!("1.{name}"), &crate::exam::Patient::default())
     }
 
     fn claim(name: usize, is_on_table: bool, waited_s: u64, score: Option<f64>) -> Claim {

@@ -22,12 +22,12 @@ mod wire;
 
 pub use arrange::{Order, drop_slices, duplicate_slices, reorder};
 pub use enhanced::enhanced;
-pub use options::{ScanOptions, Source, SourceArgs, instances};
+pub use options::{Prepared, ScanOptions, Source, SourceArgs, instances, prepare};
 pub use phantom::{Phantom, PhantomKind, PhantomOptions};
 pub use renumber::new_uids;
 pub use report::{Failure, Progress, Quantiles, ScanReport};
 pub use send::{SendOptions, echo, send};
-pub use series::Instance;
+pub use series::{Instance, Unreadable};
 pub use target::Target;
 pub use uid::UidSource;
 pub use wire::{status_of, store_request};

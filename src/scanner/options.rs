@@ -7,7 +7,7 @@ use super::enhanced::enhanced;
 use super::phantom::{Phantom, PhantomKind, PhantomOptions};
 use super::renumber::new_uids;
 use super::send::SendOptions;
-use super::series::load_folder;
+use super::series::{Unreadable, load_folder};
 use super::uid::entropy;
 use super::{Instance, Order, ScannerError, UidSource};
 
@@ -109,20 +109,33 @@ impl ScanOptions {
 ///
 /// If nothing can be read, or the options ask for more than the exam has.
 pub fn instances(source: &Source, options: &ScanOptions) -> Result<Vec<Instance>, ScannerError> {
+    prepare(source, options).map(|prepared| prepared.instances)
+}
+
+/// What there is to send, and what cannot be sent.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// In the order in which they are to be sent.
+    pub instances: Vec<Instance>,
+    /// Files that may be DICOM instances and cannot be read as such.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// As [`instances`], and what is left out.
+///
+/// # Errors
+///
+/// If nothing can be read, or the options ask for more than the exam has.
+pub fn prepare(source: &Source, options: &ScanOptions) -> Result<Prepared, ScannerError> {
     let random = options.seed.unwrap_or_else(entropy);
+    let mut unreadable = Vec::new();
     let mut instances = match source {
         Source::Folder(folder) => {
             let found = load_folder(folder)?;
             for (path, reason) in &found.skipped {
                 tracing::debug!(path = %path.display(), reason, "file skipped");
             }
-            if !found.skipped.is_empty() {
-                tracing::warn!(
-                    skipped = found.skipped.len(),
-                    read = found.instances.len(),
-                    "some files are not DICOM and are not sent"
-                );
-            }
+            unreadable = found.unreadable;
             found.instances
         }
         Source::Phantom(kind) => {
@@ -143,7 +156,7 @@ pub fn instances(source: &Source, options: &ScanOptions) -> Result<Vec<Instance>
         instances = enhanced(&instances, objects.into(), &mut uids)?;
     }
     duplicate_slices(&mut instances, options.duplicate, random)?;
-    Ok(instances)
+    Ok(Prepared { instances, unreadable })
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
+use super::series::Unreadable;
+
 /// What came of one instance.
 #[derive(Debug, Clone)]
 pub struct Progress {
@@ -78,6 +80,8 @@ pub struct ScanReport {
     pub warnings: usize,
     /// Instances that the peer did not store, in the order in which that became known.
     pub failures: Vec<Failure>,
+    /// Files that were not sent because they cannot be read, although they may be DICOM instances.
+    pub unreadable: Vec<Unreadable>,
     /// Bytes of the stored data sets.
     pub bytes: u64,
     /// From the first instance's time to the last response, s.
@@ -105,10 +109,10 @@ pub struct ScanReport {
 }
 
 impl ScanReport {
-    /// Whether the peer stored everything.
+    /// Whether the peer stored everything that there was.
     #[must_use]
     pub fn complete(&self) -> bool {
-        self.sent == self.instances
+        self.sent == self.instances && self.unreadable.is_empty()
     }
 
     pub(super) fn new(instances: usize, rate: f64, started_at: Instant) -> Self {
@@ -117,6 +121,7 @@ impl ScanReport {
             sent: 0,
             warnings: 0,
             failures: Vec::new(),
+            unreadable: Vec::new(),
             bytes: 0,
             duration_s: 0.0,
             rate,

@@ -1,7 +1,7 @@
 //! Instances as they go over the wire: from a folder of DICOM files, or encoded from an object.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +13,11 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::ScannerError;
-use crate::part10::{Head, InstanceFile};
+use crate::exam::{ExamKey, InstanceHeader};
+use crate::part10::{Head, InstanceFile, is_something_else};
+
+/// What a file is shows in its first bytes.
+const BEGINNING: u64 = 64;
 
 /// One instance, encoded and ready to be sent. Clones share the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,17 @@ impl Instance {
         dicom_object::from_reader(Cursor::new(self.part_10()?)).map_err(|e| ScannerError::encoding(&self.origin, &e))
     }
 
+    /// The exam that a receiver puts it into.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or lacks the UIDs that place it.
+    pub fn exam_key(&self) -> Result<ExamKey, ScannerError> {
+        let object = self.object()?;
+        let header = InstanceHeader::read(&object);
+        Ok(header.map_err(|e| ScannerError::encoding(&self.origin, &e))?.exam_key())
+    }
+
     /// The instance as a Part 10 file.
     ///
     /// # Errors
@@ -82,13 +97,24 @@ impl Instance {
     }
 }
 
+/// A file that cannot be sent, although it may be a DICOM instance.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Unreadable {
+    /// The file.
+    pub path: PathBuf,
+    /// In words.
+    pub reason: String,
+}
+
 /// What was found in a folder.
 #[derive(Debug, Clone)]
 pub struct Folder {
     /// All instances in the order of acquisition: by study, series, instance number, then file name.
     pub instances: Vec<Instance>,
-    /// Files that are not DICOM, or not readable as such, and why.
+    /// Files that are something else.
     pub skipped: Vec<(PathBuf, String)>,
+    /// Files that may be DICOM instances and cannot be read as such.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Reads all Part 10 files below a folder, or one file, keeping each one's transfer syntax and bytes.
@@ -98,18 +124,20 @@ pub struct Folder {
 /// If the folder cannot be listed or holds no DICOM file.
 pub fn load_folder(folder: &Path) -> Result<Folder, ScannerError> {
     let mut instances = Vec::new();
-    let mut skipped = Vec::new();
+    let (mut skipped, mut unreadable) = (Vec::new(), Vec::new());
     for path in files_below(folder)? {
         match load_file(&path) {
             Ok(instance) => instances.push(instance),
-            Err(reason) => skipped.push((path, reason)),
+            Err(reason) if is_other(&path) => skipped.push((path, reason)),
+            Err(reason) => unreadable.push(Unreadable { path, reason }),
         }
     }
     if instances.is_empty() {
-        return Err(ScannerError::NothingToSend { folder: folder.to_owned(), skipped: skipped.len() });
+        let skipped = skipped.len() + unreadable.len();
+        return Err(ScannerError::NothingToSend { folder: folder.to_owned(), skipped });
     }
     in_order_of_acquisition(&mut instances);
-    Ok(Folder { instances, skipped })
+    Ok(Folder { instances, skipped, unreadable })
 }
 
 /// Sorts by study, series number and UID, instance number, then origin. A scout's series has the lower number.
@@ -147,6 +175,13 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>, ScannerError> {
     }
     files.sort();
     Ok(files)
+}
+
+fn is_other(path: &Path) -> bool {
+    let mut beginning = Vec::new();
+    // A file that cannot be read at all may be anything.
+    let _ = std::fs::File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning));
+    is_something_else(path, &beginning)
 }
 
 fn load_file(path: &Path) -> Result<Instance, String> {

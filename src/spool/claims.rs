@@ -23,6 +23,19 @@ impl Claims {
         true
     }
 
+    /// Whether a name is on its way.
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.names().contains(name)
+    }
+
+    /// Waits until a name is on its way no longer.
+    pub fn wait_for(&self, name: &str) {
+        let mut names = self.names();
+        while names.contains(name) {
+            names = self.released.wait(names).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     pub fn release(&self, name: &str) {
         self.names().remove(name);
         self.released.notify_all();

@@ -4,19 +4,24 @@
 //! <root>/lock                                            held by the program that uses the spool
 //! <root>/journal/<n>.segment                             what is acknowledged and not yet synced below exams/
 //! <root>/exams/<exam key>/<series UID>/<SOP UID>.dcm     what was acknowledged
-//! <root>/exams/<exam key>/<series UID>/<SOP UID>.dcm.N   other bytes under a UID that was taken: kept, not analysed
+//! <root>/exams/<exam key>/<series UID>/<SOP UID>.dcm.N   what came under its UID later, with other bytes: the newest counts
+//! <root>/exams/<exam key>/<other key>.corrected          its images were sent again with another name, birth date or sex
+//! <root>/exams/<exam key>/refused.jsonl                  what belongs to it and was refused (`refused`)
 //! <root>/procedure-steps/<SOP UID>.dcm                   what scanners have said of their exams (MPPS)
 //! <root>/incoming/                                       large files that are being written
 //! <root>/set-aside/                                      what a run that was cut short had half written: never acknowledged
 //! ```
 
+mod assignment;
 mod checkpoint;
 mod claims;
 mod journal;
 mod placing;
 mod recovery;
+mod refused;
 mod retention;
 mod segment;
+mod versions;
 
 use std::borrow::Cow;
 use std::fs::{self, File, TryLockError};
@@ -33,13 +38,15 @@ use dicom_dictionary_std::uids;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use sha2::{Digest, Sha256};
 
-use crate::exam::{ExamKey, InstanceHeader, is_uid};
+use crate::exam::{ExamKey, InstanceHeader, Refusal, Refusals, is_uid};
 use crate::hex::hex;
+use assignment::Assignment;
 use claims::Claims;
 use journal::Journal;
 use placing::Job;
 use recovery::Folders;
 pub use recovery::Recovery;
+use refused::Refused;
 pub use retention::{IsAnalysed, Retention, RetentionOptions};
 use segment::{Entry, SEGMENT_BYTES};
 
@@ -63,6 +70,12 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
+    /// Why an object was refused, in words for a technician.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        if self.is_full() { "there was no room on the disk" } else { "the disk could not be written" }
+    }
+
     /// Whether there is no room left.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -77,8 +90,8 @@ pub enum Stored {
     New(PathBuf),
     /// The same bytes were there already.
     Again(PathBuf),
-    /// Other bytes were there under the same SOP Instance UID; these are kept beside them.
-    Differs(PathBuf),
+    /// Other bytes were there under the same SOP Instance UID; from now on these count.
+    Corrects(PathBuf),
 }
 
 /// An instance on its way to the disk.
@@ -99,6 +112,8 @@ pub struct Spool {
     procedure_steps: PathBuf,
     next_file: AtomicU64,
     claims: Arc<Claims>,
+    assignment: Assignment,
+    refused: Refused,
     journal: Arc<Journal>,
     /// `None` once the spool closes.
     jobs: Option<Sender<Job>>,
@@ -134,6 +149,9 @@ impl Spool {
             recovery::recover(&folders, &handle, segments_wanted).map_err(|source| prepare(&journal, source))?;
         let journal = Arc::new(Journal::new(segments));
         let claims = Arc::new(Claims::default());
+        let keys = keys_below(&exams)?;
+        let assignment = Assignment::open(&exams, &keys).map_err(|source| prepare(&exams, source))?;
+        let refused = Refused::open(&exams, &keys).map_err(|source| prepare(&exams, source))?;
         let (jobs, jobs_out) = crossbeam_channel::unbounded();
         let placing = {
             let (exams, journal, claims) = (exams.clone(), journal.clone(), claims.clone());
@@ -153,6 +171,8 @@ impl Spool {
             procedure_steps,
             next_file: AtomicU64::new(0),
             claims,
+            assignment,
+            refused,
             journal,
             jobs: Some(jobs),
             threads: vec![placing, checkpoint],
@@ -189,46 +209,80 @@ impl Spool {
         *shortage = reason;
     }
 
-    /// Stores an instance and returns once it is on the disk. `placed` is called once its file can be read, if it is new.
+    /// The exam that an instance belongs to.
+    ///
+    /// # Errors
+    /// If it corrects another exam's name, birth date or sex, and that cannot be noted.
+    pub fn exam_of(&self, instance: &Incoming<'_>) -> Result<ExamKey, SpoolError> {
+        self.assignment.exam_of(instance, &self.exams, &self.claims)
+    }
+
+    /// Stores an instance of an exam and returns once it is on the disk. `placed` is called once its file can be read, unless
+    /// the same bytes were there already.
     ///
     /// # Errors
     /// If anything on the way fails; nothing must be acknowledged then.
     pub fn store(
         &self,
+        exam: &ExamKey,
         instance: &Incoming<'_>,
         placed: impl FnOnce(&Path) + Send + 'static,
     ) -> Result<Stored, SpoolError> {
         if let Some(reason) = &*self.shortage() {
             return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, reason.clone()).into());
         }
-        let header = instance.header;
         let prefix = file_prefix(instance)?;
-        let (series, file) = (path_component(&header.series_instance_uid), path_component(&header.sop_instance_uid));
-        let first = format!("{}/{series}/{file}.dcm", header.exam_key());
-        let mut name = first.clone();
-        for number in 1_u32.. {
-            let path = self.exams.join(&name);
-            if self.claims.take(&name, || path.exists()) {
-                break;
+        let first = versions::first_name(exam, instance.header);
+        let is_there = |version| self.exams.join(versions::name_of(&first, version)).exists();
+        let mut version = versions::newest(is_there).unwrap_or(0);
+        let name = loop {
+            let name = versions::name_of(&first, version);
+            if self.claims.take(&name, || is_there(version)) {
+                break name;
             }
-            if ends_with(&path, instance.data_set)? {
+            version += 1;
+            let path = self.exams.join(name);
+            if ends_with(&path, instance.data_set)? && !self.claims.is_taken(&versions::name_of(&first, version)) {
                 return Ok(Stored::Again(path));
             }
-            name = format!("{first}.{number}");
-        }
-        let is_new = name == first;
+        };
+        self.assignment.insert(exam);
         let path = self.exams.join(&name);
         let when_placed = {
             let path = path.clone();
-            move || {
-                if is_new {
-                    placed(&path);
-                }
-            }
+            move || placed(&path)
         };
         self.write(&Entry { name, prefix }, instance.data_set, Box::new(when_placed))?;
         self.stored_bytes.fetch_add(instance.data_set.len() as u64, Ordering::Relaxed);
-        Ok(if is_new { Stored::New(path) } else { Stored::Differs(path) })
+        Ok(if version == 0 { Stored::New(path) } else { Stored::Corrects(path) })
+    }
+
+    /// Notes that an object of an exam was refused; it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be written; until the next start it counts nevertheless.
+    pub fn refuse(&self, exam: &ExamKey, refusal: &Refusal) -> Result<(), SpoolError> {
+        self.assignment.insert(exam);
+        Ok(self.refused.add(exam, refusal)?)
+    }
+
+    /// Notes that an object was stored. Gives the exams that had missed it since it was refused.
+    pub fn mend(&self, sop_instance_uid: &str) -> Vec<ExamKey> {
+        self.refused.mend(sop_instance_uid)
+    }
+
+    /// What was refused of an exam.
+    #[must_use]
+    pub fn refusals(&self, exam: &ExamKey) -> Refusals {
+        self.refused.of(exam)
+    }
+
+    /// Removes all of an exam.
+    fn remove(&self, exam: &ExamKey) -> std::io::Result<()> {
+        fs::remove_dir_all(self.exams.join(exam.to_string()))?;
+        self.assignment.forget(exam);
+        self.refused.forget(exam);
+        Ok(())
     }
 
     /// Writes under a name that was claimed.
@@ -236,10 +290,12 @@ impl Spool {
         let bytes = entry.record_bytes(data_set).filter(|bytes| *bytes <= LARGEST_RECORD);
         let Some(bytes) = bytes else {
             let written = self.write_file(entry, data_set);
+            // A later version is taken once this one is handed on.
+            if written.is_ok() {
+                placed();
+            }
             self.claims.release(&entry.name);
-            written?;
-            placed();
-            return Ok(());
+            return written;
         };
         let appended = self.journal.append(entry, data_set, bytes);
         let (segment, record) = appended.inspect_err(|_| self.claims.release(&entry.name))?;
@@ -284,11 +340,11 @@ impl Spool {
     /// # Errors
     /// If the spool cannot be read.
     pub fn exams(&self) -> Result<Vec<ExamKey>, SpoolError> {
-        let names = entries(&self.exams)?;
-        Ok(names.iter().filter_map(|path| ExamKey::parse(path.file_name()?.to_str()?)).collect())
+        keys_below(&self.exams)
     }
 
-    /// The files of one exam's instances, in the order of their names. Empty for an exam that is not here.
+    /// The files of one exam's instances: all first versions, then all second ones and so on, each in the order in which they
+    /// came. So whoever takes them in this order has the newest version of each last. Empty for an exam that is not here.
     ///
     /// # Errors
     /// If the exam's folder cannot be read.
@@ -297,10 +353,12 @@ impl Spool {
         if !folder.is_dir() {
             return Ok(Vec::new());
         }
-        let mut files = files_of(&folder)?;
-        files.retain(|file| is_instance(file));
+        let mut files: Vec<_> = files_of(&folder)?
+            .into_iter()
+            .filter_map(|file| Some((versions::version_of(&file)?, file.metadata().ok()?.modified().ok()?, file)))
+            .collect();
         files.sort();
-        Ok(files)
+        Ok(files.into_iter().map(|(_, _, file)| file).collect())
     }
 }
 
@@ -347,9 +405,9 @@ fn files_of(exam: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files?.into_iter().flatten().collect())
 }
 
-/// Whether a file is what came first under its UID, and not what is kept beside it.
-fn is_instance(file: &Path) -> bool {
-    file.extension().is_some_and(|end| end == "dcm")
+fn keys_below(exams: &Path) -> Result<Vec<ExamKey>, SpoolError> {
+    let names = entries(exams)?;
+    Ok(names.iter().filter_map(|path| ExamKey::parse(path.file_name()?.to_str()?)).collect())
 }
 
 /// Writes a small object as a file, in place of the one that is there; the old one stays until the new one is synced.
@@ -460,20 +518,22 @@ mod tests {
     }
 
     pub(super) fn store(spool: &Spool, header: &InstanceHeader, data_set: &[u8]) -> Stored {
-        spool.store(&incoming(header, data_set), |_| {}).unwrap()
+        spool.store(&header.exam_key(), &incoming(header, data_set), |_| {}).unwrap()
     }
 
     #[test]
-    fn the_same_bytes_are_stored_once_and_other_bytes_beside_them() {
+    fn the_same_bytes_are_stored_once_and_other_bytes_as_a_newer_version() {
         let root = tempfile::tempdir().unwrap();
         let spool = open(root.path());
         let header = header();
         let Stored::New(path) = store(&spool, &header, b"first!") else { panic!() };
         assert_eq!(store(&spool, &header, b"first!"), Stored::Again(path.clone()));
-        assert!(matches!(store(&spool, &header, b"second"), Stored::Differs(_)));
-        assert!(matches!(store(&spool, &header, b"second"), Stored::Again(_)));
+        let Stored::Corrects(second) = store(&spool, &header, b"second") else { panic!() };
+        assert_eq!(store(&spool, &header, b"second"), Stored::Again(second.clone()));
+        let Stored::Corrects(third) = store(&spool, &header, b"first!") else { panic!("the newest word counts") };
+        assert!(spool.settle(Duration::from_mins(1)));
         assert_eq!(spool.exams().unwrap(), [header.exam_key()]);
-        assert_eq!(spool.instances(&header.exam_key()).unwrap(), std::slice::from_ref(&path));
+        assert_eq!(spool.instances(&header.exam_key()).unwrap(), [path.clone(), second, third]);
         assert!(fs::read(&path).unwrap().ends_with(b"first!"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -497,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn many_who_store_one_uid_at_once_keep_each_content_once() {
+    fn many_who_store_one_uid_at_once_lose_none_of_it() {
         let root = tempfile::tempdir().unwrap();
         let spool = open(root.path());
         let header = header();
@@ -508,7 +568,8 @@ mod tests {
             }
         });
         let folder = spool.instances(&header.exam_key()).unwrap()[0].parent().unwrap().to_owned();
-        assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
+        let kept = fs::read_dir(folder).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap().last().copied());
+        assert_eq!(kept.flatten().collect::<std::collections::BTreeSet<u8>>(), [0, 1].into());
     }
 
     #[test]
@@ -520,7 +581,7 @@ mod tests {
             let data_set = vec![7; bytes];
             let (tell, told) = std::sync::mpsc::channel();
             let tell = move |path: &Path| tell.send(fs::read(path).unwrap()).unwrap();
-            spool.store(&incoming(&header, &data_set), tell).unwrap();
+            spool.store(&header.exam_key(), &incoming(&header, &data_set), tell).unwrap();
             assert!(told.recv().unwrap().ends_with(&data_set), "{bytes} bytes");
         }
         assert!(spool.settle(Duration::from_mins(1)));

@@ -47,8 +47,9 @@ pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, claims:
             journal.set_problem(Work::Placing, None);
             failing = false;
         }
-        claims.release(&job.record.entry.name);
+        // A later version of the instance is taken once this one is handed on.
         (job.placed)();
+        claims.release(&job.record.entry.name);
         job.segment.release();
         journal.look();
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Spool, entries, files_of, is_instance};
-use crate::exam::ExamKey;
+use super::{Spool, entries, files_of, refused, versions};
+use crate::exam::{Contents, ExamKey};
 use crate::telemetry;
 
 /// How much room the spool may take and must leave.
@@ -23,8 +23,8 @@ pub struct RetentionOptions {
     pub min_free_bytes: u64,
 }
 
-/// Says whether an exam has its final verdict on this many instances.
-pub type IsAnalysed = Box<dyn Fn(&ExamKey, usize) -> bool + Send>;
+/// Says whether an exam has its final verdict on all of this.
+pub type IsAnalysed = Box<dyn Fn(&ExamKey, Contents) -> bool + Send>;
 
 /// The disk is looked at this often: at 300 MB/s a floor of 1 GiB is not passed in between.
 const LOOK: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ impl Drop for Retention {
 struct Kept {
     key: ExamKey,
     bytes: u64,
-    instances: usize,
+    contents: Contents,
     /// When its last file was written.
     last: SystemTime,
 }
@@ -170,7 +170,7 @@ impl Keeper {
                 (false, Some(Shortage::Free)) => "free_space",
                 (false, None) => return Ok(()),
             };
-            if !(self.is_analysed)(&exam.key, exam.instances) {
+            if !(self.is_analysed)(&exam.key, exam.contents) {
                 index += 1;
                 continue;
             }
@@ -178,7 +178,7 @@ impl Keeper {
             if !settled {
                 return Ok(());
             }
-            std::fs::remove_dir_all(self.spool.exams.join(exam.key.to_string()))?;
+            self.spool.remove(&exam.key)?;
             tracing::info!(exam = %exam.key, bytes = exam.bytes, reason, "the exam's images were removed from the spool");
             telemetry::exam_removed(reason);
             exams.remove(index);
@@ -196,12 +196,13 @@ fn measure(spool: &Spool) -> io::Result<Vec<Kept>> {
     let mut exams = Vec::new();
     for folder in entries(&spool.exams)? {
         let Some(key) = folder.file_name().and_then(|name| ExamKey::parse(name.to_str()?)) else { continue };
-        let mut exam = Kept { key, bytes: 0, instances: 0, last: SystemTime::UNIX_EPOCH };
-        for file in files_of(&folder)? {
+        let contents = Contents { instances: 0, refused: spool.refusals(&key).count() };
+        let mut exam = Kept { key, bytes: 0, contents, last: SystemTime::UNIX_EPOCH };
+        for file in files_of(&folder)?.into_iter().chain([folder.join(refused::FILE_NAME)]) {
             // A file that is gone meanwhile takes no room.
             let Ok(about) = file.metadata() else { continue };
             exam.bytes += about.len();
-            exam.instances += usize::from(is_instance(&file));
+            exam.contents.instances += usize::from(versions::version_of(&file).is_some());
             exam.last = exam.last.max(about.modified()?);
         }
         exams.push(exam);
@@ -238,7 +239,7 @@ mod tests {
 
     fn left_after(
         options: RetentionOptions,
-        is_analysed: fn(&ExamKey, usize) -> bool,
+        is_analysed: fn(&ExamKey, Contents) -> bool,
     ) -> (Vec<Kept>, Vec<Kept>, Option<String>) {
         let root = tempfile::tempdir().unwrap();
         let spool = spool_of_three(root.path());
@@ -251,7 +252,7 @@ mod tests {
     #[test]
     fn an_exam_goes_by_age_once_it_is_analysed() {
         let options = RetentionOptions { keep: Some(Duration::from_mins(90)), ..NONE };
-        let (before, after, _) = left_after(options, |_, instances| instances == 1);
+        let (before, after, _) = left_after(options, |_, contents| contents == Contents { instances: 1, refused: 0 });
         assert_eq!(after, before[2..]);
         let (before, after, _) = left_after(options, |_, _| false);
         assert_eq!(after, before, "what is not analysed stays");

@@ -17,6 +17,7 @@ const INSTANCES_RECEIVED: &str = "tableside_instances_received_total";
 const RECEIVED_BYTES: &str = "tableside_received_bytes_total";
 const OBJECTS_REFUSED: &str = "tableside_objects_refused_total";
 const OBJECTS_ODD: &str = "tableside_objects_odd_total";
+const INSTANCES_CORRECTED: &str = "tableside_instances_corrected_total";
 const C_STORE_RESPONSES: &str = "tableside_c_store_responses_total";
 const STAGE_DURATION: &str = "tableside_stage_duration_seconds";
 const ASSOCIATIONS_OPEN: &str = "tableside_associations_open";
@@ -78,6 +79,7 @@ fn describe() {
     describe_counter!(RECEIVED_BYTES, Unit::Bytes, "Bytes of the data sets of these instances");
     describe_counter!(OBJECTS_REFUSED, "Objects that were refused or kept without being analysable, by reason");
     describe_counter!(OBJECTS_ODD, "Objects that were kept though they are not as the standard says, by what is wrong");
+    describe_counter!(INSTANCES_CORRECTED, "Instances that came again with other content: the newer one counts");
     describe_counter!(C_STORE_RESPONSES, "C-STORE responses by status");
     describe_histogram!(STAGE_DURATION, Unit::Seconds, "Time of one slice or window in a stage");
     describe_gauge!(ASSOCIATIONS_OPEN, "Open associations");
@@ -118,6 +120,11 @@ pub fn refused(reason: &'static str) {
 /// An object was kept though something about it is not as the standard says.
 pub fn odd(what: &'static str) {
     counter!(OBJECTS_ODD, "what" => what).increment(1);
+}
+
+/// An instance came again with other content.
+pub fn corrected() {
+    counter!(INSTANCES_CORRECTED).increment(1);
 }
 
 pub fn c_store_response(status: u16) {

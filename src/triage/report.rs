@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Densities, DrivingSlab, HIGH_OPACITY_HU, Lesion, LungSummary, Pattern, PatternKind, Verdict, ZoneScore};
-use crate::exam::{CompletionRule, ExamKey, QualityIssue};
+use crate::exam::{CompletionRule, Contents, ExamKey, QualityIssue};
 use crate::words::counted;
 
 /// Version of the report's format; it rises when a key changes its meaning or goes.
@@ -96,6 +96,12 @@ pub struct SliceCounts {
     pub kept: usize,
     /// CT slices that cannot be analysed.
     pub failed: usize,
+    /// Objects of the exam that were refused: they are not here, and nobody knows what they show.
+    #[serde(default)]
+    pub refused: usize,
+    /// Instances that were sent again with other content: what came before does not count any more.
+    #[serde(default)]
+    pub replaced: usize,
     /// Images that the scanner announced.
     pub expected: Option<usize>,
 }
@@ -105,6 +111,12 @@ impl SliceCounts {
     #[must_use]
     pub fn instances(&self) -> usize {
         if self.instances == 0 { self.received } else { self.instances }
+    }
+
+    /// What there is of the exam.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        Contents { instances: self.instances() + self.replaced, refused: self.refused }
     }
 
     /// Share of the announced slices that have come, 0 to 1; `None` where none were announced.
@@ -174,8 +186,9 @@ impl std::fmt::Display for CaseReport {
             }
             None => writeln!(f, "  early     no flag during the scan")?,
         }
-        let SliceCounts { received, analysed, kept, failed, .. } = self.slices;
-        writeln!(f, "  slices    {received} received, {analysed} analysed, {kept} kept, {failed} failed")?;
+        let SliceCounts { received, analysed, kept, failed, refused, .. } = self.slices;
+        write!(f, "  slices    {received} received, {analysed} analysed, {kept} kept, {failed} failed")?;
+        writeln!(f, "{}", if refused > 0 { format!(", {refused} refused") } else { String::new() })?;
         let LesionSummary { count, volume_ml, lung_share, high_opacity_share } = self.lesion_summary;
         writeln!(
             f,
@@ -215,7 +228,7 @@ pub(crate) fn example_report() -> CaseReport {
         schema_version: SCHEMA_VERSION,
         tableside: "0.0.0".into(),
         intended_use: INTENDED_USE.into(),
-        exam: ExamKey::new("1.2", "A"),
+        exam: ExamKey::new("1.2", &crate::exam::Patient::default()),
         study_instance_uid: "1.2".into(),
         series_instance_uid: Some("1.2.3".into()),
         verdict: Verdict::NotSuspected,

@@ -120,6 +120,12 @@ fn suspicion(facts: &Facts<'_>, score: f64) -> String {
 }
 
 fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
+    if facts.slices == 0
+        && facts.defective == 0
+        && let Some(refused) = all_refused(facts.quality)
+    {
+        return Some(refused);
+    }
     if facts.slices == 0 {
         let unfit = facts.quality.iter().find(|issue| matches!(issue.kind, QualityKind::UnfitSeries { .. }));
         return Some(match (facts.defect, unfit) {
@@ -136,11 +142,7 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
         return Some(format!("{few}; correct and send again"));
     }
     if facts.slices < facts.limits.min_slices {
-        return Some(format!(
-            "only {} came that can be analysed, a chest CT has at least {}",
-            counted(facts.slices, "slice"),
-            facts.limits.min_slices
-        ));
+        return Some(too_few_slices(facts));
     }
     if facts.score.is_none() {
         return Some("no slab was judged".to_owned());
@@ -160,6 +162,28 @@ fn why_no_chest(facts: &Facts<'_>) -> Option<String> {
             "no lung found ({lung_ml:.0} ml): is this a chest, and are its rescale intercept and orientation right?"
         )
     })
+}
+
+/// Nothing but refused objects came, as far as slices go.
+fn all_refused(quality: &[QualityIssue]) -> Option<String> {
+    quality.iter().find_map(|issue| match &issue.kind {
+        QualityKind::RefusedObjects { count: 1, reason } => Some(format!("the only object was refused: {reason}")),
+        QualityKind::RefusedObjects { count, reason } => Some(format!("all {count} objects were refused: {reason}")),
+        _ => None,
+    })
+}
+
+/// The reason names the fault that left so few, where one is known.
+fn too_few_slices(facts: &Facts<'_>) -> String {
+    let fault = |is_meant: fn(&QualityKind) -> bool| facts.quality.iter().find(|issue| is_meant(&issue.kind));
+    if let Some(shared) = fault(|kind| matches!(kind, QualityKind::SharedUid { .. })) {
+        return shared.to_string();
+    }
+    let received = format!("only {} came that can be analysed", counted(facts.slices, "slice"));
+    match fault(|kind| matches!(kind, QualityKind::RefusedObjects { .. })) {
+        Some(refused) => format!("{received}, {refused}"),
+        None => format!("{received}, a chest CT has at least {}", facts.limits.min_slices),
+    }
 }
 
 fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
@@ -447,5 +471,33 @@ mod tests {
         let judgement = judge(&Facts { slices: 0, score: None, quality: &unfit, ..clear() });
         assert_eq!(judgement.verdict, Verdict::NotAnalysed);
         assert!(judgement.reason.contains("a projection"), "{}", judgement.reason);
+    }
+
+    #[test]
+    fn what_was_refused_takes_a_negative_away_and_no_finding_and_is_the_reason_where_nothing_else_came() {
+        let refused = |count| [of_series(QualityKind::RefusedObjects { count, reason: "it is cut off".to_owned() })];
+        let quality = refused(3);
+        let negative = judge(&Facts { quality: &quality, ..clear() });
+        assert_eq!(
+            (negative.verdict, negative.reason.as_str()),
+            (Verdict::NotAnalysed, "3 objects were refused: it is cut off")
+        );
+        let found = LesionSummary { count: 2, volume_ml: 100.0, ..LesionSummary::default() };
+        assert_eq!(
+            verdict(&Facts { quality: &quality, score: Some(0.9), lesions: found, ..clear() }),
+            Verdict::Suspected
+        );
+        let reason = |slices, count| judge(&Facts { slices, quality: &refused(count), ..clear() }).reason;
+        assert_eq!(reason(0, 3), "all 3 objects were refused: it is cut off");
+        assert_eq!(reason(0, 1), "the only object was refused: it is cut off");
+        assert_eq!(reason(1, 3), "only 1 slice was received, 3 objects were refused: it is cut off");
+    }
+
+    #[test]
+    fn one_uid_for_all_images_is_the_reason_where_hardly_a_slice_is_left() {
+        let quality = [of_series(QualityKind::SharedUid { count: 133 })];
+        let Judgement { verdict, reason } = judge(&Facts { slices: 1, quality: &quality, ..clear() });
+        assert_eq!(verdict, Verdict::NotAnalysed);
+        assert!(reason.starts_with("133 images carry the same SOP Instance UID"), "{reason}");
     }
 }

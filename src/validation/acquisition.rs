@@ -1,67 +1,60 @@
 //! The CT images in a case's folder, in the order in which a scanner would have sent them.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::tags;
 
-use crate::exam::{ExamKey, InstanceHeader, is_ct_image, number};
-use crate::folder;
+use crate::exam::{ExamKey, Refusal, is_ct_image, number};
+use crate::folder::{FoundInstance, Survey};
 use crate::part10::InstanceFile;
 
 /// One exam on the disk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acquisition {
     pub exam: ExamKey,
-    /// Its CT images by series number and `InstanceNumber` (0020,0013).
+    /// Its CT images by series number and `InstanceNumber` (0020,0013); those that correct others come last.
     pub files: Vec<PathBuf>,
+    /// What a daemon would have refused of it.
+    pub refused: Vec<Refusal>,
 }
 
 impl Acquisition {
-    /// Finds the CT images in a folder and those below it; other files are passed over.
+    /// Finds the CT images in a folder and those below it; other objects are passed over.
     ///
     /// # Errors
-    /// If the folder cannot be listed, holds no CT image, or images of more than one exam.
+    /// If the folder cannot be listed, holds no CT image and nothing that may be one, or images of more than one exam.
     pub fn read(folder: &Path) -> Result<Self, String> {
-        let files = folder::files(folder).map_err(|error| error.to_string())?;
-        let mut images: Vec<Image> = files.into_iter().filter_map(Image::read).collect();
-        images.sort();
-        let exams: BTreeSet<&ExamKey> = images.iter().map(|image| &image.exam).collect();
-        let exam = match (exams.first(), exams.len()) {
-            (None, _) => return Err(format!("{} holds no CT image", folder.display())),
-            (Some(exam), 1) => (*exam).clone(),
-            (Some(_), several) => {
+        let Survey { mut instances, refused, .. } = Survey::of(folder).map_err(|error| error.to_string())?;
+        instances.retain(|instance| is_ct_image(&instance.sop_class_uid));
+        let mut exams: Vec<ExamKey> = instances.iter().map(|instance| instance.exam.clone()).collect();
+        if exams.is_empty() {
+            exams.extend(refused.iter().flat_map(|(exams, _)| exams.iter().cloned()));
+        }
+        exams.sort();
+        exams.dedup();
+        let exam = match exams.as_slice() {
+            [] => return Err(format!("{} holds no CT image", folder.display())),
+            [exam] => exam.clone(),
+            several => {
+                let several = several.len();
                 return Err(format!(
                     "{} holds {several} exams, a case is one: give each its own folder",
                     folder.display()
                 ));
             }
         };
-        Ok(Self { exam, files: images.into_iter().map(|image| image.path).collect() })
+        instances.sort_by_cached_key(order_of_acquisition);
+        let of_exam = refused.into_iter().filter(|(exams, _)| exams.contains(&exam));
+        let refused = of_exam.map(|(_, refusal)| refusal).collect();
+        Ok(Self { exam, files: instances.into_iter().map(|instance| instance.path).collect(), refused })
     }
 }
 
-/// Sorted by its fields in their order.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Image {
-    series_number: i64,
-    series_instance_uid: String,
-    instance_number: i64,
-    path: PathBuf,
-    exam: ExamKey,
-}
-
-impl Image {
-    fn read(path: PathBuf) -> Option<Self> {
-        let object = InstanceFile::open(&path).ok()?.object;
-        let header = InstanceHeader::read(&object).ok()?;
-        let whole = |tag| number(&object, tag).map_or(i64::MAX, |value| value as i64);
-        is_ct_image(&header.sop_class_uid).then(|| Self {
-            series_number: whole(tags::SERIES_NUMBER),
-            instance_number: whole(tags::INSTANCE_NUMBER),
-            exam: header.exam_key(),
-            series_instance_uid: header.series_instance_uid,
-            path,
-        })
-    }
+/// Version, series number and UID, instance number, path.
+fn order_of_acquisition(instance: &FoundInstance) -> (usize, i64, String, i64, PathBuf) {
+    let object = InstanceFile::open(&instance.path).map(|file| file.object);
+    let whole =
+        |tag| object.as_ref().ok().and_then(|object| number(object, tag)).map_or(i64::MAX, |value| value as i64);
+    let (series, path) = (instance.series_instance_uid.clone(), instance.path.clone());
+    (instance.version, whole(tags::SERIES_NUMBER), series, whole(tags::INSTANCE_NUMBER), path)
 }

@@ -151,7 +151,8 @@ struct Scan {
 impl Scan {
     fn new(acquisition: &Acquisition) -> Self {
         let started = Instant::now();
-        let case = Case::new(acquisition.exam.clone(), started);
+        let mut case = Case::new(acquisition.exam.clone(), started);
+        acquisition.refused.iter().for_each(|refusal| case.refuse(refusal.clone(), started));
         Self { case, started, path: Vec::new(), flagged_after: None }
     }
 
@@ -172,8 +173,8 @@ impl Scan {
         let input = &observer.manifest.input;
         while let Some(waiting) = self.case.waiting.pop_front() {
             let mut images = Vec::new();
-            let centres = self.case.plane_centres();
-            waiting.take_turn(observer.serving.planes(), &centres, |step| match step {
+            let (exam, centres) = (self.case.key.clone(), self.case.plane_centres());
+            waiting.take_turn(&exam, observer.serving.planes(), &centres, |step| match step {
                 Step::Left(waiting) => self.case.waiting.push_front(waiting),
                 Step::Image(arrival, decoded) => images.push((arrival, decoded)),
                 Step::Done => {}

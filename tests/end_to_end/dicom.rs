@@ -100,14 +100,7 @@ impl Association {
     /// `None` where the peer ends the association instead of answering.
     pub fn try_store(&mut self, class: &str, instance: &str, data_set: &[u8]) -> Option<u16> {
         self.messages += 1;
-        let command = command([
-            (tags::AFFECTED_SOP_CLASS_UID, VR::UI, class.into()),
-            (tags::COMMAND_FIELD, VR::US, C_STORE_RQ.into()),
-            (tags::MESSAGE_ID, VR::US, self.messages.into()),
-            (tags::PRIORITY, VR::US, 0_u16.into()),
-            (tags::COMMAND_DATA_SET_TYPE, VR::US, WITH_DATA_SET.into()),
-            (tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, instance.into()),
-        ]);
+        let command = store_command(class, instance, self.messages);
         let context = self.context(class);
         self.send(context, &PDataValueType::Command, &command)?;
         self.send(context, &PDataValueType::Data, data_set)?;
@@ -124,6 +117,22 @@ impl Association {
     pub fn ask<const N: usize>(&mut self, elements: [(Tag, VR, PrimitiveValue); N]) -> u16 {
         self.tell(elements);
         self.status().expect("a response")
+    }
+
+    /// Begins to store an instance, and is gone in the middle of it.
+    pub fn break_off_in(mut self, instance: &Instance) {
+        self.messages += 1;
+        let command = store_command(&instance.sop_class_uid, &instance.sop_instance_uid, self.messages);
+        let context = self.context(&instance.sop_class_uid);
+        self.send(context, &PDataValueType::Command, &command).unwrap();
+        let value = PDataValue {
+            presentation_context_id: context,
+            value_type: PDataValueType::Data,
+            is_last: false,
+            data: instance.data[..FRAGMENT].to_vec(),
+        };
+        self.inner.send(&Pdu::PData { data: vec![value] }).unwrap();
+        self.into_stream().shutdown(std::net::Shutdown::Both).unwrap();
     }
 
     pub fn release(self) {
@@ -160,6 +169,17 @@ impl Association {
         let response = InMemDicomObject::read_dataset_with_ts(data[0].data.as_slice(), &transfer_syntax).unwrap();
         Some(response.element(tags::STATUS).unwrap().to_int().unwrap())
     }
+}
+
+fn store_command(class: &str, instance: &str, message: u16) -> Vec<u8> {
+    command([
+        (tags::AFFECTED_SOP_CLASS_UID, VR::UI, class.into()),
+        (tags::COMMAND_FIELD, VR::US, C_STORE_RQ.into()),
+        (tags::MESSAGE_ID, VR::US, message.into()),
+        (tags::PRIORITY, VR::US, 0_u16.into()),
+        (tags::COMMAND_DATA_SET_TYPE, VR::US, WITH_DATA_SET.into()),
+        (tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, instance.into()),
+    ])
 }
 
 fn command<const N: usize>(elements: [(Tag, VR, PrimitiveValue); N]) -> Vec<u8> {

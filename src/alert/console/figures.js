@@ -29,11 +29,12 @@ function scoreNote({ state, score, threshold }) {
   return `${standing}; ${early}suspected from ${quantity(threshold.suspected, 2)}`;
 }
 
-function slicesNote({ analysed, kept, failed, expected }) {
+function slicesNote({ analysed, kept, failed, refused, expected }) {
   return [
     `${analysed} analysed`,
     kept > 0 && `${kept} kept aside`,
     failed > 0 && `${failed} failed`,
+    refused > 0 && `${refused} refused`,
     expected === null && "number expected unknown",
   ].filter(Boolean).join(", ");
 }

@@ -56,7 +56,11 @@ impl ExamSlices {
                 let Content::Slice(header) = image.clone() else { continue };
                 let image = stored_image(&file, frame, &header)?;
                 let lies_in = ImageFile { path: PathBuf::from(&instance.origin), frame };
-                let stored = StoredSlice::new(&read.header, &header, &lies_in, image, input);
+                let series = SeriesKey {
+                    exam: read.header.exam_key(),
+                    series_instance_uid: read.header.series_instance_uid.clone(),
+                };
+                let stored = StoredSlice::new(series, &header, &lies_in, image, input);
                 slices.push(ExamSlice { instance: read.clone(), header, stored, file: lies_in });
             }
         }
@@ -94,12 +98,11 @@ impl ExamSlices {
     fn case(&self) -> Case {
         let now = Instant::now();
         let mut case = Case::new(self.slices[0].instance.header.exam_key(), now);
-        for (number, ExamSlice { instance, stored, file: ImageFile { path, frame }, .. }) in
-            self.slices.iter().enumerate()
-        {
+        let mut arrived: Vec<Arrival> = Vec::new();
+        for ExamSlice { instance, stored, file: ImageFile { path, frame }, .. } in &self.slices {
             let (image, in_plane) = (stored.image.hounsfield(), &stored.in_plane);
             if case.take(path.clone(), now, None) {
-                case.waiting.pop_front();
+                arrived.extend(case.waiting.pop_front().map(|waiting| waiting.arrival));
             }
             let decoded = Decoded {
                 instance: Ok(instance.clone()),
@@ -107,8 +110,8 @@ impl ExamSlices {
                 plane: Ok(Some(Plane::resample(&image, in_plane, &self.input))),
                 noise_hu: noise_hu(&image, in_plane, self.input.pixel_mm),
             };
-            let arrival = Arrival { number, path: path.clone(), at: now, after_release: None };
-            case.add(decoded, &arrival, &self.input);
+            let Some(arrival) = arrived.iter().find(|arrival| arrival.path == *path) else { continue };
+            case.add(decoded, arrival, &self.input);
         }
         case
     }

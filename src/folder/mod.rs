@@ -1,5 +1,7 @@
 //! The pipeline on a folder of DICOM files, without a network: the same stages, the same case report.
 
+mod survey;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,13 +11,13 @@ use crate::alert::{self, Hub, PictureError, Store, StoreError};
 use crate::choice;
 use crate::config::Config;
 use crate::engine::{EngineError, ModelPackage, PackageError};
-use crate::exam::{AssociationId, CompletionLimits, ExamKey, InstanceHeader};
+use crate::exam::{AssociationId, CompletionLimits, Refusal};
 use crate::inference::Serving;
-use crate::ingest::{InstanceSink, StoredInstance};
-use crate::part10::{InstanceFile, Oddity, OddityTally};
-use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
+use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
+use crate::pipeline::{AnalysisMode, Earlier, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
 use crate::triage::CaseReport;
+pub(crate) use survey::{FoundInstance, Survey};
 
 /// Why a folder cannot be analysed.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +48,10 @@ pub struct Triage {
     plane: InputGeometry,
     /// One report an exam, in the order of their keys.
     pub reports: Vec<CaseReport>,
-    /// Files that are no DICOM instances.
+    /// Files that are something else than DICOM instances.
     pub skipped: usize,
+    /// Files that may be slices and cannot be used: what names each, and why.
+    pub refused: Vec<(String, String)>,
 }
 
 /// Analyses all exams in a folder and those below it.
@@ -67,13 +71,9 @@ pub(crate) fn triage_by(
     folder: &Path,
     config: &Config,
 ) -> Result<Triage, FolderError> {
-    let files = files(folder)?;
-    let mut odd = OddityTally::default();
-    let instances: Vec<(ExamKey, PathBuf)> =
-        files.iter().filter_map(|path| Some((exam_of(path, &mut odd)?, path.clone()))).collect();
-    odd.sentences().for_each(|sentence| tracing::warn!("{sentence}"));
-    let skipped = files.len() - instances.len();
-    if instances.is_empty() {
+    let survey = Survey::of(folder)?;
+    let exams = survey.exams();
+    if exams.is_empty() {
         return Err(FolderError::NoDicom(folder.to_owned()));
     }
     let hub = Arc::new(Hub::new(Store::in_memory()?));
@@ -92,18 +92,36 @@ pub(crate) fn triage_by(
         densities: config.densities,
         decoders: config.decoders,
     };
-    let pipeline = Pipeline::start(options, package, serving, hub.clone(), Box::new(|_| Vec::new()))
+    let pipeline = Pipeline::start(options, package, serving, hub.clone(), Box::new(|_| Earlier::default()))
         .map_err(FolderError::Threads)?;
-    let exams: BTreeSet<ExamKey> = instances.iter().map(|(exam, _)| exam.clone()).collect();
-    let input = pipeline.input();
-    for (exam, path) in instances {
-        input.stored(StoredInstance { exam, path, images: 1, association: AssociationId(1), at: Instant::now() });
-    }
-    input.association_closed(AssociationId(1), Instant::now());
+    feed(&pipeline.input(), &survey);
     let reports: Option<Vec<CaseReport>> =
         exams.iter().map(|exam| hub.wait_for_report(exam, || pipeline.is_alive())).collect();
     pipeline.stop();
-    Ok(Triage { hub, plane: package.manifest.input.clone(), reports: reports.ok_or(FolderError::Stopped)?, skipped })
+    let named = |refusal: &Refusal| (refusal.sop_instance_uid.clone(), refusal.reason.clone());
+    Ok(Triage {
+        hub,
+        plane: package.manifest.input.clone(),
+        reports: reports.ok_or(FolderError::Stopped)?,
+        skipped: survey.others,
+        refused: survey.refused.iter().map(|(_, refusal)| named(refusal)).collect(),
+    })
+}
+
+/// Hands on what a folder holds, as one association that is over.
+fn feed(input: &impl InstanceSink, survey: &Survey) {
+    let association = AssociationId(1);
+    for (exams, refusal) in &survey.refused {
+        for exam in exams {
+            let (exam, refusal) = (exam.clone(), refusal.clone());
+            input.refused(RefusedInstance { exam, refusal, association, at: Instant::now() });
+        }
+    }
+    for instance in &survey.instances {
+        let (exam, path) = (instance.exam.clone(), instance.path.clone());
+        input.stored(StoredInstance { exam, path, images: 1, association, at: Instant::now() });
+    }
+    input.association_closed(association, Instant::now());
 }
 
 /// All files of a folder and those below it, in the order of their names.
@@ -120,14 +138,6 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     }
     found.sort();
     Ok(found)
-}
-
-fn exam_of(path: &Path, odd: &mut OddityTally) -> Option<ExamKey> {
-    let InstanceFile { object, mut oddities, .. } = InstanceFile::open(path).ok()?;
-    let header = InstanceHeader::read(&object).ok()?;
-    header.invalid_uids().for_each(|name| oddities.note(Oddity::InvalidUid(name)));
-    odd.add(&oddities);
-    Some(header.exam_key())
 }
 
 /// How many slabs are drawn for an exam without lesions.

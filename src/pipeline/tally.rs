@@ -1,0 +1,88 @@
+//! What became of each instance's images. It is kept by instance: one that is sent again with other content counts anew.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// By the instance's place among the exam's instances.
+#[derive(Debug, Default)]
+pub struct Tally {
+    by_instance: BTreeMap<usize, Counted>,
+    received: usize,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    images: usize,
+    kept: usize,
+    unfit: Vec<Cow<'static, str>>,
+    defects: Vec<String>,
+}
+
+impl Tally {
+    /// An instance has so many images. One that has not been opened yet counts for one.
+    pub fn has_images(&mut self, instance: usize, images: usize) {
+        let counted = self.by_instance.entry(instance).or_default();
+        self.received = self.received + images - counted.images;
+        counted.images = images;
+    }
+
+    pub fn keep(&mut self, instance: usize) {
+        self.by_instance.entry(instance).or_default().kept += 1;
+    }
+
+    /// An image is of a kind that is not analysed.
+    pub fn unfit(&mut self, instance: usize, reason: Cow<'static, str>) {
+        self.by_instance.entry(instance).or_default().unfit.push(reason);
+    }
+
+    pub fn defect(&mut self, instance: usize, reason: String) {
+        self.by_instance.entry(instance).or_default().defects.push(reason);
+    }
+
+    /// An instance does not count any more.
+    pub fn forget(&mut self, instance: usize) {
+        self.received -= self.by_instance.remove(&instance).map_or(0, |counted| counted.images);
+    }
+
+    /// Images.
+    pub fn received(&self) -> usize {
+        self.received
+    }
+
+    /// Images that are rightly not analysed.
+    pub fn kept(&self) -> usize {
+        self.by_instance.values().map(|counted| counted.kept + counted.unfit.len()).sum()
+    }
+
+    /// Why images of kinds that are not analysed are not, one for each, in the order in which their instances came.
+    pub fn all_unfit(&self) -> impl Iterator<Item = &str> {
+        self.by_instance.values().flat_map(|counted| counted.unfit.iter().map(AsRef::as_ref))
+    }
+
+    /// Why CT slices cannot be analysed, one for each, in the order in which their instances came.
+    pub fn defects(&self) -> impl Iterator<Item = &str> {
+        self.by_instance.values().flat_map(|counted| counted.defects.iter().map(String::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_that_was_replaced_leaves_nothing() {
+        let mut tally = Tally::default();
+        for instance in 0..3 {
+            tally.has_images(instance, 1);
+        }
+        tally.has_images(1, 4);
+        tally.has_images(1, 4);
+        tally.defect(1, "no position".to_owned());
+        tally.keep(2);
+        tally.unfit(2, "not axial".into());
+        assert_eq!((tally.received(), tally.kept(), tally.defects().count()), (6, 2, 1));
+        assert_eq!((tally.received(), tally.kept(), tally.all_unfit().count()), (6, 2, 1));
+        tally.forget(1);
+        assert_eq!((tally.received(), tally.defects().count()), (2, 0));
+    }
+}
