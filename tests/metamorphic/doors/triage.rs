@@ -1,0 +1,37 @@
+//! `tableside triage`: the pipeline on a folder.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Deserializer, Value};
+
+use crate::answer::Answer;
+use crate::daemon::TABLESIDE;
+
+/// A triage under way.
+pub struct Triage(Child);
+
+pub fn start(folder: &Path) -> Triage {
+    let child = Command::new(TABLESIDE)
+        .args(["triage", "--json"])
+        .arg(folder)
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    Triage(child.unwrap())
+}
+
+impl Triage {
+    /// The report on each exam, or why there is none.
+    pub fn answers(self) -> Result<Vec<Answer>, String> {
+        let output = self.0.wait_with_output().unwrap();
+        let reports: Result<Vec<Value>, _> = Deserializer::from_slice(&output.stdout).into_iter().collect();
+        let reports = reports.unwrap_or_else(|error| panic!("triage printed no JSON: {error}"));
+        // 3: a report like any other, that reads "not analysed" or "abnormal".
+        if reports.is_empty() || !matches!(output.status.code(), Some(0 | 3)) {
+            return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
+        }
+        Ok(reports.iter().map(Answer::of_report).collect())
+    }
+}

@@ -1,0 +1,43 @@
+//! How an exam arrives: in which order, how often, by how many associations.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+
+use super::{Aspect, SAME, Transformation, objects};
+use crate::delivery::Associations;
+
+pub fn ordered() -> Vec<Transformation> {
+    let shuffled = |seed: u64| {
+        objects(format!("shuffled by seed {seed}"), Aspect::Order, SAME, move |delivery, _| {
+            delivery.instances.shuffle(&mut StdRng::seed_from_u64(seed));
+        })
+    };
+    let reversed = objects("reversed", Aspect::Order, SAME, |delivery, _| delivery.instances.reverse());
+    vec![shuffled(1), shuffled(2), reversed]
+}
+
+pub fn repeated() -> Vec<Transformation> {
+    vec![
+        objects("all sent twice", Aspect::Repetition, SAME, |delivery, _| {
+            delivery.instances.extend_from_within(..);
+        }),
+        objects("a third sent again in between", Aspect::Repetition, SAME, |delivery, _| {
+            let again: Vec<_> = delivery.instances.iter().step_by(3).cloned().collect();
+            let middle = delivery.instances.len() / 2;
+            delivery.instances.splice(middle..middle, again);
+        }),
+    ]
+}
+
+pub fn dealt_out() -> Vec<Transformation> {
+    [Associations::AtOnce(2), Associations::AtOnce(5), Associations::InTurn(2), Associations::InTurn(4)]
+        .map(|associations| {
+            let name = match associations {
+                Associations::AtOnce(count) => format!("over {count} associations at once"),
+                Associations::InTurn(count) => format!("over {count} associations in turn"),
+            };
+            objects(name, Aspect::Associations, SAME, move |delivery, _| delivery.associations = associations)
+        })
+        .into()
+}
