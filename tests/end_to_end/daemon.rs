@@ -61,10 +61,10 @@ impl Daemon {
         Self::start_on(Arc::new(tempfile::tempdir().unwrap()), extra)
     }
 
-    /// Starts with another engine than the embedded one.
-    pub fn start_with_engine(kind: &str) -> Self {
+    /// Starts with other keys of `[engine]` than the embedded one.
+    pub fn start_with_engine(keys: &str) -> Self {
         let data = Arc::new(tempfile::tempdir().unwrap());
-        let config = config(data.path(), "").replace("\"embedded\"", &format!("\"{kind}\""));
+        let config = config(data.path(), "").replace("kind = \"embedded\"", keys);
         Self::start_configured(data, &config)
     }
 

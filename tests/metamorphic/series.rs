@@ -63,10 +63,14 @@ impl Series {
         renamed
     }
 
+    pub fn study_instance_uid(&self) -> String {
+        self.slices[0].text(tags::STUDY_INSTANCE_UID)
+    }
+
     /// UIDs that the exam does not have yet, others for each purpose.
     pub fn more_uids(&self, purpose: &str) -> UidSource {
         let mut hasher = DefaultHasher::new();
-        (self.slices[0].text(tags::STUDY_INSTANCE_UID), purpose).hash(&mut hasher);
+        (self.study_instance_uid(), purpose).hash(&mut hasher);
         UidSource::seeded(hasher.finish())
     }
 

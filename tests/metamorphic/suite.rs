@@ -8,11 +8,12 @@ use tableside::scanner::UidSource;
 use crate::answer::{Answer, Answers, NEGATIVE, Tolerance};
 use crate::delivery::Delivery;
 use crate::doors::network::{Network, Sent};
-use crate::doors::{triage, validate};
+use crate::doors::triage::{self, Triage};
+use crate::doors::validate;
 use crate::patients::Patients;
 use crate::series::Series;
 use crate::table::{Row, Table};
-use crate::transformations::{self, Expected, Transformation, breathed_out};
+use crate::transformations::{self, Aspect, Expected, Transformation, breathed_out};
 
 /// Exams that one daemon and one validation take before the next ones come: the disk holds no more at a time.
 const BATCH: usize = 24;
@@ -87,9 +88,11 @@ impl Bases {
         let mut triaged = |name: &str, change: fn(&Series) -> Series| {
             let each = Input::ALL.map(|input| {
                 let folder = tempfile::tempdir().unwrap();
-                Delivery::of(change(of(patients, input)).encoded()).write(folder.path());
-                let answers = triage::start(folder.path()).answers();
-                let answer = answers.unwrap_or_else(|reason| panic!("{} {name}: {reason}", input.name())).remove(0);
+                let exam = folder.path().join("exam");
+                Delivery::of(change(of(patients, input)).encoded()).write(&exam);
+                let answers = triage::start(&exam, folder.path()).answers();
+                let (_, answer) =
+                    answers.unwrap_or_else(|reason| panic!("{} {name}: {reason}", input.name())).remove(0);
                 let answers = Answers { triage: vec![answer.clone()], ..Answers::default() };
                 table.add(row(input, name.to_owned(), &answers, Vec::new()));
                 (input, answer)
@@ -162,8 +165,10 @@ fn both(exams: &[Answer], expected: [&Answer; 2]) -> Vec<String> {
 /// A case that was written and sent.
 struct Arrived {
     name: String,
+    study_instance_uid: String,
     folder: PathBuf,
-    triaged: Result<Vec<Answer>, String>,
+    /// Where the folder is looked at alone, because what is damaged in it may belong to any exam beside it.
+    alone: Option<Triage>,
     sent: Option<Sent>,
 }
 
@@ -173,12 +178,17 @@ fn answers(patients: &Patients, cases: &[Case<'_>], batch: usize) -> Vec<Answers
     let network = Network::start();
     let arrived: Vec<Arrived> =
         cases.iter().enumerate().map(|(at, case)| arrive(patients, case, (batch, at), work.path(), &network)).collect();
+    // All doors work at the same time: the daemon has begun already.
+    let whole = arrived.iter().any(|arrived| arrived.alone.is_none());
+    let whole = whole.then(|| triage::start(&work.path().join(WHOLE), work.path()));
     let listed: Vec<_> = arrived.iter().map(|arrived| (arrived.name.clone(), arrived.folder.clone())).collect();
-    // The daemon works off what it was sent meanwhile.
     let mut validated = validate::validate(&listed, work.path());
+    let whole = whole.map_or(Ok(Vec::new()), Triage::answers);
     let answers_to = |arrived: Arrived| {
-        let (triage, triage_refusal) = match arrived.triaged {
-            Ok(triage) => (triage, None),
+        let of_the_folder = arrived.alone.map_or_else(|| whole.clone(), Triage::answers);
+        let is_of_it = |(study, _): &(String, Answer)| *study == arrived.study_instance_uid;
+        let (triage, triage_refusal) = match of_the_folder {
+            Ok(all) => (all.into_iter().filter(is_of_it).map(|(_, answer)| answer).collect(), None),
             Err(reason) => (Vec::new(), Some(reason)),
         };
         let daemon = arrived.sent.map(|sent| network.answers(&sent));
@@ -186,6 +196,9 @@ fn answers(patients: &Patients, cases: &[Case<'_>], batch: usize) -> Vec<Answers
     };
     arrived.into_iter().map(answers_to).collect()
 }
+
+/// Folder of the exams whose files are all whole.
+const WHOLE: &str = "whole";
 
 fn arrive(
     patients: &Patients,
@@ -199,11 +212,12 @@ fn arrive(
     let seed = (batch * BATCH + at) as u64;
     let series = of(patients, case.input).renamed(&patient_id, &mut UidSource::seeded(seed));
     let delivery = transformations::apply(&case.transformations, &series);
-    let folder = work.join(&name);
+    let is_damaged = case.transformations.iter().any(|transformation| transformation.aspect == Aspect::Damage);
+    let folder = work.join(if is_damaged { "damaged" } else { WHOLE }).join(&name);
     delivery.write(&folder);
-    let triage = triage::start(&folder);
+    let alone = is_damaged.then(|| triage::start(&folder, work));
     let sent = delivery.can_be_sent().then(|| network.send(&patient_id, &delivery));
-    Arrived { name, folder, triaged: triage.answers(), sent }
+    Arrived { name, study_instance_uid: series.study_instance_uid(), folder, alone, sent }
 }
 
 fn row(input: Input, transformation: String, answers: &Answers, failures: Vec<String>) -> Row {

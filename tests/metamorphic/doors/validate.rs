@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::configuration;
 use crate::answer::Validated;
 use crate::daemon::TABLESIDE;
-use crate::doors::ENGINE;
 
 /// Runs folders as cases of one validation. The results bear the cases' names.
 pub fn validate(cases: &[(String, PathBuf)], work: &Path) -> BTreeMap<String, Validated> {
@@ -14,10 +14,12 @@ pub fn validate(cases: &[(String, PathBuf)], work: &Path) -> BTreeMap<String, Va
     let lines = cases.iter().map(|(name, folder)| format!("{name},{},0\n", folder.display()));
     std::fs::write(&list, lines.fold("name,folder,label\n".to_owned(), |text, line| text + &line)).unwrap();
     let output = Command::new(TABLESIDE)
-        .args(["model", "validate", "reference", "--engine", ENGINE, "--cases"])
+        .args(["model", "validate", "reference", "--cases"])
         .arg(&list)
         .arg("--out")
         .arg(&out)
+        .arg("--config")
+        .arg(configuration(work))
         .env_remove("RUST_LOG")
         .output()
         .unwrap();

@@ -14,7 +14,7 @@ pub fn ordered() -> Vec<Transformation> {
         })
     };
     let reversed = objects("reversed", Aspect::Order, SAME, |delivery, _| delivery.instances.reverse());
-    vec![shuffled(1), shuffled(2), reversed]
+    vec![shuffled(1), reversed]
 }
 
 pub fn repeated() -> Vec<Transformation> {
@@ -31,7 +31,7 @@ pub fn repeated() -> Vec<Transformation> {
 }
 
 pub fn dealt_out() -> Vec<Transformation> {
-    [Associations::AtOnce(2), Associations::AtOnce(5), Associations::InTurn(2), Associations::InTurn(4)]
+    [Associations::AtOnce(2), Associations::AtOnce(5), Associations::InTurn(3)]
         .map(|associations| {
             let name = match associations {
                 Associations::AtOnce(count) => format!("over {count} associations at once"),

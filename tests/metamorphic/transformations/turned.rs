@@ -9,7 +9,7 @@ pub fn turned() -> Vec<Transformation> {
             series.regrid(|grid| grid.clone().turned(degrees));
         })
     };
-    [7.0, 30.0, 44.0, 46.0, 90.0, 135.0, 180.0, 270.0, -12.5].map(by).into()
+    [7.0, 30.0, 44.0, 90.0, 180.0, 270.0, -12.5].map(by).into()
 }
 
 pub fn mirrored() -> Vec<Transformation> {
