@@ -155,3 +155,54 @@ fn counted(answers: &[Answer]) -> BTreeMap<String, usize> {
     }
     counted
 }
+
+#[test]
+fn an_answer_that_differs_in_one_respect_or_lacks_a_figure_is_another_one() {
+    let usual = Answer {
+        verdict: "suspected".to_owned(),
+        probability: Some(0.9),
+        lung_ml: 4000.0,
+        lesion_ml: 100.0,
+        issues: vec!["gap".to_owned()],
+        reason: String::new(),
+    };
+    let differences = |other: Answer| other.differences(&usual, Tolerance::SAME, &["corrected"]).len();
+    assert_eq!(differences(Answer { probability: Some(0.915), lung_ml: 3900.0, ..usual.clone() }), 0);
+    assert_eq!(differences(Answer { issues: vec!["corrected".to_owned()], ..usual.clone() }), 0);
+    for other in [
+        Answer { verdict: NEGATIVE.to_owned(), ..usual.clone() },
+        Answer { probability: None, ..usual.clone() },
+        Answer { probability: Some(0.87), ..usual.clone() },
+        Answer { lung_ml: 4200.0, ..usual.clone() },
+        Answer { lesion_ml: f64::NAN, ..usual.clone() },
+        Answer { issues: vec!["too_thick".to_owned()], ..usual.clone() },
+    ] {
+        assert_eq!(differences(other.clone()), 1, "{other:?}");
+    }
+}
+
+#[test]
+fn doors_that_say_different_things_contradict_each_other() {
+    let clear = Answer {
+        verdict: NEGATIVE.to_owned(),
+        probability: Some(0.1),
+        lung_ml: 4000.0,
+        lesion_ml: 0.0,
+        issues: Vec::new(),
+        reason: String::new(),
+    };
+    let validated = Validated { outcome: NEGATIVE.to_owned(), probability: Some(0.1), reason: String::new() };
+    let agreeing = Answers {
+        triage: vec![clear.clone()],
+        triage_refusal: None,
+        daemon: Some(vec![clear.clone()]),
+        validated: Some(validated.clone()),
+    };
+    assert_eq!(agreeing.contradictions(), [""; 0]);
+    let other = Answer { probability: Some(0.11), ..clear };
+    let by_daemon = Answers { daemon: Some(vec![other]), ..agreeing.clone() };
+    assert_eq!(by_daemon.contradictions().len(), 1);
+    let failed = Validated { outcome: "not_analysed".to_owned(), ..validated };
+    let by_validation = Answers { validated: Some(failed), ..agreeing };
+    assert_eq!(by_validation.contradictions().len(), 1);
+}

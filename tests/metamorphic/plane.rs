@@ -89,3 +89,26 @@ pub fn mixed(planes: &[(&Plane, f32)]) -> Plane {
     let hu = (0..planes[0].0.hu.len()).map(|at| planes.iter().map(|(plane, weight)| plane.hu[at] * weight).sum());
     Plane { hu: hu.collect(), grid }
 }
+
+#[test]
+fn each_point_of_the_patient_is_seen_where_the_grid_puts_it() {
+    let grid = Grid::upright([10.0, -20.0], [64, 64], 1.0);
+    let value = |[x, y]: [f64; 2]| (3.0 * x - 2.0 * y) as f32;
+    let at = |grid: &Grid, at: usize| grid.point((at / grid.columns) as f64, (at % grid.columns) as f64);
+    let plane = Plane { hu: (0..64 * 64).map(|pixel| value(at(&grid, pixel))).collect(), grid: grid.clone() };
+    let small = Grid::upright([10.0, -20.0], [20, 24], 1.5);
+    let others = [
+        small.clone(),
+        small.clone().turned(30.0).moved([3.0, -2.0]),
+        small.clone().turned(90.0).with_rows_reversed(),
+        small.clone().with_columns_reversed().turned(-12.5),
+        small.cut_to(|[x, _]| x > 12.0),
+    ];
+    for other in others {
+        for (pixel, seen) in plane.seen_on(&other).into_iter().enumerate() {
+            let there = value(at(&other, pixel));
+            assert!((seen - there).abs() < 0.01, "{seen} instead of {there} on {other:?}");
+        }
+    }
+    assert_eq!(plane.seen_on(&grid.moved([500.0, 0.0])), vec![AIR; 64 * 64]);
+}

@@ -107,3 +107,25 @@ impl Padding {
         low + (pixel as i32 % (high - low + 1))
     }
 }
+
+#[test]
+fn what_was_measured_never_has_a_value_that_means_padding_and_what_lies_outside_always_has() {
+    let grid = Grid::upright([0.0, 0.0], [8, 8], 1.0);
+    let hu: Vec<f32> = (0..64).map(|at| at as f32 * 80.0 - 1030.0).collect();
+    let unsigned_16 = Storage { bits_stored: 16, ..Storage::USUAL };
+    for (storage, padding) in [
+        (Storage::USUAL, Padding::of(0)),
+        (Storage::USUAL, Padding { limit: Some(4064), ..Padding::of(4095) }),
+        (Storage::SIGNED, Padding::of(-2000)),
+        (unsigned_16, Padding::of(63536)),
+    ] {
+        let (low, high) = padding.range();
+        let signed = storage.signed;
+        let cells = Storage { padding: Some(padding), ..storage }.cells(&hu, &grid);
+        for (at, cell) in cells.into_iter().enumerate() {
+            let value = if signed { i32::from(cell as i16) } else { i32::from(cell) };
+            let is_outside = !grid.is_reconstructed(at / 8, at % 8);
+            assert_eq!((low..=high).contains(&value), is_outside, "{value} at {at}");
+        }
+    }
+}

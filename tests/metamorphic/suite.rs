@@ -148,14 +148,15 @@ fn negatives(answers: &Answers) -> Vec<String> {
 
 /// What keeps an answer from being one of several: the differences to the nearest.
 fn nearest(answer: &Answer, expected: &[&Answer]) -> Vec<String> {
-    const ANNOUNCED: [&str; 1] = ["duplicate_position"];
+    const ANNOUNCED: [&str; 2] = ["duplicate_position", "other_volumes"];
     let differences = expected.iter().map(|expected| answer.differences(expected, Tolerance::SAME, &ANNOUNCED));
     differences.min_by_key(Vec::len).unwrap_or_default()
 }
 
 fn both(exams: &[Answer], expected: [&Answer; 2]) -> Vec<String> {
     let by_order = |[one, other]: [&Answer; 2]| {
-        let differences = |exam: &Answer, expected: &Answer| exam.differences(expected, Tolerance::SAME, &[]);
+        let differences =
+            |exam: &Answer, expected: &Answer| exam.differences(expected, Tolerance::SAME, &["shared_study"]);
         [differences(&exams[0], one), differences(&exams[1], other)].concat()
     };
     let (one_way, other_way) = (by_order(expected), by_order([expected[1], expected[0]]));

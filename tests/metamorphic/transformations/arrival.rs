@@ -1,11 +1,16 @@
 //! How an exam arrives: in which order, how often, by how many associations.
 
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use tableside::scanner::Instance;
 
-use super::{Aspect, SAME, Transformation, objects};
+use super::{Aspect, Expected, SAME, Transformation, objects};
+use crate::answer::Tolerance;
 use crate::delivery::Associations;
+use crate::series::{changed, put};
 
 pub fn ordered() -> Vec<Transformation> {
     let shuffled = |seed: u64| {
@@ -18,6 +23,7 @@ pub fn ordered() -> Vec<Transformation> {
 }
 
 pub fn repeated() -> Vec<Transformation> {
+    let corrected = Expected::Same(Tolerance::SAME, &["corrected"]);
     vec![
         objects("all sent twice", Aspect::Repetition, SAME, |delivery, _| {
             delivery.instances.extend_from_within(..);
@@ -26,6 +32,12 @@ pub fn repeated() -> Vec<Transformation> {
             let again: Vec<_> = delivery.instances.iter().step_by(3).cloned().collect();
             let middle = delivery.instances.len() / 2;
             delivery.instances.splice(middle..middle, again);
+        }),
+        objects("all sent again with a corrected name", Aspect::Repetition, corrected, |delivery, _| {
+            let correct =
+                |instance: &Instance| changed(instance, |object| put(object, tags::PATIENT_NAME, VR::PN, "RIGHT^NAME"));
+            let again: Vec<Instance> = delivery.instances.iter().map(correct).collect();
+            delivery.instances.extend(again);
         }),
     ]
 }

@@ -154,6 +154,8 @@ pub fn expected_of_both(one: &Transformation, other: &Transformation) -> Option<
         [Aspect::Claim | Aspect::Mixture, Aspect::Packing] => true,
         // Pixels are damaged where they lie open.
         [Aspect::Packing, Aspect::Damage] => true,
+        // Somebody else does not get the corrected name, and what is torn or encoded is not corrected.
+        [Aspect::Mixture | Aspect::Packing | Aspect::Damage, Aspect::Repetition] => true,
         _ => false,
     };
     if is_senseless {
