@@ -62,6 +62,8 @@ struct Slice {
     int32_t shift_up, shift_down, is_signed;
     // From stored values to HU; finite.
     float slope, intercept;
+    // Stored values from the first to the last one are padding, which is air (preprocess::Padding); none where the first is larger.
+    float padding_first, padding_last;
     // The plane's x runs along the image's columns (1), or along its rows (0).
     int32_t x_along_columns;
 };
@@ -139,6 +141,6 @@ struct EvidenceArguments {
     float hu_low, hu_high;
 };
 
-static_assert(sizeof(Taps) == 24 && sizeof(Slice) == 112 && sizeof(SliceArguments) == 32, "layout");
+static_assert(sizeof(Taps) == 24 && sizeof(Slice) == 120 && sizeof(SliceArguments) == 32, "layout");
 static_assert(sizeof(Slab) == 16 && sizeof(WindowArguments) == 64, "layout");
 static_assert(sizeof(Statistics) == 32 && sizeof(EvidenceArguments) == 104, "layout");

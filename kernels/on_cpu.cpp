@@ -129,6 +129,8 @@ std::string run_slices(Reader& reader) {
         slice.is_signed = reader.number<int32_t>();
         slice.slope = reader.number<float>();
         slice.intercept = reader.number<float>();
+        slice.padding_first = reader.number<float>();
+        slice.padding_last = reader.number<float>();
         slice.x_along_columns = reader.number<int32_t>();
         taps.emplace_back(reader);
         slice.x = taps.back().taps();

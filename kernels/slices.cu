@@ -50,7 +50,8 @@ __device__ inline float scaled(uint32_t cell, const Slice& slice, const SliceArg
     float stored = slice.is_signed ? static_cast<float>(static_cast<int16_t>(aligned) >> slice.shift_down)
                                    : static_cast<float>(aligned >> slice.shift_down);
     float hu = stored * slice.slope + slice.intercept;
-    hu = hu < arguments.hu_low ? arguments.hu_low : hu;
+    const bool is_padding = stored >= slice.padding_first && stored <= slice.padding_last;
+    hu = is_padding || hu < arguments.hu_low ? arguments.hu_low : hu;
     hu = hu > arguments.hu_high ? arguments.hu_high : hu;
     return (hu - arguments.hu_low) * arguments.hu_scale;
 }

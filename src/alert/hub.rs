@@ -8,10 +8,10 @@ use tokio::sync::broadcast;
 
 use super::flag::{AcknowledgeError, Flags};
 use super::moment::Seen;
+use super::picture::PlacedImage;
 use super::store::Store;
 use super::view::{ExamState, ExamView, Record, SlabView};
 use crate::exam::{ExamKey, QualityIssue, QualityLimits};
-use crate::part10::ImageFile;
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};
 
@@ -84,7 +84,7 @@ impl Hub {
     }
 
     /// Puts a slab in its place and names the slice of its picture.
-    pub fn put_slab(&self, key: &ExamKey, slab: SlabView, picture: Option<ImageFile>) {
+    pub fn put_slab(&self, key: &ExamKey, slab: SlabView, picture: Option<PlacedImage>) {
         if let Some(record) = self.records().get_mut(key) {
             if let Some(picture) = picture {
                 record.pictures.insert(slab.index, picture);

@@ -1,10 +1,46 @@
 //! Pictures of slices in the model's plane: for the console, and with outlines drawn in for folders.
 
-use crate::exam::{Content, InstanceHeader};
+use serde::{Deserialize, Serialize};
+
+use crate::exam::{Content, InstanceHeader, PlaneCentre, PreparedSlice};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
 
 use super::outline::Outline;
+
+/// An image, and where the plane lies that it is shown on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "KeptImage")]
+pub struct PlacedImage {
+    pub image: ImageFile,
+    /// About the image itself where nothing is said.
+    pub centre: Option<PlaneCentre>,
+}
+
+impl PlacedImage {
+    /// A slice on the plane that it was analysed on.
+    #[must_use]
+    pub fn of(slice: &PreparedSlice) -> Self {
+        Self { image: slice.file.clone(), centre: Some(slice.centre) }
+    }
+}
+
+/// An image in the database: before planes had places of their own it was all.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeptImage {
+    Placed { image: ImageFile, centre: Option<PlaneCentre> },
+    Image(ImageFile),
+}
+
+impl From<KeptImage> for PlacedImage {
+    fn from(kept: KeptImage) -> Self {
+        match kept {
+            KeptImage::Placed { image, centre } => Self { image, centre },
+            KeptImage::Image(image) => Self { image, centre: None },
+        }
+    }
+}
 
 /// Rows and columns of a picture: as fine as the CT itself over the model's field of view.
 const SIDE: usize = 512;
@@ -28,9 +64,9 @@ pub struct PictureError {
 ///
 /// # Errors
 /// If there is no slice that decodes.
-pub fn picture(file: &ImageFile, plane: &InputGeometry) -> Result<Vec<u8>, PictureError> {
-    let refuse = |reason: String| PictureError { path: file.path.display().to_string(), reason };
-    let grey = grey(file, plane).map_err(refuse)?;
+pub fn picture(placed: &PlacedImage, plane: &InputGeometry) -> Result<Vec<u8>, PictureError> {
+    let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
+    let grey = grey(placed, plane).map_err(refuse)?;
     encode(&grey, png::ColorType::Grayscale).map_err(|error| refuse(error.to_string()))
 }
 
@@ -39,13 +75,13 @@ pub fn picture(file: &ImageFile, plane: &InputGeometry) -> Result<Vec<u8>, Pictu
 /// # Errors
 /// If there is no slice that decodes.
 pub fn picture_with_outlines(
-    file: &ImageFile,
+    placed: &PlacedImage,
     plane: &InputGeometry,
     lung: &[Outline],
     lesion: &[Outline],
 ) -> Result<Vec<u8>, PictureError> {
-    let refuse = |reason: String| PictureError { path: file.path.display().to_string(), reason };
-    let grey = grey(file, plane).map_err(refuse)?;
+    let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
+    let grey = grey(placed, plane).map_err(refuse)?;
     let mut colour: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
     let scale = SIDE as f64 / plane.columns as f64;
     for outline in lung {
@@ -57,7 +93,10 @@ pub fn picture_with_outlines(
     encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
 }
 
-fn grey(ImageFile { path, frame }: &ImageFile, plane: &InputGeometry) -> Result<Vec<u8>, String> {
+fn grey(
+    PlacedImage { image: ImageFile { path, frame }, centre }: &PlacedImage,
+    plane: &InputGeometry,
+) -> Result<Vec<u8>, String> {
     let file = InstanceFile::open(path).map_err(|error| error.to_string())?;
     let header = InstanceHeader::read(&file.object).map_err(|error| error.to_string())?;
     let Some(Content::Slice(slice)) = header.images.get(*frame) else { return Err("it is no axial slice".to_owned()) };
@@ -69,7 +108,8 @@ fn grey(ImageFile { path, frame }: &ImageFile, plane: &InputGeometry) -> Result<
         hu_window: LUNG_WINDOW_HU,
         ..plane.clone()
     };
-    let resampled = Plane::resample(&image, &slice.geometry.in_plane, &target);
+    let centre = centre.unwrap_or_else(|| PlaneCentre::of_image(slice.geometry.centre));
+    let resampled = Plane::resample(&image, &slice.geometry.on_plane(centre), &target);
     Ok(resampled.values().map(|value| (value * 255.0).round() as u8).collect())
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::flag::{Flag, Flags};
 use super::outline::Outline;
+use super::picture::PlacedImage;
 use crate::exam::{ExamKey, Patient, SlabIndex};
-use crate::part10::ImageFile;
 use crate::triage::{CaseReport, LesionSummary, SliceCounts, Thresholds, Verdict};
 
 /// An exam as the console shows it.
@@ -87,7 +87,7 @@ pub struct Record {
     pub slabs: BTreeMap<SlabIndex, SlabView>,
     pub report: Option<CaseReport>,
     /// The slice that stands for a slab.
-    pub pictures: BTreeMap<SlabIndex, ImageFile>,
+    pub pictures: BTreeMap<SlabIndex, PlacedImage>,
     pub flags: Flags,
 }
 

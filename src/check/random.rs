@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use crate::engine::{Inference, Manifest, OperatingPoint};
-use crate::preprocess::{CellLayout, InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage};
+use crate::preprocess::{CellLayout, InPlane, InputGeometry, Padding, Plane, SlabSum, SourceAxis, StoredImage};
 
 /// One of these values; there must be one.
 fn one_of<T: Copy, const N: usize>(random: &mut StdRng, values: [T; N]) -> T {
@@ -54,7 +54,17 @@ pub fn image(input: &InputGeometry, random: &mut StdRng) -> StoredImage {
         let slope = one_of(random, [1.0, 1.0, 0.05, -0.3, 17.0, 1e-30, f32::MAX]);
         (slope, one_of(random, [-1024.0, -1024.0, 0.0, 0.21, 1e9, f32::MIN]))
     };
-    StoredImage { rows, columns, cell_bytes, cells, layout, rescale_slope, rescale_intercept }
+    let ends = [random.random::<u16>(), random.random()].map(|cell| layout.stored_value(cell));
+    let padding_value = layout.stored_value(u16::from_le_bytes(padding));
+    let padding = one_of(
+        random,
+        [
+            None,
+            Some(Padding { first: padding_value, last: padding_value }),
+            Some(Padding { first: ends[0].min(ends[1]), last: ends[0].max(ends[1]) }),
+        ],
+    );
+    StoredImage { rows, columns, cell_bytes, cells, layout, rescale_slope, rescale_intercept, padding }
 }
 
 /// An image that lies in its plane in any way.
@@ -62,7 +72,8 @@ pub fn in_plane(random: &mut StdRng) -> InPlane {
     let x_along_columns = random.random_bool(0.7);
     let mut axis = |along_columns| {
         let spacing_mm = one_of(random, [0.02, 0.3, 0.71, 0.9, 1.5, 4.0]) * random.random_range(1.0..1.3);
-        SourceAxis { along_columns, reversed: random.random(), spacing_mm }
+        let offset_mm = one_of(random, [0.0, 0.0, 12.3, -77.0, 900.0]);
+        SourceAxis { along_columns, reversed: random.random(), spacing_mm, offset_mm }
     };
     InPlane { x: axis(x_along_columns), y: axis(!x_along_columns) }
 }
@@ -75,7 +86,8 @@ pub fn noise_hu(random: &mut StdRng) -> f32 {
 /// A slab of one to four slices of a round body with two lungs, with noise of this deviation at most.
 pub fn slab(input: &InputGeometry, noise_hu: f32, random: &mut StdRng) -> SlabSum {
     let mut sum = SlabSum::default();
-    let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: input.pixel_mm };
+    let axis =
+        |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: input.pixel_mm, offset_mm: 0.0 };
     let (middle_row, middle_column) = (input.rows as f32 / 2.0, input.columns as f32 / 2.0);
     for _ in 0..random.random_range(1..5) {
         let cells = (0..input.plane_len()).flat_map(|at| {
@@ -97,6 +109,7 @@ pub fn slab(input: &InputGeometry, noise_hu: f32, random: &mut StdRng) -> SlabSu
             layout: CellLayout::new(16, 15, true),
             rescale_slope: 1.0,
             rescale_intercept: 0.0,
+            padding: None,
         };
         sum.add(&Plane::resample(&image.hounsfield(), &InPlane { x: axis(true), y: axis(false) }, input));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::exam::{Content, InstanceHeader, PreparedSlice, Series, SlabIndex, is_ct_image};
+use crate::exam::{Content, InstanceHeader, PlaneCentre, PreparedSlice, Series, SlabIndex, Thumbnail, is_ct_image};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, Window, hounsfield_image};
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, ScannerError, UidSource};
@@ -83,10 +83,21 @@ fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Vec<(PreparedSl
             Content::Defective(reason) => return Err(unusable(reason)),
         };
         let image = hounsfield_image(&file, frame, &slice).map_err(|error| unusable(error.to_string()))?;
-        let plane = Plane::resample(&image, &slice.geometry.in_plane, input);
+        let centre = PlaneCentre::of_image(slice.geometry.centre);
+        let plane = Plane::resample(&image, &slice.geometry.on_plane(centre), input);
         let sop_instance_uid = header.sop_instance_uid.clone();
         let file = ImageFile { path: PathBuf::from(&instance.origin), frame };
-        prepared.push((PreparedSlice { sop_instance_uid, header: slice, noise_hu: None, file }, plane));
+        let slice = PreparedSlice {
+            sop_instance_uid,
+            header: slice,
+            noise_hu: None,
+            file,
+            centre,
+            arrival: 0,
+            thumbnail: Thumbnail::of(&plane, input),
+            cut_lung_mm: 0.0,
+        };
+        prepared.push((slice, plane));
     }
     Ok(prepared)
 }

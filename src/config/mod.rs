@@ -186,6 +186,7 @@ impl Config {
             quality.count("min_slices", 1..=1000, |n| config.quality.min_slices = n);
             quality.number("max_noise_hu", 1.0..=1000.0, |hu| config.quality.max_noise_hu = hu);
             quality.number("max_thickness_mm", 0.1..=1000.0, |mm| config.quality.max_thickness_mm = mm);
+            quality.number("max_cut_lung_cm2", 0.0..=10_000.0, |cm2| config.quality.max_cut_lung_cm2 = cm2);
             quality.number("max_step", 1.0..=1000.0, |times| config.quality.max_step = times);
         });
 

@@ -1,5 +1,6 @@
 //! How a slice was acquired and reconstructed, as its header says, and what of that the technician should know.
 
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
@@ -18,6 +19,22 @@ pub struct AcquisitionParameters {
     pub patient_position: String,
     /// Gantry/Detector Tilt (0018,1120), degrees.
     pub gantry_tilt_degrees: f64,
+    /// Frame of Reference UID (0020,0052).
+    pub frame_of_reference_uid: String,
+    /// Acquisition Number (0020,0012).
+    pub number: String,
+    /// Temporal Position Identifier (0020,0100), or Temporal Position Index (0020,9128).
+    pub temporal_position: String,
+    /// Image Type (0008,0008).
+    pub image_type: String,
+    /// KVP (0018,0060).
+    pub tube_voltage: String,
+    /// When it was acquired, ms from an origin that all times share; Acquisition DateTime (0008,002A), or Date and Time.
+    pub time_ms: Option<i64>,
+    /// The image was made after the examination from others (Image Type, value 2).
+    pub is_secondary: bool,
+    /// The image's values were computed from those of others (Image Type, value 1).
+    pub is_derived: bool,
 }
 
 impl AcquisitionParameters {
@@ -25,12 +42,25 @@ impl AcquisitionParameters {
     /// a frame's functional groups.
     pub(super) fn read(image: &Attributes<'_>) -> Self {
         let kernel = image.text(tags::CONVOLUTION_KERNEL);
+        let image_type = image.text(tags::IMAGE_TYPE).to_ascii_uppercase();
+        let of_type = |at: usize| image_type.split('\\').nth(at).unwrap_or_default().trim();
+        let (is_derived, is_secondary) = (of_type(0) == "DERIVED", of_type(1) == "SECONDARY");
+        let first_of = |tags: [Tag; 2]| tags.into_iter().map(|tag| image.text(tag)).find(|text| !text.is_empty());
         Self {
             instance_number: image.number(tags::INSTANCE_NUMBER).map(|number| number as i32),
             kernel: kernel.split('\\').next().unwrap_or_default().trim().to_owned(),
             contrast_agent: contrast_agent(image),
             patient_position: image.text(tags::PATIENT_POSITION),
             gantry_tilt_degrees: image.number(tags::GANTRY_DETECTOR_TILT).unwrap_or(0.0),
+            frame_of_reference_uid: image.text(tags::FRAME_OF_REFERENCE_UID),
+            number: image.text(tags::ACQUISITION_NUMBER),
+            temporal_position: first_of([tags::TEMPORAL_POSITION_IDENTIFIER, tags::TEMPORAL_POSITION_INDEX])
+                .unwrap_or_default(),
+            tube_voltage: image.text(tags::KVP),
+            time_ms: acquisition_ms(image),
+            is_secondary,
+            is_derived,
+            image_type,
         }
     }
 
@@ -52,6 +82,23 @@ impl AcquisitionParameters {
         let is_none = ["", "NO", "NONE", "N", "N/A", "NATIVE"].iter().any(|none| agent.eq_ignore_ascii_case(none));
         (!is_none).then_some(agent)
     }
+}
+
+/// The time of acquisition, ms since an origin that is the same for all dates; leap seconds do not matter, pauses do.
+fn acquisition_ms(image: &Attributes<'_>) -> Option<i64> {
+    let frame = image.text(tags::FRAME_ACQUISITION_DATE_TIME);
+    let whole = if frame.is_empty() { image.text(tags::ACQUISITION_DATE_TIME) } else { frame };
+    let text = if whole.is_empty() {
+        format!("{:0<8}{}", image.text(tags::ACQUISITION_DATE), image.text(tags::ACQUISITION_TIME))
+    } else {
+        whole
+    };
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
+    let (days, hour) = (number(0..4)? * 372 + number(4..6)? * 31 + number(6..8)?, number(8..10)?);
+    let (minute, second) = (number(10..12).unwrap_or(0), number(12..14).unwrap_or(0));
+    let fraction = text.get(14..).and_then(|rest| rest.strip_prefix('.')).map(|digits| format!("{digits:0<3}"));
+    let ms = fraction.and_then(|digits| digits.get(..3)?.parse::<i64>().ok()).unwrap_or(0);
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms)
 }
 
 /// The agent's name: a text of single images, a code of multi-frame ones, whose frames may say that it was not given (PS3.3 sections

@@ -1,6 +1,7 @@
 //! Where a slice lies in the patient. Coordinates are LPS: +x to the patient's left, +y to the back, +z to the head, mm.
 
-use crate::preprocess::{InPlane, SourceAxis};
+use super::PlaneCentre;
+use crate::preprocess::{InPlane, SourceAxis, Turn};
 
 /// A direction or a point in LPS, mm for points.
 pub type Lps = [f64; 3];
@@ -8,6 +9,10 @@ pub type Lps = [f64; 3];
 /// An image whose normal leans further than this from the z axis is not taken for an axial slice, degrees. Chest CT is
 /// scanned without gantry tilt; reformats along oblique planes are well beyond it.
 const MAX_TILT_DEGREES: f64 = 10.0;
+
+/// An image that is turned within its plane by less than this lies along the patient's axes, degrees: over a whole chest that turns
+/// the patient as a whole and moves no slice against another.
+const MAX_TURN_DEGREES: f64 = 1.0;
 
 /// How far a direction cosine pair may be from unit length and right angles.
 const COSINE_TOLERANCE: f64 = 1e-2;
@@ -21,7 +26,10 @@ pub struct SliceGeometry {
     pub z_mm: f64,
     /// The image's centre.
     pub centre: Lps,
+    /// How the image lies along the patient's axes, once it is upright; about its own centre.
     pub in_plane: InPlane,
+    /// How it lies turned, if it does.
+    pub turn: Option<Turn>,
 }
 
 /// Why an image's geometry cannot be used.
@@ -84,7 +92,40 @@ impl SliceGeometry {
             z_mm: dot(position, normal),
             centre,
             in_plane: in_plane(along_row, along_column, between_rows, between_columns),
-        })
+            turn: None,
+        }
+        .made_upright(along_row, along_column, spacing_mm))
+    }
+
+    fn made_upright(self, along_row: Lps, along_column: Lps, [between_rows_mm, between_columns_mm]: [f64; 2]) -> Self {
+        // A leaning plane foreshortens its directions.
+        let flat = |direction: Lps| {
+            let length = direction[0].hypot(direction[1]);
+            [direction[0] / length, direction[1] / length]
+        };
+        let [along_row, along_column] = [flat(along_row), flat(along_column)];
+        let turned_by = along_row[0].abs().min(along_row[1].abs()).asin().to_degrees();
+        if turned_by <= MAX_TURN_DEGREES {
+            return self;
+        }
+        let turn = Turn { along_row, along_column, between_columns_mm, between_rows_mm };
+        let axis = |along_columns| SourceAxis {
+            along_columns,
+            reversed: false,
+            spacing_mm: turn.spacing_mm(),
+            offset_mm: 0.0,
+        };
+        Self { in_plane: InPlane { x: axis(true), y: axis(false) }, turn: Some(turn), ..self }
+    }
+
+    /// How the image lies on a plane about this place.
+    #[must_use]
+    pub fn on_plane(&self, centre: PlaneCentre) -> InPlane {
+        let [x_mm, y_mm] = centre.offset_mm(self.centre);
+        InPlane {
+            x: SourceAxis { offset_mm: x_mm, ..self.in_plane.x },
+            y: SourceAxis { offset_mm: y_mm, ..self.in_plane.y },
+        }
     }
 }
 
@@ -99,10 +140,18 @@ const MAX_SIDE: usize = 4096;
 
 /// Finds which way of the stored image runs along the patient's x and which along y.
 fn in_plane(along_row: Lps, along_column: Lps, between_rows: f64, between_columns: f64) -> InPlane {
-    let columns_run =
-        |component: f64| SourceAxis { along_columns: true, reversed: component < 0.0, spacing_mm: between_columns };
-    let rows_run =
-        |component: f64| SourceAxis { along_columns: false, reversed: component < 0.0, spacing_mm: between_rows };
+    let columns_run = |component: f64| SourceAxis {
+        along_columns: true,
+        reversed: component < 0.0,
+        spacing_mm: between_columns,
+        offset_mm: 0.0,
+    };
+    let rows_run = |component: f64| SourceAxis {
+        along_columns: false,
+        reversed: component < 0.0,
+        spacing_mm: between_rows,
+        offset_mm: 0.0,
+    };
     if along_row[0].abs() >= along_row[1].abs() {
         InPlane { x: columns_run(along_row[0]), y: rows_run(along_column[1]) }
     } else {
@@ -133,8 +182,14 @@ mod tests {
     fn a_supine_slice_lies_at_its_own_z_and_runs_right_to_left() {
         let geometry = SliceGeometry::new(512, 512, [-180.0, -170.0, -42.5], SUPINE, [0.7, 0.8]).unwrap();
         assert_eq!(geometry.z_mm, -42.5);
-        assert_eq!(geometry.in_plane.x, SourceAxis { along_columns: true, reversed: false, spacing_mm: 0.8 });
-        assert_eq!(geometry.in_plane.y, SourceAxis { along_columns: false, reversed: false, spacing_mm: 0.7 });
+        assert_eq!(
+            geometry.in_plane.x,
+            SourceAxis { along_columns: true, reversed: false, spacing_mm: 0.8, offset_mm: 0.0 }
+        );
+        assert_eq!(
+            geometry.in_plane.y,
+            SourceAxis { along_columns: false, reversed: false, spacing_mm: 0.7, offset_mm: 0.0 }
+        );
         assert!((geometry.centre[0] - (-180.0 + 511.0 / 2.0 * 0.8)).abs() < 1e-9);
     }
 
@@ -144,6 +199,23 @@ mod tests {
         let geometry = SliceGeometry::new(512, 512, [180.0, 170.0, 7.0], prone, [0.7, 0.7]).unwrap();
         assert!(geometry.in_plane.x.reversed && geometry.in_plane.y.reversed);
         assert_eq!(geometry.z_mm, 7.0);
+    }
+
+    #[test]
+    fn an_image_that_is_turned_keeps_its_centre_and_says_how_it_lies() {
+        let (sin, cos) = 30_f64.to_radians().sin_cos();
+        let orientation = [cos, sin, 0.0, -sin, cos, 0.0];
+        let geometry = SliceGeometry::new(512, 512, [10.0, 20.0, 7.0], orientation, [0.7, 0.8]).unwrap();
+        let turn = geometry.turn.unwrap();
+        assert!((turn.along_row[0] - cos).abs() < 1e-9 && (turn.along_column[1] - cos).abs() < 1e-9);
+        assert_eq!(
+            geometry.in_plane.x,
+            SourceAxis { along_columns: true, reversed: false, spacing_mm: 0.7, offset_mm: 0.0 }
+        );
+        let lies = geometry.on_plane(PlaneCentre::of_image(geometry.centre));
+        assert_eq!([lies.x.offset_mm, lies.y.offset_mm], [0.0, 0.0]);
+        let nearly = SliceGeometry::new(512, 512, [0.0; 3], [0.9999, 0.01, 0.0, -0.01, 0.9999, 0.0], [0.7; 2]).unwrap();
+        assert_eq!(nearly.turn, None);
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub struct SliceHeader {
     pub geometry: SliceGeometry,
     pub rescale_slope: f32,
     pub rescale_intercept: f32,
+    /// Pixel Padding Value (0028,0120) and Pixel Padding Range Limit (0028,0121), the value again where there is no limit.
+    pub padding: Option<[i32; 2]>,
     /// Slice Thickness (0018,0050), mm.
     pub thickness_mm: Option<f64>,
     /// Which frame of its instance it is, from 1; `None` for an instance of one image.
@@ -133,10 +135,14 @@ impl InstanceHeader {
         ExamKey::new(&self.study_instance_uid, &self.patient.id)
     }
 
-    /// The series that it belongs to.
+    /// The series that it belongs to, as long as that is one volume.
     #[must_use]
     pub fn series_key(&self) -> SeriesKey {
-        SeriesKey { exam: self.exam_key(), series_instance_uid: self.series_instance_uid.clone() }
+        SeriesKey {
+            exam: self.exam_key(),
+            series_instance_uid: self.series_instance_uid.clone(),
+            part: super::Part::WHOLE,
+        }
     }
 }
 
@@ -228,11 +234,18 @@ fn slice_header(image: &Attributes<'_>) -> Result<SliceHeader, SliceError> {
         geometry,
         rescale_slope: slope as f32,
         rescale_intercept: intercept as f32,
+        padding: padding(image),
         thickness_mm: image.number(tags::SLICE_THICKNESS).filter(|mm| *mm > 0.0),
         frame_number: None,
         images_in_acquisition: image.number(tags::IMAGES_IN_ACQUISITION).filter(|n| *n >= 1.0).map(|n| n as u32),
         acquisition,
     })
+}
+
+fn padding(image: &Attributes<'_>) -> Option<[i32; 2]> {
+    let value = image.number(tags::PIXEL_PADDING_VALUE)? as i32;
+    let limit = image.number(tags::PIXEL_PADDING_RANGE_LIMIT).map_or(value, |limit| limit as i32);
+    Some([value, limit])
 }
 
 fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String, HeaderError> {

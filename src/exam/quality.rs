@@ -24,6 +24,8 @@ pub struct QualityLimits {
     pub max_noise_hu: f64,
     /// Slices thicker than this are beyond what the model was tried with: no negative verdict on them, mm.
     pub max_thickness_mm: f64,
+    /// Where more of the field of view's border than this runs through lung, lung lies beyond it: no negative verdict, cm².
+    pub max_cut_lung_cm2: f64,
     /// Anatomy that changes from a slab to the next by more than this multiple of what is usual around it is a step.
     pub max_step: f64,
 }
@@ -39,6 +41,7 @@ impl Default for QualityLimits {
             min_slices: 10,
             max_noise_hu: 60.0,
             max_thickness_mm: 10.0,
+            max_cut_lung_cm2: 5.0,
             max_step: 1.5,
         }
     }
@@ -103,6 +106,16 @@ pub enum QualityKind {
     Contrast { agent: String },
     /// The gantry was tilted, not so far that the slices are refused.
     GantryTilt { degrees: f64 },
+    /// The border of the field of view runs through lung over this area.
+    FieldOfViewCut { border_cm2: f64 },
+    /// Slices of several acquisitions lie between each other, and nothing tells them apart.
+    MixedAcquisitions,
+    /// The judged series holds further volumes, which were not judged.
+    OtherVolumes { count: usize },
+    /// One acquisition came as this many series.
+    SplitAcquisition { series: usize },
+    /// On this share of the chest no noise can be measured, 0 to 1.
+    NoiseUnknown { share: f64 },
 }
 
 /// What the technician can do about an issue.
@@ -171,12 +184,17 @@ impl QualityIssue {
             | QualityKind::SpacingChange { .. }
             | QualityKind::DefectiveSlices { .. }
             | QualityKind::UnfitSeries { .. } => Remedy::SendAgain,
-            QualityKind::TooNoisy { .. } | QualityKind::TooThick { .. } => Remedy::ReconstructAgain,
+            QualityKind::TooNoisy { .. } | QualityKind::TooThick { .. } | QualityKind::FieldOfViewCut { .. } => {
+                Remedy::ReconstructAgain
+            }
+            QualityKind::MixedAcquisitions | QualityKind::NoiseUnknown { .. } => Remedy::SendAgain,
             QualityKind::OrientationMismatch { .. } => Remedy::CorrectAndSendAgain,
             QualityKind::DuplicatePosition
             | QualityKind::BoneKernel { .. }
             | QualityKind::UnusualPosture { .. }
             | QualityKind::Contrast { .. }
+            | QualityKind::OtherVolumes { .. }
+            | QualityKind::SplitAcquisition { .. }
             | QualityKind::GantryTilt { .. } => return None,
         })
     }
@@ -190,6 +208,9 @@ impl QualityIssue {
             | QualityKind::BaseCutOff { .. }
             | QualityKind::TooNoisy { .. }
             | QualityKind::TooThick { .. }
+            | QualityKind::FieldOfViewCut { .. }
+            | QualityKind::MixedAcquisitions
+            | QualityKind::NoiseUnknown { .. }
             | QualityKind::UnfitSeries { .. }
             | QualityKind::OrientationMismatch { .. } => true,
             QualityKind::Gap { from_z_mm, to_z_mm } => to_z_mm - from_z_mm > limits.max_gap_mm,
@@ -200,6 +221,8 @@ impl QualityIssue {
             | QualityKind::BoneKernel { .. }
             | QualityKind::UnusualPosture { .. }
             | QualityKind::Contrast { .. }
+            | QualityKind::OtherVolumes { .. }
+            | QualityKind::SplitAcquisition { .. }
             | QualityKind::GantryTilt { .. } => false,
         }
     }
@@ -254,6 +277,20 @@ impl std::fmt::Display for QualityKind {
                 write!(f, "the patient lies {posture}: the model was tried on the back only")
             }
             Self::Contrast { agent } => write!(f, "contrast agent ({agent}): the model was not tried with it"),
+            Self::FieldOfViewCut { border_cm2 } => {
+                write!(f, "the field of view cuts the lungs: {border_cm2:.0} cm² of its border run through lung")
+            }
+            Self::MixedAcquisitions => f.write_str(
+                "slices of several acquisitions lie between each other in one series, and nothing in it tells them apart",
+            ),
+            Self::OtherVolumes { count: 1 } => f.write_str("the series holds another volume, which was not judged"),
+            Self::OtherVolumes { count } => write!(f, "the series holds {count} other volumes, which were not judged"),
+            Self::SplitAcquisition { series } => {
+                write!(f, "one acquisition came as {series} series: they were judged together")
+            }
+            Self::NoiseUnknown { share } => {
+                write!(f, "no noise can be measured on {:.0} % of the chest: are its Hounsfield units right?", share * 100.0)
+            }
             Self::GantryTilt { degrees } => {
                 write!(f, "the gantry is tilted by {degrees:.0} degrees: the model was not tried with it")
             }

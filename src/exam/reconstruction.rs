@@ -4,15 +4,17 @@
 //! 1. it shows the lungs along z as far as any series of the exam does, but for [`REACH_TOLERANCE_MM`] ([`shows_lung`] looks at each
 //!    slice); where none shows any, it reaches as far as any. So neither a detail nor the abdomen is judged in the place of the
 //!    chest, and a series that is still coming takes over only once it shows as much as the one before;
-//! 2. its slices lie closer, down to [`CLOSE_ENOUGH_MM`]: the model sees slabs that are three times as thick;
-//! 3. its kernel is not a sharp one: noise and overshoot change densities;
-//! 4. it reaches further;
-//! 5. its Series Instance UID comes first.
+//! 2. it is no secondary one, made from others after the examination;
+//! 3. its slices lie closer, down to [`CLOSE_ENOUGH_MM`]: the model sees slabs that are three times as thick;
+//! 4. its kernel is not a sharp one: noise and overshoot change densities;
+//! 5. it reaches further;
+//! 6. its Series Instance UID comes first, and of the volumes of one series its part.
 //!
 //! So the choice depends on what has come, never on the order in which it came.
 
 use std::cmp::Ordering;
 
+use super::Part;
 use crate::preprocess::{InputGeometry, Plane};
 
 /// Reconstructions of one acquisition begin and end within a slice's thickness of each other, mm.
@@ -24,7 +26,7 @@ pub const CLOSE_ENOUGH_MM: f64 = 1.0;
 /// What aerated lung measures, HU; air and dense tissue lie beyond.
 const LUNG_HU: std::ops::RangeInclusive<f32> = -950.0..=-500.0;
 
-/// Half width and half height of the box about the image's centre in which lung is looked for, mm: mattress, blankets and the
+/// Half width and half height of the box about the plane's centre in which lung is looked for, mm: mattress, blankets and the
 /// scanner's table, which measure like lung, lie beyond it.
 const CHEST_MM: [f64; 2] = [130.0, 70.0];
 
@@ -51,6 +53,8 @@ pub fn shows_lung(plane: &Plane, input: &InputGeometry) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reconstruction<'a> {
     pub series_instance_uid: &'a str,
+    /// Which volume of it.
+    pub part: &'a Part,
     /// From the lowest to the uppermost slice that shows lung, mm.
     pub lung_mm: f64,
     /// From the lowest to the uppermost slice, mm.
@@ -81,10 +85,12 @@ pub fn best<'a>(series: &[Reconstruction<'a>]) -> Option<Reconstruction<'a>> {
     let compare = |one: &Reconstruction<'_>, other: &Reconstruction<'_>| -> Ordering {
         falls_short(one)
             .cmp(&falls_short(other))
+            .then(one.part.is_secondary().cmp(&other.part.is_secondary()))
             .then(one.distance().cmp(&other.distance()))
             .then(one.is_sharp.cmp(&other.is_sharp))
             .then(other.reach_mm.total_cmp(&one.reach_mm))
             .then(one.series_instance_uid.cmp(other.series_instance_uid))
+            .then(one.part.cmp(other.part))
     };
     series.iter().copied().min_by(compare)
 }
@@ -99,7 +105,14 @@ mod tests {
     /// A series that shows lung on all of its slices.
     fn series(uid: &str, slices: usize, spacing_mm: f64) -> Reconstruction<'_> {
         let reach_mm = spacing_mm * slices.saturating_sub(1) as f64;
-        Reconstruction { series_instance_uid: uid, lung_mm: reach_mm, reach_mm, slices, is_sharp: false }
+        Reconstruction {
+            series_instance_uid: uid,
+            part: &Part::WHOLE,
+            lung_mm: reach_mm,
+            reach_mm,
+            slices,
+            is_sharp: false,
+        }
     }
 
     fn chosen<'a>(series: &[Reconstruction<'a>]) -> &'a str {
@@ -140,7 +153,12 @@ mod tests {
     fn lung_in_the_middle_of_the_image_counts_and_a_mattress_below_it_does_not() {
         let input =
             InputGeometry { rows: 64, columns: 64, pixel_mm: 6.0, ..ModelPackage::built_in().unwrap().manifest.input };
-        let spacing = |along_columns| crate::preprocess::SourceAxis { along_columns, reversed: false, spacing_mm: 6.0 };
+        let spacing = |along_columns| crate::preprocess::SourceAxis {
+            along_columns,
+            reversed: false,
+            spacing_mm: 6.0,
+            offset_mm: 0.0,
+        };
         let in_plane = crate::preprocess::InPlane { x: spacing(true), y: spacing(false) };
         let shows = |rows: std::ops::Range<usize>, hu: f32| {
             let value = |at: usize| if rows.contains(&(at / 64)) && (16..48).contains(&(at % 64)) { hu } else { 40.0 };

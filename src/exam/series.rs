@@ -3,11 +3,12 @@
 //! What is due depends on the set of slices alone, never on the order of their arrival: a window names the slices of
 //! the slabs it was made from, and once these have changed it is due again.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::slab_slices::{SlabSlices, SliceId};
-use super::{ExamKey, SliceHeader};
+use super::{ExamKey, Part, PlaneCentre, SliceHeader, Thumbnail};
 use crate::part10::ImageFile;
 use crate::preprocess::{InputGeometry, Plane, SlabSum, Window};
 
@@ -49,16 +50,25 @@ pub struct PreparedSlice {
     pub noise_hu: Option<f32>,
     /// Where the image lies, for pictures.
     pub file: ImageFile,
+    /// Where the plane lies that it was resampled to.
+    pub centre: PlaneCentre,
+    /// Its instance's place among those of the exam, in the order of their arrival.
+    pub arrival: usize,
+    pub thumbnail: Thumbnail,
+    /// See [`super::cut_lung_mm`].
+    pub cut_lung_mm: f64,
 }
 
 impl PreparedSlice {
-    /// What tells a slice from every other one of its series, and which of two at one position counts: the smaller one.
-    fn key(&self) -> (&str, usize) {
-        (&self.sop_instance_uid, self.file.frame)
+    /// What tells a slice from every other one of its series, and which of two at one position counts: the one that ranks higher.
+    /// An original goes before what was derived from others; what came later is what its sender corrected. Of two frames of one
+    /// instance the first one counts.
+    fn rank(&self) -> (bool, usize, Reverse<usize>) {
+        (!self.header.acquisition.is_derived, self.arrival, Reverse(self.file.frame))
     }
 
     fn id(&self) -> SliceId {
-        SliceId::of(&self.file)
+        SliceId::of(&self.file, self.centre)
     }
 }
 
@@ -94,11 +104,12 @@ impl WindowJob {
     }
 }
 
-/// A series of an exam.
+/// A volume of an exam: a series, or a part of one that holds several.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SeriesKey {
     pub exam: ExamKey,
     pub series_instance_uid: String,
+    pub part: Part,
 }
 
 /// Two slices count as neighbours up to this multiple of the series' spacing.
@@ -120,9 +131,9 @@ pub struct Series {
 }
 
 impl Series {
-    /// Adds a slice; the windows that it changes are due again. At a position that is taken the instance with the smaller
-    /// SOP Instance UID stays, of two frames of one instance the first one, whichever came first; the other one's pixels are then
-    /// `read_again`, since only sums are kept.
+    /// Adds a slice; the windows that it changes are due again. At a position that is taken the original image stays, of two
+    /// originals the one that was received later, of two frames of one instance the first one, whichever is added first; the other
+    /// one's pixels are then `read_again`, since only sums are kept.
     ///
     /// # Errors
     /// If they cannot be read; the slice is not added then.
@@ -138,8 +149,8 @@ impl Series {
         let position = Micrometres::of(z_mm);
         let mut replaced = None;
         match self.slices.get(&position) {
-            Some(present) if present.key() == slice.key() => return Ok(()),
-            Some(present) if present.key() < slice.key() => {
+            Some(present) if present.rank() == slice.rank() => return Ok(()),
+            Some(present) if present.rank() > slice.rank() => {
                 self.doubles.insert(position);
                 return Ok(());
             }
@@ -299,23 +310,29 @@ impl Series {
     }
 }
 
-/// A slice of 2 x 2 pixels of 6 mm, all of one density, whose first pixel lies there.
+/// A slice of 2 x 2 pixels of 6 mm, all of one density, whose first pixel lies there. The digits of its UID say when it came.
 #[cfg(test)]
 pub(crate) fn made_slice(at: super::Lps, hu: f32, uid: &str, input: &InputGeometry) -> (PreparedSlice, Plane) {
     let geometry = super::SliceGeometry::new(2, 2, at, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [6.0, 6.0]).unwrap();
     let image = crate::preprocess::HounsfieldImage { rows: 2, columns: 2, values: vec![hu; 4] };
     let plane = Plane::resample(&image, &geometry.in_plane, input);
+    let centre = PlaneCentre::of_image(geometry.centre);
     let header = SliceHeader {
         geometry,
         rescale_slope: 1.0,
         rescale_intercept: 0.0,
+        padding: None,
         thickness_mm: None,
         frame_number: None,
         images_in_acquisition: None,
         acquisition: super::AcquisitionParameters::default(),
     };
     let file = ImageFile { path: uid.into(), frame: 0 };
-    (PreparedSlice { sop_instance_uid: uid.to_owned(), header, noise_hu: None, file }, plane)
+    let thumbnail = Thumbnail::of(&plane, input);
+    let sop_instance_uid = uid.to_owned();
+    let digits: String = uid.chars().filter(char::is_ascii_digit).collect();
+    let (noise_hu, arrival, cut_lung_mm) = (None, digits.parse().unwrap_or(0), 0.0);
+    (PreparedSlice { sop_instance_uid, header, noise_hu, file, centre, arrival, thumbnail, cut_lung_mm }, plane)
 }
 
 #[cfg(test)]
@@ -404,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_instances_at_one_position_the_same_one_stays_in_either_order() {
+    fn of_two_instances_at_one_position_the_later_one_counts_in_whichever_order_they_are_decoded() {
         let bits_of = |uids: [&str; 2]| {
             let (mut series, mut table) = (Series::default(), Table::default());
             for uid in uids {
@@ -415,6 +432,22 @@ mod tests {
             table.bits()
         };
         assert_eq!(bits_of(["1.5", "1.3"]), bits_of(["1.3", "1.5"]));
+        let (mut later, mut table) = (Series::default(), Table::default());
+        add(&mut later, 1.0, "1.5");
+        table.fill(&later, true);
+        assert_eq!(bits_of(["1.5", "1.3"]), table.bits());
+    }
+
+    #[test]
+    fn an_original_goes_before_what_was_derived_from_it_whichever_came_later() {
+        let (original, plane) = made_slice([0.0, 0.0, 1.0], -700.0, "1.3", &input());
+        let (mut derived, other) = made_slice([0.0, 0.0, 1.0], -100.0, "1.5", &input());
+        derived.header.acquisition.is_derived = true;
+        let mut series = Series::default();
+        for (slice, plane_of) in [(derived, &other), (original, &plane)] {
+            series.add(slice, plane_of, &input(), |_| Ok(other.clone())).unwrap();
+        }
+        assert_eq!(series.slices().next().unwrap().sop_instance_uid, "1.3");
     }
 
     #[test]
@@ -450,7 +483,7 @@ mod tests {
             let add_nth = |series: &mut Series, number: usize| add(series, number as f64 * spacing - 33.3, &uid(number));
             let (mut sorted, mut table) = (Series::default(), Table::default());
             (0..40).for_each(|number| add_nth(&mut sorted, number));
-            // Another slice at the same position, under a smaller UID or a larger one.
+            // Another slice at the same position, which came earlier or later.
             let add_double = |series: &mut Series, number: usize| {
                 let uid = format!("{}.{number}", if number.is_multiple_of(2) { "0" } else { "2" });
                 add(series, number as f64 * spacing - 33.3, &uid);

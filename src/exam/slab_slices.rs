@@ -3,18 +3,20 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
+use super::PlaneCentre;
 use crate::part10::ImageFile;
 
-/// Names an image within this run of the program, by where it lies: two objects may claim one UID.
+/// Names an image on a plane within this run of the program, by where the image lies, since two objects may claim one UID, and by
+/// where the plane does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SliceId(u64);
 
 impl SliceId {
     #[must_use]
-    pub fn of(file: &ImageFile) -> Self {
+    pub fn of(file: &ImageFile, centre: PlaneCentre) -> Self {
         // Senders choose the UIDs in a file's name: with keys that they knew they could make two sets that look the same.
         static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self(KEYS.hash_one(file))
+        Self(KEYS.hash_one((file, centre)))
     }
 }
 

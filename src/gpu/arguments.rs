@@ -44,6 +44,8 @@ pub struct Slice {
     pub is_signed: i32,
     pub slope: f32,
     pub intercept: f32,
+    pub padding_first: f32,
+    pub padding_last: f32,
     pub x_along_columns: i32,
 }
 
@@ -112,7 +114,7 @@ pub struct EvidenceArguments {
     pub hu_high: f32,
 }
 
-const _: () = assert!(size_of::<Taps>() == 24 && size_of::<Slice>() == 112 && size_of::<SliceArguments>() == 32);
+const _: () = assert!(size_of::<Taps>() == 24 && size_of::<Slice>() == 120 && size_of::<SliceArguments>() == 32);
 const _: () = assert!(size_of::<Slab>() == 16 && size_of::<WindowArguments>() == 64);
 const _: () = assert!(size_of::<Statistics>() == 32 && size_of::<EvidenceArguments>() == 104);
 
@@ -157,7 +159,7 @@ mod tests {
         let structs: Vec<(&str, &str, usize)> = [
             &fields!(Taps: first, count, weights)[..],
             &fields!(Slice: cells, sum, steps, x, y, rows, columns, cell_bytes, shift_up, shift_down, is_signed, slope, intercept,
-                x_along_columns),
+                padding_first, padding_last,                x_along_columns),
             &fields!(SliceArguments: slices, rows, columns, hu_low, hu_high, hu_scale),
             &fields!(Slab: sum, share),
             &fields!(WindowArguments: slabs, input, tissue, bone, change, slab_count, plane_len, hu_low, hu_high, tissue_hu, bone_hu),

@@ -19,7 +19,7 @@ use super::upload::{MAX_BYTES, SentSlice, UploadRing};
 use crate::engine::{Manifest, OperatingPoint};
 use crate::exam::{ExamKey, SeriesKey, WindowJob};
 use crate::inference::StoredSlice;
-use crate::preprocess::{InPlane, InputGeometry, Plane, StoredImage, Window};
+use crate::preprocess::{InPlane, InputGeometry, Padding, Plane, StoredImage, Window};
 use crate::triage::{BONE_HU, Body, Mask, SlabEvidence, TISSUE_HU, Tissue, change_of_parts};
 
 /// Hounsfield units of a lesion that come back with its mask: so large is hardly any on one slab. What is left is fetched after.
@@ -318,6 +318,7 @@ pub(crate) fn axes(image: &StoredImage, in_plane: &InPlane, input: &InputGeometr
 /// An image as the kernel knows it, without addresses.
 pub(crate) fn described(image: &StoredImage, in_plane: &InPlane) -> super::arguments::Slice {
     let nowhere = super::arguments::Taps { first: 0, count: 0, weights: 0 };
+    let padding = image.padding.unwrap_or(Padding::NONE);
     super::arguments::Slice {
         cells: 0,
         sum: 0,
@@ -332,6 +333,8 @@ pub(crate) fn described(image: &StoredImage, in_plane: &InPlane) -> super::argum
         is_signed: i32::from(image.layout.signed),
         slope: image.rescale_slope,
         intercept: image.rescale_intercept,
+        padding_first: padding.first,
+        padding_last: padding.last,
         x_along_columns: i32::from(in_plane.x.along_columns),
     }
 }

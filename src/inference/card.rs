@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::judge::{DueWindow, judge_window};
 use super::planes::StoredSlice;
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage, self_test};
-use crate::exam::{ExamKey, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
+use crate::exam::{ExamKey, Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
 use crate::part10::ImageFile;
 use crate::preprocess::{CellLayout, InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
 use crate::triage::SlabEvidence;
@@ -65,11 +65,12 @@ pub(crate) fn agrees_with_the_cpu(
         engine: engine.name(),
         reason: format!("{what} is not what the CPU makes of it"),
     };
-    let series = SeriesKey { exam: ExamKey::new("self-test", ""), series_instance_uid: String::new() };
+    let series =
+        SeriesKey { exam: ExamKey::new("self-test", ""), series_instance_uid: String::new(), part: Part::WHOLE };
     let mut slabs = Vec::new();
     for (at, values) in window.values().chunks_exact(input.plane_len()).enumerate() {
         let index = SlabIndex(at as i64);
-        let id = SliceId::of(&ImageFile { path: "self-test".into(), frame: at });
+        let id = SliceId::of(&ImageFile { path: "self-test".into(), frame: at }, PlaneCentre::at(0.0, 0.0));
         let slice = stored_slice(values, &series, index, id, input);
         let plane = Plane::resample(&slice.image.hounsfield(), &slice.in_plane, input);
         if card.slices().plane(slice)?.as_ref() != Some(&plane) {
@@ -112,7 +113,8 @@ fn stored_slice(
     input: &InputGeometry,
 ) -> StoredSlice {
     let stored = |value: &f32| (input.hounsfield(*value).round() as i16).to_le_bytes();
-    let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: 0.9 * input.pixel_mm };
+    let axis =
+        |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: 0.9 * input.pixel_mm, offset_mm: 0.0 };
     StoredSlice {
         series: series.clone(),
         slab,
@@ -125,6 +127,7 @@ fn stored_slice(
             layout: CellLayout::new(16, 15, true),
             rescale_slope: 1.0,
             rescale_intercept: 0.0,
+            padding: None,
         },
         in_plane: InPlane { x: axis(true), y: axis(false) },
     }

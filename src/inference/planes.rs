@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CardSlices;
-use crate::exam::{InstanceHeader, SeriesKey, SlabIndex, SliceHeader, SliceId};
+use crate::exam::{InstanceHeader, PlaneCentre, SeriesKey, SlabIndex, SliceHeader, SliceId};
 use crate::part10::ImageFile;
 use crate::preprocess::{HounsfieldImage, InPlane, InputGeometry, Plane, StoredImage};
 
@@ -18,21 +18,22 @@ pub struct StoredSlice {
 }
 
 impl StoredSlice {
-    /// A slice of the instance with this header, whose image lies in this file.
+    /// A slice of the instance with this header, whose image lies in this file, on the plane about this place.
     #[must_use]
     pub fn new(
         header: &InstanceHeader,
         slice: &SliceHeader,
         file: &ImageFile,
+        centre: PlaneCentre,
         image: StoredImage,
         input: &InputGeometry,
     ) -> Self {
         Self {
             series: header.series_key(),
             slab: SlabIndex::of(slice.geometry.z_mm, input.slab_mm),
-            id: SliceId::of(file),
+            id: SliceId::of(file, centre),
             image,
-            in_plane: slice.geometry.in_plane,
+            in_plane: slice.geometry.on_plane(centre),
         }
     }
 }

@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{EmbeddedEngine, Inference};
-    use crate::exam::{SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
+    use crate::exam::{Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
     use crate::inference::{CardSlices, StoredSlice};
     use crate::part10::ImageFile;
     use crate::preprocess::{CellLayout, InPlane, Plane, SlabSum, SourceAxis, StoredImage, Window};
@@ -290,7 +290,7 @@ mod tests {
     }
 
     fn series() -> SeriesKey {
-        SeriesKey { exam: ExamKey::new("1.2", "A"), series_instance_uid: "1.3".into() }
+        SeriesKey { exam: ExamKey::new("1.2", "A"), series_instance_uid: "1.3".into(), part: Part::WHOLE }
     }
 
     /// Windows that differ from each other.
@@ -388,12 +388,12 @@ mod tests {
         let slices = card.slices.clone();
         let serving = Serving::new(package(), Some(card), None, Box::new(embedded()));
         let without = Serving::new(package(), None, None, Box::new(embedded()));
-        let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: 90.0 };
+        let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: 90.0, offset_mm: 0.0 };
         for number in 0..5_u8 {
             let slice = || StoredSlice {
                 series: series(),
                 slab: SlabIndex(0),
-                id: SliceId::of(&ImageFile { path: "1.4".into(), frame: number.into() }),
+                id: SliceId::of(&ImageFile { path: "1.4".into(), frame: number.into() }, PlaneCentre::at(0.0, 0.0)),
                 image: StoredImage {
                     rows: 2,
                     columns: 2,
@@ -402,6 +402,7 @@ mod tests {
                     layout: CellLayout::new(8, 7, false),
                     rescale_slope: 2.0,
                     rescale_intercept: -100.0,
+                    padding: None,
                 },
                 in_plane: InPlane { x: axis(true), y: axis(false) },
             };

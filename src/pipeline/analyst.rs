@@ -80,6 +80,7 @@ impl Analyst {
                 }
             }
             let order = self.by_priority();
+            self.settle(&order);
             self.send_to_decoders(&order);
             // Verdicts do not wait for other exams' windows.
             if self.conclude_one(&order) || self.infer_one(order) {
@@ -170,7 +171,7 @@ impl Analyst {
                 begun += 1;
             }
             while let Some(waiting) = case.waiting.pop_front() {
-                match self.jobs.try_send(DecodeJob { exam: key.clone(), waiting }) {
+                match self.jobs.try_send(DecodeJob { exam: key.clone(), waiting, centres: case.plane_centres() }) {
                     Ok(()) => case.decoding += 1,
                     Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
                         case.waiting.push_front(job.waiting);
@@ -213,6 +214,18 @@ impl Analyst {
     /// The rule by which the exam is over, and since when.
     fn is_over(&self, case: &Case, now: Instant) -> Option<(CompletionRule, Instant)> {
         self.completion(case).filter(|(_, at)| *at <= now)
+    }
+
+    /// Lays out anew what an exam that ends has not been laid out as all its slices say.
+    fn settle(&mut self, order: &[ExamKey]) {
+        for key in order {
+            let ends = self.cases.get(key).and_then(|case| self.completion(case)).is_some_and(|(rule, at)| {
+                rule == CompletionRule::AssociationReleased || needs_every_window(rule) && at <= Instant::now()
+            });
+            if ends && let Some(case) = self.cases.get_mut(key) {
+                case.settle();
+            }
+        }
     }
 
     /// Hands over as many windows as the engine has room for, and waits for the first one. `false` if none is due.

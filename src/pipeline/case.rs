@@ -6,20 +6,21 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::decode::{Arrival, Decoded, Waiting, plane_again};
-use super::judged_series::{JudgedSeries, lung_mm};
+use super::decode::{Arrival, Decoded, DecodedSlice, PlaneCentres, ReadInstance, Waiting, plane_again};
+use super::judged_series::{JudgedSeries, VolumeId, lung_mm};
+use super::layout::{Again, Layouts};
 use super::priority::ON_TABLE;
 use crate::engine::{EngineError, Manifest};
 use crate::exam::{
     CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
-    Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex, WindowInputs, best,
+    Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex, Thumbnail, WindowInputs, best,
 };
 use crate::inference::{DueWindow, Judged};
 use crate::part10::ImageFile;
 use crate::preprocess::InputGeometry;
 use crate::triage::{
     Beginning, CaseReport, Densities, DrivingSlab, EarlyFlag, Findings, LesionSummary, SliceCounts, case_score,
-    driving_slabs, is_seen_beside_a_dense_lung,
+    driving_slabs, is_seen_beside_a_dense_lung, mixed,
 };
 
 /// Where an exam is.
@@ -72,9 +73,11 @@ pub struct Case {
     /// Why images of kinds that are not analysed are not, one for each.
     pub(super) unfit: Vec<&'static str>,
     pub(super) defects: Vec<String>,
-    series: BTreeMap<String, JudgedSeries>,
+    series: BTreeMap<VolumeId, JudgedSeries>,
+    /// Which volumes there are, and where their planes lie.
+    layouts: Layouts,
     /// Windows that were handed over and have not come back.
-    under_way: Vec<(String, SlabIndex, WindowInputs)>,
+    under_way: Vec<(VolumeId, SlabIndex, WindowInputs)>,
     /// SOP Instance UIDs of all that could be read, by series.
     instances: BTreeMap<String, BTreeSet<String>>,
     pub(super) inferences: usize,
@@ -108,6 +111,7 @@ impl Case {
             unfit: Vec::new(),
             defects: Vec::new(),
             series: BTreeMap::new(),
+            layouts: Layouts::default(),
             under_way: Vec::new(),
             instances: BTreeMap::new(),
             inferences: 0,
@@ -120,7 +124,7 @@ impl Case {
         let new = self.known.insert(path.clone());
         if new {
             let number = self.known.len();
-            self.waiting.push_back(Waiting::new(Arrival { number, path, at, after_release }));
+            self.waiting.push_back(Waiting::new(Arrival { number, path, at, after_release, again: false }));
             self.received += 1;
         }
         new
@@ -137,36 +141,19 @@ impl Case {
         };
         let header = &instance.header;
         self.identify(header, &instance.calling_ae_title);
-        let mut refutes = Refutes::Rule;
         let of_series = self.instances.entry(header.series_instance_uid.clone()).or_default();
         of_series.insert(header.sop_instance_uid.clone());
-        if decoded.image == 0 {
+        if decoded.image == 0 && !arrival.again {
             self.received += header.images.len() - 1;
         }
         let Some(content) = header.images.get(decoded.image) else { return };
-        match (content, decoded.plane) {
-            (Content::Slice(slice), Ok(Some(plane))) => {
-                let judged_before = self.judged().map(|(uid, _)| uid.to_owned());
-                let series = self.series.entry(header.series_instance_uid.clone()).or_default();
-                header.series_description.clone_into(&mut series.series.description);
-                let z_mm = slice.geometry.z_mm;
-                series.arrived(arrival, decoded.image, z_mm);
-                series.look_at(z_mm, &slice.acquisition.kernel, &plane, input);
-                let prepared = PreparedSlice {
-                    sop_instance_uid: header.sop_instance_uid.clone(),
-                    header: slice.clone(),
-                    noise_hu: decoded.noise_hu,
-                    file: ImageFile { path: arrival.path.clone(), frame: decoded.image },
-                };
-                let read_again = |present: &PreparedSlice| plane_again(&present.file, input);
-                if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
-                    self.defects.push(reason);
-                } else if !self.is_judged(judged_before.as_deref()) {
-                    refutes = Refutes::Nothing;
-                } else if self.stage != Stage::Receiving && self.is_untouched_by(&header.series_instance_uid) {
-                    self.last_slice = self.last_slice.max(arrival.at);
-                    return self.trail();
-                }
+        match (content, decoded.slice) {
+            (Content::Slice(_), Ok(Some(slice))) => {
+                return self.add_slice(&instance, decoded.image, slice, arrival, input);
+            }
+            // What is no slice was noted when it was decoded first.
+            _ if arrival.again && !self.layouts.know(&header.series_instance_uid, &arrival.path, decoded.image) => {
+                return;
             }
             (_, Err(reason)) => self.defects.push(reason),
             (Content::Defective(reason), Ok(_)) => self.defects.push(reason.clone()),
@@ -180,16 +167,93 @@ impl Case {
                 return self.trail();
             }
         }
+        self.reopen(arrival.at, Refutes::Rule);
+    }
+
+    fn add_slice(
+        &mut self,
+        instance: &ReadInstance,
+        image: usize,
+        decoded: DecodedSlice,
+        arrival: &Arrival,
+        input: &InputGeometry,
+    ) {
+        let header = &instance.header;
+        let Some(Content::Slice(slice)) = header.images.get(image) else { return };
+        let judged_before = self.judged().map(|(id, _)| id.clone());
+        let file = ImageFile { path: arrival.path.clone(), frame: image };
+        let placed = self.layouts.place(&header.series_instance_uid, &file, slice, &decoded, arrival);
+        let id = match placed {
+            Ok(id) => id,
+            Err(again) => {
+                self.decode_again(again);
+                return self.reopen(arrival.at, Refutes::Nothing);
+            }
+        };
+        let series = self.series.entry(id.clone()).or_default();
+        header.series_description.clone_into(&mut series.series.description);
+        let z_mm = slice.geometry.z_mm;
+        series.arrived(arrival, image, z_mm);
+        series.look_at(z_mm, &slice.acquisition.kernel, &decoded.plane, input);
+        let DecodedSlice { plane, centre, noise_hu, cut_lung_mm, .. } = decoded;
+        let prepared = PreparedSlice {
+            sop_instance_uid: header.sop_instance_uid.clone(),
+            header: slice.clone(),
+            noise_hu,
+            file,
+            centre,
+            arrival: arrival.number,
+            thumbnail: Thumbnail::of(&plane, input),
+            cut_lung_mm,
+        };
+        let read_again = |present: &PreparedSlice| plane_again(&present.file, present.centre, input);
+        let mut refutes = if arrival.again { Refutes::Nothing } else { Refutes::Rule };
+        if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
+            self.defects.push(reason);
+        } else if !self.is_judged(judged_before.as_ref()) {
+            refutes = Refutes::Nothing;
+        } else if self.stage != Stage::Receiving && self.is_untouched_by(&id) {
+            self.last_slice = self.last_slice.max(arrival.at);
+            return self.trail();
+        }
         self.reopen(arrival.at, refutes);
     }
 
-    fn is_judged(&self, series_uid: Option<&str>) -> bool {
-        self.judged().map(|(uid, _)| uid) == series_uid
+    /// Forgets volumes that are others now, and has their slices decoded again.
+    fn decode_again(&mut self, Again { of_groups, arrivals }: Again) {
+        self.series.retain(|id, _| !of_groups.contains(&id.series_instance_uid));
+        for arrival in arrivals {
+            let is_queued = |waiting: &Waiting| waiting.arrival.again && waiting.arrival.path == arrival.path;
+            if !self.waiting.iter().any(is_queued) {
+                self.waiting.push_back(Waiting::new(arrival));
+            }
+        }
     }
 
-    /// Whether a slice that came of this series cannot change the verdict: the series is not judged, or the lungs have passed.
-    fn is_untouched_by(&self, series_uid: &str) -> bool {
-        self.judged().is_some_and(|(uid, judged)| series_uid != uid || judged.have_lungs_passed())
+    /// Sees to it that all slices lie in the volumes and on the planes that they have by all that has come. `false` if some must be
+    /// decoded again for that.
+    pub fn settle(&mut self) -> bool {
+        let again = self.layouts.settle();
+        let is_settled = again.is_none();
+        if let Some(again) = again {
+            self.decode_again(again);
+        }
+        is_settled
+    }
+
+    /// Where the planes of its series lie, for those who decode.
+    #[must_use]
+    pub fn plane_centres(&self) -> PlaneCentres {
+        self.layouts.centres()
+    }
+
+    fn is_judged(&self, volume: Option<&VolumeId>) -> bool {
+        self.judged().map(|(id, _)| id) == volume
+    }
+
+    /// Whether a slice that came of this volume cannot change the verdict: it is not judged, or the lungs have passed.
+    fn is_untouched_by(&self, volume: &VolumeId) -> bool {
+        self.judged().is_some_and(|(id, judged)| volume != id || judged.have_lungs_passed())
     }
 
     /// More has come that leaves a verdict as it is.
@@ -219,8 +283,8 @@ impl Case {
     /// Looks whether the scan has left the lungs behind. Lung that comes after a verdict on their having passed opens it again.
     pub fn look_for_the_end(&mut self, input: &InputGeometry, limits: &CompletionLimits, least_lung_ml: f64) {
         let Some(passed_mm) = limits.lungs_passed_mm else { return };
-        let Some(uid) = self.judged().map(|(uid, _)| uid.to_owned()) else { return };
-        let Some(judged) = self.series.get_mut(&uid) else { return };
+        let Some(id) = self.judged().map(|(id, _)| id.clone()) else { return };
+        let Some(judged) = self.series.get_mut(&id) else { return };
         let had_passed = judged.have_lungs_passed();
         judged.look_for_the_end(input, passed_mm, least_lung_ml);
         if had_passed && !judged.have_lungs_passed() {
@@ -231,7 +295,8 @@ impl Case {
     /// What there is of the exam, for the rules that say whether it is over.
     #[must_use]
     pub fn completion_progress(&self, steps: &PerformedSteps, usual: Option<Pauses>) -> Progress {
-        let Some((uid, judged)) = self.judged() else { return Progress { usual, ..Progress::default() } };
+        let Some((id, judged)) = self.judged() else { return Progress { usual, ..Progress::default() } };
+        let uid = &id.series_instance_uid;
         let nothing = BTreeSet::new();
         let step = steps.on(&JudgedSeriesId {
             patient_id: &self.patient.id,
@@ -264,18 +329,32 @@ impl Case {
         }
     }
 
-    /// The series that is judged; the rules stand in [`crate::exam::best`]'s module.
+    /// The volume that is judged; the rules stand in [`crate::exam::best`]'s module.
     #[must_use]
-    pub fn judged(&self) -> Option<(&str, &JudgedSeries)> {
-        let all: Vec<Reconstruction<'_>> = self.series.iter().map(|(uid, series)| series.reconstruction(uid)).collect();
-        let (uid, judged) = self.series.get_key_value(best(&all)?.series_instance_uid)?;
-        Some((uid, judged))
+    pub fn judged(&self) -> Option<(&VolumeId, &JudgedSeries)> {
+        let all: Vec<Reconstruction<'_>> = self.series.iter().map(|(id, series)| series.reconstruction(id)).collect();
+        let Reconstruction { series_instance_uid, part, .. } = best(&all)?;
+        self.series.iter().find(|(id, _)| (id.series_instance_uid.as_str(), &id.part) == (series_instance_uid, part))
     }
 
     /// Slices in the judged series, and how many the scanner announced.
     #[must_use]
     pub fn progress(&self) -> (usize, Option<usize>) {
         self.judged().map_or((0, None), |(_, judged)| (judged.series.len(), judged.series.expected()))
+    }
+
+    /// Volumes of the judged series beside the one that is judged.
+    #[must_use]
+    pub fn other_volumes(&self) -> usize {
+        let judged = self.judged().map(|(id, _)| &id.series_instance_uid);
+        let of_series = self.series.keys().filter(|id| Some(&id.series_instance_uid) == judged);
+        of_series.count().saturating_sub(1)
+    }
+
+    /// Series that the judged one was joined from.
+    #[must_use]
+    pub fn joined_series(&self) -> usize {
+        self.judged().map_or(1, |(id, _)| self.layouts.series_in(&id.series_instance_uid))
     }
 
     #[must_use]
@@ -316,19 +395,20 @@ impl Case {
         if self.engine_failure.is_some() {
             return None;
         }
-        let (uid, judged) = self.judged()?;
+        let (id, judged) = self.judged()?;
         let is_under_way = |slab: SlabIndex, inputs: &WindowInputs| {
-            self.under_way.iter().any(|window| (window.0.as_str(), window.1, &window.2) == (uid, slab, inputs))
+            self.under_way.iter().any(|window| (&window.0, window.1, &window.2) == (id, slab, inputs))
         };
         let job = judged.series.next_window(input, finishing, |slab, inputs| {
             judged.table.is_done(slab, inputs) || is_under_way(slab, inputs)
         })?;
-        Some(DueWindow { series: SeriesKey { exam: self.key.clone(), series_instance_uid: uid.to_owned() }, job })
+        let VolumeId { series_instance_uid, part } = id.clone();
+        Some(DueWindow { series: SeriesKey { exam: self.key.clone(), series_instance_uid, part }, job })
     }
 
     /// Notes that a window was handed over.
     pub fn hand_over(&mut self, window: &DueWindow) {
-        self.under_way.push((window.series.series_instance_uid.clone(), window.job.slab, window.job.inputs));
+        self.under_way.push((VolumeId::of(&window.series), window.job.slab, window.job.inputs));
     }
 
     #[must_use]
@@ -341,12 +421,15 @@ impl Case {
     /// # Errors
     /// Why there is no evidence of it; the exam is not analysed any further then.
     pub fn take_judged(&mut self, window: &DueWindow, judged: Judged) -> Result<(), EngineError> {
-        let (uid, job) = (&window.series.series_instance_uid, &window.job);
-        self.under_way.retain(|(series, slab, inputs)| (series, *slab, *inputs) != (uid, job.slab, job.inputs));
+        let (id, job) = (VolumeId::of(&window.series), &window.job);
+        self.under_way.retain(|(volume, slab, inputs)| (volume, *slab, *inputs) != (&id, job.slab, job.inputs));
         let evidence = judged.evidence.inspect_err(|error| self.engine_failure = Some(error.to_string()))?;
         self.inferences += 1;
         self.inference_time += judged.took;
-        if let Some(judged) = self.series.get_mut(uid) {
+        // The volume may be another one by now.
+        if let Some(judged) = self.series.get_mut(&id)
+            && judged.series.slab_z_mm(job.slab).is_some()
+        {
             judged.table.put(job.slab, job.inputs, evidence);
         }
         Ok(())
@@ -393,8 +476,9 @@ impl Case {
         let (_, judged) = self.judged()?;
         if !self.may_isolate {
             let Findings { lungs, lesions, pattern, .. } = judged.findings(&manifest.input, densities);
-            let is_sound =
-                !lungs.summary.spine_in_front && is_seen_beside_a_dense_lung(lungs.summary, &lesions, limits);
+            let is_sound = !lungs.summary.spine_in_front
+                && is_seen_beside_a_dense_lung(lungs.summary, &lesions, limits)
+                && mixed(&judged.series, &manifest.input).is_none();
             if !pattern.may_isolate() || !is_sound {
                 return None;
             }
@@ -413,7 +497,7 @@ impl Case {
 
     /// The lung apex is cut off, told once, as soon as it shows.
     pub fn apex_cut_off(&mut self, limits: &QualityLimits) -> Option<QualityIssue> {
-        let (uid, judged) = self.judged()?;
+        let (id, judged) = self.judged()?;
         if judged.beginning_seen {
             return None;
         }
@@ -421,8 +505,8 @@ impl Case {
         if beginning == Beginning::Unclear {
             return None;
         }
-        let uid = uid.to_owned();
-        self.series.get_mut(&uid)?.beginning_seen = true;
+        let id = id.clone();
+        self.series.get_mut(&id)?.beginning_seen = true;
         if let Beginning::InTheApex(issue) = beginning { Some(issue) } else { None }
     }
 

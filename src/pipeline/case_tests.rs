@@ -6,7 +6,7 @@ use super::super::conclusion::Conclusion;
 use super::super::decode::ReadInstance;
 use super::*;
 use crate::engine::ModelPackage;
-use crate::exam::{AcquisitionParameters, CompletionRule, SliceGeometry, SliceHeader};
+use crate::exam::{AcquisitionParameters, CompletionRule, PlaneCentre, SliceGeometry, SliceHeader};
 use crate::preprocess::{HounsfieldImage, Plane};
 use crate::triage::SlabEvidence;
 use crate::triage::tests::masks;
@@ -42,10 +42,12 @@ impl Scan {
 
     /// An instance with no window judged after it.
     fn instance_alone(&mut self, series: &str, content: Content) {
-        let plane = match &content {
+        let slice = match &content {
             Content::Slice(slice) => {
                 let image = HounsfieldImage { rows: 2, columns: 2, values: vec![-800.0; 4] };
-                Some(Plane::resample(&image, &slice.geometry.in_plane, &input()))
+                let plane = Plane::resample(&image, &slice.geometry.in_plane, &input());
+                let centre = PlaneCentre::of_image(slice.geometry.centre);
+                Some(DecodedSlice { plane, centre, noise_hu: None, body_mm: None, cut_lung_mm: 0.0 })
             }
             _ => None,
         };
@@ -63,7 +65,7 @@ impl Scan {
             images: vec![content],
         };
         let read = ReadInstance { header, calling_ae_title: "CT1".into() };
-        let decoded = Decoded { instance: Ok(Arc::new(read)), image: 0, plane: Ok(plane), noise_hu: None };
+        let decoded = Decoded { instance: Ok(Arc::new(read)), image: 0, slice: Ok(slice) };
         self.case.add(decoded, &arrival, &input());
     }
 
@@ -82,6 +84,7 @@ impl Scan {
                 geometry,
                 rescale_slope: 1.0,
                 rescale_intercept: 0.0,
+                padding: None,
                 thickness_mm: Some(SPACING_MM),
                 frame_number: None,
                 images_in_acquisition: None,
@@ -112,6 +115,10 @@ impl Scan {
         let lung: Vec<usize> = if is_lung { (0..48).collect() } else { (56..SIDE * SIDE).take(gas).collect() };
         let lung_cm2 = lung.len() as f64 * input().pixel_cm2();
         SlabEvidence { logit: -3.0, lung_cm2, ..masks(SIDE, &lung, &[]) }
+    }
+
+    fn judged_series(&self) -> &str {
+        &self.case.judged().unwrap().0.series_instance_uid
     }
 
     fn lungs_passed(&self) -> bool {
@@ -234,11 +241,11 @@ fn a_better_series_takes_over_and_does_not_refute_the_rule_that_was_right_about_
     let mut scan = Scan::new();
     scan.slices("1.9", 30.0, -243.0);
     scan.conclude(CompletionRule::ExpectedCount);
-    assert_eq!(scan.case.judged().unwrap().0, "1.9");
+    assert_eq!(scan.judged_series(), "1.9");
     scan.slices("1.3", 30.0, -225.0);
     assert_eq!(scan.case.stage, Stage::Trailing, "it does not show as much yet");
     scan.slices("1.3", -225.0, -246.0);
-    assert_eq!(scan.case.judged().unwrap().0, "1.3");
+    assert_eq!(scan.judged_series(), "1.3");
     assert_eq!(scan.case.stage, Stage::Receiving);
     assert!(scan.believes(CompletionRule::ExpectedCount));
     let report = scan.conclude(CompletionRule::QuietTime);

@@ -81,7 +81,7 @@ impl Case {
             intended_use: INTENDED_USE.to_owned(),
             exam: self.key.clone(),
             study_instance_uid: self.study_instance_uid.clone(),
-            series_instance_uid: judged.map(|(uid, _)| uid.to_owned()),
+            series_instance_uid: judged.map(|(id, _)| id.series_instance_uid.clone()),
             verdict,
             reason,
             revised: false,
@@ -115,6 +115,12 @@ impl Case {
             }
             None => unfit().into_iter().collect(),
         };
+        if let count @ 1.. = self.other_volumes() {
+            quality.push(QualityIssue::of_series(QualityKind::OtherVolumes { count }));
+        }
+        if let series @ 2.. = self.joined_series() {
+            quality.push(QualityIssue::of_series(QualityKind::SplitAcquisition { series }));
+        }
         if let Some(reason) = self.defects.first() {
             let (count, reason) = (self.defects.len(), reason.clone());
             quality.push(QualityIssue::of_series(QualityKind::DefectiveSlices { count, reason }));

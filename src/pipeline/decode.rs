@@ -1,5 +1,6 @@
 //! The decode pool: threads that turn files of the spool into planes.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
-use crate::exam::{Content, ExamKey, InstanceHeader};
+use crate::exam::{Content, ExamKey, InstanceHeader, PlaneCentre, cut_lung_mm};
 use crate::inference::{Planes, StoredSlice};
 use crate::part10::{ImageFile, InstanceFile};
-use crate::preprocess::{InputGeometry, Plane, hounsfield_image, noise_hu, stored_image};
+use crate::preprocess::{InputGeometry, Plane, body_centre_mm, hounsfield_image, noise_hu, stored_image};
 use crate::telemetry;
 
 /// Images of one instance that are decoded at a turn: 0.02 to 0.2 s, after which another exam may come first. A slab has some three
@@ -29,7 +30,12 @@ pub struct Arrival {
     pub at: Instant,
     /// How long after the release of the exam's last association, if it is the first since.
     pub after_release: Option<Duration>,
+    /// It has been decoded before: its plane belongs elsewhere now.
+    pub again: bool,
 }
+
+/// Where the planes of an exam's series lie; those of others lie about each image.
+pub type PlaneCentres = Arc<BTreeMap<String, PlaneCentre>>;
 
 /// An instance whose images wait to be decoded, all of them or those that are left.
 #[derive(Debug)]
@@ -59,6 +65,7 @@ struct OpenInstance {
 pub struct DecodeJob {
     pub exam: ExamKey,
     pub waiting: Waiting,
+    pub centres: PlaneCentres,
 }
 
 /// What comes of a job, in this order.
@@ -77,10 +84,22 @@ pub struct Decoded {
     pub instance: Result<Arc<ReadInstance>, String>,
     /// Which of the instance's images, from 0.
     pub image: usize,
-    /// The plane of a slice, `None` for what is not one, or why the pixels cannot be used.
-    pub plane: Result<Option<Plane>, String>,
-    /// The noise of a slice; see [`noise_hu`].
+    /// What is made of a slice, `None` for what is not one, or why the pixels cannot be used.
+    pub slice: Result<Option<DecodedSlice>, String>,
+}
+
+/// What is made of a slice's pixels.
+#[derive(Debug)]
+pub struct DecodedSlice {
+    pub plane: Plane,
+    /// Where the plane lies.
+    pub centre: PlaneCentre,
+    /// See [`noise_hu`].
     pub noise_hu: Option<f32>,
+    /// See [`body_centre_mm`].
+    pub body_mm: Option<[f64; 2]>,
+    /// See [`cut_lung_mm`].
+    pub cut_lung_mm: f64,
 }
 
 /// Starts `threads` decoders. They end when `jobs` is closed.
@@ -98,9 +117,9 @@ pub fn start(
             let (jobs, results, planes) = (jobs.clone(), results.clone(), planes.clone());
             std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
                 step_back();
-                for DecodeJob { exam, waiting } in jobs {
+                for DecodeJob { exam, waiting, centres } in jobs {
                     // Nobody listens any more where the analyst has stopped: then the jobs end too.
-                    waiting.take_turn(&planes, |step| drop(results.send((exam.clone(), step))));
+                    waiting.take_turn(&planes, &centres, |step| drop(results.send((exam.clone(), step))));
                 }
             })
         })
@@ -114,7 +133,7 @@ impl Waiting {
     }
 
     /// Decodes the next images; what is left is told first, so that other threads can go on with it meanwhile.
-    pub fn take_turn(self, planes: &Planes, mut tell: impl FnMut(Step)) {
+    pub fn take_turn(self, planes: &Planes, centres: &PlaneCentres, mut tell: impl FnMut(Step)) {
         let Self { arrival, opened } = self;
         let started = Instant::now();
         let opened =
@@ -127,10 +146,12 @@ impl Waiting {
                     let opened = Some((instance.clone(), turn.end));
                     tell(Step::Left(Self { arrival: arrival.clone(), opened }));
                 }
-                decode_images(&instance, turn, started, planes, |decoded| tell(Step::Image(arrival.clone(), decoded)));
+                decode_images(&instance, turn, started, planes, centres, |decoded| {
+                    tell(Step::Image(arrival.clone(), decoded));
+                });
             }
             Err(reason) => {
-                let unreadable = Decoded { instance: Err(reason), image: 0, plane: Ok(None), noise_hu: None };
+                let unreadable = Decoded { instance: Err(reason), image: 0, slice: Ok(None) };
                 tell(Step::Image(arrival, unreadable));
             }
         }
@@ -154,15 +175,12 @@ fn decode_images(
     images: Range<usize>,
     mut started: Instant,
     planes: &Planes,
+    centres: &PlaneCentres,
     mut tell: impl FnMut(Decoded),
 ) {
     for image in images {
-        let (plane, noise_hu) = match plane_of(instance, image, planes, started) {
-            Ok(Some((plane, noise_hu))) => (Ok(Some(plane)), noise_hu),
-            Ok(None) => (Ok(None), None),
-            Err(reason) => (Err(reason), None),
-        };
-        tell(Decoded { instance: Ok(instance.read.clone()), image, plane, noise_hu });
+        let slice = decoded_slice(instance, image, planes, centres, started);
+        tell(Decoded { instance: Ok(instance.read.clone()), image, slice });
         started = Instant::now();
     }
 }
@@ -171,21 +189,22 @@ fn decode_images(
 ///
 /// # Errors
 /// Why it cannot be had any more.
-pub fn plane_again(file: &ImageFile, input: &InputGeometry) -> Result<Plane, String> {
+pub fn plane_again(file: &ImageFile, centre: PlaneCentre, input: &InputGeometry) -> Result<Plane, String> {
     let OpenInstance { read, file: instance, .. } = OpenInstance::open(&file.path)?;
     let Some(Content::Slice(slice)) = read.header.images.get(file.frame) else {
         return Err("a slice that was read before is none any more".to_owned());
     };
     let image = hounsfield_image(&instance, file.frame, slice).map_err(|error| error.to_string())?;
-    Ok(Plane::resample(&image, &slice.geometry.in_plane, input))
+    Ok(Plane::resample(&image, &slice.geometry.on_plane(centre), input))
 }
 
-fn plane_of(
+fn decoded_slice(
     OpenInstance { read, path, file }: &OpenInstance,
     image: usize,
     planes: &Planes,
+    centres: &PlaneCentres,
     started: Instant,
-) -> Result<Option<(Plane, Option<f32>)>, String> {
+) -> Result<Option<DecodedSlice>, String> {
     let header = &read.header;
     let Some(Content::Slice(slice)) = header.images.get(image) else { return Ok(None) };
     let stored = stored_image(file, image, slice).map_err(|error| {
@@ -196,12 +215,16 @@ fn plane_of(
     telemetry::stage("decode", started.elapsed());
     let decoded = Instant::now();
     let hounsfield = stored.hounsfield();
-    let noise_hu = noise_hu(&hounsfield, &slice.geometry.in_plane, planes.input().pixel_mm);
+    let (in_plane, input) = (&slice.geometry.in_plane, planes.input());
+    let (noise_hu, body_mm) = (noise_hu(&hounsfield, in_plane, input.pixel_mm), body_centre_mm(&hounsfield, in_plane));
+    let about_image = PlaneCentre::of_image(slice.geometry.centre);
+    let centre = centres.get(&header.series_instance_uid).copied().unwrap_or(about_image);
     let lies_in = ImageFile { path: path.clone(), frame: image };
-    let plane = planes.plane(StoredSlice::new(header, slice, &lies_in, stored, planes.input()), &hounsfield);
+    let plane = planes.plane(StoredSlice::new(header, slice, &lies_in, centre, stored, input), &hounsfield);
+    let cut_lung_mm = cut_lung_mm(&plane, input);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
-    Ok(Some((plane, noise_hu)))
+    Ok(Some(DecodedSlice { plane, centre, noise_hu, body_mm, cut_lung_mm }))
 }
 
 #[cfg(test)]
@@ -220,14 +243,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("object.dcm");
         series::write_file(&object, &path).unwrap();
-        let mut waiting = vec![Waiting::new(Arrival { number: 0, path, at: Instant::now(), after_release: None })];
+        let mut waiting =
+            vec![Waiting::new(Arrival { number: 0, path, at: Instant::now(), after_release: None, again: false })];
         let mut told = Vec::new();
         while let Some(next) = waiting.pop() {
-            next.take_turn(&planes, |step| {
+            next.take_turn(&planes, &PlaneCentres::default(), |step| {
                 told.push(match &step {
                     Step::Left(_) => "left".to_owned(),
                     Step::Image(_, decoded) => {
-                        assert!(matches!(decoded.plane, Ok(Some(_))));
+                        assert!(matches!(decoded.slice, Ok(Some(_))));
                         decoded.image.to_string()
                     }
                     Step::Done => "done".to_owned(),

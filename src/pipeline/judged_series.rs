@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::decode::Arrival;
 use crate::exam::{
-    Kernel, LungArea, NO_LUNG_CM2, Pauses, QualityLimits, Reconstruction, ScanDirection, ScanOrder, Series, SlabIndex,
-    lungs_passed, shows_lung,
+    Kernel, LungArea, NO_LUNG_CM2, Part, Pauses, QualityLimits, Reconstruction, ScanDirection, ScanOrder, Series,
+    SeriesKey, SlabIndex, lungs_passed, shows_lung,
 };
 use crate::preprocess::{InputGeometry, Plane};
 use crate::triage::{Beginning, Densities, EvidenceTable, Findings, LungPieces, TableRow, beginning};
@@ -22,7 +22,22 @@ pub fn lung_mm(rows: &[TableRow<'_>]) -> f64 {
     rows.iter().filter(|row| row.evidence.lung_cm2 >= LUNG_SLAB_CM2).map(|row| row.thickness_mm).sum()
 }
 
-/// One series with its evidence.
+/// Names a volume of an exam: a series, or a part of one that holds several.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VolumeId {
+    /// Of series that are one volume together, the first one.
+    pub series_instance_uid: String,
+    pub part: Part,
+}
+
+impl VolumeId {
+    /// The volume whose key among all exams this is.
+    pub fn of(key: &SeriesKey) -> Self {
+        Self { series_instance_uid: key.series_instance_uid.clone(), part: key.part.clone() }
+    }
+}
+
+/// One volume with its evidence.
 #[derive(Debug, Default)]
 pub struct JudgedSeries {
     pub series: Series,
@@ -77,13 +92,20 @@ impl JudgedSeries {
         self.pauses
     }
 
-    pub fn reconstruction<'a>(&self, series_instance_uid: &'a str) -> Reconstruction<'a> {
+    pub fn reconstruction<'a>(&self, VolumeId { series_instance_uid, part }: &'a VolumeId) -> Reconstruction<'a> {
         let mut z_mm = self.series.slices().map(|slice| slice.header.geometry.z_mm);
         let lowest = z_mm.next();
         let highest = z_mm.next_back().or(lowest);
         let reach_mm = lowest.zip(highest).map_or(0.0, |(lowest, highest)| highest - lowest);
         let lung_mm = self.lung_mm.map_or(0.0, |(low, high)| high - low);
-        Reconstruction { series_instance_uid, lung_mm, reach_mm, slices: self.series.len(), is_sharp: self.is_sharp }
+        Reconstruction {
+            series_instance_uid,
+            part,
+            lung_mm,
+            reach_mm,
+            slices: self.series.len(),
+            is_sharp: self.is_sharp,
+        }
     }
 
     /// Whether the lungs had passed when [`Self::look_for_the_end`] last looked, and the slices have come in order since.

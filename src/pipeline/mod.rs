@@ -7,6 +7,7 @@ pub(crate) mod case;
 pub(crate) mod conclusion;
 pub(crate) mod decode;
 pub(crate) mod judged_series;
+mod layout;
 mod priority;
 mod step_back;
 mod views;

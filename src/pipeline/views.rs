@@ -3,10 +3,9 @@
 use jiff::Timestamp;
 
 use super::case::{Case, Stage};
-use crate::alert::{ExamState, ExamView, SlabView, outlines};
+use crate::alert::{ExamState, ExamView, PlacedImage, SlabView, outlines};
 use crate::engine::Manifest;
 use crate::exam::SlabIndex;
-use crate::part10::ImageFile;
 use crate::triage::Thresholds;
 
 /// The exam as things stand. Its flags are the hub's.
@@ -46,10 +45,10 @@ pub fn exam_view(case: &Case, manifest: &Manifest) -> ExamView {
 }
 
 /// A judged slab with the file of its picture; `None` if there is no such slab.
-pub fn slab_view(case: &Case, slab: SlabIndex, manifest: &Manifest) -> Option<(SlabView, Option<ImageFile>)> {
+pub fn slab_view(case: &Case, slab: SlabIndex, manifest: &Manifest) -> Option<(SlabView, Option<PlacedImage>)> {
     let (_, judged) = case.judged()?;
     let (z_mm, evidence) = judged.series.slab_z_mm(slab).zip(judged.table.row(slab))?;
-    let file = judged.series.middle_slice(slab).map(|slice| slice.file.clone());
+    let file = judged.series.middle_slice(slab).map(PlacedImage::of);
     let view = SlabView {
         index: slab,
         z_mm,

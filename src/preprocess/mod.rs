@@ -1,21 +1,26 @@
 //! From a slice's Hounsfield units to the network's window: the specification on the CPU.
 //!
+//! 0. Padding is air, and an image that lies turned in the patient's axial plane is made upright ([`stored_image`], [`Turn`]).
 //! 1. Hounsfield units are clamped to the model's window and scaled to 0..=1 ([`Plane::resample`]); clamping comes
 //!    first, so that padding values far outside do not bleed into their neighbours.
-//! 2. The slice is resampled to the model's plane: square pixels of `pixel_mm`, centred on the image, columns running
-//!    from the patient's right to the left (+x of LPS), rows from anterior to posterior (+y). The filter is a triangle
-//!    whose half-width is the wider of the two pixel distances, so that nothing aliases. Outside the image is air.
+//! 2. The slice is resampled to the model's plane: square pixels of `pixel_mm` about one place of the patient for the whole
+//!    series ([`crate::exam::PlaneCentre`]), each slice by its own position, columns running from the patient's right to the left
+//!    (+x of LPS), rows from anterior to posterior (+y). The filter is a triangle whose half-width is the wider of the two pixel distances, so that nothing aliases. Outside the image is air.
 //! 3. The values are rounded to 65,536 steps. A slab is the mean of its slices ([`SlabSum`]).
 //! 4. A [`Window`] is a slab between its neighbours, in ascending z.
 
+mod body_centre;
 mod codestream;
 mod noise;
 mod pixels;
 mod resample;
+mod turn;
 
+pub use body_centre::body_centre_mm;
 pub use noise::noise_hu;
-pub use pixels::{CellLayout, HounsfieldImage, PixelError, StoredImage, hounsfield_image, stored_image};
+pub use pixels::{CellLayout, HounsfieldImage, Padding, PixelError, StoredImage, hounsfield_image, stored_image};
 pub use resample::{InPlane, SourceAxis, Taps, taps};
+pub use turn::Turn;
 
 use serde::{Deserialize, Serialize};
 

@@ -90,7 +90,7 @@ mod tests {
     use crate::preprocess::SourceAxis;
 
     fn axes(spacing_mm: f64) -> InPlane {
-        let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm };
+        let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm, offset_mm: 0.0 };
         InPlane { x: axis(true), y: axis(false) }
     }
 

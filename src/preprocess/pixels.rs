@@ -6,6 +6,7 @@ use dicom_object::DefaultDicomObject;
 use dicom_pixeldata::{PixelDecoder, PixelRepresentation};
 
 use super::codestream::{FrameSize, frame_size, has_end_of_image, is_rle_frame};
+use super::turn::upright;
 use crate::exam::SliceHeader;
 use crate::part10::{FrameError, InstanceFile};
 
@@ -30,18 +31,82 @@ pub struct StoredImage {
     /// From stored values to Hounsfield units (PS3.3 C.11.1.1.2).
     pub rescale_slope: f32,
     pub rescale_intercept: f32,
+    /// Stored values that stand for no measurement.
+    pub padding: Option<Padding>,
+}
+
+/// Stored values from `first` to `last` fill an image up where nothing was measured (PS3.3 C.7.5.1.1.2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Padding {
+    pub first: f32,
+    pub last: f32,
+}
+
+/// What padding counts as: air to every window, HU.
+const PADDING_HU: f32 = -100_000.0;
+
+/// An image of fewer different values than this shows no patient: it is blank, or a page of text.
+const FEWEST_VALUES: usize = 8;
+
+impl Padding {
+    /// No value is padding.
+    pub const NONE: Self = Self { first: 1.0, last: 0.0 };
+
+    #[must_use]
+    pub fn contains(self, stored_value: f32) -> bool {
+        (self.first..=self.last).contains(&stored_value)
+    }
 }
 
 impl StoredImage {
-    /// Applies the rescale slope and intercept to all stored values.
+    /// Applies the rescale slope and intercept to all stored values; padding is air.
     #[must_use]
     pub fn hounsfield(&self) -> HounsfieldImage {
-        let hounsfield = |cell: u16| self.layout.stored_value(cell) * self.rescale_slope + self.rescale_intercept;
-        let values = match self.cell_bytes {
-            1 => self.cells.iter().map(|byte| hounsfield(u16::from(*byte))).collect(),
-            _ => self.cells.chunks_exact(2).map(|pair| hounsfield(u16::from_le_bytes([pair[0], pair[1]]))).collect(),
+        let rescaled = |stored: f32| stored * self.rescale_slope + self.rescale_intercept;
+        let values = match self.padding {
+            None => self.stored_values().map(rescaled).collect(),
+            Some(padding) => self
+                .stored_values()
+                .map(|stored| if padding.contains(stored) { PADDING_HU } else { rescaled(stored) })
+                .collect(),
         };
         HounsfieldImage { rows: self.rows, columns: self.columns, values }
+    }
+
+    fn stored_values(&self) -> impl Iterator<Item = f32> {
+        let (cell_bytes, layout) = (self.cell_bytes, self.layout);
+        self.cells.chunks_exact(cell_bytes).map(move |cell| {
+            layout.stored_value(match *cell {
+                [low, high] => u16::from_le_bytes([low, high]),
+                [byte, ..] => u16::from(byte),
+                [] => 0,
+            })
+        })
+    }
+
+    /// Whether it shows anything: it has more than a few different values beside its padding.
+    fn shows_anything(&self) -> bool {
+        let mut values: Vec<f32> = Vec::with_capacity(FEWEST_VALUES);
+        let is_measured = |value: &f32| self.padding.is_none_or(|padding| !padding.contains(*value));
+        for value in self.stored_values().filter(is_measured) {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+            if values.len() == FEWEST_VALUES {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a pixel at the image's border lies in this range. What pads an image lies there; a value that does not is named as
+    /// padding by mistake, and may be that of tissue.
+    fn has_at_border(&self, padding: Padding) -> bool {
+        let (last_row, last_column) = (self.rows - 1, self.columns - 1);
+        self.stored_values().enumerate().any(|(at, value)| {
+            let (row, column) = (at / self.columns, at % self.columns);
+            (row == 0 || column == 0 || row == last_row || column == last_column) && padding.contains(value)
+        })
     }
 }
 
@@ -64,6 +129,8 @@ pub enum PixelError {
         "pixel data decodes to {found_rows} x {found_columns} x {samples} of {bits} bits, expected {rows} x {columns} x 1 of 8 or 16"
     )]
     Shape { found_rows: usize, found_columns: usize, samples: u16, bits: u16, rows: usize, columns: usize },
+    #[error("the image is blank: its pixels have no more than {} different values", FEWEST_VALUES - 1)]
+    Blank,
     #[error("pixel data decodes to {found} bytes, {rows} rows x {columns} columns need {expected}")]
     Length { found: usize, expected: usize, rows: usize, columns: usize },
 }
@@ -80,10 +147,10 @@ pub fn hounsfield_image(
     stored_image(file, frame, header).map(|stored| stored.hounsfield())
 }
 
-/// Decodes one frame of a file, counted from 0.
+/// Decodes one frame of a file, counted from 0, and makes it upright where it lies turned.
 ///
 /// # Errors
-/// If the pixel data does not decode or is not what the header says.
+/// If the pixel data does not decode, is not what the header says, or shows nothing.
 pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> Result<StoredImage, PixelError> {
     let image = file.frame(frame)?;
     check_frame(&image, header)?;
@@ -107,7 +174,22 @@ pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> 
     let signed = decoded.pixel_representation() == PixelRepresentation::Signed;
     let layout = CellLayout::new(decoded.bits_stored(), decoded.high_bit(), signed);
     let (rescale_slope, rescale_intercept) = (header.rescale_slope, header.rescale_intercept);
-    Ok(StoredImage { rows, columns, cell_bytes, cells, layout, rescale_slope, rescale_intercept })
+    let mut stored =
+        StoredImage { rows, columns, cell_bytes, cells, layout, rescale_slope, rescale_intercept, padding: None };
+    stored.padding = header.padding.map(|ends| padding(ends, layout)).filter(|padding| stored.has_at_border(*padding));
+    if !stored.shows_anything() {
+        return Err(PixelError::Blank);
+    }
+    Ok(match &header.geometry.turn {
+        Some(turn) => upright(&stored, turn),
+        None => stored,
+    })
+}
+
+/// The range of stored values between two numbers of the header, which name cells: a signed value may stand there as unsigned.
+fn padding(ends: [i32; 2], layout: CellLayout) -> Padding {
+    let [one, other] = ends.map(|cell| layout.stored_value(cell as u16));
+    Padding { first: one.min(other), last: one.max(other) }
 }
 
 /// Holds a compressed frame's own header against the image's: decoders allocate what the frame claims.

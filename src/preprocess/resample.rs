@@ -12,6 +12,8 @@ pub struct SourceAxis {
     pub reversed: bool,
     /// Distance of stored pixel centres along this axis, mm.
     pub spacing_mm: f64,
+    /// How far the image's centre lies from the plane's along this axis, mm.
+    pub offset_mm: f64,
 }
 
 /// How a stored image lies in the patient's axial plane.
@@ -31,7 +33,7 @@ pub struct Taps {
     pub weights: Vec<f32>,
 }
 
-/// Taps of each of `target_len` plane pixels on an axis of `source_len` stored pixels; both are centred on each other.
+/// Taps of each of `target_len` plane pixels on an axis of `source_len` stored pixels; their centres lie `axis.offset_mm` apart.
 #[must_use]
 pub fn taps(axis: SourceAxis, source_len: usize, target_len: usize, target_mm: f64) -> Vec<Taps> {
     let half_width = (target_mm / axis.spacing_mm).max(1.0);
@@ -40,7 +42,7 @@ pub fn taps(axis: SourceAxis, source_len: usize, target_len: usize, target_mm: f
     let target_centre = (target_len as f64 - 1.0) / 2.0;
     (0..target_len)
         .map(|target| {
-            let x_mm = (target as f64 - target_centre) * target_mm;
+            let x_mm = (target as f64 - target_centre) * target_mm - axis.offset_mm;
             let at = source_centre + direction * x_mm / axis.spacing_mm;
             let weight = |source: i64| (1.0 - (source as f64 - at).abs() / half_width).max(0.0);
             let (first, last) = ((at - half_width).ceil() as i64, (at + half_width).floor() as i64);
@@ -107,8 +109,8 @@ mod tests {
 
     fn axes(spacing_mm: f64) -> InPlane {
         InPlane {
-            x: SourceAxis { along_columns: true, reversed: false, spacing_mm },
-            y: SourceAxis { along_columns: false, reversed: false, spacing_mm },
+            x: SourceAxis { along_columns: true, reversed: false, spacing_mm, offset_mm: 0.0 },
+            y: SourceAxis { along_columns: false, reversed: false, spacing_mm, offset_mm: 0.0 },
         }
     }
 
@@ -130,8 +132,8 @@ mod tests {
         let drawn = |row: usize, column: usize| -1000.0 + (row as f32) * 1.5 + (column as f32) * 0.7;
         let straight = resample(&image(300, 300, drawn), &axes(0.9), &target);
         let turned_axes = InPlane {
-            x: SourceAxis { along_columns: false, reversed: true, spacing_mm: 0.9 },
-            y: SourceAxis { along_columns: true, reversed: false, spacing_mm: 0.9 },
+            x: SourceAxis { along_columns: false, reversed: true, spacing_mm: 0.9, offset_mm: 0.0 },
+            y: SourceAxis { along_columns: true, reversed: false, spacing_mm: 0.9, offset_mm: 0.0 },
         };
         let turned = resample(&image(300, 300, |row, column| drawn(column, 299 - row)), &turned_axes, &target);
         let furthest = straight.iter().zip(&turned).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -19,6 +19,9 @@ const PARTING_REACH_MM: f64 = 40.0;
 /// A slab with less lung than this says little of the chest, cm².
 const CHEST_SLAB_CM2: f64 = 10.0;
 
+/// Where the body is found on less of the chest than this share, what is known of the rest says little of the whole.
+const BODY_FOUND_SHARE: f64 = 0.8;
+
 /// The spine is in front if it is so on this share of the slabs that tell, and on [`MIN_SPINE_SLABS`]: bright contrast
 /// medium in the heart looks like it on fewer.
 const SPINE_IN_FRONT_SHARE: f64 = 0.8;
@@ -49,10 +52,13 @@ pub struct LungSummary {
     /// ml.
     pub left_ml: f64,
     /// Share of the chest's volume that is lung, from the lungs' lowest to their uppermost slab, 0 to 1; absent where the
-    /// body was not found.
+    /// body was found on too little of it.
     pub chest_share: Option<f64>,
     /// The spine lies in front: the image is upside down, whatever its orientation says.
     pub spine_in_front: bool,
+    /// Enough slabs show where the spine lies.
+    #[serde(default)]
+    pub spine_found: bool,
 }
 
 impl<'a> Lungs<'a> {
@@ -187,10 +193,18 @@ impl LungSummary {
             summary.right_ml += pixels.right as f64 * row.pixel_ml(input);
         }
         let chest: Vec<_> = table.iter().zip(areas).filter(|(_, area)| area.lung_cm2 >= CHEST_SLAB_CM2).collect();
-        let lung: f64 = chest.iter().map(|(row, area)| area.lung_cm2 * row.thickness_mm).sum();
-        let body: Option<f64> = chest.iter().map(|(row, _)| Some(row.evidence.body?.area_cm2 * row.thickness_mm)).sum();
-        summary.chest_share = body.filter(|body| *body > 0.0).map(|body| lung / body);
+        let (mut lung, mut body, mut with_body_mm, mut all_mm) = (0.0, 0.0, 0.0, 0.0);
+        for (row, area) in &chest {
+            all_mm += row.thickness_mm;
+            if let Some(section) = row.evidence.body {
+                with_body_mm += row.thickness_mm;
+                lung += area.lung_cm2 * row.thickness_mm;
+                body += section.area_cm2 * row.thickness_mm;
+            }
+        }
+        summary.chest_share = (body > 0.0 && with_body_mm >= BODY_FOUND_SHARE * all_mm).then(|| lung / body);
         let spines: Vec<SpinePlace> = chest.iter().filter_map(|(row, _)| row.evidence.body?.spine).collect();
+        summary.spine_found = spines.len() >= MIN_SPINE_SLABS;
         let in_front = spines.iter().filter(|place| **place == SpinePlace::Front).count();
         summary.spine_in_front =
             in_front >= MIN_SPINE_SLABS && in_front as f64 >= SPINE_IN_FRONT_SHARE * spines.len() as f64;

@@ -34,7 +34,7 @@ pub use lesions::{Lesion, SMALLEST_LESION_ML, Side};
 pub use lung_pieces::LungPieces;
 pub use lungs::{LungSummary, Lungs};
 pub use pattern::{Pattern, PatternKind};
-pub use quality::{Beginning, acquisition_issues, beginning};
+pub use quality::{Beginning, acquisition_issues, beginning, mixed};
 pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
     schema,

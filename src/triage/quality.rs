@@ -5,7 +5,7 @@ use super::lungs::Lungs;
 use super::steps::steps;
 use crate::exam::{
     Kernel, KeySlice, LungArea, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits,
-    ScanDirection, Series, Spacing,
+    ScanDirection, Series, Spacing, are_interleaved,
 };
 use crate::preprocess::InputGeometry;
 
@@ -31,6 +31,8 @@ pub fn acquisition_issues(
         positions(series, &spacing),
         too_noisy(series, lungs, &spacing, input, limits).into_iter().collect(),
         too_thick(series, &spacing, limits).into_iter().collect(),
+        field_of_view(series, &spacing, limits).into_iter().collect(),
+        mixed(series, input).into_iter().collect(),
         worth_knowing(series),
     ];
     found.concat()
@@ -151,8 +153,10 @@ fn too_noisy(
     let is_chest = |slice: &&PreparedSlice| (low..=high).contains(&slice.header.geometry.z_mm);
     let mut measured: Vec<(f64, &PreparedSlice)> =
         series.slices().filter(is_chest).filter_map(|slice| Some((f64::from(slice.noise_hu?), slice))).collect();
-    if measured.len() < MIN_NOISE_SLICES {
-        return None;
+    let all = series.slices().filter(is_chest).count();
+    if measured.len() < MIN_NOISE_SLICES.min(all) || 2 * measured.len() < all {
+        let share = 1.0 - measured.len() as f64 / all as f64;
+        return Some(issue(QualityKind::NoiseUnknown { share }, None));
     }
     measured.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (median_hu, slice) = measured[measured.len() / 2];
@@ -160,6 +164,20 @@ fn too_noisy(
     let in_slab = if distance_mm > 0.0 { (input.slab_mm / distance_mm).max(1.0) } else { 1.0 };
     let (noise_hu, limit_hu) = (median_hu / in_slab.sqrt(), limits.max_noise_hu);
     (noise_hu > limit_hu).then(|| issue(QualityKind::TooNoisy { noise_hu, limit_hu }, Some(slice)))
+}
+
+fn field_of_view(series: &Series, spacing: &Spacing, limits: &QualityLimits) -> Option<QualityIssue> {
+    let border_mm: f64 = series.slices().map(|slice| slice.cut_lung_mm).sum();
+    let border_cm2 = border_mm * spacing.usual_mm / 100.0;
+    let most = series.slices().max_by(|a, b| a.cut_lung_mm.total_cmp(&b.cut_lung_mm));
+    (border_cm2 > limits.max_cut_lung_cm2).then(|| issue(QualityKind::FieldOfViewCut { border_cm2 }, most))
+}
+
+/// Whether the slices are of acquisitions that lie between each other.
+#[must_use]
+pub fn mixed(series: &Series, input: &InputGeometry) -> Option<QualityIssue> {
+    let thumbnails = series.slices().map(|slice| &slice.thumbnail);
+    are_interleaved(thumbnails, input).then(|| issue(QualityKind::MixedAcquisitions, None))
 }
 
 fn too_thick(series: &Series, spacing: &Spacing, limits: &QualityLimits) -> Option<QualityIssue> {

@@ -69,6 +69,9 @@ const MAX_DEFECTIVE_SHARE: f64 = 0.1;
 /// is left, ml: networks also see opacities in a dense lung's edges, which are no lung and reach over the midline.
 const MIN_FINDING_ML: f64 = 10.0;
 
+/// With less of the volume that a chest has at least than this share, what was found is nothing in a lung.
+const SOME_LUNG_SHARE: f64 = 0.25;
+
 /// Judges a finished exam.
 #[must_use]
 pub fn judge(facts: &Facts<'_>) -> Judgement {
@@ -79,13 +82,18 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let score = facts.score.unwrap_or_default();
     let is_above = score >= facts.suspected_from;
     let abnormality = why_abnormal(facts);
-    let is_found = abnormality.is_none()
+    let is_whole = abnormality.is_none() && facts.lungs.volume_ml() >= facts.limits.min_lung_ml;
+    let is_found = is_whole
         || facts.lesions.volume_ml >= MIN_FINDING_ML
+            && facts.lungs.volume_ml() >= facts.limits.min_lung_ml * SOME_LUNG_SHARE
             && is_seen_beside_a_dense_lung(facts.lungs, facts.listed, facts.limits);
     if is_above && facts.pattern.may_isolate() && is_found {
         return judged(Verdict::Suspected, suspicion(facts, score));
     }
     // What was found stands whatever else is missing; a negative verdict needs the whole lungs.
+    if let Some(reason) = why_no_chest(facts) {
+        return judged(Verdict::NotAnalysed, reason);
+    }
     if let Some(reason) = abnormality {
         return judged(Verdict::Abnormal, format!("{reason}; a radiologist must look"));
     }
@@ -130,14 +138,21 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
     if facts.score.is_none() {
         return Some("no slab was judged".to_owned());
     }
-    let lung_ml = facts.lungs.volume_ml();
-    if lung_ml < facts.limits.min_lung_ml {
-        return Some(format!(
-            "no lung found ({lung_ml:.0} ml): is this a chest, and are its rescale intercept and orientation right?"
-        ));
+    let mixed = facts.quality.iter().find(|issue| issue.kind == QualityKind::MixedAcquisitions);
+    if let Some(mixed) = mixed {
+        return Some(mixed.to_string());
     }
     // Upside down a network takes heart and vessels for disease: what it finds there means nothing either.
     facts.lungs.spine_in_front.then(|| "the spine lies in front: is the image's orientation right?".to_owned())
+}
+
+fn why_no_chest(facts: &Facts<'_>) -> Option<String> {
+    let lung_ml = facts.lungs.volume_ml();
+    (lung_ml < facts.limits.min_lung_ml).then(|| {
+        format!(
+            "no lung found ({lung_ml:.0} ml): is this a chest, and are its rescale intercept and orientation right?"
+        )
+    })
 }
 
 fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
@@ -201,7 +216,9 @@ fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
             facts.slices + facts.defective
         ));
     }
-    let hiding = facts.quality.iter().find(|issue| issue.hides_lung(facts.limits))?;
+    let Some(hiding) = facts.quality.iter().find(|issue| issue.hides_lung(facts.limits)) else {
+        return why_not_measured(facts.lungs).map(str::to_owned);
+    };
     Some(match hiding.kind {
         QualityKind::Gap { from_z_mm, to_z_mm } => format!(
             "{:.0} mm of the scan are missing between z = {from_z_mm:.0} mm and z = {to_z_mm:.0} mm",
@@ -210,6 +227,19 @@ fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
         QualityKind::ApexCutOff { .. } | QualityKind::BaseCutOff { .. } => format!("{hiding}: the rest was not seen"),
         _ => hiding.to_string(),
     })
+}
+
+/// A figure that could not be computed passes no check.
+fn why_not_measured(lungs: LungSummary) -> Option<&'static str> {
+    if lungs.chest_share.is_none() {
+        Some(
+            "the body is found on too few slabs to tell how much of the chest is lung: are its Hounsfield units right?",
+        )
+    } else if !lungs.spine_found {
+        Some("no spine is found: are the image's orientation and its Hounsfield units right?")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -225,10 +255,16 @@ mod tests {
         min_slices: 10,
         max_noise_hu: 60.0,
         max_thickness_mm: 10.0,
+        max_cut_lung_cm2: 5.0,
         max_step: 1.5,
     };
-    const LUNGS: LungSummary =
-        LungSummary { right_ml: 2200.0, left_ml: 1800.0, chest_share: Some(0.3), spine_in_front: false };
+    const LUNGS: LungSummary = LungSummary {
+        right_ml: 2200.0,
+        left_ml: 1800.0,
+        chest_share: Some(0.3),
+        spine_in_front: false,
+        spine_found: true,
+    };
 
     fn clear() -> Facts<'static> {
         Facts {
@@ -271,6 +307,8 @@ mod tests {
         let cut_off = [of_series(QualityKind::BaseCutOff { lung_cm2: 100.0 })];
         let noisy = [of_series(QualityKind::TooNoisy { noise_hu: 80.0, limit_hu: 60.0 })];
         let thick = [of_series(QualityKind::TooThick { thickness_mm: 20.0, limit_mm: 10.0 })];
+        let mixed = [of_series(QualityKind::MixedAcquisitions)];
+        let cut = [of_series(QualityKind::FieldOfViewCut { border_cm2: 20.0 })];
         let broken = [
             Facts { slices: 0, ..clear() },
             Facts { slices: 9, ..clear() },
@@ -278,6 +316,11 @@ mod tests {
             Facts { engine_failure: Some("the engine failed"), ..clear() },
             Facts { lungs: LungSummary { right_ml: 10.0, left_ml: 10.0, ..LUNGS }, ..clear() },
             Facts { lungs: LungSummary { spine_in_front: true, ..LUNGS }, ..clear() },
+            Facts { lungs: LungSummary { spine_found: false, ..LUNGS }, ..clear() },
+            Facts { lungs: LungSummary { chest_share: None, ..LUNGS }, ..clear() },
+            Facts { quality: &mixed, ..clear() },
+            Facts { quality: &mixed, score: Some(0.99), ..clear() },
+            Facts { quality: &cut, ..clear() },
             Facts { defective: 20, defect: Some("no position"), ..clear() },
             Facts { quality: &hole, ..clear() },
             Facts { quality: &cut_off, ..clear() },

@@ -8,7 +8,7 @@ use super::acquisition::Acquisition;
 use super::agreement::{DrawnMasks, agreement};
 use super::cases::{CaseInput, ListedCase};
 use super::{CaseResult, FlagTime, MaskAgreement, Observation, Outcome, PathPoint};
-use crate::alert::{self, outlines};
+use crate::alert::{self, PlacedImage, outlines};
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityLimits, Series};
 use crate::inference::Serving;
@@ -55,6 +55,7 @@ impl Observer<'_> {
         for file in acquisition.files {
             scan.take(file, self)?;
         }
+        scan.settle(self)?;
         scan.run_due_windows(self, true)?;
         let report = scan.conclude(self);
         self.serving.forget(&scan.case.key);
@@ -129,7 +130,7 @@ impl Observer<'_> {
         let Some(row) = key.or(most_lung) else { return Ok(None) };
         let Some(slice) = series.middle_slice(row.slab) else { return Ok(None) };
         let (lung, lesion) = (outlines(&row.evidence.lung), outlines(&row.evidence.lesion));
-        let png = alert::picture_with_outlines(&slice.file, &self.manifest.input, &lung, &lesion)
+        let png = alert::picture_with_outlines(&PlacedImage::of(slice), &self.manifest.input, &lung, &lesion)
             .map_err(|error| error.to_string())?;
         let picture = format!("{PICTURES}/{name}.png");
         let path = self.out.join(&picture);
@@ -155,11 +156,24 @@ impl Scan {
     }
 
     fn take(&mut self, file: PathBuf, observer: &mut Observer<'_>) -> Result<(), String> {
-        let input = &observer.manifest.input;
         self.case.take(file, self.started, None);
+        self.decode(observer)
+    }
+
+    /// Decodes again what lies elsewhere now that all slices are there.
+    fn settle(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
+        while !self.case.settle() {
+            self.decode(observer)?;
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
+        let input = &observer.manifest.input;
         while let Some(waiting) = self.case.waiting.pop_front() {
             let mut images = Vec::new();
-            waiting.take_turn(observer.serving.planes(), |step| match step {
+            let centres = self.case.plane_centres();
+            waiting.take_turn(observer.serving.planes(), &centres, |step| match step {
                 Step::Left(waiting) => self.case.waiting.push_front(waiting),
                 Step::Image(arrival, decoded) => images.push((arrival, decoded)),
                 Step::Done => {}

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use sha2::{Digest as _, Sha256};
 use tableside::check::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
 use tableside::engine::Inference;
-use tableside::preprocess::{InputGeometry, SlabSum, SourceAxis, taps};
+use tableside::preprocess::{InputGeometry, Padding, SlabSum, SourceAxis, taps};
 
 /// The folder of the kernels.
 pub fn folder() -> PathBuf {
@@ -168,6 +168,8 @@ impl Kernels for Program {
             request.int(*sum).int(image.rows).int(image.columns).int(image.cell_bytes);
             request.int(layout.shift_up as usize).int(layout.shift_down as usize).int(usize::from(layout.signed));
             request.float(image.rescale_slope).float(image.rescale_intercept);
+            let padding = image.padding.unwrap_or(Padding::NONE);
+            request.float(padding.first).float(padding.last);
             request.int(usize::from(in_plane.x.along_columns));
             let (along_x, along_y) =
                 if in_plane.x.along_columns { (image.columns, image.rows) } else { (image.rows, image.columns) };

@@ -97,7 +97,7 @@ impl Bench<'_> {
         let cell_bytes = SLICE_SIDE * SLICE_SIDE * 2;
         let moved = cell_bytes + 2 * plane_len * size_of::<u32>();
         let count = self.batch(moved);
-        let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: SLICE_MM };
+        let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: SLICE_MM, offset_mm: 0.0 };
         let in_plane = InPlane { x: axis(true), y: axis(false) };
         let image = StoredImage {
             rows: SLICE_SIDE,
@@ -107,6 +107,7 @@ impl Bench<'_> {
             layout: CellLayout::new(16, 15, true),
             rescale_slope: 1.0,
             rescale_intercept: -300.0,
+            padding: None,
         };
         let [x, y] = axes(&image, &in_plane, self.input);
         let (x, y) = (AxisTaps::upload(stream, &x)?, AxisTaps::upload(stream, &y)?);

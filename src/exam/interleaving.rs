@@ -1,0 +1,100 @@
+//! Whether slices that lie beside each other are of two bodies: acquisitions that were mixed with nothing in their headers to tell them
+//! apart. From slice to slice a body changes little and the same way: a slice is more like its neighbour than like the one after
+//! that. Where two volumes lie one in the other it is the other way round, slice after slice.
+
+use crate::preprocess::{InputGeometry, Plane};
+
+/// Cells of a thumbnail on a side.
+const CELLS: usize = 32;
+
+/// A neighbour that differs by this more than the slice after it is one of another body, HU over the whole plane: noise differs by
+/// far less in such large cells.
+const LEAST_EXCESS_HU: f32 = 3.0;
+
+/// And by this factor.
+const LEAST_FACTOR: f32 = 1.25;
+
+/// So many slices, and such a share of all, must lie between two that are more like each other.
+const FEWEST_SLICES: usize = 10;
+const LEAST_SHARE: f64 = 0.2;
+
+/// A slice in cells of 12 mm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thumbnail(Box<[u8]>);
+
+impl Thumbnail {
+    /// The thumbnail of a plane.
+    #[must_use]
+    pub fn of(plane: &Plane, input: &InputGeometry) -> Self {
+        let (mut sums, mut counts) = (vec![0_u64; CELLS * CELLS], vec![0_u64; CELLS * CELLS]);
+        for (row, steps) in plane.steps().chunks_exact(input.columns).enumerate() {
+            let first = row * CELLS / input.rows * CELLS;
+            for (column, step) in steps.iter().enumerate() {
+                let cell = first + column * CELLS / input.columns;
+                sums[cell] += u64::from(*step);
+                counts[cell] += 1;
+            }
+        }
+        // The upper eight bits of a step.
+        Self(sums.iter().zip(&counts).map(|(sum, count)| (sum / (*count).max(1) >> 8) as u8).collect())
+    }
+
+    /// Mean absolute difference, HU.
+    fn difference_hu(&self, other: &Self, input: &InputGeometry) -> f32 {
+        let sum: u32 = self.0.iter().zip(&other.0).map(|(one, other)| u32::from(one.abs_diff(*other))).sum();
+        let [low, high] = input.hu_window;
+        sum as f32 / self.0.len() as f32 / 255.0 * (high - low)
+    }
+}
+
+/// Whether these slices, in ascending z, are of volumes that lie one in the other.
+#[must_use]
+pub fn are_interleaved<'a>(slices: impl Iterator<Item = &'a Thumbnail>, input: &InputGeometry) -> bool {
+    let slices: Vec<&Thumbnail> = slices.collect();
+    let differ = |one: usize, other: usize| slices[one].difference_hu(slices[other], input);
+    let is_foreign = |at: &usize| {
+        let (before, after, beyond) = (differ(*at, *at + 1), differ(*at + 1, *at + 2), differ(*at, *at + 2));
+        before.min(after) > (beyond * LEAST_FACTOR).max(beyond + LEAST_EXCESS_HU)
+    };
+    let triples = slices.len().saturating_sub(2);
+    let foreign = (0..triples).filter(is_foreign).count();
+    foreign >= FEWEST_SLICES && foreign as f64 >= LEAST_SHARE * triples as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ModelPackage;
+
+    fn input() -> InputGeometry {
+        InputGeometry { rows: 64, columns: 64, ..ModelPackage::built_in().unwrap().manifest.input }
+    }
+
+    /// A body of this half width, pixels.
+    fn slice(half: usize) -> Thumbnail {
+        let step =
+            |at: usize| if (at % 64).abs_diff(32) < half && (at / 64).abs_diff(32) < 20 { 60_000 } else { 8_000 };
+        Thumbnail::of(&Plane::from_steps((0..64 * 64).map(step).collect()), &input())
+    }
+
+    fn are_two(halves: &[usize]) -> bool {
+        let slices: Vec<Thumbnail> = halves.iter().map(|half| slice(*half)).collect();
+        are_interleaved(slices.iter(), &input())
+    }
+
+    #[test]
+    fn a_body_that_grows_from_slice_to_slice_is_one_and_two_that_take_turns_are_two() {
+        let one: Vec<usize> = (0..60).map(|at| 10 + at / 4).collect();
+        assert!(!are_two(&one));
+        let two: Vec<usize> = one.iter().enumerate().map(|(at, half)| half + 4 * (at % 2)).collect();
+        assert!(are_two(&two));
+        assert!(!are_two(&two[..8]), "too few to tell");
+    }
+
+    #[test]
+    fn a_single_foreign_slice_makes_no_second_body() {
+        let mut one: Vec<usize> = vec![20; 60];
+        one[30] = 28;
+        assert!(!are_two(&one));
+    }
+}
