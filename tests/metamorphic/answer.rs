@@ -43,15 +43,14 @@ impl Answer {
             differences.push(format!("{} instead of {}: {}", self.verdict, expected.verdict, self.reason));
         }
         let [probability, usual] = [self, expected].map(|answer| answer.probability.unwrap_or(f64::NAN));
-        // Written so that a figure that is missing is a difference.
-        if !((probability - usual).abs() <= tolerance.probability) {
+        if !is_near(probability, usual, tolerance.probability) {
             differences.push(format!("probability {probability:.3} instead of {usual:.3}"));
         }
         for (what, found, usual, floor_ml) in [
             ("lung", self.lung_ml, expected.lung_ml, tolerance.lung_floor_ml),
             ("lesions", self.lesion_ml, expected.lesion_ml, tolerance.lesion_floor_ml),
         ] {
-            if !((found - usual).abs() <= (usual * tolerance.volume_share).max(floor_ml)) {
+            if !is_near(found, usual, (usual * tolerance.volume_share).max(floor_ml)) {
                 differences.push(format!("{what} {found:.1} ml instead of {usual:.1} ml"));
             }
         }
@@ -62,6 +61,11 @@ impl Answer {
         }
         differences
     }
+}
+
+/// A figure that is missing is near to nothing.
+fn is_near(figure: f64, usual: f64, within: f64) -> bool {
+    (figure - usual).abs() <= within
 }
 
 /// How far answers may lie apart and be the same.

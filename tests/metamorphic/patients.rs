@@ -34,24 +34,24 @@ impl Patients {
             }
             slices
         };
-        Self::of(scanned(PhantomKind::Normal), scanned(PhantomKind::Pneumonia))
+        Self::of(&scanned(PhantomKind::Normal), &scanned(PhantomKind::Pneumonia))
     }
 
     /// A healthy and an ill patient of `../shared/data`; says so where they are not there.
     pub fn real() -> Option<Self> {
         let [healthy, ill] = ["normal-001", "covid-p001"].map(real_series);
         let scanned = |folder: &Path| slices_of(&load_folder(folder).unwrap().instances);
-        Some(Self::of(scanned(&healthy?), scanned(&ill?)))
+        Some(Self::of(&scanned(&healthy?), &scanned(&ill?)))
     }
 
-    fn of(healthy: Vec<Slice>, ill: Vec<Slice>) -> Self {
+    fn of(healthy: &[Slice], ill: &[Slice]) -> Self {
         let series = |slices: &[Slice], stranger: &[Slice]| Series {
             slices: slices.to_vec(),
             stranger: stranger.into(),
             origin_mm: [0.0; 3],
             rounding: Rounding::FINE,
         };
-        Self { healthy: series(&healthy, &ill), ill: series(&ill, &healthy) }
+        Self { healthy: series(healthy, ill), ill: series(ill, healthy) }
     }
 }
 

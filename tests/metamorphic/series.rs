@@ -25,16 +25,16 @@ pub struct Slice {
     pub blank: Option<u16>,
 }
 
-/// How coordinates are written.
+/// How coordinates are written: to how many decimal places.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rounding {
-    pub position_places: usize,
-    pub spacing_places: usize,
-    pub orientation_places: usize,
+    pub position: usize,
+    pub spacing: usize,
+    pub orientation: usize,
 }
 
 impl Rounding {
-    pub const FINE: Self = Self { position_places: 5, spacing_places: 6, orientation_places: 8 };
+    pub const FINE: Self = Self { position: 5, spacing: 6, orientation: 8 };
 }
 
 /// The slices of one exam with what belongs to all of them, from the feet to the head.
@@ -126,14 +126,13 @@ impl Slice {
 
     /// The Image Plane module (PS3.3 section C.7.6.2).
     fn write_plane_into(&self, object: &mut InMemDicomObject, origin_mm: [f64; 3], rounding: Rounding) {
-        let Rounding { position_places, spacing_places, orientation_places } = rounding;
         let Grid { first_mm: [x, y], along_row, along_column, between_rows_mm, between_columns_mm, .. } = self.grid;
         let position = [x + origin_mm[0], y + origin_mm[1], self.z_mm + origin_mm[2]];
         let orientation = [along_row[0], along_row[1], 0.0, along_column[0], along_column[1], 0.0];
-        put_decimals(object, tags::IMAGE_POSITION_PATIENT, &position, position_places);
-        put_decimals(object, tags::SLICE_LOCATION, &position[2..], position_places);
-        put_decimals(object, tags::PIXEL_SPACING, &[between_rows_mm, between_columns_mm], spacing_places);
-        put_decimals(object, tags::IMAGE_ORIENTATION_PATIENT, &orientation, orientation_places);
+        put_decimals(object, tags::IMAGE_POSITION_PATIENT, &position, rounding.position);
+        put_decimals(object, tags::SLICE_LOCATION, &position[2..], rounding.position);
+        put_decimals(object, tags::PIXEL_SPACING, &[between_rows_mm, between_columns_mm], rounding.spacing);
+        put_decimals(object, tags::IMAGE_ORIENTATION_PATIENT, &orientation, rounding.orientation);
     }
 
     pub fn put(&mut self, tag: Tag, vr: VR, value: &str) {

@@ -116,9 +116,10 @@ impl Bases {
         match (&case.expected, triage) {
             (Expected::NoNegative, _) => negatives(answers),
             (Expected::Same(tolerance, announced), [only]) => only.differences(usual, *tolerance, announced),
-            (Expected::OneOfTwoAcquisitions, [only]) => nearest(only, &[usual, exhaled]),
             (Expected::OneOfTwoAcquisitionsOrNone, [only]) if only.verdict == "not_analysed" => Vec::new(),
-            (Expected::OneOfTwoAcquisitionsOrNone, [only]) => nearest(only, &[usual, exhaled]),
+            (Expected::OneOfTwoAcquisitions | Expected::OneOfTwoAcquisitionsOrNone, [only]) => {
+                nearest(only, &[usual, exhaled])
+            }
             (Expected::BothPatients, [_, _]) => {
                 let other = &self.as_scanned[&case.input.other()];
                 both(triage, [usual, other])

@@ -141,24 +141,27 @@ pub fn apply(transformations: &[&Transformation], series: &Series) -> Delivery {
     delivery
 }
 
+/// Aspects, in their order, that say nothing together.
+const SENSELESS: [(Aspect, Aspect); 8] = [
+    // A cut is made along the patient's axes, which an oblique image has no rows for.
+    (Aspect::Turn, Aspect::Cut),
+    // Each takes the field of all slices for one.
+    (Aspect::Field, Aspect::Cut),
+    // Frames of one object have one UID by right, and share their patient and acquisition.
+    (Aspect::Claim, Aspect::Packing),
+    (Aspect::Mixture, Aspect::Packing),
+    // Pixels are damaged where they lie open.
+    (Aspect::Packing, Aspect::Damage),
+    // Somebody else does not get the corrected name, and what is torn or encoded is not corrected.
+    (Aspect::Mixture, Aspect::Repetition),
+    (Aspect::Packing, Aspect::Repetition),
+    (Aspect::Damage, Aspect::Repetition),
+];
+
 /// What must come out of two changes together; none where they do not go together.
 pub fn expected_of_both(one: &Transformation, other: &Transformation) -> Option<Expected> {
-    let aspects = if one.aspect <= other.aspect { [one.aspect, other.aspect] } else { [other.aspect, one.aspect] };
-    let is_senseless = match aspects {
-        [a, b] if a == b => true,
-        // A cut is made along the patient's axes, which an oblique image has no rows for.
-        [Aspect::Turn, Aspect::Cut] => true,
-        // Each takes the field of all slices for one.
-        [Aspect::Field, Aspect::Cut] => true,
-        // Frames of one object have one UID by right, and share their patient and acquisition.
-        [Aspect::Claim | Aspect::Mixture, Aspect::Packing] => true,
-        // Pixels are damaged where they lie open.
-        [Aspect::Packing, Aspect::Damage] => true,
-        // Somebody else does not get the corrected name, and what is torn or encoded is not corrected.
-        [Aspect::Mixture | Aspect::Packing | Aspect::Damage, Aspect::Repetition] => true,
-        _ => false,
-    };
-    if is_senseless {
+    let (first, second) = (one.aspect.min(other.aspect), one.aspect.max(other.aspect));
+    if first == second || SENSELESS.contains(&(first, second)) {
         return None;
     }
     match (&one.expected, &other.expected) {

@@ -18,10 +18,10 @@ pub fn rounded() -> Vec<Transformation> {
     };
     let slabs = || Expected::Same(Tolerance::OTHER_SLABS, &[]);
     vec![
-        to("positions rounded to 0.1 mm", slabs(), Rounding { position_places: 1, ..Rounding::FINE }),
-        to("positions rounded to 0.01 mm", slabs(), Rounding { position_places: 2, ..Rounding::FINE }),
-        to("spacing rounded to 0.01 mm", slabs(), Rounding { spacing_places: 2, ..Rounding::FINE }),
-        to("orientation rounded to 1e-4", slabs(), Rounding { orientation_places: 4, ..Rounding::FINE }),
+        to("positions rounded to 0.1 mm", slabs(), Rounding { position: 1, ..Rounding::FINE }),
+        to("positions rounded to 0.01 mm", slabs(), Rounding { position: 2, ..Rounding::FINE }),
+        to("spacing rounded to 0.01 mm", slabs(), Rounding { spacing: 2, ..Rounding::FINE }),
+        to("orientation rounded to 1e-4", slabs(), Rounding { orientation: 4, ..Rounding::FINE }),
     ]
 }
 

@@ -32,12 +32,12 @@ pub fn lost() -> Vec<Transformation> {
         lost("a hole of more than 10 mm", |series| drop(series.slices.drain(wider_than(10.0, series)))),
         lost("a hole of more than 40 mm", |series| drop(series.slices.drain(wider_than(40.0, series)))),
         lost("apex not scanned", |series| {
-            let last = lung_slices(series).1;
-            series.slices.truncate(last + 1);
+            let (_, uppermost) = lung_slices(series);
+            series.slices.truncate(uppermost + 1);
         }),
         lost("base not scanned", |series| {
-            let first = lung_slices(series).0;
-            series.slices.drain(..first);
+            let (lowest, _) = lung_slices(series);
+            series.slices.drain(..lowest);
         }),
         lost("slices said to be 12 mm thick", |series| series.put_on_all(tags::SLICE_THICKNESS, VR::DS, "12")),
         lost("slices of more than 12 mm", |series| series.slices = thick(&series.slices, 12.0)),
