@@ -149,13 +149,30 @@ impl Slice {
         self.lung_points().count() as f64 * pixel_mm2 / 100.0
     }
 
-    /// Centres of pixels with the CT numbers of aerated lung.
+    /// Centres of pixels with the CT numbers of aerated lung and a chest wall before and behind them, which the foam of a
+    /// table does not have.
     pub fn lung_points(&self) -> impl Iterator<Item = Across> + '_ {
-        let grid = &self.plane.grid;
-        let lung = self.plane.hu.iter().enumerate().filter(|(_, hu)| (-950.0..-650.0).contains(*hu));
-        lung.map(|(at, _)| grid.point((at / grid.columns) as f64, (at % grid.columns) as f64))
+        let Plane { grid, hu } = &*self.plane;
+        let wall = (WALL_MM / grid.between_rows_mm) as usize;
+        (0..grid.columns).flat_map(move |column| {
+            let in_column = move |row: usize| hu[row * grid.columns + column];
+            let is_tissue = move |row: &usize| in_column(*row) > TISSUE_HU;
+            let all = (0..grid.rows).filter(is_tissue).count();
+            let mut before = 0;
+            (0..grid.rows).filter_map(move |row| {
+                before += usize::from(is_tissue(&row));
+                let is_between = before >= wall && all - before >= wall;
+                let is_lung = is_between && (-950.0..-650.0).contains(&in_column(row));
+                is_lung.then(|| grid.point(row as f64, column as f64))
+            })
+        })
     }
 }
+
+/// A chest wall is thicker than this, a table's shell thinner, mm.
+const WALL_MM: f64 = 15.0;
+/// Fat and all that is denser, HU.
+const TISSUE_HU: f32 = -200.0;
 
 pub fn put(object: &mut InMemDicomObject, tag: Tag, vr: VR, value: &str) {
     let values = value.split('\\').map(str::to_owned).collect();
