@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dicom_dictionary_std::tags;
-use dicom_object::OpenFileOptions;
-
 use crate::alert::{self, Hub, PictureError, Store, StoreError};
 use crate::choice;
 use crate::config::Config;
@@ -15,6 +12,7 @@ use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, InstanceHeader};
 use crate::inference::Serving;
 use crate::ingest::{InstanceSink, StoredInstance};
+use crate::part10::{InstanceFile, Oddity, OddityTally};
 use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
 use crate::triage::CaseReport;
@@ -70,8 +68,10 @@ pub(crate) fn triage_by(
     config: &Config,
 ) -> Result<Triage, FolderError> {
     let files = files(folder)?;
+    let mut odd = OddityTally::default();
     let instances: Vec<(ExamKey, PathBuf)> =
-        files.iter().filter_map(|path| Some((exam_of(path)?, path.clone()))).collect();
+        files.iter().filter_map(|path| Some((exam_of(path, &mut odd)?, path.clone()))).collect();
+    odd.sentences().for_each(|sentence| tracing::warn!("{sentence}"));
     let skipped = files.len() - instances.len();
     if instances.is_empty() {
         return Err(FolderError::NoDicom(folder.to_owned()));
@@ -122,9 +122,12 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     Ok(found)
 }
 
-fn exam_of(path: &Path) -> Option<ExamKey> {
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(path).ok()?;
-    Some(InstanceHeader::read(&object).ok()?.exam_key())
+fn exam_of(path: &Path, odd: &mut OddityTally) -> Option<ExamKey> {
+    let InstanceFile { object, mut oddities, .. } = InstanceFile::open(path).ok()?;
+    let header = InstanceHeader::read(&object).ok()?;
+    header.invalid_uids().for_each(|name| oddities.note(Oddity::InvalidUid(name)));
+    odd.add(&oddities);
+    Some(header.exam_key())
 }
 
 /// How many slabs are drawn for an exam without lesions.

@@ -19,12 +19,17 @@ pub fn pdus(bytes: &[u8]) {
     runtime.block_on(ingest::fuzzing::read_all(bytes, Instant::now() + Duration::from_secs(5)));
 }
 
-/// A data set to a slice's header; the first byte chooses the transfer syntax.
+/// A data set to a slice's header; the first byte chooses the transfer syntax, or a whole file with its file meta group.
 pub fn data_set(bytes: &[u8]) {
     let syntaxes =
         [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN, uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN];
-    if let Some((choice, data_set)) = bytes.split_first() {
-        ingest::fuzzing::check_object(data_set, syntaxes[usize::from(*choice) % syntaxes.len()]);
+    let Some((choice, stored)) = bytes.split_first() else { return };
+    match syntaxes.get(usize::from(*choice) % (syntaxes.len() + 1)) {
+        Some(syntax) => ingest::fuzzing::check_object(stored, syntax),
+        None => {
+            let file = InstanceFile::of_bytes(stored.to_vec());
+            let _ = file.map(|file| InstanceHeader::read(&file.object));
+        }
     }
 }
 

@@ -56,3 +56,4 @@ pub mod spool;
 pub mod telemetry;
 pub mod triage;
 pub mod validation;
+mod words;

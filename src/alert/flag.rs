@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::moment::{FlagEvent, Moment, Seen};
-use crate::exam::{QualityIssue, QualityLimits};
-use crate::triage::{CaseReport, EarlyFlag, PatternKind, Verdict};
+use crate::exam::{QualityIssue, QualityLimits, Remedy};
+use crate::triage::{CaseReport, EarlyFlag, Verdict};
+use crate::words::counted;
 
 /// What a flag is about; an exam has at most one flag of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +40,8 @@ pub enum Severity {
     Alarm,
 }
 
-/// Where a flag is in its life: `early` becomes `confirmed` or `withdrawn`; what is raised with the verdict is `final`.
+/// Where a flag is in its life: `early` becomes `confirmed` or `withdrawn`; what is raised with the verdict is `final`. What was
+/// said of the scan is `pending` once more slices have come, until the next verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagState {
@@ -47,6 +49,7 @@ pub enum FlagState {
     Confirmed,
     Withdrawn,
     Final,
+    Pending,
 }
 
 impl FlagState {
@@ -58,6 +61,7 @@ impl FlagState {
             Self::Confirmed => "confirmed",
             Self::Withdrawn => "withdrawn",
             Self::Final => "final",
+            Self::Pending => "pending",
         }
     }
 }
@@ -78,6 +82,9 @@ pub struct Flag {
     pub state: FlagState,
     /// What was found and what to do.
     pub text: String,
+    /// The gravest of what can be done about the scan; absent from flags that are about something else.
+    #[serde(default)]
+    pub remedy: Option<Remedy>,
     pub raised: Timestamp,
     /// Slices received when it was raised.
     pub after_slices: usize,
@@ -111,22 +118,34 @@ impl Flags {
 
     /// The running score has crossed the early threshold. Does nothing if the exam is flagged already.
     pub fn raise_early(&mut self, early: &EarlyFlag, now: Timestamp) -> bool {
-        let standing = self.find(FlagKind::Suspected).is_some_and(|flag| flag.state != FlagState::Withdrawn);
+        let standing = self.stands(FlagKind::Suspected);
         if !standing {
             let text = "COVID-19 pneumonia suspected while the scan runs: isolate the patient".to_owned();
             let seen = Seen::early(early, now);
-            self.put(FlagKind::Suspected, Severity::Alarm, FlagState::Early, text, &seen);
+            self.put(FlagKind::Suspected, FlagState::Early, Said::of(Severity::Alarm, text), &seen);
         }
         !standing
     }
 
     /// Something is seen to be wrong with the scan while it runs. Does nothing if the exam is flagged for it already.
     pub fn raise_rescan(&mut self, issue: &QualityIssue, limits: &QualityLimits, seen: &Seen) -> bool {
-        let standing = self.find(FlagKind::Rescan).is_some_and(|flag| flag.state != FlagState::Withdrawn);
-        let Some((severity, text)) = rescan_advice(std::slice::from_ref(issue), limits).filter(|_| !standing) else {
+        let standing = self.stands(FlagKind::Rescan);
+        let Some(said) = rescan_advice(std::slice::from_ref(issue), limits).filter(|_| !standing) else {
             return false;
         };
-        self.put(FlagKind::Rescan, severity, FlagState::Early, text, seen);
+        self.put(FlagKind::Rescan, FlagState::Early, said, seen);
+        true
+    }
+
+    /// The exam is open again: what the verdict said of its scan may have been mended by what has come since. `true` if it had
+    /// said something.
+    pub fn reopen(&mut self, seen: &Seen) -> bool {
+        let of_verdict = |flag: &&mut Flag| {
+            flag.kind == FlagKind::Rescan && matches!(flag.state, FlagState::Final | FlagState::Confirmed)
+        };
+        let Some(flag) = self.0.iter_mut().find(of_verdict) else { return false };
+        flag.state = FlagState::Pending;
+        flag.life.push(Moment { event: FlagEvent::Pending, seen: seen.without_score() });
         true
     }
 
@@ -139,17 +158,15 @@ impl Flags {
             Verdict::Suspected => {
                 let state = self.concluded(FlagKind::Suspected);
                 let text = format!("COVID-19 pneumonia suspected, isolate the patient: {reason}");
-                self.put(FlagKind::Suspected, Severity::Alarm, state, text, seen);
+                self.put(FlagKind::Suspected, state, Said::of(Severity::Alarm, text), seen);
                 self.withdraw(FlagKind::Abnormal, "the exam is suspected since", seen);
                 self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since", scoreless);
             }
-            // An early flag stands where the lungs cannot be assessed; a mass says what its score came from.
+            // The whole lungs were looked at and the finding is not believed: to say "isolate" beside it would be two answers.
             Verdict::Abnormal => {
-                if report.pattern.kind == PatternKind::MassLike {
-                    self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"), seen);
-                }
+                self.withdraw(FlagKind::Suspected, &format!("withdrawn, the exam is abnormal: {reason}"), seen);
                 let text = format!("abnormal, not assessed: {reason}");
-                self.put(FlagKind::Abnormal, Severity::Warning, FlagState::Final, text, seen);
+                self.put(FlagKind::Abnormal, FlagState::Final, Said::of(Severity::Warning, text), seen);
                 self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since", scoreless);
             }
             Verdict::NotSuspected => {
@@ -160,16 +177,16 @@ impl Flags {
             // An early flag stands: that something broke says nothing against it.
             Verdict::NotAnalysed => {
                 let text = format!("not analysed: {reason}");
-                self.put(FlagKind::NotAnalysed, Severity::Warning, FlagState::Final, text, scoreless);
+                self.put(FlagKind::NotAnalysed, FlagState::Final, Said::of(Severity::Warning, text), scoreless);
             }
         }
         match rescan_advice(&report.quality, limits) {
-            Some((severity, text)) => {
+            Some(said) => {
                 let state = self.concluded(FlagKind::Rescan);
-                self.put(FlagKind::Rescan, severity, state, text, scoreless);
+                self.put(FlagKind::Rescan, state, said, scoreless);
             }
             // An exam that was not analysed shows no issue because nothing was looked at.
-            None if report.verdict == Verdict::NotAnalysed => {}
+            None if report.verdict == Verdict::NotAnalysed => self.stand_again(FlagKind::Rescan, scoreless),
             None => self.withdraw(FlagKind::Rescan, "what was wrong with the scan has been mended since", scoreless),
         }
     }
@@ -202,8 +219,14 @@ impl Flags {
     fn concluded(&self, kind: FlagKind) -> FlagState {
         match self.find(kind).map(|flag| flag.state) {
             Some(FlagState::Early | FlagState::Confirmed) => FlagState::Confirmed,
-            Some(FlagState::Withdrawn | FlagState::Final) | None => FlagState::Final,
+            Some(FlagState::Withdrawn | FlagState::Final | FlagState::Pending) | None => FlagState::Final,
         }
+    }
+
+    /// Whether a flag of this kind asks for something.
+    fn stands(&self, kind: FlagKind) -> bool {
+        let asks = |flag: &Flag| !matches!(flag.state, FlagState::Withdrawn | FlagState::Pending);
+        self.find(kind).is_some_and(asks)
     }
 
     fn find(&self, kind: FlagKind) -> Option<&Flag> {
@@ -211,7 +234,8 @@ impl Flags {
     }
 
     /// Raises a flag or brings it up to date. One that says something new or graver wants a new acknowledgement.
-    fn put(&mut self, kind: FlagKind, severity: Severity, state: FlagState, text: String, seen: &Seen) {
+    fn put(&mut self, kind: FlagKind, state: FlagState, said: Said, seen: &Seen) {
+        let Said { severity, text, remedy } = said;
         let moment = Moment { event: state.into(), seen: seen.clone() };
         let fresh = Flag {
             id: kind.as_str().to_owned(),
@@ -219,6 +243,7 @@ impl Flags {
             severity,
             state,
             text,
+            remedy,
             raised: seen.at,
             after_slices: seen.slices,
             score: seen.score,
@@ -238,9 +263,19 @@ impl Flags {
                 }
                 flag.state = state;
                 flag.text = fresh.text;
+                flag.remedy = remedy;
                 flag.score = seen.score;
                 flag.severity = severity;
             }
+        }
+    }
+
+    /// What was pending stands as it did.
+    fn stand_again(&mut self, kind: FlagKind, seen: &Seen) {
+        let is_pending = |flag: &&mut Flag| flag.kind == kind && flag.state == FlagState::Pending;
+        if let Some(flag) = self.0.iter_mut().find(is_pending) {
+            flag.state = FlagState::Final;
+            flag.life.push(Moment { event: FlagEvent::Final, seen: seen.clone() });
         }
     }
 
@@ -256,20 +291,34 @@ impl Flags {
 /// So many issues are told in a flag's words, the gravest first; the report has them all.
 const MOST_ADVICE: usize = 3;
 
-/// What the technician can mend by scanning or sending again.
-fn rescan_advice(quality: &[QualityIssue], limits: &QualityLimits) -> Option<(Severity, String)> {
+/// What a flag says, and how urgently.
+struct Said {
+    severity: Severity,
+    text: String,
+    remedy: Option<Remedy>,
+}
+
+impl Said {
+    fn of(severity: Severity, text: String) -> Self {
+        Self { severity, text, remedy: None }
+    }
+}
+
+/// What the technician can mend by scanning or sending again, the gravest first.
+fn rescan_advice(quality: &[QualityIssue], limits: &QualityLimits) -> Option<Said> {
     let of = |issue: &QualityIssue| {
         let remedy = issue.remedy(limits)?;
-        let severity = if remedy.needs_the_patient() { Severity::Warning } else { Severity::Notice };
-        Some((severity, format!("{}: {issue}", remedy.words())))
+        Some((remedy, format!("{}: {issue}", remedy.words())))
     };
-    let mut advice: Vec<(Severity, String)> = quality.iter().filter_map(of).collect();
-    advice.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
-    let severity = advice.first()?.0;
+    let mut advice: Vec<(Remedy, String)> = quality.iter().filter_map(of).collect();
+    let urgency = |remedy: Remedy| if remedy.needs_the_patient() { Severity::Warning } else { Severity::Notice };
+    advice.sort_by_key(|(remedy, _)| (std::cmp::Reverse(urgency(*remedy)), *remedy != Remedy::Rescan));
+    let remedy = advice.first()?.0;
     let said: Vec<&str> = advice.iter().take(MOST_ADVICE).map(|(_, text)| text.as_str()).collect();
     let more = advice.len() - said.len();
     let text = said.join("; ");
-    Some((severity, if more > 0 { format!("{text}; and {more} more") } else { text }))
+    let text = if more > 0 { format!("{text}; and {} more", counted(more, "issue")) } else { text };
+    Some(Said { severity: urgency(remedy), text, remedy: Some(remedy) })
 }
 
 #[cfg(test)]

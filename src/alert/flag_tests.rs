@@ -1,7 +1,7 @@
 //! A flag's life, verdict by verdict.
 
 use super::*;
-use crate::exam::{QualityKind, SlabIndex};
+use crate::exam::{Doubt, QualityKind, SlabIndex};
 use crate::triage::{DrivingSlab, SliceCounts};
 
 fn acknowledge(flags: &mut Flags, id: &str, by: &str) -> Result<bool, AcknowledgeError> {
@@ -56,16 +56,55 @@ fn an_abnormal_exam_is_a_warning_that_isolates_nobody_and_goes_when_the_rest_of_
 }
 
 #[test]
-fn an_early_flag_stands_over_a_missing_lung_and_is_withdrawn_for_a_lone_mass() {
-    for (kind, state) in [(PatternKind::PneumoniaLike, FlagState::Early), (PatternKind::MassLike, FlagState::Withdrawn)]
-    {
-        let mut flags = early();
-        let mut report = CaseReport { verdict: Verdict::Abnormal, ..crate::triage::example_report() };
-        report.pattern.kind = kind;
-        flags.conclude(&report, &QualityLimits::default(), Timestamp::now());
-        assert_eq!(flags.all()[0].state, state);
-        assert_eq!(flags.all()[1].kind, FlagKind::Abnormal);
-    }
+fn an_early_flag_is_withdrawn_by_an_abnormal_verdict_so_that_nobody_reads_two_answers() {
+    let mut flags = early();
+    conclude(&mut flags, Verdict::Abnormal, &[]);
+    let [suspected, abnormal] = flags.all() else { panic!("{flags:?}") };
+    assert_eq!(suspected.state, FlagState::Withdrawn);
+    assert_eq!(suspected.text, "withdrawn, the exam is abnormal: because");
+    assert_eq!((abnormal.kind, abnormal.state), (FlagKind::Abnormal, FlagState::Final));
+}
+
+#[test]
+fn a_rescan_flag_is_pending_while_more_slices_come_and_the_next_verdict_decides() {
+    let seen = Seen::of(&SliceCounts { received: 80, ..SliceCounts::default() }, Timestamp::now());
+    let base = QualityIssue::of_series(QualityKind::BaseCutOff { lung_cm2: 90.0 });
+    let mut flags = Flags::default();
+    conclude(&mut flags, Verdict::NotAnalysed, std::slice::from_ref(&base));
+    assert!(acknowledge(&mut flags, "rescan", "ab").unwrap());
+    assert!(flags.reopen(&seen) && !flags.reopen(&seen));
+    let states = |flags: &Flags| flags.all().iter().map(|flag| flag.state).collect::<Vec<_>>();
+    assert_eq!(states(&flags), [FlagState::Final, FlagState::Pending], "what was not analysed is not analysed yet");
+    let mut mended = flags.clone();
+    conclude(&mut mended, Verdict::NotSuspected, &[]);
+    assert_eq!(states(&mended), [FlagState::Withdrawn; 2]);
+    let mut broken = flags.clone();
+    conclude(&mut broken, Verdict::NotAnalysed, &[]);
+    assert_eq!(states(&broken), [FlagState::Final; 2], "nothing was looked at that speaks against it");
+    conclude(&mut flags, Verdict::NotAnalysed, &[base]);
+    let rescan = &flags.all()[1];
+    assert_eq!((rescan.state, rescan.acknowledged.as_ref().unwrap().by.as_str()), (FlagState::Final, "ab"));
+    let life: Vec<FlagEvent> = rescan.life.iter().map(|moment| moment.event).collect();
+    assert_eq!(life, [FlagEvent::Final, FlagEvent::Acknowledged, FlagEvent::Pending, FlagEvent::Final]);
+}
+
+#[test]
+fn a_doubt_takes_the_rescan_out_of_the_words_and_the_urgency() {
+    let base = QualityIssue::of_series(QualityKind::BaseCutOff { lung_cm2: 90.0 });
+    let said = |issues: &[QualityIssue]| {
+        let mut flags = Flags::default();
+        conclude(&mut flags, Verdict::NotSuspected, issues);
+        let flag = flags.all()[0].clone();
+        (flag.severity, flag.remedy.unwrap(), flag.text)
+    };
+    let (severity, remedy, text) = said(&[base.clone().doubted(Some(Doubt::StillSending))]);
+    assert_eq!((severity, remedy), (Severity::Notice, Remedy::CheckSeries));
+    assert!(text.starts_with("check the series: the lung base is cut off") && !text.contains("rescan"), "{text}");
+    let hole = QualityIssue::of_series(QualityKind::Gap { from_z_mm: 0.0, to_z_mm: 30.0 });
+    let (severity, remedy, text) = said(std::slice::from_ref(&hole));
+    assert_eq!((severity, remedy), (Severity::Warning, Remedy::SendAgainOrRescan));
+    assert!(text.starts_with("send again, and rescan only if this stays: slices are missing"), "{text}");
+    assert_eq!(said(&[hole, base]).1, Remedy::Rescan, "the gravest comes first");
 }
 
 #[test]

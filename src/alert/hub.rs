@@ -75,12 +75,26 @@ impl Hub {
         Some(record.exam.slices.instances())
     }
 
-    /// Brings an exam up to date; its flags are the hub's own and stay.
+    /// Brings an exam up to date; its flags are the hub's own and stay, but what a verdict said of a scan that goes on is pending.
     pub fn update(&self, exam: ExamView) {
-        let mut records = self.records();
-        let view = self.put(&mut records, exam).exam.clone();
-        forget_oldest(&mut records);
-        self.send(Event::Exam(Box::new(view)));
+        let key = exam.key.clone();
+        let mut is_reopened = false;
+        {
+            let mut records = self.records();
+            let record = self.put(&mut records, exam);
+            if record.exam.state == ExamState::Receiving {
+                let seen = Seen::of(&record.exam.slices, Timestamp::now());
+                is_reopened = record.flags.reopen(&seen);
+                record.exam.flags = record.flags.all().to_vec();
+            }
+            let view = record.exam.clone();
+            forget_oldest(&mut records);
+            self.send(Event::Exam(Box::new(view)));
+        }
+        if is_reopened {
+            telemetry::flag("rescan", "pending");
+            self.save(&key);
+        }
     }
 
     /// Puts a slab in its place and names the slice of its picture.

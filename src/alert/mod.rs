@@ -13,7 +13,7 @@ pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, FlagState, Fla
 pub use hub::{Event, Hub};
 pub use moment::{FlagEvent, Moment, Seen};
 pub use outline::{Outline, outlines};
-pub use picture::{PictureError, PlacedImage, picture, picture_with_outlines};
+pub use picture::{PictureError, PlacedImage, edition, picture, picture_with_outlines};
 pub use store::{Store, StoreError};
 pub use view::{ExamState, ExamView, Record, SlabView, Status};
 pub use web::{WebOptions, serve};

@@ -14,6 +14,7 @@ pub enum FlagEvent {
     Confirmed,
     Withdrawn,
     Final,
+    Pending,
     Acknowledged,
 }
 
@@ -24,6 +25,7 @@ impl From<FlagState> for FlagEvent {
             FlagState::Confirmed => Self::Confirmed,
             FlagState::Withdrawn => Self::Withdrawn,
             FlagState::Final => Self::Final,
+            FlagState::Pending => Self::Pending,
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Pictures of slices in the model's plane: for the console, and with outlines drawn in for folders.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::exam::{Content, InstanceHeader, PlaneCentre, PreparedSlice};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
 
 use super::outline::Outline;
+use crate::hex::hex;
 
 /// An image, and where the plane lies that it is shown on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +62,16 @@ const LESION_COLOUR: [u8; 3] = [240, 110, 0];
 pub struct PictureError {
     path: String,
     reason: String,
+}
+
+/// Names what a picture is drawn from: it changes when another slice stands for the slab, and when a file is replaced by a
+/// corrected one. A file that is gone has an edition of its own.
+#[must_use]
+pub fn edition(PlacedImage { image: file, centre }: &PlacedImage) -> String {
+    let written = std::fs::metadata(&file.path).ok();
+    let written = written.map(|file| (file.ino(), file.len(), file.mtime(), file.mtime_nsec()));
+    let digest = Sha256::digest(format!("{} {} {written:?} {centre:?}", file.path.display(), file.frame));
+    hex(&digest[..8])
 }
 
 /// A grey PNG of a slice, covering the same square as the model's plane.

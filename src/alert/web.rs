@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +21,7 @@ use tokio_stream::{Stream, StreamExt};
 
 use super::flag::AcknowledgeError;
 use super::hub::{Event, Hub};
-use super::picture::picture;
+use super::picture::{edition, picture};
 use super::view::Status;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::hex::hex;
@@ -110,18 +110,34 @@ async fn exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Res
     }
 }
 
-async fn slab_picture(State(options): State<WebOptions>, Path((key, name)): Path<(String, String)>) -> Response {
+/// A picture is drawn anew once another slice stands for its slab: browsers ask each time whether theirs still holds.
+async fn slab_picture(
+    State(options): State<WebOptions>,
+    Path((key, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
     let file = (|| {
         let index = SlabIndex(name.strip_suffix(".png")?.parse().ok()?);
         options.hub.record(&ExamKey::parse(&key)?)?.pictures.get(&index).cloned()
     })();
     let Some(file) = file else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
-    let drawn = tokio::task::spawn_blocking(move || picture(&file, &options.plane)).await;
-    match drawn {
-        Ok(Ok(png)) => {
-            let headers =
-                [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "private, max-age=86400, immutable")];
-            (headers, png).into_response()
+    let known = headers.get(header::IF_NONE_MATCH).cloned();
+    let drawn = tokio::task::spawn_blocking(move || {
+        let tag = format!("\"{}\"", edition(&file));
+        let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        if is_known { Ok((tag, None)) } else { picture(&file, &options.plane).map(|png| (tag, Some(png))) }
+    });
+    match drawn.await {
+        Ok(Ok((tag, png))) => {
+            let headers = [
+                (header::CONTENT_TYPE, "image/png".to_owned()),
+                (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+                (header::ETAG, tag),
+            ];
+            match png {
+                Some(png) => (headers, png).into_response(),
+                None => (StatusCode::NOT_MODIFIED, headers).into_response(),
+            }
         }
         Ok(Err(error)) => {
             tracing::warn!(%error, "no picture");
@@ -175,11 +191,11 @@ async fn metrics(State(options): State<WebOptions>) -> Response {
 }
 
 /// Exams and slabs as they change, and a heartbeat. A watcher that lags too far behind is cut off: it comes back and
-/// fetches everything anew.
+/// fetches everything anew. Proxies are told to pass each event on at once: an alarm in a buffer is none.
 fn events(
     State(options): State<WebOptions>,
     stop: watch::Receiver<bool>,
-) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
+) -> ([(HeaderName, &'static str); 2], Sse<impl Stream<Item = Result<sse::Event, Infallible>>>) {
     let changes = BroadcastStream::new(options.hub.watch()).map(|event| event.ok().map(|event| to_sse(&event)));
     let heartbeat = IntervalStream::new(tokio::time::interval(HEARTBEAT))
         .map(move |_| Some(json_event("status", &(options.status)())));
@@ -192,7 +208,9 @@ fn events(
     });
     // The first `None` ends the stream: the watcher lags, or the daemon stops.
     let events = changes.merge(heartbeat).merge(stopped).map_while(|event| event).map(Ok);
-    Sse::new(events).keep_alive(KeepAlive::new())
+    let unbuffered =
+        [(header::CACHE_CONTROL, "no-store, no-transform"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    (unbuffered, Sse::new(events).keep_alive(KeepAlive::new()))
 }
 
 fn to_sse(event: &Event) -> sse::Event {

@@ -128,12 +128,11 @@ fn driver_cuda() -> Result<i32, cudarc::driver::DriverError> {
     Ok(version)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cuda"))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(feature = "cuda")]
     fn a_probe_that_crashes_or_says_nothing_is_a_reason_and_no_gpu() {
         let probe = |program: &str| GpuProbe { program: program.into() }.gpus().unwrap_err();
         assert!(probe("/bin/false").contains("ended with"), "{}", probe("/bin/false"));

@@ -85,7 +85,7 @@ const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 pub struct Progress {
     /// Slices of the judged series.
     pub slices: usize,
-    /// How many the scanner announced.
+    /// How many the scanner announced; `None` too where the announcement cannot be of this series.
     pub expected: Option<usize>,
     /// What procedure steps say of the judged series.
     pub step: Option<StepWord>,
@@ -127,6 +127,12 @@ impl Rhythm {
         let Some(carried) = self.open.remove(&association) else { return };
         let before = self.released.map_or(0, |(_, carried)| carried);
         self.released = Some((now, before + carried));
+    }
+
+    /// An association that carried it has not been closed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// A rule had ended the exam, and more came that matters. A signal is not believed again in this exam; a rule that waits

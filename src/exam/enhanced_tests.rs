@@ -161,18 +161,18 @@ fn groups_that_do_not_match_the_number_of_frames_make_every_frame_defective() {
 fn frames_of_other_kinds_are_kept_for_the_reason_that_single_images_are() {
     let of_type = |value: &str| images(&object(shared(), vec![vec![position("0"), frame_type(value)]])).remove(0);
     assert_eq!(of_type("ORIGINAL\\PRIMARY\\LOCALIZER\\NONE"), Content::Kept("a scout"));
-    assert_eq!(of_type("DERIVED\\PRIMARY\\VOLUME\\MAXIMUM"), Content::Unfit("a projection or rendering"));
-    assert_eq!(of_type("DERIVED\\PRIMARY\\AXIAL\\SUBTRACTION"), Content::Unfit("computed from other images"));
+    assert_eq!(of_type("DERIVED\\PRIMARY\\VOLUME\\MAXIMUM"), Content::Unfit("a projection or rendering".into()));
+    assert_eq!(of_type("DERIVED\\PRIMARY\\AXIAL\\SUBTRACTION"), Content::Unfit("computed from other images".into()));
     for value in ["ORIGINAL\\PRIMARY\\AXIAL\\NONE", "DERIVED\\PRIMARY\\VOLUME\\RESAMPLED", "ORIGINAL\\PRIMARY\\VOLUME"]
     {
         assert!(matches!(of_type(value), Content::Slice(_)), "{value}");
     }
     let z_eff = images(&object(shared(), vec![vec![position("0"), rescale("0", "Z_EFF")]])).remove(0);
-    assert_eq!(z_eff, Content::Unfit("not in Hounsfield units"));
+    assert_eq!(z_eff, Content::Unfit("not in Hounsfield units".into()));
     let coronal = text(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\0\\-1");
     let coronal = vec![position("0"), group(tags::PLANE_ORIENTATION_SEQUENCE, vec![coronal])];
     let upright = shared().into_iter().filter(|group| group.header().tag != tags::CT_ACQUISITION_DETAILS_SEQUENCE);
-    assert_eq!(images(&object(upright.collect(), vec![coronal])), [Content::Unfit("not axial")]);
+    assert_eq!(images(&object(upright.collect(), vec![coronal])), [Content::Unfit("a coronal plane".into())]);
 }
 
 #[test]
@@ -196,10 +196,10 @@ fn what_was_made_from_a_volume_is_no_slice_of_it() {
         let frame = vec![position("0"), group(tags::CT_IMAGE_FRAME_TYPE_SEQUENCE, elements)];
         images(&object(shared(), vec![frame])).remove(0)
     };
-    assert_eq!(made("VOLUME", "MAX_IP"), Content::Unfit("a projection or rendering"));
-    assert_eq!(made("VOLUME", "SURFACE_RENDER"), Content::Unfit("a projection or rendering"));
-    assert_eq!(made("DISTORTED", "CURVED_MPR"), Content::Unfit("a curved reformat"));
-    assert_eq!(made("SAMPLED", "NONE"), Content::Unfit("no slice of a volume"));
+    assert_eq!(made("VOLUME", "MAX_IP"), Content::Unfit("a projection or rendering".into()));
+    assert_eq!(made("VOLUME", "SURFACE_RENDER"), Content::Unfit("a projection or rendering".into()));
+    assert_eq!(made("DISTORTED", "CURVED_MPR"), Content::Unfit("a curved reformat".into()));
+    assert_eq!(made("SAMPLED", "NONE"), Content::Unfit("no slice of a volume".into()));
     assert!(matches!(made("VOLUME", "MPR"), Content::Slice(_)), "its plane is axial");
 }
 

@@ -1,5 +1,5 @@
 //! Whether the field of view cuts the lungs: where an image ends within the chest, lung lies at its border between walls of the
-//! chest. What else measures like lung there, such as a mattress or a blanket, has air at its sides.
+//! chest. What else measures like lung there has air at its sides, as a blanket has, or shells, as a table's core has.
 
 use crate::preprocess::{InputGeometry, Plane};
 
@@ -8,6 +8,9 @@ const LUNG_HU: std::ops::RangeInclusive<f32> = -970.0..=-400.0;
 
 /// What is denser is tissue, HU.
 const TISSUE_HU: f32 = -400.0;
+
+/// A wall of the chest is solid in a square of so many pixels; a table's shell is thinner.
+const WALL_PIXELS: usize = 5;
 
 /// Air that nothing was measured in has one value, none above this, HU; the window's lower end counts as such anyway.
 const EMPTY_HU: f32 = -900.0;
@@ -42,7 +45,8 @@ pub fn cut_lung_mm(plane: &Plane, input: &InputGeometry) -> f64 {
         let has_lung_behind = grid.around(*at).any(|near| depth[near] == BEHIND && LUNG_HU.contains(&hounsfield[near]));
         let has_wall = grid.around(*at).any(|near| is_tissue(near, LOOKED_AT - 1));
         kind[*at] = match hu {
-            hu if hu > TISSUE_HU => Kind::Tissue,
+            hu if hu > TISSUE_HU && grid.is_in_wall(*at, &hounsfield) => Kind::Tissue,
+            hu if hu > TISSUE_HU => Kind::Elsewhere,
             hu if LUNG_HU.contains(&hu) && has_lung_behind && !has_wall => Kind::Lung,
             hu if LUNG_HU.contains(&hu) => Kind::Elsewhere,
             _ => Kind::Air,
@@ -84,6 +88,21 @@ impl Grid {
             (column.saturating_sub(1)..=(column + 1).min(last_column)).map(move |column| row * columns + column)
         })
         .filter(move |near| *near != at)
+    }
+
+    /// Whether a square of tissue holds this pixel.
+    fn is_in_wall(&self, at: usize, hounsfield: &[f32]) -> bool {
+        let (row, column) = (at / self.columns, at % self.columns);
+        let is_tissue = |row: usize, column: usize| hounsfield[row * self.columns + column] > TISSUE_HU;
+        let firsts = |place: usize, len: usize| {
+            place.saturating_sub(WALL_PIXELS - 1)..=place.min(len.saturating_sub(WALL_PIXELS))
+        };
+        firsts(row, self.rows).any(|top| {
+            firsts(column, self.columns).any(|left| {
+                (top..self.rows.min(top + WALL_PIXELS))
+                    .all(|row| (left..self.columns.min(left + WALL_PIXELS)).all(|column| is_tissue(row, column)))
+            })
+        })
     }
 
     fn is_at_edge(&self, at: usize) -> bool {
@@ -179,7 +198,8 @@ mod tests {
         let hu = |x: f64, y: f64| match () {
             () if inside(x, y, [55.0, 75.0], -72.0) || inside(x, y, [55.0, 75.0], 72.0) => -850.0,
             () if inside(x, y, [150.0, 100.0], 0.0) => 40.0,
-            () if (104.0..130.0).contains(&y) => -880.0,
+            () if (104.0..107.0).contains(&y) || (133.0..136.0).contains(&y) => 60.0,
+            () if (107.0..133.0).contains(&y) => -880.0,
             () => -1000.0 + ((x * 7.0 + y * 13.0) % 5.0) as f32 * 8.0,
         };
         let side = 380;
@@ -196,7 +216,7 @@ mod tests {
     fn a_field_that_holds_the_chest_cuts_nothing_whatever_lies_at_its_border() {
         for outside_hu in [-1024.0, -3024.0, -1000.0] {
             assert_eq!(chest(-190..190, -190..190, outside_hu), 0.0);
-            assert_eq!(chest(-160..160, -115..118, outside_hu), 0.0, "the mattress reaches the border");
+            assert_eq!(chest(-160..160, -115..118, outside_hu), 0.0, "the table reaches the border");
             assert_eq!(chest(-140..140, -96..96, outside_hu), 0.0, "skin and muscle do");
         }
     }

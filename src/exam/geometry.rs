@@ -37,14 +37,34 @@ pub struct SliceGeometry {
 pub enum GeometryError {
     #[error("image orientation (0020,0037) is not two perpendicular unit vectors")]
     Orientation,
-    #[error("the image plane is not axial (tilted by {0:.0} degrees)")]
-    NotAxial(f64),
+    #[error("the image plane is not axial (tilted by {tilt_degrees:.0} degrees)")]
+    NotAxial { plane: OtherPlane, tilt_degrees: f64 },
     #[error("pixel spacing (0028,0030) is {0} x {1} mm, expected two numbers from 0.02 to 20")]
     Spacing(f64, f64),
     #[error("image position (0020,0032) is not three numbers within 100 m of the origin")]
     Position,
     #[error("the image has {0} rows and {1} columns")]
     Size(usize, usize),
+}
+
+/// What an image plane is that is not axial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherPlane {
+    Sagittal,
+    Coronal,
+    Oblique,
+}
+
+impl OtherPlane {
+    /// By the plane's normal: a reformat lies as near to its plane as an axial slice does to the axial one.
+    fn of(normal: Lps) -> Self {
+        let nearest = MAX_TILT_DEGREES.to_radians().cos();
+        match normal.map(f64::abs) {
+            [x, _, _] if x >= nearest => Self::Sagittal,
+            [_, y, _] if y >= nearest => Self::Coronal,
+            _ => Self::Oblique,
+        }
+    }
 }
 
 impl SliceGeometry {
@@ -80,7 +100,7 @@ impl SliceGeometry {
         let normal = upward(cross(along_row, along_column));
         let tilt_degrees = normal[2].min(1.0).acos().to_degrees();
         if tilt_degrees > MAX_TILT_DEGREES {
-            return Err(GeometryError::NotAxial(tilt_degrees));
+            return Err(GeometryError::NotAxial { plane: OtherPlane::of(normal), tilt_degrees });
         }
         let half_row = (columns as f64 - 1.0) / 2.0 * between_columns;
         let half_column = (rows as f64 - 1.0) / 2.0 * between_rows;
@@ -219,10 +239,15 @@ mod tests {
     }
 
     #[test]
-    fn a_coronal_reformat_is_not_axial() {
-        let coronal = [1.0, 0.0, 0.0, 0.0, 0.0, -1.0];
-        let error = SliceGeometry::new(512, 512, [0.0; 3], coronal, [0.7, 0.7]).unwrap_err();
-        assert_eq!(error, GeometryError::NotAxial(90.0));
+    fn a_plane_that_is_not_axial_is_called_by_its_name() {
+        let plane_of = |orientation: [f64; 6]| match SliceGeometry::new(512, 512, [0.0; 3], orientation, [0.7, 0.7]) {
+            Err(GeometryError::NotAxial { plane, tilt_degrees }) => (plane, tilt_degrees.round()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(plane_of([1.0, 0.0, 0.0, 0.0, 0.0, -1.0]), (OtherPlane::Coronal, 90.0));
+        assert_eq!(plane_of([0.0, 1.0, 0.0, 0.0, 0.0, -1.0]), (OtherPlane::Sagittal, 90.0));
+        let (sine, cosine) = 35.0_f64.to_radians().sin_cos();
+        assert_eq!(plane_of([1.0, 0.0, 0.0, 0.0, cosine, sine]), (OtherPlane::Oblique, 35.0));
     }
 
     #[test]

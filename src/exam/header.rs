@@ -1,5 +1,7 @@
 //! What is read of an instance before its pixels: who, which series, and whether it is a slice to be analysed.
 
+use std::borrow::Cow;
+
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -10,7 +12,7 @@ use super::SeriesKey;
 use super::acquisition::{AcquisitionParameters, unfit_type};
 use super::attributes::{Attributes, number, text};
 use super::enhanced::{MULTI_FRAME_CT, frames, unfit_frame};
-use super::geometry::{GeometryError, Lps, SliceGeometry};
+use super::geometry::{GeometryError, Lps, OtherPlane, SliceGeometry};
 use crate::hex::hex;
 
 /// Names an exam in logs, metrics, paths and URLs without naming the patient: derived from Study Instance UID and
@@ -73,7 +75,7 @@ pub enum Content {
     /// Something that is rightly part of a study and not analysed, such as a scout; why.
     Kept(&'static str),
     /// A CT image of a kind that is not analysed, such as a projection: of no use unless axial slices come too; why.
-    Unfit(&'static str),
+    Unfit(Cow<'static, str>),
     /// A CT slice that cannot be analysed because something is wrong with it; what.
     Defective(String),
 }
@@ -100,7 +102,9 @@ pub struct SliceHeader {
 pub enum HeaderError {
     #[error("{0} is missing or empty")]
     Missing(&'static str),
-    #[error("{name} is not a valid UID")]
+    #[error(
+        "{name} is no UID: it is longer than {MAX_NAME_CHARACTERS} characters, or has some that do not belong there"
+    )]
     InvalidUid { name: &'static str },
 }
 
@@ -108,9 +112,11 @@ impl InstanceHeader {
     /// Reads the header of a data set.
     ///
     /// # Errors
-    /// If one of the four UIDs that place an instance is missing or is no UID (PS3.5 section 9.1).
+    /// If one of the four UIDs that place an instance is missing or cannot be a name. One that is no valid UID (PS3.5 section 9.1)
+    /// is a name all the same.
     pub fn read(object: &InMemDicomObject) -> Result<Self, HeaderError> {
         let sop_class_uid = uid(object, tags::SOP_CLASS_UID, "SOP Class UID (0008,0016)")?;
+        let sop_class_uid = sop_class_uid.trim_end_matches('.').to_owned();
         let images = images(object, &sop_class_uid);
         Ok(Self {
             sop_class_uid,
@@ -127,6 +133,16 @@ impl InstanceHeader {
             series_description: text(object, tags::SERIES_DESCRIPTION),
             images,
         })
+    }
+
+    /// Which of its UIDs are names only, and no valid UIDs.
+    pub fn invalid_uids(&self) -> impl Iterator<Item = &'static str> {
+        let named = [
+            ("SOP Instance UID (0008,0018)", &self.sop_instance_uid),
+            ("Study Instance UID (0020,000D)", &self.study_instance_uid),
+            ("Series Instance UID (0020,000E)", &self.series_instance_uid),
+        ];
+        named.into_iter().filter(|(_, uid)| !is_uid(uid)).map(|(name, _)| name)
     }
 
     /// The exam that the instance belongs to.
@@ -180,11 +196,11 @@ pub(super) fn image_content(image: &Attributes<'_>) -> Content {
         return Content::Kept("a scout");
     }
     if let Some(reason) = unfit_type(image).or_else(|| unfit_frame(image)) {
-        return Content::Unfit(reason);
+        return Content::Unfit(reason.into());
     }
     match slice_header(image) {
         Ok(header) => Content::Slice(header),
-        Err(SliceError::NotAxial) => Content::Unfit("not axial"),
+        Err(SliceError::NotAxial(what)) => Content::Unfit(what),
         Err(SliceError::Defect(reason)) => Content::Defective(reason),
     }
 }
@@ -196,7 +212,7 @@ const MAX_RESCALE: f64 = 100_000.0;
 pub(crate) const MIN_TILT_DEGREES: f64 = 1.0;
 
 enum SliceError {
-    NotAxial,
+    NotAxial(Cow<'static, str>),
     Defect(String),
 }
 
@@ -223,10 +239,14 @@ fn slice_header(image: &Attributes<'_>) -> Result<SliceHeader, SliceError> {
     let geometry =
         SliceGeometry::new(rows as usize, columns as usize, position, orientation, spacing_mm).map_err(|error| {
             match error {
-                GeometryError::NotAxial(tilt) if acquisition.gantry_tilt_degrees.abs() > MIN_TILT_DEGREES => {
+                GeometryError::NotAxial { tilt_degrees: tilt, .. }
+                    if acquisition.gantry_tilt_degrees.abs() > MIN_TILT_DEGREES =>
+                {
                     SliceError::Defect(format!("the gantry was tilted by {tilt:.0} degrees: scan without tilt"))
                 }
-                GeometryError::NotAxial(_) => SliceError::NotAxial,
+                GeometryError::NotAxial { plane, tilt_degrees } => {
+                    SliceError::NotAxial(plane_words(plane, tilt_degrees))
+                }
                 other => SliceError::Defect(other.to_string()),
             }
         })?;
@@ -248,15 +268,29 @@ fn padding(image: &Attributes<'_>) -> Option<[i32; 2]> {
     Some([value, limit])
 }
 
+/// A UID has at most 64 characters; what is taken for one all the same has to end somewhere.
+const MAX_NAME_CHARACTERS: usize = 256;
+
+fn plane_words(plane: OtherPlane, tilt_degrees: f64) -> Cow<'static, str> {
+    match plane {
+        OtherPlane::Sagittal => "a sagittal plane".into(),
+        OtherPlane::Coronal => "a coronal plane".into(),
+        OtherPlane::Oblique => format!("an oblique plane, {tilt_degrees:.0} degrees from axial").into(),
+    }
+}
+
 fn uid(object: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<String, HeaderError> {
-    let value = text(object, tag);
+    let stored = text(object, tag);
+    let value = stored.trim_matches(|c: char| c.is_whitespace() || c.is_control());
     if value.is_empty() {
         return Err(HeaderError::Missing(name));
     }
-    if !is_uid(&value) {
+    let is_name =
+        value.len() <= MAX_NAME_CHARACTERS && value.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'\\');
+    if !is_name {
         return Err(HeaderError::InvalidUid { name });
     }
-    Ok(value)
+    Ok(value.to_owned())
 }
 
 #[cfg(test)]

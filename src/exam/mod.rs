@@ -5,6 +5,7 @@ mod acquisition;
 mod attributes;
 mod completion;
 mod division;
+mod doubt;
 mod enhanced;
 mod field_of_view;
 mod geometry;
@@ -21,13 +22,15 @@ mod scanner_pauses;
 mod series;
 mod slab_slices;
 mod spacing;
+mod summed;
 
 pub use acquisition::AcquisitionParameters;
 pub(crate) use attributes::{number, numbers, text};
 pub use completion::{AssociationId, CompletionLimits, CompletionRule, Progress, Rhythm};
 pub use division::{Division, Part};
+pub use doubt::Doubt;
 pub use field_of_view::cut_lung_mm;
-pub use geometry::{GeometryError, Lps, SliceGeometry};
+pub use geometry::{GeometryError, Lps, OtherPlane, SliceGeometry};
 pub(crate) use geometry::{cross, dot};
 pub(crate) use header::MIN_TILT_DEGREES;
 pub use header::{Content, ExamKey, HeaderError, InstanceHeader, Patient, SliceHeader, is_ct_image, is_uid};
@@ -40,8 +43,9 @@ pub use quality::{KeySlice, QualityIssue, QualityKind, QualityLimits, Remedy};
 pub use reconstruction::{Reconstruction, best, shows_lung};
 pub use scan_order::{LungArea, NO_LUNG_CM2, ScanDirection, ScanOrder, lungs_passed};
 pub use scanner_pauses::{Pauses, ScannerPauses};
-#[cfg(test)]
-pub(crate) use series::made_slice;
 pub use series::{PreparedSlice, Series, SeriesKey, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};
+#[cfg(test)]
+pub(crate) use series::{made_image, made_slice};
 pub use slab_slices::{SlabSlices, SliceId};
 pub use spacing::{Spacing, Stretch};
+pub use summed::{Sum, sum_up};

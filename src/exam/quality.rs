@@ -3,6 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::doubt::Doubt;
+use super::summed::Sum;
+use crate::words::counted;
+
 /// When an acquisition is found wanting.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct QualityLimits {
@@ -67,6 +71,12 @@ pub struct QualityIssue {
     /// Absent where the whole series is meant.
     #[serde(flatten)]
     pub slice: Option<KeySlice>,
+    /// Why not the scan but what became of its images may be at fault: no rescan is asked for then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+    /// All issues of the kind that this one, the gravest, stands for; absent where it stands for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<Sum>,
     /// One sentence for the technician.
     #[serde(default)]
     pub text: String,
@@ -86,11 +96,15 @@ pub enum QualityKind {
     SpacingChange { from_z_mm: f64, to_z_mm: f64, spacing_mm: f64, usual_mm: f64 },
     /// More than one instance at a position.
     DuplicatePosition,
+    /// All images claim one position, or a few.
+    FewPositions { images: usize, positions: usize, at_z_mm: f64 },
+    /// Slices further apart than the lesions that may lie between them are wide.
+    FarApart { spacing_mm: f64, limit_mm: f64 },
     /// The anatomy changes from one slab to the next by this multiple of what is usual around it.
     AnatomyStep { times_usual: f64 },
     /// Noise of a slab in soft tissue, at the model's pixels.
     TooNoisy { noise_hu: f64, limit_hu: f64 },
-    /// Slices of this thickness, or at this distance if that is more.
+    /// Slices of this thickness.
     TooThick { thickness_mm: f64, limit_mm: f64 },
     /// No axial slice came, only images of kinds that are not analysed.
     UnfitSeries { count: usize, reason: String },
@@ -119,12 +133,16 @@ pub enum QualityKind {
 }
 
 /// What the technician can do about an issue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Remedy {
     /// Only another scan helps.
     Rescan,
+    /// Sending again is tried first: another scan is another dose.
     SendAgainOrRescan,
     SendAgain,
+    /// Somebody must look at the scanner's console whether the scan or the sending is at fault.
+    CheckSeries,
     /// The raw data give a better series.
     ReconstructAgain,
     /// The header is wrong.
@@ -137,8 +155,9 @@ impl Remedy {
     pub fn words(self) -> &'static str {
         match self {
             Self::Rescan => "rescan",
-            Self::SendAgainOrRescan => "send again or rescan",
+            Self::SendAgainOrRescan => "send again, and rescan only if this stays",
             Self::SendAgain => "send again",
+            Self::CheckSeries => "check the series",
             Self::ReconstructAgain => "reconstruct again",
             Self::CorrectAndSendAgain => "correct and send again",
         }
@@ -155,15 +174,36 @@ impl QualityIssue {
     /// An issue with the slice that shows it.
     #[must_use]
     pub fn new(kind: QualityKind, slice: Option<KeySlice>) -> Self {
-        let text = match &slice {
-            Some(KeySlice { instance_number: Some(number), frame_number: Some(frame), .. }) => {
-                format!("{kind} (image {number}, frame {frame})")
-            }
-            Some(KeySlice { instance_number: Some(number), .. }) => format!("{kind} (image {number})"),
-            Some(KeySlice { z_mm, .. }) => format!("{kind} (z = {z_mm:.1} mm)"),
-            None => kind.to_string(),
+        Self { kind, slice, doubt: None, sum: None, text: String::new() }.said()
+    }
+
+    /// The issue where the scan itself may be right.
+    #[must_use]
+    pub fn doubted(self, doubt: Option<Doubt>) -> Self {
+        Self { doubt: self.doubt.or(doubt), ..self }.said()
+    }
+
+    /// The issue as the gravest of all these.
+    #[must_use]
+    pub fn standing_for(self, sum: Sum) -> Self {
+        Self { sum: Some(sum), ..self }.said()
+    }
+
+    fn said(self) -> Self {
+        let kind = match self.sum {
+            Some(sum) => sum.words(&self.kind),
+            None => self.kind.to_string(),
         };
-        Self { kind, slice, text }
+        let place = match &self.slice {
+            Some(KeySlice { instance_number: Some(number), frame_number: Some(frame), .. }) => {
+                format!(" (image {number}, frame {frame})")
+            }
+            Some(KeySlice { instance_number: Some(number), .. }) => format!(" (image {number})"),
+            Some(KeySlice { z_mm, .. }) => format!(" (z = {z_mm:.1} mm)"),
+            None => String::new(),
+        };
+        let doubt = self.doubt.as_ref().map(|doubt| format!("; {doubt}")).unwrap_or_default();
+        Self { text: format!("{kind}{place}{doubt}"), ..self }
     }
 
     /// An issue of the whole series.
@@ -175,6 +215,11 @@ impl QualityIssue {
     /// What can be done about it; `None` for what is only worth knowing.
     #[must_use]
     pub fn remedy(&self, limits: &QualityLimits) -> Option<Remedy> {
+        let remedy = self.remedy_of_kind(limits)?;
+        Some(if remedy.needs_the_patient() { self.doubt.as_ref().map_or(remedy, Doubt::remedy) } else { remedy })
+    }
+
+    fn remedy_of_kind(&self, limits: &QualityLimits) -> Option<Remedy> {
         Some(match self.kind {
             QualityKind::ApexCutOff { .. } | QualityKind::BaseCutOff { .. } | QualityKind::AnatomyStep { .. } => {
                 Remedy::Rescan
@@ -187,9 +232,13 @@ impl QualityIssue {
             QualityKind::TooNoisy { .. } | QualityKind::TooThick { .. } | QualityKind::FieldOfViewCut { .. } => {
                 Remedy::ReconstructAgain
             }
-            QualityKind::MixedAcquisitions | QualityKind::NoiseUnknown { .. } => Remedy::SendAgain,
-            QualityKind::OrientationMismatch { .. } => Remedy::CorrectAndSendAgain,
-            QualityKind::DuplicatePosition
+            QualityKind::FarApart { .. } if self.hides_lung(limits) => Remedy::ReconstructAgain,
+            QualityKind::MixedAcquisitions => Remedy::CheckSeries,
+            QualityKind::NoiseUnknown { .. }
+            | QualityKind::OrientationMismatch { .. }
+            | QualityKind::FewPositions { .. } => Remedy::CorrectAndSendAgain,
+            QualityKind::FarApart { .. }
+            | QualityKind::DuplicatePosition
             | QualityKind::BoneKernel { .. }
             | QualityKind::UnusualPosture { .. }
             | QualityKind::Contrast { .. }
@@ -212,8 +261,10 @@ impl QualityIssue {
             | QualityKind::MixedAcquisitions
             | QualityKind::NoiseUnknown { .. }
             | QualityKind::UnfitSeries { .. }
+            | QualityKind::FewPositions { .. }
             | QualityKind::OrientationMismatch { .. } => true,
             QualityKind::Gap { from_z_mm, to_z_mm } => to_z_mm - from_z_mm > limits.max_gap_mm,
+            QualityKind::FarApart { spacing_mm, .. } => spacing_mm > limits.max_thickness_mm,
             QualityKind::SpacingChange { .. }
             | QualityKind::DuplicatePosition
             | QualityKind::AnatomyStep { .. }
@@ -251,6 +302,19 @@ impl std::fmt::Display for QualityKind {
                 "slices are {spacing_mm:.1} mm apart from z = {from_z_mm:.1} mm to z = {to_z_mm:.1} mm and {usual_mm:.1} mm elsewhere: were two series mixed?"
             ),
             Self::DuplicatePosition => f.write_str("more than one slice at one position"),
+            Self::FewPositions { images, positions: 1, at_z_mm } => {
+                write!(f, "all {images} images claim one position, z = {at_z_mm:.1} mm: their positions are wrong")
+            }
+            Self::FewPositions { images, positions, at_z_mm } => write!(
+                f,
+                "{images} images claim only {positions} positions, the first z = {at_z_mm:.1} mm: their positions are wrong"
+            ),
+            Self::FarApart { spacing_mm, limit_mm } if spacing_mm > limit_mm => {
+                write!(f, "too far apart for the model: slices every {spacing_mm:.1} mm, tried up to {limit_mm:.0} mm")
+            }
+            Self::FarApart { spacing_mm, .. } => {
+                write!(f, "slices are {spacing_mm:.1} mm apart: lesions smaller than that can lie between them unseen")
+            }
             Self::AnatomyStep { times_usual } => write!(
                 f,
                 "the anatomy jumps, {times_usual:.1} times the usual change between slabs: did the patient breathe or move?"
@@ -263,13 +327,16 @@ impl std::fmt::Display for QualityKind {
                 write!(f, "too thick for the model: slices of {thickness_mm:.1} mm, tried up to {limit_mm:.0} mm")
             }
             Self::UnfitSeries { count, reason } => {
-                write!(f, "no axial slices came, only {count} images that are not analysed: {reason}")
+                let verb = if *count == 1 { "is" } else { "are" };
+                write!(f, "no axial slice came, only {} that {verb} not analysed: {reason}", counted(*count, "image"))
             }
             Self::OrientationMismatch { patient_position } => {
                 f.write_str("the spine lies in front: the orientation is wrong")?;
                 if patient_position.is_empty() { Ok(()) } else { write!(f, ", patient position {patient_position}") }
             }
-            Self::DefectiveSlices { count, reason } => write!(f, "{count} slices cannot be analysed: {reason}"),
+            Self::DefectiveSlices { count, reason } => {
+                write!(f, "{} cannot be analysed: {reason}", counted(*count, "slice"))
+            }
             Self::BoneKernel { kernel } => {
                 write!(f, "kernel {kernel} is one for bone: a series for lung or soft tissue suits the model better")
             }

@@ -250,6 +250,12 @@ impl Series {
         Some(positions.iter().map(|position| position.mm()).sum::<f64>() / positions.len() as f64)
     }
 
+    /// A slab's mean plane, 0..=1, row by row; `None` if there is no such slab.
+    #[must_use]
+    pub fn slab_plane(&self, slab: SlabIndex) -> Option<Vec<f32>> {
+        self.slabs.get(&slab).map(|slab| slab.sum.mean())
+    }
+
     /// The slice in the middle of a slab: the picture that stands for it.
     #[must_use]
     pub fn middle_slice(&self, slab: SlabIndex) -> Option<&PreparedSlice> {
@@ -313,9 +319,22 @@ impl Series {
 /// A slice of 2 x 2 pixels of 6 mm, all of one density, whose first pixel lies there. The digits of its UID say when it came.
 #[cfg(test)]
 pub(crate) fn made_slice(at: super::Lps, hu: f32, uid: &str, input: &InputGeometry) -> (PreparedSlice, Plane) {
-    let geometry = super::SliceGeometry::new(2, 2, at, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [6.0, 6.0]).unwrap();
     let image = crate::preprocess::HounsfieldImage { rows: 2, columns: 2, values: vec![hu; 4] };
-    let plane = Plane::resample(&image, &geometry.in_plane, input);
+    made_image(at, &image, 6.0, uid, input)
+}
+
+/// A slice of this image with square pixels, whose first pixel lies there.
+#[cfg(test)]
+pub(crate) fn made_image(
+    at: super::Lps,
+    image: &crate::preprocess::HounsfieldImage,
+    pixel_mm: f64,
+    uid: &str,
+    input: &InputGeometry,
+) -> (PreparedSlice, Plane) {
+    let supine = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+    let geometry = super::SliceGeometry::new(image.rows, image.columns, at, supine, [pixel_mm; 2]).unwrap();
+    let plane = Plane::resample(image, &geometry.in_plane, input);
     let centre = PlaneCentre::of_image(geometry.centre);
     let header = SliceHeader {
         geometry,

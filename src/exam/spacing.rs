@@ -8,6 +8,8 @@ pub struct Spacing {
     /// Pairs of ascending neighbours between which slices are missing.
     pub gaps: Vec<(f64, f64)>,
     pub changes: Vec<Stretch>,
+    /// Positions beside which others lie that are the same place but for rounding.
+    pub doubles: Vec<f64>,
 }
 
 /// A part of the scan whose slices stand closer or further apart than usual.
@@ -18,6 +20,10 @@ pub struct Stretch {
     /// The mean distance of neighbours within, mm.
     pub spacing_mm: f64,
 }
+
+/// Positions closer than this are one place: reconstructions of one acquisition differ by hundredths of a millimetre where their
+/// headers round otherwise, and no scanner's slices lie so close.
+const SAME_PLACE_MM: f64 = 0.1;
 
 /// A gap is wider than the series' usual distance times this.
 const GAP_FACTOR: f64 = 1.5;
@@ -32,14 +38,15 @@ impl Spacing {
     /// Looks at ascending positions, mm. A distance beyond `max_gap_mm` is always a gap, unless all are that wide.
     #[must_use]
     pub fn of(positions_mm: &[f64], max_gap_mm: f64) -> Self {
-        let mut sorted: Vec<f64> = positions_mm.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let (places, doubles) = places(positions_mm);
+        let mut sorted: Vec<f64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
         sorted.sort_by(f64::total_cmp);
-        let Some(usual_mm) = sorted.get(sorted.len() / 2).copied() else { return Self::default() };
+        let Some(usual_mm) = sorted.get(sorted.len() / 2).copied() else { return Self { doubles, ..Self::default() } };
         let widest_mm = if usual_mm > max_gap_mm { f64::INFINITY } else { max_gap_mm };
-        let mut spacing = Self { usual_mm, ..Self::default() };
+        let mut spacing = Self { usual_mm, doubles, ..Self::default() };
         let distance = |pair: &[f64]| pair[1] - pair[0];
         let is_same = |a: &[f64], b: &[f64]| (distance(a) - distance(b)).abs() <= SAME_SHARE * usual_mm;
-        let pairs: Vec<&[f64]> = positions_mm.windows(2).collect();
+        let pairs: Vec<&[f64]> = places.windows(2).collect();
         for run in pairs.chunk_by(|a, b| is_same(a, b)) {
             let (from_z_mm, to_z_mm) = (run[0][0], run[run.len() - 1][1]);
             let spacing_mm = (to_z_mm - from_z_mm) / run.len() as f64;
@@ -56,6 +63,22 @@ impl Spacing {
         }
         spacing
     }
+}
+
+/// The places that ascending positions are at, and those of them that several are at, mm.
+fn places(positions_mm: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let (mut places, mut doubles) = (Vec::new(), Vec::new());
+    for z_mm in positions_mm {
+        match places.last() {
+            Some(place) if z_mm - place < SAME_PLACE_MM => {
+                if doubles.last() != Some(place) {
+                    doubles.push(*place);
+                }
+            }
+            _ => places.push(*z_mm),
+        }
+    }
+    (places, doubles)
 }
 
 #[cfg(test)]
@@ -85,6 +108,15 @@ mod tests {
         assert_eq!(of(&[0.0, 5.0, 10.0]).gaps, []);
         assert_eq!(of(&[]), Spacing::default());
         assert_eq!(of(&[3.0]), Spacing::default());
+    }
+
+    #[test]
+    fn two_reconstructions_a_hundredth_of_a_millimetre_apart_are_double_positions_and_no_gaps() {
+        let both: Vec<f64> = (0..100).flat_map(|at| [f64::from(at) * 2.0, f64::from(at) * 2.0 + 0.01]).collect();
+        let spacing = of(&both);
+        assert_eq!((spacing.usual_mm, spacing.gaps, spacing.changes), (2.0, vec![], vec![]));
+        assert_eq!(spacing.doubles.len(), 100);
+        assert_eq!(of(&[3.0, 3.01, 3.05]).doubles, [3.0]);
     }
 
     #[test]

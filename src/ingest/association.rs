@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::access::{Offenders, Place, Places, WaitingPlace, may_send};
 use super::dimse::{CommandError, Operation, Request, Status};
 use super::negotiation::{Agreement, limit_exceeded, negotiate, refused};
-use super::object::{Requested, check};
+use super::object::{Checked, Requested, canonical, check};
 use super::pdu::{FragmentHead, Next, PduError, PduStream, command_pdus, encode};
 use super::procedure_step::ProcedureSteps;
 use super::{IngestOptions, InstanceSink, StoredInstance};
@@ -295,19 +295,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         }
     }
 
-    async fn answer(&mut self, request: Request, context: u8) -> Result<(), AssociationError> {
+    async fn answer(&mut self, mut request: Request, context: u8) -> Result<(), AssociationError> {
         let started = Instant::now();
         let operation = request.operation();
         let accepted = self.agreement.contexts.get(&context).ok_or(AssociationError::PresentationContext(context))?;
         let transfer_syntax_uid = accepted.transfer_syntax_uid;
-        let (request, status) = if request.sop_class_uid == accepted.abstract_syntax_uid {
+        if request.sop_class_uid.is_empty() {
+            request.sop_class_uid.clone_from(&accepted.abstract_syntax_uid);
+        }
+        let is_agreed = canonical(&request.sop_class_uid) == canonical(&accepted.abstract_syntax_uid);
+        let (request, status) = if is_agreed || !operation.is_answered() {
             self.perform(request, transfer_syntax_uid).await?
         } else {
             (request, Status::SOP_CLASS_NOT_SUPPORTED)
         };
         self.message = None;
         self.data_set.clear();
-        if operation == Operation::Cancel {
+        if !operation.is_answered() {
             return Ok(());
         }
         let response = command_pdus(context, &request.response(status)?, self.agreement.peer_max_pdu_bytes);
@@ -326,7 +330,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         transfer_syntax_uid: &'static str,
     ) -> Result<(Request, Status), AssociationError> {
         match request.operation() {
-            Operation::Echo | Operation::Cancel => Ok((request, Status::SUCCESS)),
+            Operation::Echo | Operation::Cancel | Operation::Response => Ok((request, Status::SUCCESS)),
             Operation::Other(field) => {
                 tracing::warn!(association = self.id.0, "request {field:04X}H is not provided here");
                 Ok((request, Status::UNRECOGNIZED_OPERATION))
@@ -400,8 +404,8 @@ impl Shared {
             sop_instance_uid: &request.sop_instance_uid,
             transfer_syntax_uid: from.transfer_syntax_uid,
         };
-        let header = match check(data_set, &requested, self.options.max_object_bytes as u64) {
-            Ok(header) => header,
+        let Checked { header, oddities } = match check(data_set, &requested, self.options.max_object_bytes as u64) {
+            Ok(checked) => checked,
             Err(error) => {
                 let status = error.status();
                 tracing::warn!(association, sop_instance_uid = %request.sop_instance_uid, %status, %error, "object refused");
@@ -437,6 +441,11 @@ impl Shared {
             }
         };
         telemetry::received(data_set.len());
+        for oddity in oddities.iter() {
+            telemetry::odd(oddity.label());
+            tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid,
+                "object kept, though it is not as the standard says: {oddity}");
+        }
         let placed = match stored {
             Stored::New(_) => Some(placed),
             Stored::Again(_) => {

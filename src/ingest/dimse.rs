@@ -5,7 +5,7 @@ use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 
-use crate::part10::{Encoding, check_extent};
+use crate::part10::{Encoding, Keep, read_data_set};
 
 /// A response's status (PS3.7 annex C, PS3.4 table B.2-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,18 @@ pub enum Operation {
     Set,
     /// Asks to stop something that is over already; there is no answer to it.
     Cancel,
+    /// Answers something that was never asked; there is no answer to it either.
+    Response,
     /// Something that this node does not provide.
     Other(u16),
+}
+
+impl Operation {
+    /// Whether the peer waits for a response (PS3.7 section 9.3.2.3 has none).
+    #[must_use]
+    pub fn is_answered(self) -> bool {
+        !matches!(self, Self::Cancel | Self::Response)
+    }
 }
 
 /// A command set that is no request.
@@ -76,22 +86,28 @@ impl Request {
     /// Reads a command set, always Implicit VR Little Endian (PS3.7 section 6.3.1).
     ///
     /// # Errors
-    /// If it does not parse or lacks its command field or message ID.
+    /// If it cannot be read, lacks its command field, or its message ID although it wants an answer.
     pub fn read(command_set: &[u8]) -> Result<Self, CommandError> {
         let refuse = |error: &dyn std::fmt::Display| CommandError(error.to_string());
-        check_extent(command_set, Encoding::ImplicitVr).map_err(|error| refuse(&error))?;
-        let command = InMemDicomObject::read_dataset_with_ts(command_set, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
-            .map_err(|error| refuse(&error))?;
+        let read = read_data_set(command_set, Encoding::ImplicitVr, Keep::Described);
+        let command = read.map_err(|error| refuse(&error))?.object;
         let number = |tag| command.get(tag).and_then(|element| element.to_int::<u16>().ok());
         let text = |tag| crate::exam::text(&command, tag);
         let either =
             |affected, requested| Some(text(affected)).filter(|uid| !uid.is_empty()).unwrap_or_else(|| text(requested));
+        let field = number(tags::COMMAND_FIELD).ok_or_else(|| refuse(&"it has no command field"))?;
+        // What is not answered has the ID of the message that it is about, and none of its own (PS3.7 sections 9.3.2.3, 9.1.1.1).
+        let is_answered = field != C_CANCEL_RQ && field & RESPONSE == 0;
+        let message_id = number(if is_answered { tags::MESSAGE_ID } else { tags::MESSAGE_ID_BEING_RESPONDED_TO });
+        let message_id = message_id.or((!is_answered).then_some(0));
+        let data_set_type = number(tags::COMMAND_DATA_SET_TYPE);
         Ok(Self {
-            field: number(tags::COMMAND_FIELD).ok_or_else(|| refuse(&"it has no command field"))?,
-            message_id: number(tags::MESSAGE_ID).ok_or_else(|| refuse(&"it has no message ID"))?,
+            field,
+            message_id: message_id.ok_or_else(|| refuse(&"it has no message ID"))?,
             sop_class_uid: either(tags::AFFECTED_SOP_CLASS_UID, tags::REQUESTED_SOP_CLASS_UID),
             sop_instance_uid: either(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID),
-            has_data_set: number(tags::COMMAND_DATA_SET_TYPE) != Some(NO_DATA_SET),
+            has_data_set: data_set_type
+                .map_or(matches!(field, C_STORE_RQ | N_SET_RQ | N_CREATE_RQ), |of_type| of_type != NO_DATA_SET),
         })
     }
 
@@ -103,6 +119,7 @@ impl Request {
             N_SET_RQ => Operation::Set,
             C_CANCEL_RQ => Operation::Cancel,
             C_STORE_RQ => Operation::Store,
+            response if response & RESPONSE != 0 => Operation::Response,
             other => Operation::Other(other),
         }
     }

@@ -1,16 +1,17 @@
 //! Whether a received data set is the instance that its C-STORE request names, before it is acknowledged.
 
 use std::io::Read;
+use std::ops::Range;
 
-use dicom_core::Tag;
-use dicom_dictionary_std::{tags, uids};
-use dicom_encoding::TransferSyntaxIndex;
+use dicom_dictionary_std::uids;
 use dicom_object::InMemDicomObject;
-use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::dimse::Status;
 use crate::exam::{HeaderError, InstanceHeader, is_ct_image};
-use crate::part10::{Encoding, ExtentError, PixelData, PixelValue, check_extent};
+use crate::part10::{
+    ExtentError, Keep, NativeSize, Oddities, Oddity, PixelData, PixelValue, ReadDataSet, encoding_of, read_data_set,
+    take_uids,
+};
 
 /// Why a data set is refused.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +22,6 @@ pub enum ObjectError {
     Inflate(std::io::Error),
     #[error("the deflated data set inflates beyond {0} bytes")]
     InflatesTooFar(u64),
-    #[error("the data set cannot be parsed: {0}")]
-    Parse(String),
-    #[error("transfer syntax {0} is not known")]
-    TransferSyntax(String),
     #[error(transparent)]
     Header(#[from] HeaderError),
     #[error("{what} is {found} in the data set, but {requested} in the C-STORE request")]
@@ -33,6 +30,10 @@ pub enum ObjectError {
     NoPixelData,
     #[error("rows x columns need {expected} bytes of pixel data (7FE0,0010), there are {found}")]
     PixelDataLength { expected: u64, found: u64 },
+    #[error(
+        "rows x columns need {expected} bytes of pixel data (7FE0,0010), there are {found}, and what is too much is no padding"
+    )]
+    PixelDataExcess { expected: u64, found: u64 },
 }
 
 impl ObjectError {
@@ -40,15 +41,11 @@ impl ObjectError {
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
-            Self::OtherInstance { .. } | Self::NoPixelData | Self::PixelDataLength { .. } => {
-                Status::DATA_SET_DOES_NOT_MATCH
-            }
-            Self::Extent(_)
-            | Self::Inflate(_)
-            | Self::InflatesTooFar(_)
-            | Self::Parse(_)
-            | Self::TransferSyntax(_)
-            | Self::Header(_) => Status::CANNOT_UNDERSTAND,
+            Self::OtherInstance { .. }
+            | Self::NoPixelData
+            | Self::PixelDataLength { .. }
+            | Self::PixelDataExcess { .. } => Status::DATA_SET_DOES_NOT_MATCH,
+            Self::Extent(_) | Self::Inflate(_) | Self::InflatesTooFar(_) | Self::Header(_) => Status::CANNOT_UNDERSTAND,
         }
     }
 
@@ -58,12 +55,10 @@ impl ObjectError {
         match self {
             Self::Extent(_) => "truncated_or_not_dicom",
             Self::Inflate(_) | Self::InflatesTooFar(_) => "deflate",
-            Self::Parse(_) => "unparsable",
-            Self::TransferSyntax(_) => "transfer_syntax",
             Self::Header(_) => "missing_uid",
             Self::OtherInstance { .. } => "other_instance",
             Self::NoPixelData => "no_pixel_data",
-            Self::PixelDataLength { .. } => "pixel_data_length",
+            Self::PixelDataLength { .. } | Self::PixelDataExcess { .. } => "pixel_data_length",
         }
     }
 }
@@ -77,57 +72,72 @@ pub struct Requested<'a> {
     pub transfer_syntax_uid: &'a str,
 }
 
-/// Parses a data set and holds it against the request.
-///
-/// # Errors
-/// If it cannot be parsed, is another instance than was announced, or is a CT image whose pixel data cannot be right.
-pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Result<InstanceHeader, ObjectError> {
-    let (object, pixel_data) = parse(data_set, requested.transfer_syntax_uid, max_bytes)?;
-    let header = InstanceHeader::read(&object)?;
-    let same = |what, found: &str, requested: &str| {
-        if found == requested {
-            return Ok(());
-        }
-        Err(ObjectError::OtherInstance { what, found: found.to_owned(), requested: requested.to_owned() })
-    };
-    same("SOP Class UID (0008,0016)", &header.sop_class_uid, requested.sop_class_uid)?;
-    same("SOP Instance UID (0008,0018)", &header.sop_instance_uid, requested.sop_instance_uid)?;
-    if is_ct_image(&header.sop_class_uid) {
-        check_pixel_data(&object, pixel_data)?;
-    }
-    Ok(header)
+/// An object that is what its request says.
+#[derive(Debug)]
+pub struct Checked {
+    pub header: InstanceHeader,
+    /// What is wrong with it all the same.
+    pub oddities: Oddities,
 }
 
-/// What precedes the pixel data, parsed, and where the pixel data is: it is looked at where it lies.
-fn parse(
-    data_set: &[u8],
-    transfer_syntax_uid: &str,
-    max_bytes: u64,
-) -> Result<(InMemDicomObject, Option<PixelData>), ObjectError> {
+/// Reads a data set and checks it against the request.
+///
+/// # Errors
+/// If it cannot be read, is another instance than was announced, or is a CT image whose pixel data cannot be right.
+pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Result<Checked, ObjectError> {
     let inflated;
-    let (data_set, transfer_syntax_uid) = if transfer_syntax_uid == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
+    let data_set = if requested.transfer_syntax_uid == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
         inflated = inflate(data_set, max_bytes)?;
-        (inflated.as_slice(), uids::EXPLICIT_VR_LITTLE_ENDIAN)
+        inflated.as_slice()
     } else {
-        (data_set, transfer_syntax_uid)
+        data_set
     };
-    let implicit = transfer_syntax_uid == uids::IMPLICIT_VR_LITTLE_ENDIAN;
-    let pixel_data = check_extent(data_set, if implicit { Encoding::ImplicitVr } else { Encoding::ExplicitVr })?;
-    let before = &data_set[..pixel_data.as_ref().map_or(data_set.len(), |pixel_data| pixel_data.start)];
-    let transfer_syntax = TransferSyntaxRegistry
-        .get(transfer_syntax_uid)
-        .ok_or_else(|| ObjectError::TransferSyntax(transfer_syntax_uid.to_owned()))?;
-    let object = InMemDicomObject::read_dataset_with_ts(before, transfer_syntax)
-        .map_err(|error| ObjectError::Parse(error.to_string()))?;
-    Ok((object, pixel_data))
+    let ReadDataSet { mut object, pixel_data, mut oddities, .. } =
+        read_data_set(data_set, encoding_of(requested.transfer_syntax_uid), Keep::Described)?;
+    take_uids(&mut object, requested.sop_class_uid, requested.sop_instance_uid, &mut oddities);
+    let header = InstanceHeader::read(&object)?;
+    let pairs = [
+        ("SOP Class UID (0008,0016)", &header.sop_class_uid, requested.sop_class_uid),
+        ("SOP Instance UID (0008,0018)", &header.sop_instance_uid, requested.sop_instance_uid),
+    ];
+    for (name, found, requested) in pairs {
+        check_same(name, found, requested, &mut oddities)?;
+    }
+    header.invalid_uids().for_each(|name| oddities.note(Oddity::InvalidUid(name)));
+    if is_ct_image(&header.sop_class_uid) {
+        check_pixel_data(&object, pixel_data, data_set, &mut oddities)?;
+    }
+    Ok(Checked { header, oddities })
 }
 
-/// Parses a data set that has no pixels.
+/// A UID in the data set is the one that was requested if it differs by padding, case or a last dot alone. A request that names
+/// none is about the data set's.
+fn check_same(name: &'static str, found: &str, requested: &str, oddities: &mut Oddities) -> Result<(), ObjectError> {
+    if requested.is_empty() || found == requested {
+        return Ok(());
+    }
+    if !canonical(found).eq_ignore_ascii_case(canonical(requested)) {
+        return Err(ObjectError::OtherInstance {
+            what: name,
+            found: found.to_owned(),
+            requested: requested.to_owned(),
+        });
+    }
+    oddities.note(Oddity::SpelledOtherwise { name, spelled: found.to_owned() });
+    Ok(())
+}
+
+/// A UID without what writers put behind it.
+pub(super) fn canonical(uid: &str) -> &str {
+    uid.trim_matches(|c: char| c.is_whitespace() || c.is_control()).trim_end_matches('.')
+}
+
+/// Reads a data set that has no pixels as a whole, so that it can be stored again.
 ///
 /// # Errors
-/// If it cannot be parsed.
+/// If it cannot be read.
 pub fn parse_whole(data_set: &[u8], transfer_syntax_uid: &str) -> Result<InMemDicomObject, ObjectError> {
-    parse(data_set, transfer_syntax_uid, data_set.len() as u64).map(|(object, _)| object)
+    Ok(read_data_set(data_set, encoding_of(transfer_syntax_uid), Keep::All)?.object)
 }
 
 fn inflate(deflated: &[u8], max_bytes: u64) -> Result<Vec<u8>, ObjectError> {
@@ -140,27 +150,37 @@ fn inflate(deflated: &[u8], max_bytes: u64) -> Result<Vec<u8>, ObjectError> {
     Ok(inflated)
 }
 
-fn check_pixel_data(object: &InMemDicomObject, pixel_data: Option<PixelData>) -> Result<(), ObjectError> {
+fn check_pixel_data(
+    object: &InMemDicomObject,
+    pixel_data: Option<PixelData>,
+    data_set: &[u8],
+    oddities: &mut Oddities,
+) -> Result<(), ObjectError> {
     match pixel_data.map(|pixel_data| pixel_data.value) {
-        Some(PixelValue::Native(bytes)) => check_native_length(object, bytes.len() as u64),
+        Some(PixelValue::Native(value)) => check_native_length(object, &value, data_set, oddities),
         Some(PixelValue::Encapsulated { fragments, .. }) if fragments.iter().any(|bytes| !bytes.is_empty()) => Ok(()),
         _ => Err(ObjectError::NoPixelData),
     }
 }
 
-/// Native pixel data has just the size that rows, columns and bits make, plus a byte where that is odd (PS3.5 section 8.1.1).
-fn check_native_length(object: &InMemDicomObject, found: u64) -> Result<(), ObjectError> {
-    let number =
-        |tag: Tag, absent: u64| object.get(tag).and_then(|element| element.to_int::<u64>().ok()).unwrap_or(absent);
-    let samples = number(tags::SAMPLES_PER_PIXEL, 1);
-    let frames = number(tags::NUMBER_OF_FRAMES, 1);
-    let bits = number(tags::BITS_ALLOCATED, 16);
-    let pixels =
-        [number(tags::COLUMNS, 0), samples, frames].into_iter().fold(number(tags::ROWS, 0), u64::saturating_mul);
-    let expected = pixels.saturating_mul(bits).div_ceil(8);
-    if found == expected || found == expected.next_multiple_of(2) {
-        Ok(())
-    } else {
-        Err(ObjectError::PixelDataLength { expected, found })
+/// Native pixel data has the size that rows, columns and bits make, or more where it is padded (PS3.5 section 8.1.1).
+fn check_native_length(
+    object: &InMemDicomObject,
+    value: &Range<usize>,
+    data_set: &[u8],
+    oddities: &mut Oddities,
+) -> Result<(), ObjectError> {
+    let size = NativeSize::of(object);
+    let (expected, found) = (size.all_bytes, value.len() as u64);
+    if found < expected {
+        return Err(ObjectError::PixelDataLength { expected, found });
     }
+    let read = |range: Range<usize>| data_set.get(range).map(<[u8]>::to_vec).ok_or(ExtentError::Truncated(value.end));
+    if !size.is_padded(value, read)? {
+        return Err(ObjectError::PixelDataExcess { expected, found });
+    }
+    if size.excess(found) > 0 {
+        oddities.note(Oddity::ExcessPixels(size.excess(found)));
+    }
+    Ok(())
 }

@@ -1,22 +1,29 @@
-//! Whether a data set's elements stay within its bytes. A length that lies would have the parser ask for gigabytes, so
-//! this walk over tags and lengths comes before any parsing (PS3.5 section 7.1).
+//! A data set's elements: walked and read in one go. A length that lies would have a parser ask for gigabytes or lose its place,
+//! so each one is checked against what contains it (PS3.5 section 7.1), and what is not needed is passed over unread.
+//!
+//! Writers get much wrong that leaves no doubt where the next element begins: tags out of order, unknown VRs, sequences of unknown
+//! VR, bytes behind the pixel data. That is read and noted as an [`Oddity`]. What leaves the place in doubt is refused.
 
 use std::io::{Cursor, Read, Seek};
 use std::ops::Range;
 
-use dicom_core::{DataDictionary, Tag, VR, dictionary::DataDictionaryEntry};
-use dicom_dictionary_std::{StandardDataDictionary, tags};
+use dicom_core::Tag;
+use dicom_object::InMemDicomObject;
+
+pub use super::element::Encoding;
+use super::element::Source;
+use super::oddity::{Oddities, Oddity};
+use super::reader::{DataSetReader, Scope};
+use super::text::CharacterSet;
 
 /// Sequences nested deeper than this are an attack.
-const MAX_DEPTH: usize = 24;
+pub(super) const MAX_DEPTH: usize = 24;
 
 /// Pixel data in more fragments than this is an attack: a long scan in one object has some thousand.
-const MAX_FRAGMENTS: usize = 1_000_000;
+pub(super) const MAX_FRAGMENTS: usize = 1_000_000;
 
-const UNDEFINED_LENGTH: u32 = 0xFFFF_FFFF;
-const ITEM: Tag = Tag(0xFFFE, 0xE000);
-const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
-const SEQUENCE_DELIMITER: Tag = Tag(0xFFFE, 0xE0DD);
+/// Elements and items, nested ones included: an object of 10,000 frames has a million.
+pub(super) const MAX_ELEMENTS: usize = 2_000_000;
 
 /// How a data set's bytes cannot be what they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,23 +32,27 @@ pub enum ExtentError {
     Truncated(usize),
     #[error("element {tag} at byte {at} claims {length} bytes, {left} are left")]
     Overrun { tag: Tag, at: usize, length: u32, left: usize },
-    #[error("element {tag} at byte {at} has {length} bytes, no whole number of values of {vr:?}")]
-    Fraction { tag: Tag, at: usize, length: u32, vr: VR },
+    #[error("element {tag} at byte {at} has {length} bytes, no whole number of values of {vr}")]
+    Fraction { tag: Tag, at: usize, length: u32, vr: &'static str },
     #[error("element {tag} at byte {at} is out of place: this is no DICOM data set")]
     OutOfPlace { tag: Tag, at: usize },
+    #[error("element {tag} stands there twice, with different values: which one counts cannot be told")]
+    Contradiction { tag: Tag },
     #[error("sequences are nested more than {MAX_DEPTH} deep")]
     TooDeep,
+    #[error("the data set has more than {MAX_ELEMENTS} elements")]
+    TooManyElements,
     #[error("the pixel data has more than {MAX_FRAGMENTS} fragments")]
     TooManyFragments,
     #[error("the data set cannot be read: {0}")]
     Unreadable(std::io::ErrorKind),
 }
 
-/// How values are preceded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    ImplicitVr,
-    ExplicitVr,
+impl ExtentError {
+    /// Whether it is beyond what a container of known length can confine.
+    pub(super) fn is_final(self) -> bool {
+        matches!(self, Self::TooManyElements | Self::Unreadable(_))
+    }
 }
 
 /// Where a data set's own Pixel Data (7FE0,0010) lies, not that of an icon in a sequence. Places are bytes from the data set's
@@ -65,240 +76,69 @@ pub enum PixelValue {
     },
 }
 
-/// Walks all elements of a little-endian data set and says where its pixel data is, if it has any.
+/// What of a data set is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// What the standard has a meaning for, but no bulk data.
+    Described,
+    /// Everything but pixel data, so that it can be stored again.
+    All,
+}
+
+/// A data set that was read. Its texts are in Unicode.
+#[derive(Debug)]
+pub struct ReadDataSet {
+    /// Without its pixel data.
+    pub object: InMemDicomObject,
+    pub pixel_data: Option<PixelData>,
+    pub oddities: Oddities,
+    /// How it turned out to be encoded.
+    pub encoding: Encoding,
+}
+
+/// Reads a little-endian data set that is in memory.
 ///
 /// # Errors
 /// If an element reaches beyond its container or stands where none may.
-pub fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<Option<PixelData>, ExtentError> {
-    walk(Cursor::new(data_set), data_set.len(), encoding, false)
+pub fn read_data_set(data_set: &[u8], encoding: Encoding, keep: Keep) -> Result<ReadDataSet, ExtentError> {
+    read_data_set_from(Cursor::new(data_set), data_set.len(), encoding, keep)
 }
 
-/// Where the pixel data is in a data set of `length` bytes that is read as it is needed; what follows the pixel data is not looked at.
+/// Reads a little-endian data set of `length` bytes; its pixel data and what is not kept is passed over.
 ///
 /// # Errors
-/// As [`check_extent`], and if it cannot be read.
-pub fn find_pixel_data(
+/// As [`read_data_set`], and if it cannot be read.
+pub fn read_data_set_from(
     reader: impl Read + Seek,
     length: usize,
     encoding: Encoding,
-) -> Result<Option<PixelData>, ExtentError> {
-    walk(reader, length, encoding, true)
-}
-
-fn walk(
-    reader: impl Read + Seek,
-    length: usize,
-    encoding: Encoding,
-    stops_at_pixel_data: bool,
-) -> Result<Option<PixelData>, ExtentError> {
-    let mut walk = Walk { reader, at: 0, encoding, stops_at_pixel_data, pixel_data: None };
-    walk.elements(length, 0, false)?;
-    Ok(walk.pixel_data)
-}
-
-struct Walk<R> {
-    reader: R,
-    at: usize,
-    encoding: Encoding,
-    stops_at_pixel_data: bool,
-    pixel_data: Option<PixelData>,
-}
-
-struct Element {
-    tag: Tag,
-    start: usize,
-    vr: Option<VR>,
-    length: u32,
-}
-
-impl<R: Read + Seek> Walk<R> {
-    /// Elements up to byte `end` or, in an item of undefined length, up to its delimiter. Tags must rise.
-    fn elements(&mut self, end: usize, depth: usize, delimited: bool) -> Result<(), ExtentError> {
-        if depth > MAX_DEPTH {
-            return Err(ExtentError::TooDeep);
-        }
-        let mut previous = None;
-        while self.at < end && !(self.stops_at_pixel_data && self.pixel_data.is_some()) {
-            let element = self.header(end)?;
-            if element.tag == ITEM_DELIMITER && delimited {
-                return Ok(());
-            }
-            if element.tag.group() == 0xFFFE || previous.is_some_and(|previous| element.tag <= previous) {
-                return Err(ExtentError::OutOfPlace { tag: element.tag, at: element.start });
-            }
-            previous = Some(element.tag);
-            self.value(&element, end, depth)?;
-        }
-        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(()) }
+    keep: Keep,
+) -> Result<ReadDataSet, ExtentError> {
+    let mut source = Source::new(reader);
+    let found = source.sniff(encoding, length)?;
+    let mut oddities = Oddities::default();
+    if found != encoding {
+        oddities.note(Oddity::OtherEncoding);
     }
-
-    fn value(&mut self, element: &Element, end: usize, depth: usize) -> Result<(), ExtentError> {
-        if element.length == UNDEFINED_LENGTH {
-            let outer = self.encoding;
-            if element.vr == Some(VR::UN) {
-                // PS3.5 section 6.2.2 note: what is of unknown VR and undefined length is implicit inside.
-                self.encoding = Encoding::ImplicitVr;
-            }
-            if element.tag == tags::PIXEL_DATA {
-                let value = self.fragments(end)?;
-                if depth == 0 {
-                    self.pixel_data = Some(PixelData { start: element.start, value });
-                }
-            } else {
-                self.items(end, depth, true)?;
-            }
-            self.encoding = outer;
-            return Ok(());
-        }
-        let value_end = self.value_end(element, end)?;
-        if element.tag == tags::PIXEL_DATA && depth == 0 {
-            self.pixel_data = Some(PixelData { start: element.start, value: PixelValue::Native(self.at..value_end) });
-        }
-        match element.vr {
-            Some(VR::SQ) => return self.items(value_end, depth, false),
-            // A parser that reads whole values would take the rest for the next element, and its bytes for a length.
-            Some(vr) if element.tag != tags::PIXEL_DATA && !element.length.is_multiple_of(value_bytes(vr)) => {
-                let Element { tag, start: at, length, .. } = *element;
-                return Err(ExtentError::Fraction { tag, at, length, vr });
-            }
-            _ => {}
-        }
-        self.skip_to(value_end)
-    }
-
-    /// Items up to `end` or the sequence's delimiter.
-    fn items(&mut self, end: usize, depth: usize, delimited: bool) -> Result<(), ExtentError> {
-        while self.at < end {
-            let item = self.item_header(end)?;
-            match item.tag {
-                SEQUENCE_DELIMITER if delimited => return Ok(()),
-                ITEM if item.length == UNDEFINED_LENGTH => self.elements(end, depth + 1, true)?,
-                ITEM => {
-                    let item_end = self.value_end(&item, end)?;
-                    self.elements(item_end, depth + 1, false)?;
-                }
-                tag => return Err(ExtentError::OutOfPlace { tag, at: item.start }),
-            }
-        }
-        if delimited { Err(ExtentError::Truncated(self.at)) } else { Ok(()) }
-    }
-
-    /// Items of bytes up to the delimiter; the first one is the offset table.
-    fn fragments(&mut self, end: usize) -> Result<PixelValue, ExtentError> {
-        let (mut offset_table, mut fragments) = (None, Vec::new());
-        while self.at < end {
-            let item = self.item_header(end)?;
-            match item.tag {
-                SEQUENCE_DELIMITER => {
-                    return Ok(PixelValue::Encapsulated { offset_table: offset_table.unwrap_or_default(), fragments });
-                }
-                ITEM => {
-                    let value = self.at..self.value_end(&item, end)?;
-                    self.skip_to(value.end)?;
-                    if offset_table.is_none() {
-                        offset_table = Some(value);
-                    } else if fragments.len() < MAX_FRAGMENTS {
-                        fragments.push(value);
-                    } else {
-                        return Err(ExtentError::TooManyFragments);
-                    }
-                }
-                tag => return Err(ExtentError::OutOfPlace { tag, at: item.start }),
-            }
-        }
-        Err(ExtentError::Truncated(self.at))
-    }
-
-    fn value_end(&self, element: &Element, end: usize) -> Result<usize, ExtentError> {
-        let left = end - self.at;
-        let length = element.length;
-        if length as usize > left {
-            return Err(ExtentError::Overrun { tag: element.tag, at: element.start, length, left });
-        }
-        Ok(self.at + length as usize)
-    }
-
-    fn header(&mut self, end: usize) -> Result<Element, ExtentError> {
-        let start = self.at;
-        let tag = Tag(self.u16(end)?, self.u16(end)?);
-        if tag.group() == 0xFFFE {
-            let length = self.u32(end)?;
-            return Ok(Element { tag, start, vr: None, length });
-        }
-        if self.encoding == Encoding::ImplicitVr {
-            let vr = StandardDataDictionary.by_tag(tag).map(|entry| entry.vr().relaxed());
-            let length = self.u32(end)?;
-            return Ok(Element { tag, start, vr, length });
-        }
-        let [first, second] = self.u16(end)?.to_le_bytes();
-        let vr = VR::from_binary([first, second]).ok_or(ExtentError::OutOfPlace { tag, at: start })?;
-        let length = if has_long_length(vr) {
-            self.u16(end)?;
-            self.u32(end)?
-        } else {
-            u32::from(self.u16(end)?)
-        };
-        Ok(Element { tag, start, vr: Some(vr), length })
-    }
-
-    fn item_header(&mut self, end: usize) -> Result<Element, ExtentError> {
-        let start = self.at;
-        let tag = Tag(self.u16(end)?, self.u16(end)?);
-        Ok(Element { tag, start, vr: None, length: self.u32(end)? })
-    }
-
-    /// Goes on at a byte further on, which lies within the data set.
-    fn skip_to(&mut self, at: usize) -> Result<(), ExtentError> {
-        self.reader.seek_relative((at - self.at) as i64).map_err(|error| ExtentError::Unreadable(error.kind()))?;
-        self.at = at;
-        Ok(())
-    }
-
-    fn take<const N: usize>(&mut self, end: usize) -> Result<[u8; N], ExtentError> {
-        if end - self.at < N {
-            return Err(ExtentError::Truncated(self.at));
-        }
-        let mut bytes = [0; N];
-        self.reader.read_exact(&mut bytes).map_err(|error| ExtentError::Unreadable(error.kind()))?;
-        self.at += N;
-        Ok(bytes)
-    }
-
-    fn u16(&mut self, end: usize) -> Result<u16, ExtentError> {
-        self.take(end).map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self, end: usize) -> Result<u32, ExtentError> {
-        self.take(end).map(u32::from_le_bytes)
-    }
-}
-
-/// Bytes of one value of the VRs that are numbers, 1 for all others (PS3.5 table 6.2-1).
-fn value_bytes(vr: VR) -> u32 {
-    use VR::{AT, FD, FL, OD, OF, OL, OV, OW, SL, SS, SV, UL, US, UV};
-    match vr {
-        OW | SS | US => 2,
-        AT | FL | OF | OL | SL | UL => 4,
-        FD | OD | OV | SV | UV => 8,
-        _ => 1,
-    }
-}
-
-/// VRs whose length field has 32 bits in explicit VR encodings (PS3.5 table 7.1-1).
-fn has_long_length(vr: VR) -> bool {
-    use VR::{OB, OD, OF, OL, OV, OW, SQ, SV, UC, UN, UR, UT, UV};
-    matches!(vr, OB | OD | OF | OL | OV | OW | SQ | SV | UC | UN | UR | UT | UV)
+    let mut reader = DataSetReader { source, keep, pixel_data: None, oddities, elements: 0 };
+    let whole = Scope { end: length, depth: 0, is_delimited: false, encoding: found, is_kept: true };
+    let object = reader.elements(whole, &CharacterSet::default())?;
+    Ok(ReadDataSet { object, pixel_data: reader.pixel_data, oddities: reader.oddities, encoding: found })
 }
 
 #[cfg(test)]
 mod tests {
     use dicom_core::value::DataSetSequence;
-    use dicom_core::{DataElement, PrimitiveValue};
-    use dicom_object::InMemDicomObject;
+    use dicom_core::{DataElement, PrimitiveValue, VR};
+    use dicom_dictionary_std::tags;
     use dicom_transfer_syntax_registry::entries::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
     use proptest::prelude::*;
 
     use super::*;
+
+    fn check_extent(data_set: &[u8], encoding: Encoding) -> Result<Option<PixelData>, ExtentError> {
+        read_data_set(data_set, encoding, Keep::Described).map(|read| read.pixel_data)
+    }
 
     fn nested() -> InMemDicomObject {
         let inner = InMemDicomObject::from_element_iter([DataElement::new(tags::PATIENT_ID, VR::LO, "inside")]);
@@ -323,7 +163,7 @@ mod tests {
     fn a_whole_data_set_passes_and_any_beginning_of_it_that_cuts_an_element_does_not() {
         for encoding in [Encoding::ImplicitVr, Encoding::ExplicitVr] {
             let whole = encoded(encoding);
-            check_extent(&whole, encoding).unwrap();
+            read_data_set(&whole, encoding, Keep::Described).unwrap();
             let cuts_that_pass = (1..whole.len()).filter(|end| check_extent(&whole[..*end], encoding).is_ok()).count();
             assert_eq!(cuts_that_pass, 2, "only between the three elements may a cut go unnoticed");
         }

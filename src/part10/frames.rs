@@ -6,8 +6,8 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::DataSet;
 use super::extent::PixelValue;
+use super::{DataSet, NativeSize};
 
 /// Why the bytes of a frame cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,8 @@ pub enum FrameError {
     Missing(usize),
     #[error("{fragments} fragments for {frames} frames, and no offset table says which belong together")]
     Fragments { fragments: usize, frames: usize },
+    #[error("the pixel data (7FE0,0010) has {0} bytes more than rows x columns need, and they are no padding")]
+    Excess(u64),
     #[error("the pixel data (7FE0,0010) cannot be read: {0}")]
     Read(std::io::ErrorKind),
 }
@@ -50,11 +52,13 @@ impl Frames {
         let frames = number(tags::NUMBER_OF_FRAMES).unwrap_or(1).max(1);
         match value {
             PixelValue::Native(value) => {
-                let bits = [tags::ROWS, tags::COLUMNS, tags::BITS_ALLOCATED]
-                    .into_iter()
-                    .map(|tag| number(tag).unwrap_or(0))
-                    .fold(number(tags::SAMPLES_PER_PIXEL).unwrap_or(1), usize::saturating_mul);
-                Ok(Self::Native { value, frames, frame_bytes: bits.div_ceil(8) })
+                let size = NativeSize::of(object);
+                let read = |range| data_set.read(range).map_err(|error| FrameError::Read(error.kind()));
+                if !size.is_padded(&value, read)? {
+                    return Err(FrameError::Excess(size.excess(value.len() as u64)));
+                }
+                let frame_bytes = usize::try_from(size.frame_bytes).unwrap_or(usize::MAX);
+                Ok(Self::Native { value, frames, frame_bytes })
             }
             PixelValue::Encapsulated { offset_table, fragments } => {
                 let of_frames = match fragments.len() {
@@ -79,7 +83,10 @@ impl Frames {
         let read = |range: Range<usize>| data_set.read(range).map_err(|error| FrameError::Read(error.kind()));
         match self {
             // Whether it is as long as it should be is held against what it decodes to.
-            Self::Native { value, frames: 1, .. } if frame == 0 => read(value.clone()).map(Pixels::Native),
+            Self::Native { value, frames: 1, frame_bytes } if frame == 0 => {
+                let end = value.start.saturating_add(*frame_bytes).min(value.end);
+                read(value.start..end).map(Pixels::Native)
+            }
             Self::Native { value, frames, frame_bytes } => {
                 let start = frame.checked_mul(*frame_bytes).and_then(|before| before.checked_add(value.start));
                 let range = start.and_then(|start| Some(start..start.checked_add(*frame_bytes)?));
@@ -177,6 +184,17 @@ mod tests {
         assert_eq!(frames.read(1, &data_set), Ok(Pixels::Native((12..20).collect())));
         assert_eq!(frames.read(3, &data_set), Err(FrameError::Missing(4)));
         assert_eq!(frames.read(usize::MAX - 1, &data_set), Err(FrameError::Missing(usize::MAX)));
+    }
+
+    #[test]
+    fn padding_behind_native_frames_is_left_out_and_more_than_padding_is_refused() {
+        let data_set = DataSet::Memory((0..30).collect());
+        let three = Frames::of(PixelValue::Native(3..30), &counting("3"), &data_set).unwrap();
+        assert_eq!(three.read(2, &data_set), Ok(Pixels::Native((19..27).collect())));
+        assert_eq!(three.read(3, &data_set), Err(FrameError::Missing(4)));
+        let one = Frames::of(PixelValue::Native(4..14), &counting("1"), &data_set).unwrap();
+        assert_eq!(one.read(0, &data_set), Ok(Pixels::Native((4..12).collect())));
+        assert_eq!(Frames::of(PixelValue::Native(4..30), &counting("2"), &data_set), Err(FrameError::Excess(10)));
     }
 
     #[test]

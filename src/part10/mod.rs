@@ -1,8 +1,15 @@
 //! Instances as Part 10 files: what precedes the pixel data is parsed, the pixel data stays in the file and is read frame by
 //! frame, so that an object of many frames never is in memory as a whole.
 
+mod element;
 mod extent;
 mod frames;
+mod head;
+mod native;
+mod oddity;
+mod reader;
+mod text;
+mod values;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
@@ -10,17 +17,20 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::TransferSyntaxIndex;
-use dicom_object::{DefaultDicomObject, FileMetaTable, InMemDicomObject};
+use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use serde::{Deserialize, Serialize};
 
-use extent::find_pixel_data;
-pub use extent::{Encoding, ExtentError, PixelData, PixelValue, check_extent};
+use extent::read_data_set_from;
+pub use extent::{Encoding, ExtentError, Keep, PixelData, PixelValue, ReadDataSet, read_data_set};
 pub use frames::FrameError;
 use frames::Frames;
+pub use head::Head;
+pub use native::NativeSize;
+pub use oddity::{Oddities, Oddity, OddityTally};
 
 /// Where an image lies: a file, and which of its frames it is, from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,18 +62,16 @@ impl From<KeptImageFile> for ImageFile {
 pub enum FileError {
     #[error(transparent)]
     Read(#[from] std::io::Error),
-    #[error("not a DICOM file: DICM is missing")]
+    #[error("not a DICOM file: DICM is missing, and it does not begin as a data set does")]
     NotDicom,
-    #[error("the file meta group cannot be read: {0}")]
-    Meta(String),
     #[error("transfer syntax {0} is not known")]
     TransferSyntax(String),
+    #[error("the file does not say which transfer syntax its pixel data is compressed with")]
+    NoTransferSyntax,
     #[error("the deflated data set inflates beyond {MAX_INFLATED_BYTES} bytes")]
     InflatesTooFar,
     #[error(transparent)]
     Extent(#[from] ExtentError),
-    #[error("the data set cannot be parsed: {0}")]
-    Parse(String),
 }
 
 /// A file meta group is far shorter than this.
@@ -75,49 +83,13 @@ const MAX_INFLATED_BYTES: u64 = 1 << 30;
 /// Explicit VR Big Endian, retired in 2006: bytes are taken for little-endian here.
 const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
-const PREAMBLE_BYTES: usize = 128;
-const MAGIC: &[u8] = b"DICM";
-
-/// What precedes the data set in a file (PS3.10 section 7.1).
-pub struct Head {
-    pub meta: FileMetaTable,
-    /// Where the data set begins, bytes.
-    pub length: usize,
-}
-
-impl Head {
-    /// Reads the file meta group, with the preamble before it or without.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn read(file: &[u8]) -> Result<Self, FileError> {
-        let is_magic = |at: &usize| file.get(*at..*at + MAGIC.len()) == Some(MAGIC);
-        let magic_at = [PREAMBLE_BYTES, 0].into_iter().find(is_magic).ok_or(FileError::NotDicom)?;
-        let meta_error = |reason: &str| FileError::Meta(reason.to_owned());
-        let length = magic_at + MAGIC.len() + group_length(&file[magic_at + MAGIC.len()..]).map_err(meta_error)?;
-        let head = file.get(magic_at..length).ok_or_else(|| meta_error("the file ends in it"))?;
-        let meta = FileMetaTable::from_reader(head).map_err(|error| FileError::Meta(error.to_string()))?;
-        Ok(Self { meta, length })
-    }
-}
-
-/// Bytes of the file meta group (PS3.10 7.1), by what the file itself says: `FileMetaTable` gives the length that the group
-/// would have if it were written anew.
-fn group_length(group: &[u8]) -> Result<usize, &'static str> {
-    const LENGTH_ELEMENT: [u8; 8] = [0x02, 0x00, 0x00, 0x00, b'U', b'L', 0x04, 0x00];
-    let (element, value) = group.split_first_chunk::<8>().ok_or("the file ends in it")?;
-    let (length, _) = value.split_first_chunk::<4>().ok_or("the file ends in it")?;
-    if *element != LENGTH_ELEMENT {
-        return Err("it does not begin with its length");
-    }
-    Ok(12 + u32::from_le_bytes(*length) as usize)
-}
-
 /// An instance whose pixel data is read when it is asked for.
 #[derive(Debug)]
 pub struct InstanceFile {
-    /// Everything that precedes the pixel data.
+    /// Everything but private elements, bulk data and the pixel data; texts are in Unicode.
     pub object: DefaultDicomObject,
+    /// What is wrong with it and can be read all the same.
+    pub oddities: Oddities,
     data_set: DataSet,
     frames: Result<Frames, FrameError>,
 }
@@ -131,9 +103,10 @@ impl InstanceFile {
         let mut file = File::open(path)?;
         let mut start = Vec::new();
         file.by_ref().take(MAX_HEAD_BYTES as u64).read_to_end(&mut start)?;
-        let Head { meta, length } = Head::read(&start)?;
-        let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).saturating_sub(length);
-        Self::of(meta, DataSet::File { file, start: length, bytes })
+        let head = Head::read(&start)?;
+        let start = head.length;
+        let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).saturating_sub(start);
+        Self::of(head, DataSet::File { file, start, bytes })
     }
 
     /// The same of a file in memory.
@@ -141,30 +114,37 @@ impl InstanceFile {
     /// # Errors
     /// If it is no instance that can be read.
     pub fn of_bytes(mut file: Vec<u8>) -> Result<Self, FileError> {
-        let Head { meta, length } = Head::read(&file)?;
-        file.drain(..length);
-        Self::of(meta, DataSet::Memory(file))
+        let head = Head::read(&file)?;
+        file.drain(..head.length);
+        Self::of(head, DataSet::Memory(file))
     }
 
-    fn of(meta: FileMetaTable, stored: DataSet) -> Result<Self, FileError> {
+    fn of(head: Head, stored: DataSet) -> Result<Self, FileError> {
+        let Head { meta, oddities, .. } = head;
         let is_deflated = meta.transfer_syntax() == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
         let data_set = if is_deflated { stored.inflated()? } else { stored };
-        let syntax = if is_deflated { uids::EXPLICIT_VR_LITTLE_ENDIAN } else { meta.transfer_syntax() };
-        let encoding = match syntax {
-            uids::IMPLICIT_VR_LITTLE_ENDIAN => Encoding::ImplicitVr,
-            _ => Encoding::ExplicitVr,
-        };
-        let known = TransferSyntaxRegistry.get(syntax).filter(|_| syntax != BIG_ENDIAN);
-        let known = known.ok_or_else(|| FileError::TransferSyntax(syntax.to_owned()))?;
-        let pixel_data = data_set.find_pixel_data(encoding)?;
-        let before = data_set.read(0..pixel_data.as_ref().map_or(data_set.len(), |pixel_data| pixel_data.start))?;
-        let object = InMemDicomObject::read_dataset_with_ts(before.as_slice(), known)
-            .map_err(|error| FileError::Parse(error.to_string()))?;
-        let frames = match pixel_data {
+        let syntax = meta.transfer_syntax();
+        if TransferSyntaxRegistry.get(syntax).is_none() || syntax == BIG_ENDIAN {
+            return Err(FileError::TransferSyntax(syntax.to_owned()));
+        }
+        let read = data_set.read_described(encoding_of(syntax))?;
+        let (mut object, mut oddities) = (read.object, oddities.joined_by(read.oddities));
+        take_uids(&mut object, &meta.media_storage_sop_class_uid, &meta.media_storage_sop_instance_uid, &mut oddities);
+        let is_plain = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN].contains(&syntax);
+        if let Some(PixelData { value: PixelValue::Native(value), .. }) = &read.pixel_data {
+            let excess = NativeSize::of(&object).excess(value.len() as u64);
+            if excess > 0 {
+                oddities.note(Oddity::ExcessPixels(excess));
+            }
+        }
+        let frames = match read.pixel_data {
+            Some(PixelData { value: PixelValue::Encapsulated { .. }, .. }) if is_plain => {
+                return Err(FileError::NoTransferSyntax);
+            }
             Some(pixel_data) => Frames::of(pixel_data.value, &object, &data_set),
             None => Err(FrameError::NoPixelData),
         };
-        Ok(Self { object: object.with_exact_meta(meta), data_set, frames })
+        Ok(Self { object: object.with_exact_meta(meta), oddities, data_set, frames })
     }
 
     /// An image of its own that holds the pixels of one frame, counted from 0, as they are stored, and what describes them
@@ -173,7 +153,7 @@ impl InstanceFile {
     /// # Errors
     /// If there is no such frame, or it cannot be read.
     pub fn frame(&self, frame: usize) -> Result<DefaultDicomObject, FrameError> {
-        const DESCRIBING: [dicom_core::Tag; 9] = [
+        const DESCRIBING: [Tag; 9] = [
             tags::SAMPLES_PER_PIXEL,
             tags::PHOTOMETRIC_INTERPRETATION,
             tags::PLANAR_CONFIGURATION,
@@ -197,6 +177,30 @@ impl InstanceFile {
             }
         });
         Ok(image.with_exact_meta(self.object.meta().clone()))
+    }
+}
+
+/// How the elements of a data set are encoded in a transfer syntax, once it is inflated (PS3.5 annex A).
+#[must_use]
+pub fn encoding_of(transfer_syntax_uid: &str) -> Encoding {
+    match transfer_syntax_uid {
+        uids::IMPLICIT_VR_LITTLE_ENDIAN => Encoding::ImplicitVr,
+        _ => Encoding::ExplicitVr,
+    }
+}
+
+/// Gives a data set that lacks its SOP UIDs those that are known from elsewhere: the file meta group, the C-STORE request.
+pub fn take_uids(object: &mut InMemDicomObject, sop_class_uid: &str, sop_instance_uid: &str, oddities: &mut Oddities) {
+    let known = [
+        (tags::SOP_CLASS_UID, "SOP Class UID (0008,0016)", sop_class_uid),
+        (tags::SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)", sop_instance_uid),
+    ];
+    for (tag, name, uid) in known {
+        let is_missing = object.get(tag).and_then(|element| element.to_str().ok()).is_none_or(|uid| uid.is_empty());
+        if is_missing && !uid.is_empty() {
+            object.put(DataElement::new(tag, VR::UI, PrimitiveValue::from(uid)));
+            oddities.note(Oddity::UidFromOutside(name));
+        }
     }
 }
 
@@ -230,14 +234,14 @@ impl DataSet {
         }
     }
 
-    fn find_pixel_data(&self, encoding: Encoding) -> Result<Option<PixelData>, FileError> {
+    fn read_described(&self, encoding: Encoding) -> Result<ReadDataSet, FileError> {
         match self {
             Self::File { file, start, bytes } => {
                 let mut reader = BufReader::new(file);
                 reader.seek(SeekFrom::Start(*start as u64))?;
-                Ok(find_pixel_data(reader, *bytes, encoding)?)
+                Ok(read_data_set_from(reader, *bytes, encoding, Keep::Described)?)
             }
-            Self::Memory(bytes) => Ok(find_pixel_data(Cursor::new(bytes), bytes.len(), encoding)?),
+            Self::Memory(bytes) => Ok(read_data_set(bytes, encoding, Keep::Described)?),
         }
     }
 

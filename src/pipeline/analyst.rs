@@ -104,7 +104,7 @@ impl Analyst {
         match message {
             Message::Stored(instance) => self.take_stored(instance),
             Message::AssociationClosed(association, at) => {
-                self.cases.values_mut().for_each(|case| case.rhythm.closed(association, at));
+                self.cases.values_mut().for_each(|case| case.association_closed(association, at));
             }
             Message::StepEnded(step) => self.steps.note(step),
             Message::Stop => return false,
@@ -282,7 +282,9 @@ impl Analyst {
                 self.tell_early_flag(key);
             }
         }
-        if let Some(issue) = self.cases.get_mut(key).and_then(|case| case.apex_cut_off(&self.options.limits)) {
+        let apex =
+            self.cases.get_mut(key).and_then(|case| case.apex_cut_off(&self.manifest.input, &self.options.limits));
+        if let Some(issue) = apex {
             self.publish(key);
             self.hub.raise_rescan(key, &issue, &self.options.limits);
             tracing::warn!(exam = %key, %issue, "early flag: rescan");

@@ -1,5 +1,6 @@
 //! One exam on its way to a verdict: what has come of it, its evidence, its flags.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use super::layout::{Again, Layouts};
 use super::priority::ON_TABLE;
 use crate::engine::{EngineError, Manifest};
 use crate::exam::{
-    CompletionLimits, Content, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses, PerformedSteps, PreparedSlice,
-    Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex, Thumbnail, WindowInputs, best,
+    AssociationId, CompletionLimits, Content, Doubt, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses,
+    PerformedSteps, PreparedSlice, Progress, QualityIssue, QualityLimits, Reconstruction, Rhythm, SeriesKey, SlabIndex,
+    Thumbnail, WindowInputs, best,
 };
 use crate::inference::{DueWindow, Judged};
 use crate::part10::ImageFile;
@@ -71,7 +73,7 @@ pub struct Case {
     received: usize,
     kept: usize,
     /// Why images of kinds that are not analysed are not, one for each.
-    pub(super) unfit: Vec<&'static str>,
+    pub(super) unfit: Vec<Cow<'static, str>>,
     pub(super) defects: Vec<String>,
     series: BTreeMap<VolumeId, JudgedSeries>,
     /// Which volumes there are, and where their planes lie.
@@ -159,7 +161,7 @@ impl Case {
             (Content::Defective(reason), Ok(_)) => self.defects.push(reason.clone()),
             (Content::Unfit(reason), _) => {
                 self.kept += 1;
-                self.unfit.push(*reason);
+                self.unfit.push(reason.clone());
                 return self.trail();
             }
             (Content::Kept(_) | Content::Slice(_), Ok(_)) => {
@@ -217,6 +219,16 @@ impl Case {
             return self.trail();
         }
         self.reopen(arrival.at, refutes);
+    }
+
+    /// An association that may have carried it was closed. What was left open only because more might come is judged again.
+    pub fn association_closed(&mut self, association: AssociationId, at: Instant) {
+        self.rhythm.closed(association, at);
+        let waits_for_more = |issue: &QualityIssue| issue.doubt == Some(Doubt::StillSending);
+        let is_provisional = self.report.as_ref().is_some_and(|report| report.quality.iter().any(waits_for_more));
+        if is_provisional && !self.rhythm.is_open() {
+            self.trail();
+        }
     }
 
     /// Forgets volumes that are others now, and has their slices decoded again.
@@ -306,7 +318,8 @@ impl Case {
         });
         Progress {
             slices: judged.series.len(),
-            expected: judged.series.expected(),
+            // A count that is reached within the lungs was that of another reconstruction.
+            expected: judged.series.expected().filter(|_| !judged.ends_in_lung()),
             step,
             lungs_passed: self.stage == Stage::Receiving && judged.have_lungs_passed(),
             pauses: self.pauses(),
@@ -335,6 +348,12 @@ impl Case {
         let all: Vec<Reconstruction<'_>> = self.series.iter().map(|(id, series)| series.reconstruction(id)).collect();
         let Reconstruction { series_instance_uid, part, .. } = best(&all)?;
         self.series.iter().find(|(id, _)| (id.series_instance_uid.as_str(), &id.part) == (series_instance_uid, part))
+    }
+
+    /// Where the other series lie along z.
+    pub(super) fn others(&self, judged: &VolumeId) -> Vec<(&str, [f64; 2])> {
+        let others = self.series.iter().filter(|(id, _)| id.series_instance_uid != judged.series_instance_uid);
+        others.filter_map(|(id, other)| Some((id.series_instance_uid.as_str(), other.range_mm()?))).collect()
     }
 
     /// Slices in the judged series, and how many the scanner announced.
@@ -496,12 +515,13 @@ impl Case {
     }
 
     /// The lung apex is cut off, told once, as soon as it shows.
-    pub fn apex_cut_off(&mut self, limits: &QualityLimits) -> Option<QualityIssue> {
+    pub fn apex_cut_off(&mut self, input: &InputGeometry, limits: &QualityLimits) -> Option<QualityIssue> {
         let (id, judged) = self.judged()?;
-        if judged.beginning_seen {
+        // What was lost on its way may be the apex: that is left for the verdict.
+        if judged.beginning_seen || !self.defects.is_empty() {
             return None;
         }
-        let beginning = judged.beginning(limits);
+        let beginning = judged.beginning(input, limits);
         if beginning == Beginning::Unclear {
             return None;
         }

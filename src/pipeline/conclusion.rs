@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::case::{Case, Stage};
-use super::judged_series::JudgedSeries;
+use super::judged_series::{JudgedSeries, VolumeId};
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityIssue, QualityKind, QualityLimits};
 use crate::preprocess::InputGeometry;
 use crate::triage::{
     CaseReport, Densities, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION, Thresholds,
-    Timing, acquisition_issues, judge,
+    Timing, Transfer, acquisition_issues, judge,
 };
 
 /// What a conclusion is drawn with.
@@ -107,11 +107,12 @@ impl Case {
     fn quality(&self, lungs: &Lungs<'_>, input: &InputGeometry, limits: &QualityLimits) -> Vec<QualityIssue> {
         let unfit = || {
             let (count, reason) = (self.unfit.len(), self.unfit.first()?);
-            Some(QualityIssue::of_series(QualityKind::UnfitSeries { count, reason: (*reason).to_owned() }))
+            Some(QualityIssue::of_series(QualityKind::UnfitSeries { count, reason: reason.to_string() }))
         };
         let mut quality = match self.judged() {
-            Some((_, JudgedSeries { series, table, .. })) => {
-                acquisition_issues(series, &table.rows(series), lungs, input, limits)
+            Some((uid, judged @ JudgedSeries { series, table, .. })) => {
+                let transfer = self.transfer(uid, judged);
+                acquisition_issues(series, &table.rows(series), lungs, &transfer, input, limits)
             }
             None => unfit().into_iter().collect(),
         };
@@ -126,6 +127,17 @@ impl Case {
             quality.push(QualityIssue::of_series(QualityKind::DefectiveSlices { count, reason }));
         }
         quality
+    }
+
+    /// How the images of the judged series came.
+    fn transfer<'a>(&'a self, id: &VolumeId, judged: &JudgedSeries) -> Transfer<'a> {
+        Transfer {
+            lost: self.defects.len(),
+            announced: judged.series.expected(),
+            is_open: self.rhythm.is_open(),
+            direction: judged.direction(),
+            others: self.others(id),
+        }
     }
 
     /// The way from the first slice to the verdict, in parts that add up.

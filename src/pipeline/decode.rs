@@ -209,7 +209,7 @@ fn decoded_slice(
     let Some(Content::Slice(slice)) = header.images.get(image) else { return Ok(None) };
     let stored = stored_image(file, image, slice).map_err(|error| {
         telemetry::slice_failed();
-        tracing::warn!(sop_instance_uid = %header.sop_instance_uid, image = image + 1, %error, "slice cannot be decoded");
+        tracing::warn!(sop_instance_uid = %header.sop_instance_uid, image = image + 1, %error, detail = error.detail(), "slice cannot be decoded");
         slice.frame_number.map_or_else(|| error.to_string(), |frame| format!("frame {frame}: {error}"))
     })?;
     telemetry::stage("decode", started.elapsed());

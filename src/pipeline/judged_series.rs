@@ -60,8 +60,26 @@ impl JudgedSeries {
     }
 
     /// Whether the scan began above the lungs or within them, as far as can be seen.
-    pub fn beginning(&self, limits: &QualityLimits) -> Beginning {
-        beginning(&self.series, &self.table.rows(&self.series), self.order.direction(), limits)
+    pub fn beginning(&self, input: &InputGeometry, limits: &QualityLimits) -> Beginning {
+        beginning(&self.series, &self.table.rows(&self.series), self.direction(), input, limits)
+    }
+
+    /// In which direction its slices came, where they came in order.
+    pub fn direction(&self) -> Option<ScanDirection> {
+        self.order.direction()
+    }
+
+    /// From the lowest to the uppermost slice, mm.
+    pub fn range_mm(&self) -> Option<[f64; 2]> {
+        let mut z_mm = self.series.slices().map(|slice| slice.header.geometry.z_mm);
+        let lowest = z_mm.next()?;
+        Some([lowest, z_mm.next_back().unwrap_or(lowest)])
+    }
+
+    /// Whether the outermost slice at either end shows lung: scans end beyond the lungs, so that more may come.
+    pub fn ends_in_lung(&self) -> bool {
+        let ends = self.lung_mm.zip(self.range_mm());
+        ends.is_some_and(|((lung_low, lung_high), [low, high])| lung_low <= low || lung_high >= high)
     }
 
     /// Notes how a slice came that is the `image`-th of its instance, from 0, and lies at `z_mm`.
@@ -93,10 +111,7 @@ impl JudgedSeries {
     }
 
     pub fn reconstruction<'a>(&self, VolumeId { series_instance_uid, part }: &'a VolumeId) -> Reconstruction<'a> {
-        let mut z_mm = self.series.slices().map(|slice| slice.header.geometry.z_mm);
-        let lowest = z_mm.next();
-        let highest = z_mm.next_back().or(lowest);
-        let reach_mm = lowest.zip(highest).map_or(0.0, |(lowest, highest)| highest - lowest);
+        let reach_mm = self.range_mm().map_or(0.0, |[lowest, highest]| highest - lowest);
         let lung_mm = self.lung_mm.map_or(0.0, |(low, high)| high - low);
         Reconstruction {
             series_instance_uid,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::case::{Case, Stage};
-use crate::alert::{ExamState, ExamView, PlacedImage, SlabView, outlines};
+use crate::alert::{ExamState, ExamView, PlacedImage, SlabView, edition, outlines};
 use crate::engine::Manifest;
 use crate::exam::SlabIndex;
 use crate::triage::Thresholds;
@@ -57,13 +57,13 @@ pub fn slab_view(case: &Case, slab: SlabIndex, manifest: &Manifest) -> Option<(S
         attention: evidence.attention,
         logit: evidence.logit,
         score: case.running_score(manifest),
-        // Browsers keep a picture for as long as its address stays: each image that comes may change it.
+        // Without a leading slash, so that it holds below whatever path a proxy puts the console. The console keeps a picture for as
+        // long as its address stays.
         picture: format!(
-            "/api/exams/{}/slabs/{}.png?v={}.{}",
+            "api/exams/{}/slabs/{}.png?v={}",
             case.key,
             slab.0,
-            case.counts().received,
-            judged.series.received()
+            file.as_ref().map(edition).unwrap_or_default()
         ),
         lung: outlines(&evidence.lung),
         lesion: outlines(&evidence.lesion),

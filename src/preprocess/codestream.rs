@@ -9,6 +9,14 @@ pub struct FrameSize {
     pub components: usize,
 }
 
+impl std::fmt::Display for FrameSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rows, columns, components } = self;
+        write!(f, "{rows} rows x {columns} columns")?;
+        if *components == 1 { Ok(()) } else { write!(f, " in {components} components") }
+    }
+}
+
 /// RLE (PS3.5 annex G): at most 15 segments, after a header of 64 bytes.
 const RLE_HEADER_BYTES: usize = 64;
 const MAX_RLE_SEGMENTS: u32 = 15;
@@ -21,6 +29,54 @@ pub fn frame_size(codestream: &[u8]) -> Option<FrameSize> {
         [0xFF, 0x4F, 0xFF, 0x51, siz @ ..] => jpeg2000_frame(siz),
         _ => None,
     }
+}
+
+/// The codestream alone: out of a JP2 file's boxes if it is in one, and without what follows the end of a JPEG or JPEG-LS image.
+#[must_use]
+pub fn bare(frame: &[u8]) -> &[u8] {
+    let codestream =
+        if frame.starts_with(&JP2_SIGNATURE) { contiguous_codestream(frame).unwrap_or(frame) } else { frame };
+    match codestream {
+        [0xFF, 0xD8, ..] => end_of_image(codestream).and_then(|end| codestream.get(..end)).unwrap_or(codestream),
+        _ => codestream,
+    }
+}
+
+/// The signature box with which a JP2 file begins (ITU-T T.800 I.5.1).
+const JP2_SIGNATURE: [u8; 12] = [0, 0, 0, 12, b'j', b'P', b' ', b' ', 0x0D, 0x0A, 0x87, 0x0A];
+
+/// What is in the box `jp2c` (ITU-T T.800 I.5.4), behind boxes of other types.
+fn contiguous_codestream(mut boxes: &[u8]) -> Option<&[u8]> {
+    loop {
+        let kind: &[u8; 4] = boxes.get(4..)?.first_chunk()?;
+        // A length of 1 stands for one of 64 bits behind the type, one of 0 for all that is left (ITU-T T.800 I.4).
+        let (head_bytes, length) = match u32_at(boxes, 0)? {
+            0 => (8, boxes.len()),
+            1 => (16, usize::try_from(u64::from_be_bytes(*boxes.get(8..)?.first_chunk()?)).ok()?),
+            length => (8, length as usize),
+        };
+        if kind == b"jp2c" {
+            return boxes.get(head_bytes..length.min(boxes.len()));
+        }
+        if length < head_bytes {
+            return None;
+        }
+        boxes = boxes.get(length..)?;
+    }
+}
+
+/// Where the marker EOI ends. In the data of a scan a byte FFH is followed by one below 80H or, in JPEG, by a restart marker, so
+/// that the first one behind the start of the scan is it.
+fn end_of_image(codestream: &[u8]) -> Option<usize> {
+    const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
+    const START_OF_SCAN: u8 = 0xDA;
+    let mut at = 2;
+    while *codestream.get(at + 1)? != START_OF_SCAN {
+        let is_fill = codestream[at..].starts_with(&[0xFF, 0xFF]);
+        at += if is_fill { 1 } else { 2 + usize::from(u16_at(codestream, at + 2)?) };
+    }
+    let scan = at + 2;
+    codestream.get(scan..)?.windows(2).position(|pair| pair == END_OF_IMAGE).map(|end| scan + end + 2)
 }
 
 /// Whether a JPEG or JPEG-LS codestream ends as it must (EOI, ITU-T T.81 B.2.1), but for padding.
@@ -95,6 +151,34 @@ mod tests {
     }
 
     #[test]
+    fn a_codestream_is_taken_out_of_the_boxes_of_a_jp2_file() {
+        let codestream = [0xFF, 0x4F, 0xFF, 0x51, 1, 2, 3, 0xFF, 0xD9];
+        let a_box =
+            |kind: &[u8; 4], length: u32, value: &[u8]| [&length.to_be_bytes(), kind.as_slice(), value].concat();
+        let header = a_box(b"jp2h", 12, b"abcd");
+        let long_length = (16 + codestream.len() as u64).to_be_bytes();
+        for image in [
+            a_box(b"jp2c", 8 + codestream.len() as u32, &codestream),
+            a_box(b"jp2c", 0, &codestream),
+            a_box(b"jp2c", 1, &[&long_length[..], &codestream].concat()),
+        ] {
+            assert_eq!(bare(&[JP2_SIGNATURE.as_slice(), &header, &image].concat()), codestream);
+        }
+        let more_behind = [a_box(b"jp2c", 8 + codestream.len() as u32, &codestream), a_box(b"xml ", 9, b"x")].concat();
+        assert_eq!(bare(&[JP2_SIGNATURE.as_slice(), &more_behind].concat()), codestream);
+        let without = [JP2_SIGNATURE.as_slice(), &a_box(b"jp2h", 3, b"abcd")].concat();
+        assert_eq!(bare(&without), without);
+    }
+
+    #[test]
+    fn what_follows_the_end_of_a_jpeg_image_is_cut_off() {
+        // The end marker in the comment is none.
+        let jpeg = [0xFF, 0xD8, 0xFF, 0xFE, 0, 4, 0xFF, 0xD9, 0xFF, 0xFF, 0xDA, 0, 2, 7, 0xFF, 0x00, 0xFF, 0xD9];
+        assert_eq!(bare(&[&jpeg[..], &[0xFF, 9, 0xFF, 0xD9]].concat()), jpeg);
+        assert_eq!(bare(&jpeg[..jpeg.len() - 1]), &jpeg[..jpeg.len() - 1]);
+    }
+
+    #[test]
     fn an_rle_header_of_too_many_segments_is_none() {
         let mut frame = [0_u8; 64];
         assert!(!is_rle_frame(&frame));
@@ -119,6 +203,8 @@ mod tests {
             let start: &[u8] = if jpeg { &[0xFF, 0xD8, 0xFF] } else { &[0xFF, 0x4F, 0xFF, 0x51] };
             bytes[..start.len()].copy_from_slice(start);
             let _ = frame_size(&bytes);
+            let _ = bare(&bytes);
+            let _ = bare(&[JP2_SIGNATURE.as_slice(), &bytes].concat());
             let _ = is_rle_frame(&bytes);
             let _ = has_end_of_image(&bytes);
         }

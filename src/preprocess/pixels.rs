@@ -1,11 +1,12 @@
 //! From a CT instance's pixel data to Hounsfield units.
 
-use dicom_core::value::Value;
+use dicom_core::value::{PixelFragmentSequence, Value};
+use dicom_core::{DataElement, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::DefaultDicomObject;
 use dicom_pixeldata::{PixelDecoder, PixelRepresentation};
 
-use super::codestream::{FrameSize, frame_size, has_end_of_image, is_rle_frame};
+use super::codestream::{FrameSize, bare, frame_size, has_end_of_image, is_rle_frame};
 use super::turn::upright;
 use crate::exam::SliceHeader;
 use crate::part10::{FrameError, InstanceFile};
@@ -115,10 +116,12 @@ impl StoredImage {
 pub enum PixelError {
     #[error(transparent)]
     Stored(#[from] FrameError),
-    #[error("pixel data (7FE0,0010) cannot be decoded: {0}")]
+    #[error("the pixel data (7FE0,0010) cannot be decoded: it is damaged, or not of its transfer syntax")]
     Decode(String),
-    #[error("the compressed frame is {found:?}, expected {expected:?}")]
-    Frame { found: Option<FrameSize>, expected: FrameSize },
+    #[error("the compressed frame has {found}, the image has {expected}")]
+    Frame { found: FrameSize, expected: FrameSize },
+    #[error("the compressed frame does not begin as a JPEG, JPEG-LS or JPEG 2000 image does")]
+    NoFrameHeader,
     #[error("the compressed frame has no RLE header")]
     NoRleHeader,
     #[error("the compressed frame has no end: it was cut off")]
@@ -133,6 +136,17 @@ pub enum PixelError {
     Blank,
     #[error("pixel data decodes to {found} bytes, {rows} rows x {columns} columns need {expected}")]
     Length { found: usize, expected: usize, rows: usize, columns: usize },
+}
+
+impl PixelError {
+    /// What the decoder said, for the log.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Decode(detail) => Some(detail),
+            _ => None,
+        }
+    }
 }
 
 /// Decodes one frame of a file, counted from 0, and applies the slice's rescale slope and intercept.
@@ -152,7 +166,7 @@ pub fn hounsfield_image(
 /// # Errors
 /// If the pixel data does not decode, is not what the header says, or shows nothing.
 pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> Result<StoredImage, PixelError> {
-    let image = file.frame(frame)?;
+    let image = with_bare_codestream(file.frame(frame)?);
     check_frame(&image, header)?;
     // The codecs are other people's code on other people's bytes: one of them giving up costs one slice.
     let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| image.decode_pixel_data()))
@@ -192,6 +206,18 @@ fn padding(ends: [i32; 2], layout: CellLayout) -> Padding {
     Padding { first: one.min(other), last: one.max(other) }
 }
 
+/// The image with its compressed frame as decoders want it: no wrapper, nothing behind its end.
+fn with_bare_codestream(mut image: DefaultDicomObject) -> DefaultDicomObject {
+    let fragments = image.get(tags::PIXEL_DATA).and_then(|element| element.fragments());
+    let Some([frame]) = fragments else { return image };
+    let codestream = bare(frame);
+    if codestream.len() != frame.len() {
+        let one = PixelFragmentSequence::new(Vec::new(), vec![codestream.to_vec()]);
+        image.put(DataElement::new(tags::PIXEL_DATA, VR::OB, one));
+    }
+    image
+}
+
 /// Holds a compressed frame's own header against the image's: decoders allocate what the frame claims.
 fn check_frame(object: &DefaultDicomObject, header: &SliceHeader) -> Result<(), PixelError> {
     let Some(Value::PixelSequence(sequence)) = object.get(tags::PIXEL_DATA).map(dicom_object::mem::InMemElement::value)
@@ -203,8 +229,8 @@ fn check_frame(object: &DefaultDicomObject, header: &SliceHeader) -> Result<(), 
         return if is_rle_frame(codestream) { Ok(()) } else { Err(PixelError::NoRleHeader) };
     }
     let expected = FrameSize { rows: header.geometry.rows, columns: header.geometry.columns, components: 1 };
-    let found = frame_size(codestream);
-    if found != Some(expected) {
+    let found = frame_size(codestream).ok_or(PixelError::NoFrameHeader)?;
+    if found != expected {
         return Err(PixelError::Frame { found, expected });
     }
     // CharLS looks for the rest of what was cut off for seconds.

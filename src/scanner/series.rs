@@ -9,11 +9,11 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_encoding::TransferSyntaxIndex;
 use dicom_encoding::transfer_syntax::TransferSyntax;
-use dicom_object::{DefaultDicomObject, InMemDicomObject, OpenFileOptions};
+use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::ScannerError;
-use crate::part10::Head;
+use crate::part10::{Head, InstanceFile};
 
 /// One instance, encoded and ready to be sent. Clones share the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,13 +151,11 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>, ScannerError> {
 
 fn load_file(path: &Path) -> Result<Instance, String> {
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    let Head { meta, length } = Head::read(&bytes).map_err(|e| e.to_string())?;
-    let header = OpenFileOptions::new()
-        .read_until(tags::PIXEL_DATA)
-        .from_reader(Cursor::new(&bytes))
-        .map_err(|e| e.to_string())?;
+    let length = Head::read(&bytes).map_err(|e| e.to_string())?.length;
+    let data: Arc<[u8]> = bytes[length..].into();
+    let file = InstanceFile::of_bytes(bytes).map_err(|e| e.to_string())?;
     let origin = path.display().to_string();
-    describe(&header, meta.transfer_syntax(), origin, bytes[length..].into())
+    describe(&file.object, file.object.meta().transfer_syntax(), origin, data)
 }
 
 /// Encodes an object.

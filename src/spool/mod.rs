@@ -18,6 +18,7 @@ mod recovery;
 mod retention;
 mod segment;
 
+use std::borrow::Cow;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -30,8 +31,10 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use dicom_dictionary_std::uids;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use sha2::{Digest, Sha256};
 
-use crate::exam::{ExamKey, InstanceHeader};
+use crate::exam::{ExamKey, InstanceHeader, is_uid};
+use crate::hex::hex;
 use claims::Claims;
 use journal::Journal;
 use placing::Job;
@@ -200,7 +203,8 @@ impl Spool {
         }
         let header = instance.header;
         let prefix = file_prefix(instance)?;
-        let first = format!("{}/{}/{}.dcm", header.exam_key(), header.series_instance_uid, header.sop_instance_uid);
+        let (series, file) = (path_component(&header.series_instance_uid), path_component(&header.sop_instance_uid));
+        let first = format!("{}/{series}/{file}.dcm", header.exam_key());
         let mut name = first.clone();
         for number in 1_u32.. {
             let path = self.exams.join(&name);
@@ -310,6 +314,14 @@ impl Drop for Spool {
             tracing::error!("a thread of the spool had stopped unexpectedly");
         }
     }
+}
+
+/// The name of a UID's folder or file: the UID itself, or for what is no valid UID (too long, a slash, dots alone) its hash.
+fn path_component(uid: &str) -> Cow<'_, str> {
+    if is_uid(uid) {
+        return Cow::Borrowed(uid);
+    }
+    Cow::Owned(format!("uid-{}", hex(&Sha256::digest(uid)[..16])))
 }
 
 /// What is in the spool belongs to whoever holds this lock.
@@ -465,6 +477,23 @@ mod tests {
         assert!(fs::read(&path).unwrap().ends_with(b"first!"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_uid_that_is_none_names_a_file_in_its_exams_folder_all_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = open(root.path());
+        let long = "1".repeat(300);
+        let odd = ["..", "/etc/passwd", "../../1.2.3", "1.2.3.", "1.2.3.A", &long];
+        for uid in odd {
+            let header = InstanceHeader { sop_instance_uid: uid.into(), series_instance_uid: uid.into(), ..header() };
+            let Stored::New(path) = store(&spool, &header, b"image!") else { panic!("{uid}") };
+            assert_eq!(path.parent().unwrap().parent().unwrap(), spool.exams.join(header.exam_key().to_string()));
+            assert!(path.file_name().unwrap().len() < 64, "{path:?}");
+            assert_eq!(store(&spool, &header, b"image!"), Stored::Again(path));
+        }
+        assert!(spool.settle(Duration::from_mins(1)));
+        assert_eq!(spool.instances(&header().exam_key()).unwrap().len(), odd.len());
     }
 
     #[test]

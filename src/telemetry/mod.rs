@@ -16,6 +16,7 @@ pub use notification::{Until, acknowledged, notification_parts, notified};
 const INSTANCES_RECEIVED: &str = "tableside_instances_received_total";
 const RECEIVED_BYTES: &str = "tableside_received_bytes_total";
 const OBJECTS_REFUSED: &str = "tableside_objects_refused_total";
+const OBJECTS_ODD: &str = "tableside_objects_odd_total";
 const C_STORE_RESPONSES: &str = "tableside_c_store_responses_total";
 const STAGE_DURATION: &str = "tableside_stage_duration_seconds";
 const ASSOCIATIONS_OPEN: &str = "tableside_associations_open";
@@ -76,6 +77,7 @@ fn describe() {
     describe_counter!(INSTANCES_RECEIVED, "Instances that are on the disk and were acknowledged");
     describe_counter!(RECEIVED_BYTES, Unit::Bytes, "Bytes of the data sets of these instances");
     describe_counter!(OBJECTS_REFUSED, "Objects that were refused or kept without being analysable, by reason");
+    describe_counter!(OBJECTS_ODD, "Objects that were kept though they are not as the standard says, by what is wrong");
     describe_counter!(C_STORE_RESPONSES, "C-STORE responses by status");
     describe_histogram!(STAGE_DURATION, Unit::Seconds, "Time of one slice or window in a stage");
     describe_gauge!(ASSOCIATIONS_OPEN, "Open associations");
@@ -111,6 +113,11 @@ pub fn received(bytes: usize) {
 /// An object was refused, or kept although it cannot be analysed.
 pub fn refused(reason: &'static str) {
     counter!(OBJECTS_REFUSED, "reason" => reason).increment(1);
+}
+
+/// An object was kept though something about it is not as the standard says.
+pub fn odd(what: &'static str) {
+    counter!(OBJECTS_ODD, "what" => what).increment(1);
 }
 
 pub fn c_store_response(status: u16) {

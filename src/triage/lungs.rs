@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::body::SpinePlace;
-use super::components::Run;
+use super::components::{PieceAt, Run};
 use super::evidence::{Mask, TableRow};
 use super::lesions::Side;
 use super::lung_pieces::LungPieces;
@@ -101,6 +101,15 @@ impl<'a> Lungs<'a> {
     #[must_use]
     pub fn contain(&self, slab: usize, at: usize) -> bool {
         self.masks.get(slab).is_some_and(|mask| mask.contains(at))
+    }
+
+    /// Whether a piece of a table's lung mask is lung.
+    pub(super) fn contain_piece(&self, table: &[TableRow<'_>], PieceAt { slab, piece }: PieceAt) -> bool {
+        let mut runs = table[slab].evidence.lung_pieces.runs().iter().filter(|run| run.piece == piece);
+        self.masks
+            .get(slab)
+            .zip(runs.next())
+            .is_some_and(|(mask, run)| mask.contains(run.row * mask.columns() + run.columns.start))
     }
 
     /// The lungs of a slab.

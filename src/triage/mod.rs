@@ -1,7 +1,9 @@
 //! Triage: from the slabs' evidence to a verdict. Evidence is a table, the case is a fold over it.
 
+mod around;
 mod body;
 mod components;
+mod cut_off;
 mod density;
 mod driving;
 mod evidence;
@@ -18,6 +20,7 @@ mod quality;
 mod reference;
 mod report;
 mod steps;
+mod transfer;
 mod verdict;
 mod zones;
 
@@ -40,6 +43,7 @@ pub use report::{
     schema,
 };
 pub use steps::{Step, change_hu, change_of_parts, steps};
+pub use transfer::Transfer;
 pub use verdict::{Facts, Judgement, Verdict, is_seen_beside_a_dense_lung, judge};
 pub use zones::{Zone, ZoneInvolvement, ZoneScore};
 

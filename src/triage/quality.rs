@@ -1,11 +1,15 @@
 //! What is wrong with an acquisition, from its slices' positions and headers, its noise, and what the slabs show.
 
+use super::around::{Explanation, explanation};
+use super::cut_off::{End, EndOfLungs};
 use super::evidence::TableRow;
+use super::lung_pieces::LungPieces;
 use super::lungs::Lungs;
-use super::steps::steps;
+use super::steps::{Step, steps};
+use super::transfer::{Transfer, numbers_begin_late};
 use crate::exam::{
-    Kernel, KeySlice, LungArea, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits,
-    ScanDirection, Series, Spacing, are_interleaved,
+    Kernel, KeySlice, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, ScanDirection, Series,
+    Spacing, are_interleaved, sum_up,
 };
 use crate::preprocess::InputGeometry;
 
@@ -15,27 +19,33 @@ const MIN_NOISE_SLICES: usize = 5;
 /// Where less lung than this lies the noise does not matter: shoulders are noisier than the lungs between them, cm².
 const MIN_LUNG_CM2: f64 = 10.0;
 
-/// What there is to say of a series as an acquisition, what can be mended first. `rows` are those of its evidence table.
+/// Slices further apart than this show less than the model was tried with, mm: lesions of their distance lie between them.
+const FAR_APART_MM: f64 = 5.5;
+
+/// What there is to say of a series as an acquisition, what can be mended first. `rows` are those of its evidence table,
+/// `transfer` says how its images came.
 #[must_use]
 pub fn acquisition_issues(
     series: &Series,
     rows: &[TableRow<'_>],
     lungs: &Lungs<'_>,
+    transfer: &Transfer<'_>,
     input: &InputGeometry,
     limits: &QualityLimits,
 ) -> Vec<QualityIssue> {
     let spacing = Spacing::of(&series.positions_mm(), limits.max_gap_mm);
     let found = [
-        cut_off(series, lungs, limits),
-        anatomy(series, rows, lungs, limits),
-        positions(series, &spacing),
+        cut_off(series, rows, lungs, input, limits),
+        anatomy(series, rows, lungs, &spacing, [input.slab_mm, limits.max_step]),
+        positions(series, &spacing, limits),
         too_noisy(series, lungs, &spacing, input, limits).into_iter().collect(),
-        too_thick(series, &spacing, limits).into_iter().collect(),
+        too_thick(series, limits).into_iter().collect(),
+        far_apart(&spacing, limits).into_iter().collect(),
         field_of_view(series, &spacing, limits).into_iter().collect(),
         mixed(series, input).into_iter().collect(),
         worth_knowing(series),
     ];
-    found.concat()
+    sum_up(transfer.doubt(found.concat(), series, limits))
 }
 
 fn key_slice(slice: &PreparedSlice) -> KeySlice {
@@ -47,7 +57,7 @@ fn key_slice(slice: &PreparedSlice) -> KeySlice {
     }
 }
 
-fn issue(kind: QualityKind, slice: Option<&PreparedSlice>) -> QualityIssue {
+pub(super) fn issue(kind: QualityKind, slice: Option<&PreparedSlice>) -> QualityIssue {
     QualityIssue::new(kind, slice.map(key_slice))
 }
 
@@ -57,16 +67,16 @@ fn issue_at(kind: QualityKind, z_mm: f64, series: &Series) -> QualityIssue {
     issue(kind, series.slices().min_by(|a, b| distance(a).total_cmp(&distance(b))))
 }
 
-fn cut_off(series: &Series, lungs: &Lungs<'_>, limits: &QualityLimits) -> Vec<QualityIssue> {
-    let lung_cm2 = |area: Option<&LungArea>| {
-        let lung_cm2 = area.map_or(0.0, |area| area.lung_cm2);
-        (lung_cm2 > limits.cut_off_lung_cm2).then_some(lung_cm2)
-    };
-    let apex = lung_cm2(lungs.areas.last()).map(|lung_cm2| QualityKind::ApexCutOff { lung_cm2 });
-    let base = lung_cm2(lungs.areas.first()).map(|lung_cm2| QualityKind::BaseCutOff { lung_cm2 });
-    let apex = apex.map(|kind| issue(kind, series.slices().next_back()));
-    let base = base.map(|kind| issue(kind, series.slices().next()));
-    apex.into_iter().chain(base).collect()
+fn cut_off(
+    series: &Series,
+    rows: &[TableRow<'_>],
+    lungs: &Lungs<'_>,
+    input: &InputGeometry,
+    limits: &QualityLimits,
+) -> Vec<QualityIssue> {
+    let is_lung = |at| lungs.contain_piece(rows, at);
+    let lungs = EndOfLungs { series, rows, is_lung: &is_lung, input, limits };
+    [End::Apex, End::Base].into_iter().filter_map(|end| lungs.cut_off(end)).collect()
 }
 
 /// So many slices must have come before the scan's direction is taken for clear.
@@ -83,12 +93,14 @@ pub enum Beginning {
     Elsewhere,
 }
 
-/// Where the scan began, known while it runs, from the direction in which its slices come.
+/// Where the scan began, known while it runs, from the direction in which its slices come. What may have been lost on its way or
+/// be no lung is left for the verdict.
 #[must_use]
 pub fn beginning(
     series: &Series,
     rows: &[TableRow<'_>],
     direction: Option<ScanDirection>,
+    input: &InputGeometry,
     limits: &QualityLimits,
 ) -> Beginning {
     match direction.filter(|_| series.len() >= MIN_SLICES_OF_A_DIRECTION) {
@@ -97,20 +109,39 @@ pub fn beginning(
         Some(ScanDirection::TowardsHead) => return Beginning::Elsewhere,
         Some(ScanDirection::TowardsFeet) => {}
     }
-    let uppermost = rows.last().filter(|row| series.slab_indices().last() == Some(row.slab));
-    match uppermost.map(|row| row.evidence.lung_cm2) {
-        None => Beginning::Unclear,
-        Some(lung_cm2) if lung_cm2 <= limits.cut_off_lung_cm2 => Beginning::Elsewhere,
-        Some(lung_cm2) => {
-            Beginning::InTheApex(issue(QualityKind::ApexCutOff { lung_cm2 }, series.slices().next_back()))
-        }
+    let slabs: Vec<_> = series.slab_indices().collect();
+    let [.., below, uppermost] = slabs[..] else { return Beginning::Unclear };
+    let Some(top) = rows.last().filter(|row| row.slab == uppermost) else { return Beginning::Unclear };
+    if top.evidence.lung_cm2 <= limits.cut_off_lung_cm2 {
+        return Beginning::Elsewhere;
     }
+    if rows.iter().nth_back(1).is_none_or(|row| row.slab != below) {
+        return Beginning::Unclear;
+    }
+    let lungs = LungPieces::find(rows, input);
+    let is_lung = |at| lungs.contain(at);
+    let cut_off = EndOfLungs { series, rows, is_lung: &is_lung, input, limits }.cut_off(End::Apex);
+    let certain = cut_off.filter(|issue| issue.doubt.is_none() && numbers_begin_late(End::Apex, series).is_none());
+    certain.map_or(Beginning::Elsewhere, Beginning::InTheApex)
 }
 
-fn anatomy(series: &Series, rows: &[TableRow<'_>], lungs: &Lungs<'_>, limits: &QualityLimits) -> Vec<QualityIssue> {
-    let steps = steps(rows, limits.max_step).into_iter().map(|step| {
-        let slice = series.middle_slice(rows[step.row].slab);
-        issue(QualityKind::AnatomyStep { times_usual: step.times_usual }, slice)
+fn anatomy(
+    series: &Series,
+    rows: &[TableRow<'_>],
+    lungs: &Lungs<'_>,
+    spacing: &Spacing,
+    [slab_mm, max_step]: [f64; 2],
+) -> Vec<QualityIssue> {
+    let steps = steps(rows, max_step).into_iter().filter_map(|Step { row, times_usual }| {
+        // A step shows on the slabs beside it as well.
+        let [below, above] = [row.saturating_sub(1), (row + 1).min(rows.len() - 1)].map(|row| rows[row].z_mm);
+        let doubt = match explanation(series, spacing, [below - slab_mm, above + slab_mm]) {
+            None => None,
+            Some(Explanation::Doubt(doubt)) => Some(doubt),
+            Some(Explanation::OtherFrame) => return None,
+        };
+        let slice = series.middle_slice(rows[row].slab);
+        Some(issue(QualityKind::AnatomyStep { times_usual }, slice).doubted(doubt))
     });
     let most_lung = rows.iter().max_by(|a, b| a.evidence.lung_cm2.total_cmp(&b.evidence.lung_cm2));
     let mismatch = lungs.summary.spine_in_front.then(|| {
@@ -121,7 +152,13 @@ fn anatomy(series: &Series, rows: &[TableRow<'_>], lungs: &Lungs<'_>, limits: &Q
     mismatch.into_iter().chain(steps).collect()
 }
 
-fn positions(series: &Series, spacing: &Spacing) -> Vec<QualityIssue> {
+fn positions(series: &Series, spacing: &Spacing, limits: &QualityLimits) -> Vec<QualityIssue> {
+    let (images, positions) = (series.received(), series.len());
+    if positions < limits.min_slices && images >= limits.min_slices.max(2 * positions) {
+        let lowest = series.slices().next();
+        let at_z_mm = lowest.map_or(0.0, |slice| slice.header.geometry.z_mm);
+        return vec![issue(QualityKind::FewPositions { images, positions, at_z_mm }, lowest)];
+    }
     let gaps = spacing
         .gaps
         .iter()
@@ -135,7 +172,8 @@ fn positions(series: &Series, spacing: &Spacing) -> Vec<QualityIssue> {
         };
         (kind, change.from_z_mm)
     });
-    let doubles = series.double_positions_mm().into_iter().map(|z_mm| (QualityKind::DuplicatePosition, z_mm));
+    let doubles = [series.double_positions_mm(), spacing.doubles.clone()].concat();
+    let doubles = doubles.into_iter().map(|z_mm| (QualityKind::DuplicatePosition, z_mm));
     gaps.chain(changes).chain(doubles).map(|(kind, z_mm)| issue_at(kind, z_mm, series)).collect()
 }
 
@@ -180,11 +218,16 @@ pub fn mixed(series: &Series, input: &InputGeometry) -> Option<QualityIssue> {
     are_interleaved(thumbnails, input).then(|| issue(QualityKind::MixedAcquisitions, None))
 }
 
-fn too_thick(series: &Series, spacing: &Spacing, limits: &QualityLimits) -> Option<QualityIssue> {
+fn too_thick(series: &Series, limits: &QualityLimits) -> Option<QualityIssue> {
     let thickness = |slice: &PreparedSlice| slice.header.thickness_mm.unwrap_or(0.0);
     let thickest = series.slices().max_by(|a, b| thickness(a).total_cmp(&thickness(b)))?;
-    let (thickness_mm, limit_mm) = (thickness(thickest).max(spacing.usual_mm), limits.max_thickness_mm);
+    let (thickness_mm, limit_mm) = (thickness(thickest), limits.max_thickness_mm);
     (thickness_mm > limit_mm).then(|| issue(QualityKind::TooThick { thickness_mm, limit_mm }, Some(thickest)))
+}
+
+fn far_apart(spacing: &Spacing, limits: &QualityLimits) -> Option<QualityIssue> {
+    let (spacing_mm, limit_mm) = (spacing.usual_mm, limits.max_thickness_mm);
+    (spacing_mm > FAR_APART_MM).then(|| QualityIssue::of_series(QualityKind::FarApart { spacing_mm, limit_mm }))
 }
 
 /// What the first slice's header says for all.
@@ -207,7 +250,8 @@ mod tests {
     use super::super::evidence::tests::{loose_rows, masks};
     use super::*;
     use crate::engine::ModelPackage;
-    use crate::exam::made_slice;
+    use crate::exam::{LungArea, Remedy, made_image, made_slice};
+    use crate::preprocess::HounsfieldImage;
 
     const SLICES: usize = 30;
 
@@ -238,7 +282,7 @@ mod tests {
     }
 
     fn issues(series: &Series, lungs: &Lungs<'_>) -> Vec<QualityIssue> {
-        acquisition_issues(series, &[], lungs, &input(), &QualityLimits::default())
+        acquisition_issues(series, &[], lungs, &Transfer::default(), &input(), &QualityLimits::default())
     }
 
     #[test]
@@ -278,25 +322,94 @@ mod tests {
         assert_eq!((thin(1.0), thin(3.0)), (0, 1));
     }
 
+    const SIDE: usize = 20;
+
+    fn wide_input() -> InputGeometry {
+        InputGeometry { rows: SIDE, columns: SIDE, pixel_mm: 5.0, ..ModelPackage::built_in().unwrap().manifest.input }
+    }
+
+    /// Slices 3 mm apart, each with this density in the middle of a plane of tissue.
+    fn chest(hu: f32, number: impl Fn(usize) -> i32) -> Series {
+        let mut series = Series::default();
+        let value = |at: usize| if is_in_the_middle(at) { hu } else { 40.0 };
+        let image = HounsfieldImage { rows: SIDE, columns: SIDE, values: (0..SIDE * SIDE).map(value).collect() };
+        for place in 0..SLICES {
+            let at = [0.0, 0.0, place as f64 * 3.0];
+            let (mut slice, plane) = made_image(at, &image, 5.0, &format!("1.{place}"), &wide_input());
+            slice.header.acquisition.instance_number = Some(number(place));
+            series.add(slice, &plane, &wide_input(), |_| Err("no slice comes twice".to_owned())).unwrap();
+        }
+        series
+    }
+
+    /// 49 cm² of it.
+    fn is_in_the_middle(at: usize) -> bool {
+        (3..17).contains(&(at / SIDE)) && (3..17).contains(&(at % SIDE))
+    }
+
     #[test]
-    fn the_beginning_of_a_scan_is_told_from_its_direction_and_its_uppermost_slab() {
+    fn the_beginning_of_a_scan_is_told_from_its_direction_and_its_uppermost_slabs() {
         let limits = QualityLimits::default();
-        let slab = |lung_cm2: f64| SlabEvidence { lung_cm2, ..masks(4, &[], &[]) };
         let z_mm: Vec<f64> = (0..SLICES).map(|at| at as f64 * 3.0).collect();
-        let series = series(|_, _| {});
+        let lung: Vec<usize> = (0..SIDE * SIDE).filter(|at| is_in_the_middle(*at)).collect();
+        let slab = |lung_cm2: f64| SlabEvidence { lung_cm2, ..masks(SIDE, &lung, &[]) };
+        let from_the_head = |place: usize| (SLICES - place) as i32;
         let downwards = Some(ScanDirection::TowardsFeet);
-        let told = |uppermost_cm2: f64, direction: Option<ScanDirection>| {
-            let mut evidence = vec![slab(100.0); SLICES];
+        let told = |series: &Series, uppermost_cm2: f64, direction: Option<ScanDirection>| {
+            let mut evidence = vec![slab(49.0); SLICES];
             evidence[SLICES - 1] = slab(uppermost_cm2);
-            beginning(&series, &loose_rows(&evidence, &z_mm), direction, &limits)
+            beginning(series, &loose_rows(&evidence, &z_mm), direction, &wide_input(), &limits)
         };
-        let Beginning::InTheApex(issue) = told(40.0, downwards) else { panic!("the apex is cut off") };
+        let cut = chest(-850.0, from_the_head);
+        let Beginning::InTheApex(issue) = told(&cut, 49.0, downwards) else { panic!("the apex is cut off") };
         assert_eq!(issue.slice.unwrap().sop_instance_uid, "1.29");
-        assert_eq!(told(10.0, downwards), Beginning::Elsewhere);
-        assert_eq!(told(40.0, Some(ScanDirection::TowardsHead)), Beginning::Elsewhere);
-        assert_eq!(told(40.0, None), Beginning::Unclear);
+        assert_eq!(told(&cut, 10.0, downwards), Beginning::Elsewhere);
+        assert_eq!(told(&cut, 49.0, Some(ScanDirection::TowardsHead)), Beginning::Elsewhere);
+        assert_eq!(told(&cut, 49.0, None), Beginning::Unclear);
+        assert_eq!(told(&chest(-1000.0, from_the_head), 49.0, downwards), Beginning::Elsewhere, "air between the arms");
+        let not_sent = chest(-850.0, |place| from_the_head(place) + 12);
+        assert_eq!(told(&not_sent, 49.0, downwards), Beginning::Elsewhere, "twelve images before were not sent");
         let unjudged = loose_rows(&[], &[]);
-        assert_eq!(beginning(&series, &unjudged, downwards, &limits), Beginning::Unclear);
-        assert_eq!(beginning(&Series::default(), &unjudged, downwards, &limits), Beginning::Unclear);
+        let nothing = Series::default();
+        assert_eq!(beginning(&cut, &unjudged, downwards, &wide_input(), &limits), Beginning::Unclear);
+        assert_eq!(beginning(&nothing, &unjudged, downwards, &wide_input(), &limits), Beginning::Unclear);
+    }
+
+    #[test]
+    fn all_images_at_one_position_are_one_fault_and_named() {
+        let mut heap = Series::default();
+        for number in 0..154 {
+            let (slice, plane) = made_slice([0.0, 0.0, 12.0], 0.0, &format!("1.{}", 200 + number), &input());
+            heap.add(slice, &plane, &input(), |_| Err("the smaller UID came first".to_owned())).unwrap();
+        }
+        let found = issues(&heap, &Lungs::default());
+        let [one] = found.as_slice() else { panic!("{found:?}") };
+        assert!(
+            one.text.starts_with("all 154 images claim one position, z = 12.0 mm: their positions are wrong"),
+            "{one}"
+        );
+        assert_eq!(one.remedy(&QualityLimits::default()), Some(Remedy::CorrectAndSendAgain));
+    }
+
+    /// Slices at this distance.
+    fn spaced(distance_mm: f64) -> Vec<QualityIssue> {
+        let mut series = Series::default();
+        for number in 0..20 {
+            let (slice, plane) =
+                made_slice([0.0, 0.0, f64::from(number) * distance_mm], 0.0, &format!("1.{number}"), &input());
+            series.add(slice, &plane, &input(), |_| Err("no slice comes twice".to_owned())).unwrap();
+        }
+        issues(&series, &Lungs::default())
+    }
+
+    #[test]
+    fn slices_far_apart_say_so_and_beyond_what_the_model_was_tried_with_hide_lung() {
+        let limits = QualityLimits::default();
+        assert_eq!(spaced(5.0), []);
+        let [ten] = &spaced(10.0)[..] else { panic!("one issue") };
+        assert_eq!(ten.text, "slices are 10.0 mm apart: lesions smaller than that can lie between them unseen");
+        assert_eq!((ten.hides_lung(&limits), ten.remedy(&limits)), (false, None));
+        let [twelve] = &spaced(12.0)[..] else { panic!("one issue") };
+        assert_eq!((twelve.hides_lung(&limits), twelve.remedy(&limits)), (true, Some(Remedy::ReconstructAgain)));
     }
 }

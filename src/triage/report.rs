@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Densities, DrivingSlab, HIGH_OPACITY_HU, Lesion, LungSummary, Pattern, PatternKind, Verdict, ZoneScore};
 use crate::exam::{CompletionRule, ExamKey, QualityIssue};
+use crate::words::counted;
 
 /// Version of the report's format; it rises when a key changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -167,7 +168,10 @@ impl std::fmt::Display for CaseReport {
             writeln!(f, "  score     {score:.3} (suspected from {:.3})", self.thresholds.suspected)?;
         }
         match &self.early_flag {
-            Some(flag) => writeln!(f, "  early     flagged after {} slices, {:.1} s", flag.after_slices, flag.after_s)?,
+            Some(flag) => {
+                let slices = counted(flag.after_slices, "slice");
+                writeln!(f, "  early     flagged after {slices}, {:.1} s", flag.after_s)?;
+            }
             None => writeln!(f, "  early     no flag during the scan")?,
         }
         let SliceCounts { received, analysed, kept, failed, .. } = self.slices;

@@ -8,6 +8,7 @@ use super::lungs::LungSummary;
 use super::pattern::{Pattern, PatternKind};
 use super::report::LesionSummary;
 use crate::exam::{QualityIssue, QualityKind, QualityLimits};
+use crate::words::counted;
 
 /// What the exam reads as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -112,7 +113,8 @@ fn suspicion(facts: &Facts<'_>, score: f64) -> String {
         _ => format!(", {}", facts.pattern.words()),
     };
     format!(
-        "pneumonia-like opacities{pattern}: COVID-19 possible (probability {score:.2}, {count} lesions, {volume_ml:.0} ml, {:.1} % of the lungs)",
+        "pneumonia-like opacities{pattern}: COVID-19 possible (probability {score:.2}, {}, {volume_ml:.0} ml, {:.1} % of the lungs)",
+        counted(count, "lesion"),
         lung_share * 100.0
     )
 }
@@ -121,6 +123,7 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
     if facts.slices == 0 {
         let unfit = facts.quality.iter().find(|issue| matches!(issue.kind, QualityKind::UnfitSeries { .. }));
         return Some(match (facts.defect, unfit) {
+            (Some(defect), _) if facts.defective == 1 => format!("the only CT slice cannot be analysed: {defect}"),
             (Some(defect), _) => format!("none of the {} CT slices can be analysed: {defect}", facts.defective),
             (None, Some(unfit)) => unfit.to_string(),
             (None, None) => "no axial CT slices were received".to_owned(),
@@ -129,10 +132,14 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
     if let Some(failure) = facts.engine_failure {
         return Some(failure.to_owned());
     }
+    if let Some(few) = facts.quality.iter().find(|issue| matches!(issue.kind, QualityKind::FewPositions { .. })) {
+        return Some(format!("{few}; correct and send again"));
+    }
     if facts.slices < facts.limits.min_slices {
         return Some(format!(
-            "only {} slices were received, a chest CT has at least {}",
-            facts.slices, facts.limits.min_slices
+            "only {} came that can be analysed, a chest CT has at least {}",
+            counted(facts.slices, "slice"),
+            facts.limits.min_slices
         ));
     }
     if facts.score.is_none() {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::tags;
-use dicom_object::OpenFileOptions;
 
 use crate::exam::{ExamKey, InstanceHeader, is_ct_image, number};
 use crate::folder;
+use crate::part10::InstanceFile;
 
 /// One exam on the disk.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +53,7 @@ struct Image {
 
 impl Image {
     fn read(path: PathBuf) -> Option<Self> {
-        let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(&path).ok()?;
+        let object = InstanceFile::open(&path).ok()?.object;
         let header = InstanceHeader::read(&object).ok()?;
         let whole = |tag| number(&object, tag).map_or(i64::MAX, |value| value as i64);
         is_ct_image(&header.sop_class_uid).then(|| Self {

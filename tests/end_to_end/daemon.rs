@@ -166,6 +166,11 @@ impl Daemon {
         http::get(&self.console, path)
     }
 
+    /// The picture of a slab of [`Self::details`], whose address is relative to the console's.
+    pub fn picture(&self, slab: &Value) -> Response {
+        self.get(&format!("/{}", slab["picture"].as_str().unwrap()))
+    }
+
     /// The exams of `GET /api/exams`, newest first.
     pub fn exams(&self) -> Vec<Value> {
         self.get("/api/exams").json()["exams"].as_array().unwrap().clone()

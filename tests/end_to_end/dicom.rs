@@ -114,6 +114,18 @@ impl Association {
         self.status()
     }
 
+    /// Sends a command set without a data set, to which there is no answer.
+    pub fn tell<const N: usize>(&mut self, elements: [(Tag, VR, PrimitiveValue); N]) {
+        let context = self.context(uids::CT_IMAGE_STORAGE);
+        self.send(context, &PDataValueType::Command, &command(elements)).unwrap();
+    }
+
+    /// Sends a command set without a data set and returns the response's status.
+    pub fn ask<const N: usize>(&mut self, elements: [(Tag, VR, PrimitiveValue); N]) -> u16 {
+        self.tell(elements);
+        self.status().expect("a response")
+    }
+
     pub fn release(self) {
         self.inner.release().unwrap();
     }

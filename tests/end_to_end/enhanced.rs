@@ -64,8 +64,7 @@ fn one_object_a_concatenation_and_frames_in_any_order_give_the_bits_of_the_singl
         let details = daemon.verdict_on(SLICES);
         assert_eq!(outcome(&details["report"]), single, "{way:?}");
         assert_eq!(details["slabs"].as_array().unwrap().len(), details["exam"]["slabs"].as_u64().unwrap() as usize);
-        let picture = details["slabs"][5]["picture"].as_str().unwrap();
-        assert_eq!(daemon.get(picture).status, 200);
+        assert_eq!(daemon.picture(&details["slabs"][5]).status, 200);
     }
 }
 

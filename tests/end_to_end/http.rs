@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const TIMEOUT: Duration = Duration::from_mins(1);
+/// How long an answer or an event may take on a machine that is busy with other tests.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 pub struct Response {
     pub status: u16,
@@ -32,24 +33,47 @@ pub fn post(address: &str, path: &str, body: &Value) -> Response {
     request(address, "POST", path, Some(body))
 }
 
+/// A page again, as a browser asks that has it in this edition.
+pub fn get_unless(address: &str, path: &str, edition: &str) -> Response {
+    request_with(address, "GET", path, None, &format!("If-None-Match: {edition}\r\n"))
+}
+
+/// The header of an answer, without waiting for its body.
+pub fn head_of(address: &str, path: &str) -> String {
+    head(&mut open(address, "GET", path, "HTTP/1.1", None, "")).1
+}
+
 pub fn request(address: &str, method: &str, path: &str, body: Option<&Value>) -> Response {
-    let mut reader = open(address, method, path, "HTTP/1.1", body);
+    request_with(address, method, path, body, "")
+}
+
+fn request_with(address: &str, method: &str, path: &str, body: Option<&Value>, header: &str) -> Response {
+    let mut reader = open(address, method, path, "HTTP/1.1", body, header);
     let (status, headers) = head(&mut reader);
     let mut body = Vec::new();
-    match headers.lines().find_map(|line| line.strip_prefix("content-length:")) {
+    // An answer that says that nothing has changed has no body, whatever length it names.
+    match headers.lines().filter(|_| status != 304).find_map(|line| line.strip_prefix("content-length:")) {
         Some(length) => reader.take(length.trim().parse().unwrap()).read_to_end(&mut body).unwrap(),
         None => reader.read_to_end(&mut body).unwrap(),
     };
     Response { status, headers, body }
 }
 
-fn open(address: &str, method: &str, path: &str, version: &str, body: Option<&Value>) -> BufReader<TcpStream> {
+/// `header`: more lines of it.
+fn open(
+    address: &str,
+    method: &str,
+    path: &str,
+    version: &str,
+    body: Option<&Value>,
+    header: &str,
+) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let body = body.map(Value::to_string).unwrap_or_default();
     let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
     let length = body.len();
-    write!(stream, "{method} {path} {version}\r\nHost: {address}\r\nConnection: close\r\n{kind}Content-Length: {length}\r\n\r\n{body}")
+    write!(stream, "{method} {path} {version}\r\nHost: {address}\r\nConnection: close\r\n{kind}{header}Content-Length: {length}\r\n\r\n{body}")
         .unwrap();
     BufReader::new(stream)
 }
@@ -73,8 +97,13 @@ pub struct Events(BufReader<TcpStream>);
 
 impl Events {
     pub fn open(address: &str) -> Self {
+        Self::open_at(address, "/api/events")
+    }
+
+    /// The stream at another path, as a proxy gives it.
+    pub fn open_at(address: &str, path: &str) -> Self {
         // HTTP/1.0 has no chunks: the stream comes as it is.
-        let mut reader = open(address, "GET", "/api/events", "HTTP/1.0", None);
+        let mut reader = open(address, "GET", path, "HTTP/1.0", None, "");
         let (status, headers) = head(&mut reader);
         assert_eq!(status, 200, "{headers}");
         assert!(headers.contains("content-type: text/event-stream"), "{headers}");

@@ -31,8 +31,10 @@ fn issues(report: &Value) -> &[Value] {
     report["quality"].as_array().expect("a list of issues")
 }
 
+/// Slices left out and coarse phantoms stand far apart, and say so: that is `rescan`'s to test.
 fn kinds(report: &Value) -> Vec<&str> {
-    issues(report).iter().map(|issue| issue["kind"].as_str().unwrap()).collect()
+    let kinds = issues(report).iter().map(|issue| issue["kind"].as_str().unwrap());
+    kinds.filter(|kind| *kind != "far_apart").collect()
 }
 
 fn issue<'a>(report: &'a Value, kind: &str) -> &'a Value {
@@ -107,7 +109,9 @@ fn a_cut_off_apex_missing_and_double_slices_and_what_the_header_says_are_named_a
         let z = z_mm(slice);
         z < -80.0 && z != -150.5 && !(-230.0..-214.0).contains(&z)
     });
-    let top = slices.last().unwrap().instance_number;
+    // The scan began below the apex: its first image is number 1.
+    let before = slices.last().unwrap().instance_number.unwrap() - 1;
+    let [before_gap, before_hole, double] = [before_gap, before_hole, double].map(|number| number.unwrap() - before);
     slices.push(changed(&again, |object| set_text(object, tags::SOP_INSTANCE_UID, "2.25.7")));
     let spoilt: Vec<Instance> = slices
         .iter()
@@ -115,6 +119,8 @@ fn a_cut_off_apex_missing_and_double_slices_and_what_the_header_says_are_named_a
             changed(slice, |object| {
                 put(object, tags::CONVOLUTION_KERNEL, VR::SH, "B70f");
                 put(object, tags::CONTRAST_BOLUS_AGENT, VR::LO, "APPLIED");
+                let number: i32 = object.element(tags::INSTANCE_NUMBER).unwrap().to_int().unwrap();
+                put(object, tags::INSTANCE_NUMBER, VR::IS, &(number - before).to_string());
             })
         })
         .collect();
@@ -123,12 +129,12 @@ fn a_cut_off_apex_missing_and_double_slices_and_what_the_header_says_are_named_a
     let details = daemon.verdict_on(spoilt.len());
     let report = &details["report"];
     assert_eq!(kinds(report), ["apex_cut_off", "gap", "gap", "duplicate_position", "bone_kernel", "contrast"]);
-    assert_eq!(issue(report, "apex_cut_off")["instance_number"], top.unwrap());
+    assert_eq!(issue(report, "apex_cut_off")["instance_number"], 1);
     assert_eq!((&issues(report)[1]["from_z_mm"], &issues(report)[1]["to_z_mm"]), (&(-230.5).into(), &(-212.5).into()));
     let numbers = [&issues(report)[1], &issues(report)[2], issue(report, "duplicate_position")];
     assert_eq!(
         numbers.map(|issue| issue["instance_number"].as_i64()),
-        [before_hole, before_gap, double].map(|number| number.map(i64::from))
+        [before_hole, before_gap, double].map(|number| Some(i64::from(number)))
     );
     assert_eq!(report["verdict"], "not_analysed");
     let rescan = flag(&details["exam"], "rescan").expect("a flag");
@@ -137,7 +143,11 @@ fn a_cut_off_apex_missing_and_double_slices_and_what_the_header_says_are_named_a
     assert!(after < spoilt.len(), "the flag was raised after {after} of {} slices", spoilt.len());
     let text = rescan["text"].as_str().unwrap();
     assert!(text.starts_with("rescan: the lung apex is cut off"), "{text}");
-    assert!(text.contains("; send again or rescan: slices are missing") && text.contains("; send again: "), "{text}");
+    assert!(
+        text.contains("; send again, and rescan only if this stays: slices are missing")
+            && text.contains("; send again: "),
+        "{text}"
+    );
 }
 
 #[test]

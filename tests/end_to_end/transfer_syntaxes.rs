@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dicom_core::value::PixelFragmentSequence;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use serde_json::Value;
@@ -34,7 +35,7 @@ fn shown(daemon: &Daemon, slices: usize) -> Vec<(Value, Vec<u8>)> {
     let counts = &details["exam"]["slices"];
     assert_eq!((&counts["analysed"], &counts["failed"]), (&slices.into(), &0.into()), "{}", daemon.log());
     let show = |slab: &Value| {
-        let picture = daemon.get(slab["picture"].as_str().unwrap());
+        let picture = daemon.picture(slab);
         assert_eq!(picture.status, 200);
         (serde_json::json!([slab["z_mm"], slab["lung"], slab["lesion"], slab["logit"]]), picture.body)
     };
@@ -115,5 +116,50 @@ fn jpeg_2000_and_htj2k_without_loss_show_the_same_pictures_and_with_loss_are_ana
     }
     for (name, how) in [("jpeg2000", Sent::Storescu("-xw")), ("htj2k", Sent::Scan)] {
         send(&how, &samples(name), slices);
+    }
+}
+
+/// Files whose compressed frames are changed, each in one fragment.
+fn with_frames(folder: &Path, change: impl Fn(&[u8]) -> Vec<u8>) -> TempDir {
+    let out = tempfile::tempdir().unwrap();
+    for file in files(folder) {
+        let mut object = dicom_object::open_file(&file).unwrap();
+        let frame = object.element(tags::PIXEL_DATA).unwrap().fragments().unwrap().concat();
+        let mut changed = change(&frame);
+        changed.resize(changed.len().next_multiple_of(2), 0);
+        let one = PixelFragmentSequence::new(Vec::new(), vec![changed]);
+        object.put(DataElement::new(tags::PIXEL_DATA, VR::OB, one));
+        object.write_to_file(out.path().join(file.file_name().unwrap())).unwrap();
+    }
+    out
+}
+
+/// A codestream in the boxes of a JP2 file (ITU-T T.800 annex I).
+fn in_jp2_boxes(codestream: &[u8]) -> Vec<u8> {
+    let a_box =
+        |kind: &[u8; 4], value: &[u8]| [&(8 + value.len() as u32).to_be_bytes(), kind.as_slice(), value].concat();
+    let boxes = [
+        a_box(b"jP  ", &[0x0D, 0x0A, 0x87, 0x0A]),
+        a_box(b"ftyp", b"jp2 \0\0\0\0jp2 "),
+        a_box(b"jp2h", &a_box(b"ihdr", &[0, 0, 0, 96, 0, 0, 0, 96, 0, 1, 15, 7, 0, 0])),
+        a_box(b"jp2c", codestream),
+    ];
+    boxes.concat()
+}
+
+#[test]
+fn jpeg_2000_in_the_wrapper_of_a_file_and_frames_with_bytes_behind_their_end_show_the_same_pictures() {
+    let slices = files(&samples("plain")).len();
+    let expected = send(&Sent::Scan, &samples("plain"), slices);
+    let behind = |frame: &[u8]| [frame, b"\x00\xFF and something behind"].concat();
+    let wrapped = with_frames(&samples("jpeg2000-lossless"), in_jp2_boxes);
+    let longer = with_frames(&samples("jpeg2000-lossless"), behind);
+    assert!(send(&Sent::Scan, wrapped.path(), slices) == expected, "the wrapper shows");
+    assert!(send(&Sent::Scan, longer.path(), slices) == expected, "bytes behind JPEG 2000 show");
+    let programs: [(&str, &[&str]); 2] = [("dcmcjpeg", &["+e1", "+un"]), ("dcmcjpls", &["+el"])];
+    for (program, options) in programs {
+        let encoded = converted(program, options, &samples("plain"));
+        let longer = with_frames(encoded.path(), behind);
+        assert!(send(&Sent::Scan, longer.path(), slices) == expected, "bytes behind what {program} wrote show");
     }
 }

@@ -5,6 +5,7 @@ const REQUEST_LIMIT_MS = 10_000;
 const SILENCE_LIMIT_MS = 12_000;
 const RETRY_MS = 2_000;
 
+/** Paths have no leading slash: they hold below whatever path a proxy puts the console. */
 async function request(path, options = {}) {
   const response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(REQUEST_LIMIT_MS) });
   const body = await response.json().catch(() => null);
@@ -12,10 +13,10 @@ async function request(path, options = {}) {
   return body;
 }
 
-const examPath = (key) => `/api/exams/${encodeURIComponent(key)}`;
+const examPath = (key) => `api/exams/${encodeURIComponent(key)}`;
 
-export const getStatus = () => request("/api/status");
-export const getExams = async () => (await request("/api/exams")).exams;
+export const getStatus = () => request("api/status");
+export const getExams = async () => (await request("api/exams")).exams;
 export const getExam = (key) => request(examPath(key));
 
 export function acknowledge(key, flagId, by) {
@@ -53,7 +54,7 @@ export class EventStream {
   }
 
   #open() {
-    const source = new EventSource("/api/events");
+    const source = new EventSource("api/events");
     this.#source = source;
     this.#heard = performance.now();
     const whenHeard = (then) => (event) => {

@@ -49,7 +49,7 @@ function shareNote(lesions, report) {
 function showLength({ z_mm: range, slabs }) {
   setText(byId("scan-length"), range ? quantity(range[1] - range[0], 0, "mm") : "–");
   const place = range ? `z ${quantity(range[0], 0)} to ${quantity(range[1], 0)} mm, ` : "";
-  setText(byId("scan-note"), `${place}${slabs} slabs`);
+  setText(byId("scan-note"), `${place}${slabs === 1 ? "1 slab" : `${slabs} slabs`}`);
 }
 
 export function showReport(exam, report) {

@@ -7,14 +7,15 @@ import { isOpen } from "./verdict.js";
 import { clock, quantity, slices } from "./words.js";
 
 const INITIALS = "tableside.initials";
-const KIND_WORDS = { suspected: "Suspected", abnormal: "Abnormal", rescan: "Rescan", not_analysed: "Not analysed" };
+const KIND_WORDS = { suspected: "Suspected", abnormal: "Abnormal", rescan: "Check the scan", not_analysed: "Not analysed" };
 const STATE_WORDS = {
   early: "early, to be confirmed or withdrawn",
   confirmed: "confirmed",
   withdrawn: "withdrawn",
   final: "final",
+  pending: "pending, more slices came and the scan is judged again",
 };
-const EVENT_WORDS = { early: "raised early", final: "raised", acknowledged: "acknowledged" };
+const EVENT_WORDS = { early: "raised early", final: "raised", pending: "pending", acknowledged: "acknowledged" };
 const SEVERITIES = ["alarm", "warning", "notice"];
 
 /** Acknowledgements under way or failed, by exam and flag. */
@@ -36,7 +37,7 @@ function worstFirst(one, other) {
   return place(one) - place(other) || Date.parse(other.raised) - Date.parse(one.raised);
 }
 
-/** Withdrawn flags come after all others. */
+/** Flags that ask for nothing now come after all others. */
 function place(flag) {
   return (isOpen(flag) ? 0 : SEVERITIES.length) + SEVERITIES.indexOf(flag.severity);
 }
@@ -59,7 +60,7 @@ function updateFlag(item, flag, attempt, live) {
   setAttribute(item, "data-severity", flag.severity);
   setAttribute(item, "data-state", flag.state);
   setIcon(item.querySelector(".icon"), iconOf(flag));
-  setText(item.querySelector(".what"), `${KIND_WORDS[flag.kind] ?? flag.kind}: ${STATE_WORDS[flag.state] ?? flag.state}`);
+  setText(item.querySelector(".what"), `${kindWords(flag)}: ${STATE_WORDS[flag.state] ?? flag.state}`);
   setText(item.querySelector(".text"), flag.text);
   setText(item.querySelector(".when"), raisingOf(flag));
   setText(item.querySelector(".life"), lifeOf(flag));
@@ -70,6 +71,10 @@ function updateFlag(item, flag, attempt, live) {
   setHidden(button, Boolean(flag.acknowledged));
   button.disabled = !live || attempt?.pending === true;
   setText(button, attempt?.pending ? "Acknowledging" : "Acknowledge");
+}
+
+function kindWords({ kind, remedy }) {
+  return remedy === "rescan" ? "Rescan" : KIND_WORDS[kind] ?? kind;
 }
 
 function raisingOf(flag) {
@@ -97,7 +102,7 @@ function acknowledgementOf({ acknowledged }) {
 }
 
 function iconOf(flag) {
-  if (!isOpen(flag)) return "withdrawn";
+  if (flag.state === "withdrawn") return "withdrawn";
   return flag.kind in KIND_WORDS ? flag.kind : "not_analysed";
 }
 

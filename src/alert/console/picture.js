@@ -25,7 +25,8 @@ class Pictures {
 
 async function fetchPicture(address) {
   const image = new Image();
-  image.src = address;
+  // Exams kept by earlier versions have a slash in front, which leads past a proxy's path.
+  image.src = address.replace(/^\//, "");
   const tooLate = new Promise((_, reject) => setTimeout(() => reject(new Error("too late")), LOAD_LIMIT_MS));
   await Promise.race([image.decode(), tooLate]);
   return image;

@@ -12,8 +12,8 @@ const KINDS = ["suspected", "abnormal", "rescan", "not_analysed", "withdrawn", "
 /** An exam that trails has a verdict that stands, although more comes: it lies beyond the lungs. */
 export const hasVerdict = (exam) => exam.state === "complete" || exam.state === "trailing";
 
-/** A flag that has been withdrawn asks for nothing any more. */
-export const isOpen = (flag) => flag.state !== "withdrawn";
+/** A flag that has been withdrawn asks for nothing any more; one that is pending asks for nothing until the next verdict. */
+export const isOpen = (flag) => flag.state !== "withdrawn" && flag.state !== "pending";
 
 export const needsAcknowledging = (flag) => isOpen(flag) && flag.severity === "alarm" && !flag.acknowledged;
 
@@ -39,14 +39,15 @@ function ofFlag(flag, exam) {
   const common = { kind, level, detail, acknowledged };
   if (flag.kind === "suspected") return { ...common, ...suspected(exam, flag) };
   if (flag.kind === "abnormal") return { ...common, ...ABNORMAL };
-  if (flag.kind === "rescan") return { ...common, ...rescan(level) };
+  if (flag.kind === "rescan") return { ...common, ...rescan(level, flag.remedy) };
   if (flag.kind === "not_analysed") return { ...common, ...NOT_ANALYSED };
   return { ...common, stage: "", headline: "Look at the flags", badge: "Flagged" };
 }
 
 function suspected(exam, flag) {
   const early = flag?.state === "early";
-  const stage = early ? `Early: after ${slices(flag.after_slices)}, the scan goes on` : basis(exam);
+  const since = exam.state === "receiving" ? "the scan goes on" : "neither confirmed nor withdrawn";
+  const stage = early ? `Early: after ${slices(flag.after_slices)}, ${since}` : basis(exam);
   return { stage, headline: "COVID-19 pneumonia suspected: isolate", badge: early ? "Suspected, early" : "Suspected" };
 }
 
@@ -54,9 +55,11 @@ function basis(exam) {
   return exam.state === "trailing" ? "On the whole lungs, the scan goes on" : "On the whole scan";
 }
 
-function rescan(level) {
-  const headline = level === "notice" ? "Check the scan" : "Rescan before the patient leaves";
-  return { stage: "", headline, badge: level === "notice" ? "Check scan" : "Rescan" };
+/** A rescan is a dose: it is the headline only where nothing else is to be tried first. */
+function rescan(level, remedy) {
+  if (level === "notice") return { stage: "", headline: "Check the scan", badge: "Check scan" };
+  if (remedy === "send_again_or_rescan") return { stage: "", headline: "Send again before the patient leaves", badge: "Send again" };
+  return { stage: "", headline: "Rescan before the patient leaves", badge: "Rescan" };
 }
 
 const ABNORMAL = { stage: "This is not a negative", headline: "Abnormal, not assessed: a radiologist must look", badge: "Abnormal" };
