@@ -63,7 +63,7 @@ impl Head {
             }
         }
         if meta.transfer_syntax.is_empty() {
-            meta.transfer_syntax = guessed_syntax(&file[length..]).to_owned();
+            guessed_syntax(&file[length..]).clone_into(&mut meta.transfer_syntax);
         }
         Ok(Self { meta, length, oddities })
     }

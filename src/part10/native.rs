@@ -86,8 +86,8 @@ mod tests {
         assert_eq!((size.frame_bytes, size.all_bytes, size.excess(16), size.excess(18)), (15, 15, 0, 2));
         assert!(is_padded(&size, &[1; 15]));
         assert!(is_padded(&size, &[[1; 16].as_slice(), &[1, 2, 3, 4]].concat()));
-        assert!(is_padded(&size, &[[1; 16].as_slice(), &[7; 200_000]].concat()));
-        assert!(!is_padded(&size, &[[1; 16].as_slice(), &[7; 200_000], &[8]].concat()));
+        assert!(is_padded(&size, &[[1; 16].as_slice(), &vec![7; 200_000]].concat()));
+        assert!(!is_padded(&size, &[[1; 16].as_slice(), &vec![7; 200_000], &[8]].concat()));
         assert!(!is_padded(&size, &(0..32).collect::<Vec<u8>>()));
     }
 

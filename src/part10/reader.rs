@@ -149,7 +149,7 @@ impl<R: Read + Seek> DataSetReader<R> {
 
     /// Reads or passes over a value; with it comes the VR that it has.
     fn value(&mut self, head: &ElementHead, scope: Scope, level: &Level) -> Result<(VR, ReadValue), ExtentError> {
-        let vr = self.vr_of(head, scope.encoding, level);
+        let vr = vr_of(head, scope.encoding, level);
         let is_kept = scope.is_kept && self.is_wanted(head.tag);
         if head.length == UNDEFINED_LENGTH {
             return self.undefined_value(head, scope, is_kept, level);
@@ -181,18 +181,6 @@ impl<R: Read + Seek> DataSetReader<R> {
         }
         let value = primitive(vr, bytes);
         Ok((vr, value.map_or(ReadValue::Nothing, |value| ReadValue::Element(DataElement::new(head.tag, vr, value)))))
-    }
-
-    /// The VR of a value: what is stored as unknown has that of the dictionary (PS3.5 section 6.2.2).
-    fn vr_of(&self, head: &ElementHead, encoding: Encoding, level: &Level) -> VR {
-        let stored = head.vr.filter(|vr| *vr != VR::UN);
-        let vr = stored.or_else(|| dictionary_vr(head.tag)).unwrap_or(VR::UN);
-        let is_of_dictionary = encoding == Encoding::ImplicitVr || stored.is_none() || head.has_unknown_vr;
-        let is_signed = || {
-            let representation = level.object.get(tags::PIXEL_REPRESENTATION);
-            representation.and_then(|element| element.to_int::<u16>().ok()) == Some(1)
-        };
-        if is_of_dictionary && has_sign_of_pixels(head.tag) && is_signed() { VR::SS } else { vr }
     }
 
     /// What has no length ends with a delimiter: pixel data in fragments, or a sequence.
@@ -363,4 +351,16 @@ impl Level {
 
 fn sequence_of(tag: Tag, items: Vec<InMemDicomObject>) -> ReadValue {
     ReadValue::Element(DataElement::new(tag, VR::SQ, DataSetSequence::from(items)))
+}
+
+/// The VR of a value: what is stored as unknown has that of the dictionary (PS3.5 section 6.2.2).
+fn vr_of(head: &ElementHead, encoding: Encoding, level: &Level) -> VR {
+    let stored = head.vr.filter(|vr| *vr != VR::UN);
+    let vr = stored.or_else(|| dictionary_vr(head.tag)).unwrap_or(VR::UN);
+    let is_of_dictionary = encoding == Encoding::ImplicitVr || stored.is_none() || head.has_unknown_vr;
+    let is_signed = || {
+        let representation = level.object.get(tags::PIXEL_REPRESENTATION);
+        representation.and_then(|element| element.to_int::<u16>().ok()) == Some(1)
+    };
+    if is_of_dictionary && has_sign_of_pixels(head.tag) && is_signed() { VR::SS } else { vr }
 }

@@ -48,13 +48,13 @@ const CHANGES: [Change; 20] = [
     ("bytes behind the data set", Some("trailing_bytes"), |data| [data, b"and so on"].concat()),
     ("zeros behind the data set", Some("trailing_bytes"), |data| [data, &[0; 100]].concat()),
     ("tags out of order", Some("order"), |data| {
-        before(data, tags::PIXEL_DATA, &[&short(tags::PATIENT_AGE, *b"AS", b"030Y")])
+        before(data, tags::PIXEL_DATA, &[&short(tags::PATIENT_ADDRESS, *b"LO", b"HERE")])
     }),
     ("an element twice", Some("repeated"), |data| {
         before(
             data,
             tags::PATIENT_NAME,
-            &[&short(tags::PATIENT_AGE, *b"AS", b"030Y"), &short(tags::PATIENT_AGE, *b"AS", b"030Y")],
+            &[&short(tags::PATIENT_ADDRESS, *b"LO", b"HERE"), &short(tags::PATIENT_ADDRESS, *b"LO", b"HERE")],
         )
     }),
     ("VR ?? with a length of 16 bits", Some("unknown_vr"), |data| {
@@ -199,8 +199,8 @@ fn what_leaves_in_doubt_where_an_element_ends_or_which_one_counts_is_refused() {
         ("a UN sequence without its end", 0xC000, {
             before_study(&slice.data, &[&long(Tag(0x0019, 0x1001), *b"UN", UNDEFINED, &[])])
         }),
-        ("two ages", 0xC000, {
-            let [one, other] = [b"030Y", b"031Y"].map(|age| short(tags::PATIENT_AGE, *b"AS", age));
+        ("two addresses", 0xC000, {
+            let [one, other] = [b"030Y", b"031Y"].map(|age| short(tags::PATIENT_ADDRESS, *b"LO", age));
             before(&slice.data, tags::STUDY_INSTANCE_UID, &[&one, &other])
         }),
         ("no study", 0xC000, without_value(&slice.data, tags::STUDY_INSTANCE_UID)),
