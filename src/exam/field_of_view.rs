@@ -1,5 +1,5 @@
 //! Whether the field of view cuts the lungs: where an image ends within the chest, lung lies at its border between walls of the
-//! chest. What else measures like lung there has air at its sides, as a blanket has, or shells, as a table's core has.
+//! chest. What else measures like lung there has air at its sides, as a blanket has, or shells and brackets, as a table's core has.
 
 use crate::preprocess::{InputGeometry, Plane};
 
@@ -9,8 +9,10 @@ const LUNG_HU: std::ops::RangeInclusive<f32> = -970.0..=-400.0;
 /// What is denser is tissue, HU.
 const TISSUE_HU: f32 = -400.0;
 
-/// A wall of the chest is solid in a square of so many pixels; a table's shell is thinner.
+/// A wall of the chest is part of a body: of tissue that is so thick, pixels, and of such an area, pixels, where it is at least twice
+/// as far from its surface. A table's shells are thinner, its brackets smaller.
 const WALL_PIXELS: usize = 5;
+const LEAST_BODY_PIXELS: usize = 1_100;
 
 /// Air that nothing was measured in has one value, none above this, HU; the window's lower end counts as such anyway.
 const EMPTY_HU: f32 = -900.0;
@@ -45,21 +47,20 @@ pub fn cut_lung_mm(plane: &Plane, input: &InputGeometry) -> f64 {
         let has_lung_behind = grid.around(*at).any(|near| depth[near] == BEHIND && LUNG_HU.contains(&hounsfield[near]));
         let has_wall = grid.around(*at).any(|near| is_tissue(near, LOOKED_AT - 1));
         kind[*at] = match hu {
-            hu if hu > TISSUE_HU && grid.is_in_wall(*at, &hounsfield) => Kind::Tissue,
-            hu if hu > TISSUE_HU => Kind::Elsewhere,
+            hu if hu > TISSUE_HU => Kind::Tissue,
             hu if LUNG_HU.contains(&hu) && has_lung_behind && !has_wall => Kind::Lung,
             hu if LUNG_HU.contains(&hu) => Kind::Elsewhere,
             _ => Kind::Air,
         };
     }
-    let mut pixels = 0;
-    for start in border {
-        let piece = grid.take_piece(start, &mut kind);
-        if piece.len() >= FEWEST_PIXELS && grid.lies_between_walls(&piece, &kind) {
-            pixels += piece.len();
-        }
+    let mut pieces: Vec<Vec<usize>> = border.into_iter().map(|start| grid.take_piece(start, &mut kind)).collect();
+    pieces.retain(|piece| piece.len() >= FEWEST_PIXELS);
+    if pieces.is_empty() {
+        return 0.0;
     }
-    pixels as f64 * input.pixel_mm
+    let walls = grid.walls(&hounsfield);
+    let between_walls = pieces.iter().filter(|piece| grid.lies_between_walls(piece, &kind, &walls));
+    between_walls.map(Vec::len).sum::<usize>() as f64 * input.pixel_mm
 }
 
 /// What a pixel beside the border shows.
@@ -81,28 +82,18 @@ struct Grid {
 impl Grid {
     /// The pixels around one, corners included.
     fn around(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
-        let (row, column, columns) = (at / self.columns, at % self.columns, self.columns);
-        let (last_row, last_column) = (self.rows - 1, self.columns - 1);
-        let rows = row.saturating_sub(1)..=(row + 1).min(last_row);
-        rows.flat_map(move |row| {
-            (column.saturating_sub(1)..=(column + 1).min(last_column)).map(move |column| row * columns + column)
-        })
-        .filter(move |near| *near != at)
+        self.within(1, at)
     }
 
-    /// Whether a square of tissue holds this pixel.
-    fn is_in_wall(&self, at: usize, hounsfield: &[f32]) -> bool {
-        let (row, column) = (at / self.columns, at % self.columns);
-        let is_tissue = |row: usize, column: usize| hounsfield[row * self.columns + column] > TISSUE_HU;
-        let firsts = |place: usize, len: usize| {
-            place.saturating_sub(WALL_PIXELS - 1)..=place.min(len.saturating_sub(WALL_PIXELS))
-        };
-        firsts(row, self.rows).any(|top| {
-            firsts(column, self.columns).any(|left| {
-                (top..self.rows.min(top + WALL_PIXELS))
-                    .all(|row| (left..self.columns.min(left + WALL_PIXELS)).all(|column| is_tissue(row, column)))
-            })
+    /// The pixels so near to one, corners included.
+    fn within(&self, reach: usize, at: usize) -> impl Iterator<Item = usize> + use<> {
+        let (row, column, columns) = (at / self.columns, at % self.columns, self.columns);
+        let (last_row, last_column) = (self.rows - 1, self.columns - 1);
+        let rows = row.saturating_sub(reach)..=(row + reach).min(last_row);
+        rows.flat_map(move |row| {
+            (column.saturating_sub(reach)..=(column + reach).min(last_column)).map(move |column| row * columns + column)
         })
+        .filter(move |near| *near != at)
     }
 
     fn is_at_edge(&self, at: usize) -> bool {
@@ -161,16 +152,38 @@ impl Grid {
         piece
     }
 
-    /// Whether the border goes on with tissue at the piece's ends, and nowhere with air.
-    fn lies_between_walls(&self, piece: &[usize], kind: &[Kind]) -> bool {
-        let beside = |wanted: Kind| {
+    /// The inside of what is large and thick enough for a body.
+    fn walls(&self, hounsfield: &[f32]) -> Vec<bool> {
+        let is_inside =
+            |at: usize| self.within(WALL_PIXELS / 2, at).chain([at]).all(|near| hounsfield[near] > TISSUE_HU);
+        let mut left: Vec<bool> = (0..hounsfield.len()).map(is_inside).collect();
+        let mut walls = vec![false; left.len()];
+        for start in 0..left.len() {
+            let (mut piece, mut to_visit) = (Vec::new(), vec![start]);
+            while let Some(at) = to_visit.pop() {
+                if std::mem::replace(&mut left[at], false) {
+                    piece.push(at);
+                    to_visit.extend(self.around(at));
+                }
+            }
+            if piece.len() >= LEAST_BODY_PIXELS {
+                piece.into_iter().for_each(|at| walls[at] = true);
+            }
+        }
+        walls
+    }
+
+    /// Whether the border goes on with walls of the chest at the piece's ends, and nowhere with air.
+    fn lies_between_walls(&self, piece: &[usize], kind: &[Kind], walls: &[bool]) -> bool {
+        let beside = |wanted: Kind, reach: usize| {
             let mut found: Vec<usize> =
-                piece.iter().flat_map(|at| self.around(*at)).filter(|near| kind[*near] == wanted).collect();
+                piece.iter().flat_map(|at| self.within(reach, *at)).filter(|near| kind[*near] == wanted).collect();
             found.sort_unstable();
             found.dedup();
             found
         };
-        let (tissue, air) = (beside(Kind::Tissue), beside(Kind::Air));
+        let (mut tissue, air) = (beside(Kind::Tissue, WALL_PIXELS - 1), beside(Kind::Air, 1));
+        tissue.retain(|at| self.within(WALL_PIXELS - 1, *at).any(|near| walls[near]));
         let apart = |one: &usize, other: &usize| {
             (one / self.columns).abs_diff(other / self.columns).max((one % self.columns).abs_diff(other % self.columns))
         };
@@ -199,6 +212,7 @@ mod tests {
             () if inside(x, y, [55.0, 75.0], -72.0) || inside(x, y, [55.0, 75.0], 72.0) => -850.0,
             () if inside(x, y, [150.0, 100.0], 0.0) => 40.0,
             () if (104.0..107.0).contains(&y) || (133.0..136.0).contains(&y) => 60.0,
+            () if (104.0..136.0).contains(&y) && x.abs() % 60.0 < 15.0 => 60.0,
             () if (107.0..133.0).contains(&y) => -880.0,
             () => -1000.0 + ((x * 7.0 + y * 13.0) % 5.0) as f32 * 8.0,
         };

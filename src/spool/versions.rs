@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::path_component;
 use crate::exam::{ExamKey, InstanceHeader};
 
 /// How the name of an instance's first version ends.
@@ -10,7 +11,8 @@ const FIRST: &str = "dcm";
 
 /// The name of an instance's first version, below `exams/`.
 pub(super) fn first_name(exam: &ExamKey, header: &InstanceHeader) -> String {
-    format!("{exam}/{}/{}.dcm", header.series_instance_uid, header.sop_instance_uid)
+    let (series, file) = (path_component(&header.series_instance_uid), path_component(&header.sop_instance_uid));
+    format!("{exam}/{series}/{file}.dcm")
 }
 
 /// The name of a version; the first is 0.

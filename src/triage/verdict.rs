@@ -490,7 +490,7 @@ mod tests {
         let reason = |slices, count| judge(&Facts { slices, quality: &refused(count), ..clear() }).reason;
         assert_eq!(reason(0, 3), "all 3 objects were refused: it is cut off");
         assert_eq!(reason(0, 1), "the only object was refused: it is cut off");
-        assert_eq!(reason(1, 3), "only 1 slice was received, 3 objects were refused: it is cut off");
+        assert_eq!(reason(1, 3), "only 1 slice came that can be analysed, 3 objects were refused: it is cut off");
     }
 
     #[test]
