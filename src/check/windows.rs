@@ -95,7 +95,7 @@ fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Vec<(PreparedSl
             centre,
             arrival: 0,
             thumbnail: Thumbnail::of(&plane, input),
-            cut_lung_mm: 0.0,
+            cut: None,
         };
         prepared.push((slice, plane));
     }

@@ -9,10 +9,13 @@ const LUNG_HU: std::ops::RangeInclusive<f32> = -970.0..=-400.0;
 /// What is denser is tissue, HU.
 const TISSUE_HU: f32 = -400.0;
 
-/// A wall of the chest is part of a body: of tissue that is so thick, pixels, and of such an area, pixels, where it is at least twice
-/// as far from its surface. A table's shells are thinner, its brackets smaller.
+/// A wall of the chest is part of a body: of tissue that is so thick, pixels, and whose inside has such an area, cm². A table's shells
+/// are thinner, its brackets smaller.
 const WALL_PIXELS: usize = 5;
-const LEAST_BODY_PIXELS: usize = 1_100;
+const LEAST_BODY_CM2: f64 = 25.0;
+
+/// So much lung lies behind its border, cm²; cloth between an arm and the chest is less.
+const LEAST_LUNG_CM2: f64 = 25.0;
 
 /// Air that nothing was measured in has one value, none above this, HU; the window's lower end counts as such anyway.
 const EMPTY_HU: f32 = -900.0;
@@ -27,9 +30,19 @@ const FEWEST_PIXELS: usize = 10;
 const LOOKED_AT: u8 = 2;
 const BEHIND: u8 = 3;
 
-/// How much of the image's border, or of the plane's if that comes first, runs through lung, mm.
+/// What measures like lung at a slice's border, between walls. Whether it is lung the network says: a table that touches the
+/// body has walls too.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CutRegion {
+    /// How much of the image's border, or of the plane's if that comes first, runs through it, mm.
+    pub border_mm: f64,
+    /// The pixels that hang together with the border there, 64 a word as in a mask.
+    pub words: Vec<u64>,
+}
+
+/// What of the slice may be lung that the field of view cuts.
 #[must_use]
-pub fn cut_lung_mm(plane: &Plane, input: &InputGeometry) -> f64 {
+pub fn cut_region(plane: &Plane, input: &InputGeometry) -> Option<CutRegion> {
     let grid = Grid { rows: input.rows, columns: input.columns };
     let depth = grid.depth_below_border(&grid.empty(plane, input));
     let hounsfield: Vec<f32> = plane.values().map(|value| input.hounsfield(value)).collect();
@@ -56,11 +69,19 @@ pub fn cut_lung_mm(plane: &Plane, input: &InputGeometry) -> f64 {
     let mut pieces: Vec<Vec<usize>> = border.into_iter().map(|start| grid.take_piece(start, &mut kind)).collect();
     pieces.retain(|piece| piece.len() >= FEWEST_PIXELS);
     if pieces.is_empty() {
-        return 0.0;
+        return None;
     }
-    let walls = grid.walls(&hounsfield);
-    let between_walls = pieces.iter().filter(|piece| grid.lies_between_walls(piece, &kind, &walls));
-    between_walls.map(Vec::len).sum::<usize>() as f64 * input.pixel_mm
+    let pixels_of = |cm2: f64| (cm2 / input.pixel_cm2()) as usize;
+    let walls = grid.walls(&hounsfield, pixels_of(LEAST_BODY_CM2));
+    let (mut pixels, mut words) = (0, vec![0_u64; depth.len().div_ceil(64)]);
+    for piece in pieces.iter().filter(|piece| grid.lies_between_walls(piece, &kind, &walls)) {
+        let region = grid.lung_behind(piece, &hounsfield);
+        if region.len() >= pixels_of(LEAST_LUNG_CM2) {
+            pixels += piece.len();
+            region.into_iter().for_each(|at| words[at / 64] |= 1 << (at % 64));
+        }
+    }
+    (pixels > 0).then(|| CutRegion { border_mm: pixels as f64 * input.pixel_mm, words })
 }
 
 /// What a pixel beside the border shows.
@@ -153,7 +174,7 @@ impl Grid {
     }
 
     /// The inside of what is large and thick enough for a body.
-    fn walls(&self, hounsfield: &[f32]) -> Vec<bool> {
+    fn walls(&self, hounsfield: &[f32], least: usize) -> Vec<bool> {
         let is_inside =
             |at: usize| self.within(WALL_PIXELS / 2, at).chain([at]).all(|near| hounsfield[near] > TISSUE_HU);
         let mut left: Vec<bool> = (0..hounsfield.len()).map(is_inside).collect();
@@ -166,11 +187,24 @@ impl Grid {
                     to_visit.extend(self.around(at));
                 }
             }
-            if piece.len() >= LEAST_BODY_PIXELS {
+            if piece.len() >= least {
                 piece.into_iter().for_each(|at| walls[at] = true);
             }
         }
         walls
+    }
+
+    /// The lung that hangs together with the piece.
+    fn lung_behind(&self, piece: &[usize], hounsfield: &[f32]) -> Vec<usize> {
+        let mut is_left: Vec<bool> = hounsfield.iter().map(|hu| LUNG_HU.contains(hu)).collect();
+        let (mut region, mut to_visit) = (Vec::new(), piece.to_vec());
+        while let Some(at) = to_visit.pop() {
+            if std::mem::replace(&mut is_left[at], false) {
+                region.push(at);
+                to_visit.extend(self.around(at));
+            }
+        }
+        region
     }
 
     /// Whether the border goes on with walls of the chest at the piece's ends, and nowhere with air.
@@ -223,7 +257,8 @@ mod tests {
         });
         let image = HounsfieldImage { rows: side as usize, columns: side as usize, values: values.collect() };
         let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: 1.0, offset_mm: 0.0 };
-        cut_lung_mm(&Plane::resample(&image, &InPlane { x: axis(true), y: axis(false) }, &input()), &input())
+        let plane = Plane::resample(&image, &InPlane { x: axis(true), y: axis(false) }, &input());
+        cut_region(&plane, &input()).map_or(0.0, |region| region.border_mm)
     }
 
     #[test]

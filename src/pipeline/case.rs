@@ -200,7 +200,7 @@ impl Case {
         let z_mm = slice.geometry.z_mm;
         series.arrived(arrival, image, z_mm);
         series.look_at(z_mm, &slice.acquisition.kernel, &decoded.plane, input);
-        let DecodedSlice { plane, centre, noise_hu, cut_lung_mm, .. } = decoded;
+        let DecodedSlice { plane, centre, noise_hu, cut, .. } = decoded;
         let prepared = PreparedSlice {
             sop_instance_uid: header.sop_instance_uid.clone(),
             header: slice.clone(),
@@ -209,7 +209,7 @@ impl Case {
             centre,
             arrival: arrival.number,
             thumbnail: Thumbnail::of(&plane, input),
-            cut_lung_mm,
+            cut,
         };
         let read_again = |present: &PreparedSlice| plane_again(&present.file, present.centre, input);
         let mut refutes = if arrival.again { Refutes::Nothing } else { Refutes::Rule };

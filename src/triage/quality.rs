@@ -9,7 +9,7 @@ use super::steps::{Step, steps};
 use super::transfer::{Transfer, numbers_begin_late};
 use crate::exam::{
     Kernel, KeySlice, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, ScanDirection, Series,
-    Spacing, are_interleaved, sum_up,
+    SlabIndex, Spacing, are_interleaved, sum_up,
 };
 use crate::preprocess::InputGeometry;
 
@@ -41,7 +41,7 @@ pub fn acquisition_issues(
         too_noisy(series, lungs, &spacing, input, limits).into_iter().collect(),
         too_thick(series, limits).into_iter().collect(),
         far_apart(&spacing, limits).into_iter().collect(),
-        field_of_view(series, &spacing, limits).into_iter().collect(),
+        field_of_view(series, rows, &spacing, input, limits).into_iter().collect(),
         mixed(series, input).into_iter().collect(),
         worth_knowing(series),
     ];
@@ -204,10 +204,27 @@ fn too_noisy(
     (noise_hu > limit_hu).then(|| issue(QualityKind::TooNoisy { noise_hu, limit_hu }, Some(slice)))
 }
 
-fn field_of_view(series: &Series, spacing: &Spacing, limits: &QualityLimits) -> Option<QualityIssue> {
-    let border_mm: f64 = series.slices().map(|slice| slice.cut_lung_mm).sum();
-    let border_cm2 = border_mm * spacing.usual_mm / 100.0;
-    let most = series.slices().max_by(|a, b| a.cut_lung_mm.total_cmp(&b.cut_lung_mm));
+/// Less of a region at the border than this is lung by chance, cm²: networks take some of anything for it.
+const LEAST_CUT_LUNG_CM2: f64 = 5.0;
+
+fn field_of_view(
+    series: &Series,
+    rows: &[TableRow<'_>],
+    spacing: &Spacing,
+    input: &InputGeometry,
+    limits: &QualityLimits,
+) -> Option<QualityIssue> {
+    let border_mm = |slice: &PreparedSlice| {
+        let cut = slice.cut.as_ref()?;
+        let slab = SlabIndex::of(slice.header.geometry.z_mm, input.slab_mm);
+        let lung = &rows[rows.binary_search_by_key(&slab, |row| row.slab).ok()?].evidence.lung;
+        let both: u32 = lung.words().iter().zip(&cut.words).map(|(lung, cut)| (lung & cut).count_ones()).sum();
+        (f64::from(both) * input.pixel_cm2() >= LEAST_CUT_LUNG_CM2).then_some(cut.border_mm)
+    };
+    let cut: Vec<(f64, &PreparedSlice)> =
+        series.slices().filter_map(|slice| Some((border_mm(slice)?, slice))).collect();
+    let border_cm2 = cut.iter().map(|(mm, _)| mm).sum::<f64>() * spacing.usual_mm / 100.0;
+    let most = cut.iter().max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, slice)| *slice);
     (border_cm2 > limits.max_cut_lung_cm2).then(|| issue(QualityKind::FieldOfViewCut { border_cm2 }, most))
 }
 

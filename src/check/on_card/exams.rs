@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::engine::{Engine, Manifest, ModelPackage};
-use crate::exam::{CompletionRule, Content, InstanceHeader, SeriesKey, SliceHeader};
+use crate::exam::{CompletionRule, Content, InstanceHeader, Part, PlaneCentre, SeriesKey, SliceHeader};
 use crate::gpu::{DevicePipeline, Failure, GpuError};
 use crate::inference::{DueWindow, Judged, StoredSlice, judge_window};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
-use crate::pipeline::decode::{Arrival, Decoded, ReadInstance};
+use crate::pipeline::decode::{Arrival, Decoded, DecodedSlice, ReadInstance};
 use crate::preprocess::{InputGeometry, Plane, noise_hu, stored_image};
 use crate::scanner::Instance;
 use crate::triage::{Mask, SlabEvidence, Verdict};
@@ -24,6 +24,7 @@ pub(super) struct ExamSlice {
     instance: Arc<ReadInstance>,
     pub header: SliceHeader,
     pub stored: StoredSlice,
+    centre: PlaneCentre,
     file: ImageFile,
 }
 
@@ -40,7 +41,7 @@ impl ExamSlices {
         for instance in instances {
             let Some(position_um) = instance.position_um else { continue };
             let of_series = by_series.entry(&instance.series_instance_uid).or_default();
-            // Of two at one position the smaller UID counts, as `exam::Series` has it.
+            // One at each position, whichever: the same on the CPU and on the card.
             let there = of_series.entry(position_um).or_insert(instance);
             if instance.sop_instance_uid < there.sop_instance_uid {
                 *there = instance;
@@ -48,6 +49,7 @@ impl ExamSlices {
         }
         let longest = by_series.into_values().max_by_key(BTreeMap::len).ok_or("it holds no slices")?;
         let mut slices = Vec::new();
+        let mut centre = None;
         for instance in longest.into_values() {
             let file = InstanceFile::of_bytes(instance.part_10()?)?;
             let header = InstanceHeader::read(&file.object)?;
@@ -59,9 +61,11 @@ impl ExamSlices {
                 let series = SeriesKey {
                     exam: read.header.exam_key(),
                     series_instance_uid: read.header.series_instance_uid.clone(),
+                    part: Part::WHOLE,
                 };
-                let stored = StoredSlice::new(series, &header, &lies_in, image, input);
-                slices.push(ExamSlice { instance: read.clone(), header, stored, file: lies_in });
+                let centre = *centre.get_or_insert(PlaneCentre::of_image(header.geometry.centre));
+                let stored = StoredSlice::new(series, &header, &lies_in, centre, image, input);
+                slices.push(ExamSlice { instance: read.clone(), header, stored, centre, file: lies_in });
             }
         }
         let z_mm = |slice: &ExamSlice| slice.header.geometry.z_mm;
@@ -99,7 +103,7 @@ impl ExamSlices {
         let now = Instant::now();
         let mut case = Case::new(self.slices[0].instance.header.exam_key(), now);
         let mut arrived: Vec<Arrival> = Vec::new();
-        for ExamSlice { instance, stored, file: ImageFile { path, frame }, .. } in &self.slices {
+        for ExamSlice { instance, stored, centre, file: ImageFile { path, frame }, .. } in &self.slices {
             let (image, in_plane) = (stored.image.hounsfield(), &stored.in_plane);
             if case.take(path.clone(), now, None) {
                 arrived.extend(case.waiting.pop_front().map(|waiting| waiting.arrival));
@@ -107,8 +111,13 @@ impl ExamSlices {
             let decoded = Decoded {
                 instance: Ok(instance.clone()),
                 image: *frame,
-                plane: Ok(Some(Plane::resample(&image, in_plane, &self.input))),
-                noise_hu: noise_hu(&image, in_plane, self.input.pixel_mm),
+                slice: Ok(Some(DecodedSlice {
+                    plane: Plane::resample(&image, in_plane, &self.input),
+                    centre: *centre,
+                    noise_hu: noise_hu(&image, in_plane, self.input.pixel_mm),
+                    body_mm: None,
+                    cut: None,
+                })),
             };
             let Some(arrival) = arrived.iter().find(|arrival| arrival.path == *path) else { continue };
             case.add(decoded, arrival, &self.input);
