@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
-use tokio_stream::{Stream, StreamExt};
 
 use super::flag::AcknowledgeError;
 use super::hub::{Event, Hub};
@@ -192,10 +192,7 @@ async fn metrics(State(options): State<WebOptions>) -> Response {
 
 /// Exams and slabs as they change, and a heartbeat. A watcher that lags too far behind is cut off: it comes back and
 /// fetches everything anew. Proxies are told to pass each event on at once: an alarm in a buffer is none.
-fn events(
-    State(options): State<WebOptions>,
-    stop: watch::Receiver<bool>,
-) -> ([(HeaderName, &'static str); 2], Sse<impl Stream<Item = Result<sse::Event, Infallible>>>) {
+fn events(State(options): State<WebOptions>, stop: watch::Receiver<bool>) -> impl IntoResponse {
     let changes = BroadcastStream::new(options.hub.watch()).map(|event| event.ok().map(|event| to_sse(&event)));
     let heartbeat = IntervalStream::new(tokio::time::interval(HEARTBEAT))
         .map(move |_| Some(json_event("status", &(options.status)())));
@@ -207,7 +204,7 @@ fn events(
         }
     });
     // The first `None` ends the stream: the watcher lags, or the daemon stops.
-    let events = changes.merge(heartbeat).merge(stopped).map_while(|event| event).map(Ok);
+    let events = changes.merge(heartbeat).merge(stopped).map_while(|event| event).map(Ok::<_, Infallible>);
     let unbuffered =
         [(header::CACHE_CONTROL, "no-store, no-transform"), (HeaderName::from_static("x-accel-buffering"), "no")];
     (unbuffered, Sse::new(events).keep_alive(KeepAlive::new()))

@@ -29,7 +29,7 @@ pub struct AcquisitionParameters {
     pub image_type: String,
     /// KVP (0018,0060).
     pub tube_voltage: String,
-    /// When it was acquired, ms from an origin that all times share; Acquisition DateTime (0008,002A), or Date and Time.
+    /// When it was acquired (0008,002A, or 0008,0022 and 0008,0032), ms from an origin that all times share.
     pub time_ms: Option<i64>,
     /// The image was made after the examination from others (Image Type, value 2).
     pub is_secondary: bool,

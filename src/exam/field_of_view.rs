@@ -78,10 +78,12 @@ pub fn cut_region(plane: &Plane, input: &InputGeometry) -> Option<CutRegion> {
         let region = grid.lung_behind(piece, &hounsfield);
         if region.len() >= pixels_of(LEAST_LUNG_CM2) {
             pixels += piece.len();
-            region.into_iter().for_each(|at| words[at / 64] |= 1 << (at % 64));
+            for at in region {
+                words[at / 64] |= 1 << (at % 64);
+            }
         }
     }
-    (pixels > 0).then(|| CutRegion { border_mm: pixels as f64 * input.pixel_mm, words })
+    (pixels > 0).then_some(CutRegion { border_mm: pixels as f64 * input.pixel_mm, words })
 }
 
 /// What a pixel beside the border shows.
@@ -127,10 +129,10 @@ impl Grid {
         let steps = plane.steps();
         let [low, high] = input.hu_window;
         let most = ((EMPTY_HU - low) / (high - low) * f32::from(u16::MAX)).max(0.0) as u16;
-        let is_empty = |at: usize| {
-            steps[at] <= SAME_STEPS
-                || steps[at] <= most && self.around(at).all(|near| steps[near].abs_diff(steps[at]) <= SAME_STEPS)
-        };
+        let has_one_value = |at: usize| self.around(at).all(|near| steps[near].abs_diff(steps[at]) <= SAME_STEPS);
+        // Where an image ends its outermost pixels are mixed with nothing at all.
+        let is_mixed = |at: usize| self.is_at_edge(at) || self.around(at).any(|near| steps[near] <= SAME_STEPS);
+        let is_empty = |at: usize| steps[at] <= most && (steps[at] <= SAME_STEPS || has_one_value(at) || is_mixed(at));
         let mut empty = vec![false; steps.len()];
         let mut to_visit: Vec<usize> = (0..steps.len()).filter(|at| self.is_at_edge(*at)).collect();
         while let Some(at) = to_visit.pop() {
@@ -188,7 +190,9 @@ impl Grid {
                 }
             }
             if piece.len() >= least {
-                piece.into_iter().for_each(|at| walls[at] = true);
+                for at in piece {
+                    walls[at] = true;
+                }
             }
         }
         walls

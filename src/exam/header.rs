@@ -146,6 +146,7 @@ pub struct InstanceHeader {
 
 /// What an image is to the analysis.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all images are slices")]
 pub enum Content {
     /// An axial CT slice.
     Slice(SliceHeader),

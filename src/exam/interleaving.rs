@@ -36,7 +36,7 @@ impl Thumbnail {
             }
         }
         // The upper eight bits of a step.
-        Self(sums.iter().zip(&counts).map(|(sum, count)| (sum / (*count).max(1) >> 8) as u8).collect())
+        Self(sums.iter().zip(&counts).map(|(sum, count)| ((sum / (*count).max(1)) >> 8) as u8).collect())
     }
 
     /// Mean absolute difference, HU.

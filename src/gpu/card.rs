@@ -27,6 +27,7 @@ const ENDING_TIME: Duration = Duration::from_secs(10);
 /// Where the answer to a request goes; nobody may be waiting for it any more.
 type Reply<T> = Sender<T>;
 
+#[expect(clippy::large_enum_variant, reason = "a few at a time, most of them slices")]
 enum Request {
     Slice(StoredSlice, Reply<Option<Plane>>),
     Window(Arc<DueWindow>, Reply<(SlabEvidence, Duration)>),

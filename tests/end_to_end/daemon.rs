@@ -61,20 +61,14 @@ impl Daemon {
         Self::start_on(Arc::new(tempfile::tempdir().unwrap()), extra)
     }
 
-    /// Starts with other keys of `[engine]` than the embedded one.
-    pub fn start_with_engine(keys: &str) -> Self {
-        let data = Arc::new(tempfile::tempdir().unwrap());
-        let config = config(data.path(), "").replace("kind = \"embedded\"", keys);
-        Self::start_configured(data, &config)
-    }
-
     /// Starts on a data folder that an earlier daemon may have left.
     pub fn start_on(data: Arc<tempfile::TempDir>, extra: &str) -> Self {
         let config = config(data.path(), extra);
         Self::start_configured(data, &config)
     }
 
-    fn start_configured(data: Arc<tempfile::TempDir>, config: &str) -> Self {
+    /// Starts with this configuration.
+    pub fn start_configured(data: Arc<tempfile::TempDir>, config: &str) -> Self {
         let file = data.path().join("tableside.toml");
         std::fs::write(&file, config).unwrap();
         let mut child = Command::new(TABLESIDE)

@@ -21,10 +21,9 @@ const PREFIX: &str = "/tableside";
 /// `location` and `proxy_pass` and nothing else: nginx buffers what the one behind it sends, unless that one says not to.
 fn nginx_configuration(folder: &Path, address: &str, behind: &str) -> String {
     let folder = folder.display();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("  {what}_temp_path {folder}/{what};\n"))
-        .collect();
+        .concat();
     format!(
         "user root root;\ndaemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\nhttp {{\n  access_log off;\n{temporary}  server {{\n    listen {address};\n    location {PREFIX}/ {{ proxy_pass http://{behind}/; }}\n  }}\n}}\n"
     )

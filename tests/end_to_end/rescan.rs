@@ -106,7 +106,7 @@ fn images_that_were_refused_or_not_sent_are_sent_again_and_nobody_is_scanned_aga
     let announced: Vec<Instance> =
         whole.iter().map(|slice| with_number(slice, tags::IMAGES_IN_ACQUISITION, SLICES)).collect();
     assert_eq!(remedy_of(&announced[..SLICES / 2]), "announced");
-    let mut broken = whole[..SLICES / 2 + 1].to_vec();
+    let mut broken = whole[..=SLICES / 2].to_vec();
     let last = broken.pop().unwrap();
     broken.push(changed(&last, |object| assert!(object.remove_element(tags::IMAGE_POSITION_PATIENT))));
     assert_eq!(remedy_of(&broken), "slices_lost");

@@ -1,12 +1,13 @@
 //! The daemon, through its DICOM port and its console.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tableside::scanner::Target;
 
 use crate::answer::Answer;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, config};
 use crate::delivery::Delivery;
 
 /// How long the daemon may show no progress before the test gives up on it.
@@ -30,7 +31,9 @@ pub struct Sent {
 
 impl Network {
     pub fn start() -> Self {
-        let daemon = Daemon::start_with_engine(crate::doors::ENGINE);
+        let data = Arc::new(tempfile::tempdir().unwrap());
+        let config = config(data.path(), "").replace("kind = \"embedded\"", crate::doors::ENGINE);
+        let daemon = Daemon::start_configured(data, &config);
         let target = format!("TABLESIDE@{}", daemon.dicom()).parse().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { daemon, runtime, target }
