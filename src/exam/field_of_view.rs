@@ -44,7 +44,7 @@ pub struct CutRegion {
 #[must_use]
 pub fn cut_region(plane: &Plane, input: &InputGeometry) -> Option<CutRegion> {
     let grid = Grid { rows: input.rows, columns: input.columns };
-    let depth = grid.depth_below_border(&grid.empty(plane, input));
+    let depth = grid.depth_below_border(plane, input);
     let hounsfield: Vec<f32> = plane.values().map(|value| input.hounsfield(value)).collect();
     // Single pixels of lung are noisy.
     let smooth = |at: usize| {
@@ -124,8 +124,9 @@ impl Grid {
         row == 0 || column == 0 || row + 1 == self.rows || column + 1 == self.columns
     }
 
-    /// Where nothing was measured: what hangs together with the plane's edge and has one value, that of air or less.
-    fn empty(&self, plane: &Plane, input: &InputGeometry) -> Vec<bool> {
+    /// Where nothing was measured: what hangs together with the plane's edge and has one value, that of air or less; and the pixels
+    /// beside it.
+    fn empty(&self, plane: &Plane, input: &InputGeometry) -> (Vec<bool>, Vec<usize>) {
         let steps = plane.steps();
         let [low, high] = input.hu_window;
         let most = ((EMPTY_HU - low) / (high - low) * f32::from(u16::MAX)).max(0.0) as u16;
@@ -133,22 +134,27 @@ impl Grid {
         // Where an image ends its outermost pixels are mixed with nothing at all.
         let is_mixed = |at: usize| self.is_at_edge(at) || self.around(at).any(|near| steps[near] <= SAME_STEPS);
         let is_empty = |at: usize| steps[at] <= most && (steps[at] <= SAME_STEPS || has_one_value(at) || is_mixed(at));
-        let mut empty = vec![false; steps.len()];
+        let (mut empty, mut seen) = (vec![false; steps.len()], vec![false; steps.len()]);
+        let mut beside = Vec::new();
         let mut to_visit: Vec<usize> = (0..steps.len()).filter(|at| self.is_at_edge(*at)).collect();
         while let Some(at) = to_visit.pop() {
-            if !empty[at] && is_empty(at) {
+            if std::mem::replace(&mut seen[at], true) {
+                continue;
+            }
+            if is_empty(at) {
                 empty[at] = true;
-                to_visit.extend(self.around(at).filter(|near| !empty[*near]));
+                to_visit.extend(self.around(at).filter(|near| !seen[*near]));
+            } else {
+                beside.push(at);
             }
         }
-        empty
+        (empty, beside)
     }
 
     /// How many pixels each lies from what is empty or outside the plane, 0 for what is empty, no more than one beyond [`BEHIND`].
-    fn depth_below_border(&self, empty: &[bool]) -> Vec<u8> {
+    fn depth_below_border(&self, plane: &Plane, input: &InputGeometry) -> Vec<u8> {
+        let (empty, mut front) = self.empty(plane, input);
         let mut depth: Vec<u8> = empty.iter().map(|empty| if *empty { 0 } else { BEHIND + 1 }).collect();
-        let is_beside_empty = |at: &usize| self.is_at_edge(*at) || self.around(*at).any(|near| empty[near]);
-        let mut front: Vec<usize> = (0..empty.len()).filter(|at| !empty[*at]).filter(is_beside_empty).collect();
         for of_front in 1..=BEHIND {
             for at in &front {
                 depth[*at] = of_front;

@@ -74,7 +74,9 @@ fn check_data_set(path: &Path, head: &Head, data_set: &[u8]) -> CheckedFile {
         transfer_syntax_uid: &transfer_syntax_uid,
     };
     match check(data_set, &requested, MOST_INFLATED) {
-        Ok(Checked { header, oddities }) => CheckedFile::Instance(Box::new(header), oddities),
+        Ok(Checked { header, oddities }) => {
+            CheckedFile::Instance(Box::new(header), head.oddities.clone().joined_by(oddities))
+        }
         Err(_) if is_something_else(path, &[]) || !may_be_slice(&sop_class_uid) => CheckedFile::Other,
         Err(error) => {
             tracing::debug!(path = %path.display(), %error, "a file would be refused");

@@ -82,10 +82,9 @@ const GROUPS: [(Tag, &[Tag]); 7] = [
 ];
 
 /// What stands elsewhere in a multi-frame image, or is another thing there.
-const LEFT_OUT: [Tag; 9] = [
+const LEFT_OUT: [Tag; 8] = [
     tags::PIXEL_DATA,
     tags::SLICE_LOCATION,
-    tags::PIXEL_PADDING_VALUE,
     tags::ACQUISITION_NUMBER,
     tags::IMAGES_IN_ACQUISITION,
     tags::KVP,

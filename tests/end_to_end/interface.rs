@@ -111,6 +111,7 @@ fn every_metric_is_documented_and_every_documented_metric_of_an_ordinary_exam_is
     // These appear with the first thing that goes wrong, or that is suspected early.
     let conditional = [
         "tableside_objects_refused_total",
+        "tableside_objects_odd_total",
         "tableside_instances_corrected_total",
         "tableside_slices_failed_total",
         "tableside_engine_failures_total",

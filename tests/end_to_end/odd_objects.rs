@@ -252,7 +252,7 @@ fn uids_that_are_none_name_an_exam_and_leave_its_folder_alone() {
     let exam = daemon.verdict_on(SLICES);
     assert_eq!(found(&exam["report"]), found(&expected));
     daemon.wait_for_log("is no valid UID");
-    let exams = daemon.state().join("exams");
+    let exams = daemon.state().join("spool/exams");
     assert_eq!(std::fs::read_dir(exams).unwrap().count(), 1);
     assert!(!daemon.state().join("escaped.").exists());
 }

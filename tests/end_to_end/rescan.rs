@@ -110,10 +110,37 @@ fn images_that_were_refused_or_not_sent_are_sent_again_and_nobody_is_scanned_aga
     let last = broken.pop().unwrap();
     broken.push(changed(&last, |object| assert!(object.remove_element(tags::IMAGE_POSITION_PATIENT))));
     assert_eq!(remedy_of(&broken), "slices_lost");
-    let split = |slice: &Instance| changed(slice, |object| set_text(object, tags::SERIES_INSTANCE_UID, "2.25.99"));
     let (upper, lower) = whole.split_at(SLICES * 5 / 8);
-    let split = [upper.to_vec(), lower.iter().map(split).collect()].concat();
+    let other_scan =
+        |slice: &Instance| changed(&of_other_series(slice), |object| set_text(object, tags::ACQUISITION_NUMBER, "9"));
+    let split = [upper.to_vec(), lower.iter().map(other_scan).collect()].concat();
     assert_eq!(remedy_of(&split), "series_goes_further");
+}
+
+fn of_other_series(slice: &Instance) -> Instance {
+    changed(slice, |object| set_text(object, tags::SERIES_INSTANCE_UID, "2.25.99"))
+}
+
+#[test]
+fn one_acquisition_that_comes_as_two_series_is_judged_as_one_by_folder_and_network_alike() {
+    let whole = numbered(PhantomKind::Normal, SLICES);
+    let (upper, lower) = whole.split_at(SLICES * 5 / 8);
+    let split = [upper.to_vec(), lower.iter().map(of_other_series).collect()].concat();
+    let expected = triage(folder_of(&whole).path());
+    let daemon = Daemon::start();
+    let mut association = Association::open(&daemon);
+    for slice in &split {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    association.release();
+    for report in [triage(folder_of(&split).path()), daemon.verdict_on(SLICES)["report"].clone()] {
+        assert_eq!((&report["verdict"], &report["score"]), (&expected["verdict"], &expected["score"]));
+        assert_eq!(report["slices"]["analysed"], SLICES);
+        assert!(
+            report["quality"].as_array().unwrap().iter().any(|issue| issue["kind"] == "split_acquisition"),
+            "{report}"
+        );
+    }
 }
 
 /// A healthy patient, each slice's header changed.
