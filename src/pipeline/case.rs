@@ -140,7 +140,7 @@ impl Case {
         let instance = match decoded.instance {
             Ok(instance) => instance,
             Err(reason) => {
-                self.tally.defect(arrival.number, reason);
+                self.tally.defect(arrival.number, reason, false);
                 return self.reopen(arrival.at, Refutes::Rule);
             }
         };
@@ -161,8 +161,11 @@ impl Case {
             _ if arrival.again && !self.layouts.know(&header.series_instance_uid, &arrival.path, decoded.image) => {
                 return;
             }
-            (_, Err(reason)) => self.tally.defect(arrival.number, reason),
-            (Content::Defective(reason), Ok(_)) => self.tally.defect(arrival.number, reason.clone()),
+            (Content::Slice(slice), Err(reason)) => {
+                self.tally.defect(arrival.number, reason, slice.acquisition.is_secondary);
+            }
+            (_, Err(reason)) => self.tally.defect(arrival.number, reason, false),
+            (Content::Defective(reason), Ok(_)) => self.tally.defect(arrival.number, reason.clone(), false),
             (Content::Unfit(reason), _) => {
                 self.tally.unfit(arrival.number, reason.clone());
                 return self.trail();
@@ -214,7 +217,7 @@ impl Case {
         let read_again = |present: &PreparedSlice| plane_again(&present.file, present.centre, input);
         let mut refutes = if arrival.again { Refutes::Nothing } else { Refutes::Rule };
         if let Err(reason) = series.series.add(prepared, &plane, input, read_again) {
-            self.tally.defect(arrival.number, reason);
+            self.tally.defect(arrival.number, reason, false);
         } else if !self.is_judged(judged_before.as_ref()) {
             refutes = Refutes::Nothing;
         } else if self.stage != Stage::Receiving && self.is_untouched_by(&id) {
@@ -372,6 +375,13 @@ impl Case {
         self.judged().map_or((0, None), |(_, judged)| (judged.series.len(), judged.series.expected()))
     }
 
+    /// Why CT slices cannot be analysed, one for each. A secondary image is no slice where primary ones are judged.
+    pub(super) fn defects(&self) -> impl Iterator<Item = &str> {
+        let judges_secondary = self.judged().is_none_or(|(id, _)| id.part.is_secondary());
+        let counting = self.tally.defects().filter(move |defect| judges_secondary || !defect.is_secondary);
+        counting.map(|defect| defect.reason.as_str())
+    }
+
     /// Volumes of the judged series beside the one that is judged.
     #[must_use]
     pub fn other_volumes(&self) -> usize {
@@ -390,12 +400,13 @@ impl Case {
     pub fn counts(&self) -> SliceCounts {
         let (analysed, expected) = self.progress();
         let other_slices: usize = self.series.values().map(|series| series.series.len()).sum::<usize>() - analysed;
+        let failed = self.defects().count();
         SliceCounts {
             received: self.tally.received(),
             instances: self.known.len() - self.versions.replaced(),
             analysed,
-            kept: self.tally.kept() + other_slices,
-            failed: self.tally.defects().count(),
+            kept: self.tally.kept() + other_slices + self.tally.defects().count() - failed,
+            failed,
             refused: self.refusals.count(),
             replaced: self.versions.replaced(),
             expected,
@@ -405,7 +416,7 @@ impl Case {
     /// Something of it is decoded, or on its way.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.decoding > 0 || !self.instances.is_empty() || self.tally.defects().next().is_some()
+        self.decoding > 0 || !self.instances.is_empty() || self.defects().next().is_some()
     }
 
     /// The patient is still on the table, as far as can be told: no verdict, and something came of late.
@@ -533,7 +544,7 @@ impl Case {
     pub fn apex_cut_off(&mut self, input: &InputGeometry, limits: &QualityLimits) -> Option<QualityIssue> {
         let (id, judged) = self.judged()?;
         // What was lost on its way may be the apex: that is left for the verdict.
-        if judged.beginning_seen || self.tally.defects().next().is_some() || self.refusals.count() > 0 {
+        if judged.beginning_seen || self.defects().next().is_some() || self.refusals.count() > 0 {
             return None;
         }
         let beginning = judged.beginning(input, limits);

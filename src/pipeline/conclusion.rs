@@ -65,7 +65,7 @@ impl Case {
         let judgement = judge(&Facts {
             slices: counts.analysed,
             defective: counts.failed,
-            defect: self.tally.defects().next(),
+            defect: self.defects().next(),
             engine_failure: self.engine_failure.as_deref(),
             score,
             suspected_from: point.suspected,
@@ -124,8 +124,8 @@ impl Case {
         if let series @ 2.. = self.joined_series() {
             quality.push(QualityIssue::of_series(QualityKind::SplitAcquisition { series }));
         }
-        if let Some(reason) = self.tally.defects().next() {
-            let (count, reason) = (self.tally.defects().count(), reason.to_owned());
+        if let Some(reason) = self.defects().next() {
+            let (count, reason) = (self.defects().count(), reason.to_owned());
             quality.push(QualityIssue::of_series(QualityKind::DefectiveSlices { count, reason }));
         }
         quality.extend(self.objects().into_iter().map(QualityIssue::of_series));
@@ -135,7 +135,7 @@ impl Case {
     /// How the images of the judged series came.
     fn transfer<'a>(&'a self, id: &VolumeId, judged: &JudgedSeries) -> Transfer<'a> {
         Transfer {
-            lost: self.tally.defects().count() + self.refusals.count(),
+            lost: self.defects().count() + self.refusals.count(),
             announced: judged.series.expected(),
             is_open: self.rhythm.is_open(),
             direction: judged.direction(),

@@ -10,12 +10,20 @@ pub struct Tally {
     received: usize,
 }
 
+/// Why an image that should be a slice cannot be analysed.
+#[derive(Debug)]
+pub struct Defect {
+    pub reason: String,
+    /// It is a secondary image, such as a captured page.
+    pub is_secondary: bool,
+}
+
 #[derive(Debug, Default)]
 struct Counted {
     images: usize,
     kept: usize,
     unfit: Vec<Cow<'static, str>>,
-    defects: Vec<String>,
+    defects: Vec<Defect>,
 }
 
 impl Tally {
@@ -35,8 +43,8 @@ impl Tally {
         self.by_instance.entry(instance).or_default().unfit.push(reason);
     }
 
-    pub fn defect(&mut self, instance: usize, reason: String) {
-        self.by_instance.entry(instance).or_default().defects.push(reason);
+    pub fn defect(&mut self, instance: usize, reason: String, is_secondary: bool) {
+        self.by_instance.entry(instance).or_default().defects.push(Defect { reason, is_secondary });
     }
 
     /// An instance does not count any more.
@@ -60,8 +68,8 @@ impl Tally {
     }
 
     /// Why CT slices cannot be analysed, one for each, in the order in which their instances came.
-    pub fn defects(&self) -> impl Iterator<Item = &str> {
-        self.by_instance.values().flat_map(|counted| counted.defects.iter().map(String::as_str))
+    pub fn defects(&self) -> impl Iterator<Item = &Defect> {
+        self.by_instance.values().flat_map(|counted| &counted.defects)
     }
 }
 
@@ -77,7 +85,7 @@ mod tests {
         }
         tally.has_images(1, 4);
         tally.has_images(1, 4);
-        tally.defect(1, "no position".to_owned());
+        tally.defect(1, "no position".to_owned(), false);
         tally.keep(2);
         tally.unfit(2, "not axial".into());
         assert_eq!((tally.received(), tally.kept(), tally.defects().count()), (6, 2, 1));

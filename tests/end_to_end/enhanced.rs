@@ -178,12 +178,17 @@ fn where_slices_and_frames_of_one_series_lie_over_each_other_the_same_volume_is_
     // Other pixels at five positions of the same series, under UIDs that come first.
     let normal = phantom(PhantomKind::Normal, SLICES);
     let first = &slices[0];
+    let of_patient = [tags::PATIENT_NAME, tags::PATIENT_ID, tags::PATIENT_BIRTH_DATE, tags::PATIENT_SEX];
+    let read = first.object().unwrap();
+    let particulars = of_patient.map(|tag| (tag, read.element(tag).unwrap().to_str().unwrap().into_owned()));
     let others: Vec<Instance> = (18..23)
         .map(|number| {
             changed(&normal[number], |object| {
                 set_text(object, tags::STUDY_INSTANCE_UID, &first.study_instance_uid);
                 set_text(object, tags::SERIES_INSTANCE_UID, &first.series_instance_uid);
-                set_text(object, tags::PATIENT_ID, &first.patient_id);
+                for (tag, text) in &particulars {
+                    set_text(object, *tag, text);
+                }
                 set_text(object, tags::SOP_INSTANCE_UID, &format!("1.2.{number}"));
             })
         })

@@ -125,7 +125,7 @@ fn a_cut_off_apex_missing_and_double_slices_and_what_the_header_says_are_named_a
         })
         .collect();
     let daemon = Daemon::start();
-    scan(&daemon, folder_of(&spoilt).path(), &["--rate", "15"]);
+    scan(&daemon, folder_of(&spoilt).path(), &["--rate", "8"]);
     let details = daemon.verdict_on(spoilt.len());
     let report = &details["report"];
     assert_eq!(kinds(report), ["apex_cut_off", "gap", "gap", "duplicate_position", "bone_kernel", "contrast"]);
