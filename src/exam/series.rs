@@ -67,6 +67,11 @@ impl PreparedSlice {
         (!self.header.acquisition.is_derived, self.arrival, Reverse(self.file.frame))
     }
 
+    /// Whether one of the two was sent again as the other, with other content.
+    fn is_another_version_of(&self, other: &Self) -> bool {
+        self.sop_instance_uid == other.sop_instance_uid && self.file.frame == other.file.frame
+    }
+
     fn id(&self) -> SliceId {
         SliceId::of(&self.file, self.centre)
     }
@@ -151,12 +156,16 @@ impl Series {
         match self.slices.get(&position) {
             Some(present) if present.rank() == slice.rank() => return Ok(()),
             Some(present) if present.rank() > slice.rank() => {
-                self.doubles.insert(position);
+                if !present.is_another_version_of(&slice) {
+                    self.doubles.insert(position);
+                }
                 return Ok(());
             }
             Some(present) => {
                 replaced = Some((present.id(), read_again(present)?));
-                self.doubles.insert(position);
+                if !present.is_another_version_of(&slice) {
+                    self.doubles.insert(position);
+                }
             }
             None => self.note_gaps_around(position),
         }
