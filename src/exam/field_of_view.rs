@@ -20,6 +20,12 @@ const LEAST_LUNG_CM2: f64 = 25.0;
 /// Air that nothing was measured in has one value, none above this, HU; the window's lower end counts as such anyway.
 const EMPTY_HU: f32 = -900.0;
 
+/// So many of the eight around a pixel have its value where nothing was measured, also beside what was.
+const MOST_AROUND: usize = 5;
+
+/// So far from an image's end pixels are mixed with what is beyond it.
+const MIXED_PIXELS: usize = 2;
+
 /// Values within so many steps of each other are one value, resampled.
 const SAME_STEPS: u16 = 2;
 
@@ -130,9 +136,12 @@ impl Grid {
         let steps = plane.steps();
         let [low, high] = input.hu_window;
         let most = ((EMPTY_HU - low) / (high - low) * f32::from(u16::MAX)).max(0.0) as u16;
-        let has_one_value = |at: usize| self.around(at).all(|near| steps[near].abs_diff(steps[at]) <= SAME_STEPS);
+        let has_one_value = |at: usize| {
+            self.around(at).filter(|near| steps[*near].abs_diff(steps[at]) <= SAME_STEPS).count() >= MOST_AROUND
+        };
         // Where an image ends its outermost pixels are mixed with nothing at all.
-        let is_mixed = |at: usize| self.is_at_edge(at) || self.around(at).any(|near| steps[near] <= SAME_STEPS);
+        let is_nothing = |at: usize| self.is_at_edge(at) || steps[at] <= SAME_STEPS;
+        let is_mixed = |at: usize| self.within(MIXED_PIXELS, at).any(is_nothing);
         let is_empty = |at: usize| steps[at] <= most && (steps[at] <= SAME_STEPS || has_one_value(at) || is_mixed(at));
         let (mut empty, mut seen) = (vec![false; steps.len()], vec![false; steps.len()]);
         let mut beside = Vec::new();
