@@ -165,20 +165,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::exam::{AcquisitionParameters, SliceGeometry};
+    use crate::exam::{AcquisitionParameters, SliceGeometry, made_header};
 
     fn slice(z_mm: f64, acquisition: AcquisitionParameters) -> SliceHeader {
         let geometry = SliceGeometry::new(2, 2, [0.0, 0.0, z_mm], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [6.0, 6.0]).unwrap();
-        SliceHeader {
-            geometry,
-            rescale_slope: 1.0,
-            rescale_intercept: 0.0,
-            padding: None,
-            thickness_mm: None,
-            frame_number: None,
-            images_in_acquisition: None,
-            acquisition,
-        }
+        SliceHeader { acquisition, ..made_header(geometry) }
     }
 
     fn numbered(z_mm: f64, number: usize) -> SliceHeader {

@@ -125,6 +125,18 @@ impl Grid {
         .filter(move |near| *near != at)
     }
 
+    /// The pixels that are taken, from these on over those around each. Whoever takes a pixel takes it once.
+    fn reached(&self, mut to_visit: Vec<usize>, mut takes: impl FnMut(usize) -> bool) -> Vec<usize> {
+        let mut piece = Vec::new();
+        while let Some(at) = to_visit.pop() {
+            if takes(at) {
+                piece.push(at);
+                to_visit.extend(self.around(at));
+            }
+        }
+        piece
+    }
+
     fn is_at_edge(&self, at: usize) -> bool {
         let (row, column) = (at / self.columns, at % self.columns);
         row == 0 || column == 0 || row + 1 == self.rows || column + 1 == self.columns
@@ -179,15 +191,13 @@ impl Grid {
 
     /// The lung along the border that hangs together with this pixel; nothing where it is none or has been taken.
     fn take_piece(&self, start: usize, kind: &mut [Kind]) -> Vec<usize> {
-        let (mut piece, mut to_visit) = (Vec::new(), vec![start]);
-        while let Some(at) = to_visit.pop() {
-            if kind[at] == Kind::Lung {
+        self.reached(vec![start], |at| {
+            let is_lung = kind[at] == Kind::Lung;
+            if is_lung {
                 kind[at] = Kind::Seen;
-                piece.push(at);
-                to_visit.extend(self.around(at));
             }
-        }
-        piece
+            is_lung
+        })
     }
 
     /// The inside of what is large and thick enough for a body.
@@ -197,13 +207,7 @@ impl Grid {
         let mut left: Vec<bool> = (0..hounsfield.len()).map(is_inside).collect();
         let mut walls = vec![false; left.len()];
         for start in 0..left.len() {
-            let (mut piece, mut to_visit) = (Vec::new(), vec![start]);
-            while let Some(at) = to_visit.pop() {
-                if std::mem::replace(&mut left[at], false) {
-                    piece.push(at);
-                    to_visit.extend(self.around(at));
-                }
-            }
+            let piece = self.reached(vec![start], |at| std::mem::replace(&mut left[at], false));
             if piece.len() >= least {
                 for at in piece {
                     walls[at] = true;
@@ -216,14 +220,7 @@ impl Grid {
     /// The lung that hangs together with the piece.
     fn lung_behind(&self, piece: &[usize], hounsfield: &[f32]) -> Vec<usize> {
         let mut is_left: Vec<bool> = hounsfield.iter().map(|hu| LUNG_HU.contains(hu)).collect();
-        let (mut region, mut to_visit) = (Vec::new(), piece.to_vec());
-        while let Some(at) = to_visit.pop() {
-            if std::mem::replace(&mut is_left[at], false) {
-                region.push(at);
-                to_visit.extend(self.around(at));
-            }
-        }
-        region
+        self.reached(piece.to_vec(), |at| std::mem::replace(&mut is_left[at], false))
     }
 
     /// Whether the border goes on with walls of the chest at the piece's ends, and nowhere with air.

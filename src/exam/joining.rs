@@ -87,22 +87,17 @@ fn complete_each_other(one: &[f64], other: &[f64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exam::{AcquisitionParameters, SliceGeometry};
+    use crate::exam::{AcquisitionParameters, SliceGeometry, made_header};
 
     fn slices(positions_mm: impl IntoIterator<Item = f64>, number: &str) -> Vec<SliceHeader> {
         let slice = |z_mm| SliceHeader {
-            geometry: SliceGeometry::new(2, 2, [0.0, 0.0, z_mm], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [6.0; 2]).unwrap(),
-            rescale_slope: 1.0,
-            rescale_intercept: 0.0,
-            padding: None,
             thickness_mm: Some(2.0),
-            frame_number: None,
-            images_in_acquisition: None,
             acquisition: AcquisitionParameters {
                 frame_of_reference_uid: "1.2".to_owned(),
                 number: number.to_owned(),
                 ..AcquisitionParameters::default()
             },
+            ..made_header(SliceGeometry::new(2, 2, [0.0, 0.0, z_mm], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [6.0; 2]).unwrap())
         };
         positions_mm.into_iter().map(slice).collect()
     }

@@ -48,7 +48,7 @@ pub use scan_order::{LungArea, NO_LUNG_CM2, ScanDirection, ScanOrder, lungs_pass
 pub use scanner_pauses::{Pauses, ScannerPauses};
 pub use series::{PreparedSlice, Series, SeriesKey, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};
 #[cfg(test)]
-pub(crate) use series::{made_image, made_slice};
+pub(crate) use series::{made_header, made_image, made_slice};
 pub use siblings::{Holdings, Place, Siblings};
 pub use slab_slices::{SlabSlices, SliceId};
 pub use spacing::{Spacing, Stretch};

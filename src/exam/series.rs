@@ -332,6 +332,21 @@ pub(crate) fn made_slice(at: super::Lps, hu: f32, uid: &str, input: &InputGeomet
     made_image(at, &image, 6.0, uid, input)
 }
 
+/// The header of a slice that says where it lies and no more.
+#[cfg(test)]
+pub(crate) fn made_header(geometry: super::SliceGeometry) -> SliceHeader {
+    SliceHeader {
+        geometry,
+        rescale_slope: 1.0,
+        rescale_intercept: 0.0,
+        padding: None,
+        thickness_mm: None,
+        frame_number: None,
+        images_in_acquisition: None,
+        acquisition: super::AcquisitionParameters::default(),
+    }
+}
+
 /// A slice of this image with square pixels, whose first pixel lies there.
 #[cfg(test)]
 pub(crate) fn made_image(
@@ -345,16 +360,7 @@ pub(crate) fn made_image(
     let geometry = super::SliceGeometry::new(image.rows, image.columns, at, supine, [pixel_mm; 2]).unwrap();
     let plane = Plane::resample(image, &geometry.in_plane, input);
     let centre = PlaneCentre::of_image(geometry.centre);
-    let header = SliceHeader {
-        geometry,
-        rescale_slope: 1.0,
-        rescale_intercept: 0.0,
-        padding: None,
-        thickness_mm: None,
-        frame_number: None,
-        images_in_acquisition: None,
-        acquisition: super::AcquisitionParameters::default(),
-    };
+    let header = made_header(geometry);
     let file = ImageFile { path: uid.into(), frame: 0 };
     let thumbnail = Thumbnail::of(&plane, input);
     let sop_instance_uid = uid.to_owned();

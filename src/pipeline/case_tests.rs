@@ -6,7 +6,7 @@ use super::super::conclusion::Conclusion;
 use super::super::decode::ReadInstance;
 use super::*;
 use crate::engine::ModelPackage;
-use crate::exam::{AcquisitionParameters, CompletionRule, PlaneCentre, SliceGeometry, SliceHeader};
+use crate::exam::{AcquisitionParameters, CompletionRule, PlaneCentre, SliceGeometry, SliceHeader, made_header};
 use crate::preprocess::{HounsfieldImage, Plane};
 use crate::triage::SlabEvidence;
 use crate::triage::tests::masks;
@@ -96,14 +96,9 @@ impl Scan {
         self.instance_alone(
             series,
             Content::Slice(SliceHeader {
-                geometry,
-                rescale_slope: 1.0,
-                rescale_intercept: 0.0,
-                padding: None,
                 thickness_mm: Some(SPACING_MM),
-                frame_number: None,
-                images_in_acquisition: None,
                 acquisition: AcquisitionParameters { kernel: "SOFT".into(), ..AcquisitionParameters::default() },
+                ..made_header(geometry)
             }),
         );
     }
