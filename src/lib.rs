@@ -51,6 +51,7 @@ pub mod ingest;
 pub mod part10;
 pub mod pipeline;
 pub mod preprocess;
+pub mod raster;
 pub mod scanner;
 pub mod spool;
 pub mod telemetry;

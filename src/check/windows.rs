@@ -95,7 +95,7 @@ fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Vec<(PreparedSl
             centre,
             arrival: 0,
             thumbnail: Thumbnail::of(&plane, input),
-            cut: None,
+            lung_at_border: None,
         };
         prepared.push((slice, plane));
     }

@@ -2,6 +2,7 @@
 //! chest. What else measures like lung there has air at its sides, as a blanket has, or shells and brackets, as a table's core has.
 
 use crate::preprocess::{InputGeometry, Plane};
+use crate::raster::{Neighbours, PixelSet};
 
 /// What aerated lung measures once it is averaged with its neighbours, HU.
 const LUNG_HU: std::ops::RangeInclusive<f32> = -970.0..=-400.0;
@@ -21,7 +22,7 @@ const LEAST_LUNG_CM2: f64 = 25.0;
 const EMPTY_HU: f32 = -900.0;
 
 /// So many of the eight around a pixel have its value where nothing was measured, also beside what was.
-const MOST_AROUND: usize = 5;
+const MOST_AROUND: u8 = 5;
 
 /// So far from an image's end pixels are mixed with what is beyond it.
 const MIXED_PIXELS: usize = 2;
@@ -32,214 +33,186 @@ const SAME_STEPS: u16 = 2;
 /// Lung shorter than this at the border may be anything, pixels of the border.
 const FEWEST_PIXELS: usize = 10;
 
-/// Pixels from the border: the first one is mixed with what lies outside, the second and the third show what is there.
-const LOOKED_AT: u8 = 2;
-const BEHIND: u8 = 3;
+/// Where a slice shows lung, or what measures like it, up to its image's border, or the plane's if that comes first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LungAtBorder {
+    /// The border's pixels there.
+    pub pixels: Vec<u32>,
+    pub cut: Option<CutRegion>,
+}
 
-/// What measures like lung at a slice's border, between walls. Whether it is lung the network says: a table that touches the
-/// body has walls too.
+/// What measures like lung at the border between walls. Whether it is lung the network says: a table that touches the body
+/// has walls too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CutRegion {
-    /// How much of the image's border, or of the plane's if that comes first, runs through it, mm.
+    /// How much of the border runs through it, mm.
     pub border_mm: f64,
     /// The pixels that hang together with the border there, 64 a word as in a mask.
     pub words: Vec<u64>,
 }
 
-/// What of the slice may be lung that the field of view cuts.
+impl LungAtBorder {
+    /// The pixels within so many mm of the border there.
+    #[must_use]
+    pub fn surroundings(&self, mm: f64, input: &InputGeometry) -> PixelSet {
+        let mut border = PixelSet::empty(input.rows, input.columns);
+        self.pixels.iter().for_each(|at| border.insert(*at as usize));
+        border.grown((mm / input.pixel_mm).ceil() as usize)
+    }
+}
+
+/// Where the slice shows lung at its border, and whether the field of view may cut it there.
 #[must_use]
-pub fn cut_region(plane: &Plane, input: &InputGeometry) -> Option<CutRegion> {
-    let grid = Grid { rows: input.rows, columns: input.columns };
-    let depth = grid.depth_below_border(plane, input);
-    let hounsfield: Vec<f32> = plane.values().map(|value| input.hounsfield(value)).collect();
-    // Single pixels of lung are noisy.
-    let smooth = |at: usize| {
-        let near = grid.around(at).chain([at]).filter(|near| depth[*near] >= LOOKED_AT);
-        let (sum, count) = near.fold((0.0, 0.0), |(sum, count), near| (sum + hounsfield[near], count + 1.0));
-        sum / count
+pub fn lung_at_border(plane: &Plane, input: &InputGeometry) -> Option<LungAtBorder> {
+    let hounsfield = |step: &u16| input.hounsfield(Plane::value_of(*step));
+    let lung = PixelSet::of(plane.steps(), input.columns, |step| LUNG_HU.contains(&hounsfield(step)));
+    let tissue = PixelSet::of(plane.steps(), input.columns, |step| hounsfield(step) > TISSUE_HU);
+    let rings = Rings::below(&empty(plane, input), input);
+    let border = Border::of(&rings, &lung, &tissue, plane, input);
+    let pixels: Vec<u32> = border.lung.pixels().map(|at| at as u32).collect();
+    (!pixels.is_empty()).then(|| LungAtBorder { pixels, cut: border.cut_region(&lung, &tissue, input) })
+}
+
+/// Where nothing was measured: what hangs together with the plane's edge and has one value, that of air or less.
+fn empty(plane: &Plane, input: &InputGeometry) -> PixelSet {
+    let (steps, edge) = (plane.steps(), PixelSet::border(input.rows, input.columns));
+    let [low, high] = input.hu_window;
+    let most = ((EMPTY_HU - low) / (high - low) * f32::from(u16::MAX)).max(0.0) as u16;
+    let at_most = |step: u16| PixelSet::of(steps, input.columns, |value| *value <= step);
+    let nothing = at_most(SAME_STEPS);
+    // Where an image ends its outermost pixels are mixed with nothing at all.
+    let mixed = nothing.clone().with(&edge).grown(MIXED_PIXELS);
+    let empty = at_most(most).common_with(&nothing.with(&mixed).with(&with_one_value(steps, input.columns)));
+    empty.reached(&edge, Neighbours::SidesAndCorners)
+}
+
+/// The pixels that have the value of [`MOST_AROUND`] around them or more.
+fn with_one_value(steps: &[u16], columns: usize) -> PixelSet {
+    let mut alike = vec![0_u8; steps.len()];
+    let mut count = |one: std::ops::Range<usize>, other: std::ops::Range<usize>| {
+        let pairs = steps[one.clone()].iter().zip(&steps[other]);
+        alike[one]
+            .iter_mut()
+            .zip(pairs)
+            .for_each(|(alike, (one, other))| *alike += u8::from(one.abs_diff(*other) <= SAME_STEPS));
     };
-    let border: Vec<usize> = (0..depth.len()).filter(|at| depth[*at] == LOOKED_AT).collect();
-    let mut kind = vec![Kind::Elsewhere; depth.len()];
-    for at in &border {
-        let hu = smooth(*at);
-        let is_tissue = |near: usize, of_depth: u8| depth[near] == of_depth && hounsfield[near] > TISSUE_HU;
-        let has_lung_behind = grid.around(*at).any(|near| depth[near] == BEHIND && LUNG_HU.contains(&hounsfield[near]));
-        let has_wall = grid.around(*at).any(|near| is_tissue(near, LOOKED_AT - 1));
-        kind[*at] = match hu {
-            hu if hu > TISSUE_HU => Kind::Tissue,
-            hu if LUNG_HU.contains(&hu) && has_lung_behind && !has_wall => Kind::Lung,
-            hu if LUNG_HU.contains(&hu) => Kind::Elsewhere,
-            _ => Kind::Air,
-        };
-    }
-    let mut pieces: Vec<Vec<usize>> = border.into_iter().map(|start| grid.take_piece(start, &mut kind)).collect();
-    pieces.retain(|piece| piece.len() >= FEWEST_PIXELS);
-    if pieces.is_empty() {
-        return None;
-    }
-    let pixels_of = |cm2: f64| (cm2 / input.pixel_cm2()) as usize;
-    let walls = grid.walls(&hounsfield, pixels_of(LEAST_BODY_CM2));
-    let (mut pixels, mut words) = (0, vec![0_u64; depth.len().div_ceil(64)]);
-    for piece in pieces.iter().filter(|piece| grid.lies_between_walls(piece, &kind, &walls)) {
-        let region = grid.lung_behind(piece, &hounsfield);
-        if region.len() >= pixels_of(LEAST_LUNG_CM2) {
-            pixels += piece.len();
-            for at in region {
-                words[at / 64] |= 1 << (at % 64);
-            }
-        }
-    }
-    (pixels > 0).then_some(CutRegion { border_mm: pixels as f64 * input.pixel_mm, words })
-}
-
-/// What a pixel beside the border shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Lung,
-    Tissue,
-    Air,
-    /// Lung that belongs to a piece that has been looked at.
-    Seen,
-    Elsewhere,
-}
-
-struct Grid {
-    rows: usize,
-    columns: usize,
-}
-
-impl Grid {
-    /// The pixels around one, corners included.
-    fn around(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
-        self.within(1, at)
-    }
-
-    /// The pixels so near to one, corners included.
-    fn within(&self, reach: usize, at: usize) -> impl Iterator<Item = usize> + use<> {
-        let (row, column, columns) = (at / self.columns, at % self.columns, self.columns);
-        let (last_row, last_column) = (self.rows - 1, self.columns - 1);
-        let rows = row.saturating_sub(reach)..=(row + reach).min(last_row);
-        rows.flat_map(move |row| {
-            (column.saturating_sub(reach)..=(column + reach).min(last_column)).map(move |column| row * columns + column)
-        })
-        .filter(move |near| *near != at)
-    }
-
-    /// The pixels that are taken, from these on over those around each. Whoever takes a pixel takes it once.
-    fn reached(&self, mut to_visit: Vec<usize>, mut takes: impl FnMut(usize) -> bool) -> Vec<usize> {
-        let mut piece = Vec::new();
-        while let Some(at) = to_visit.pop() {
-            if takes(at) {
-                piece.push(at);
-                to_visit.extend(self.around(at));
-            }
-        }
-        piece
-    }
-
-    fn is_at_edge(&self, at: usize) -> bool {
-        let (row, column) = (at / self.columns, at % self.columns);
-        row == 0 || column == 0 || row + 1 == self.rows || column + 1 == self.columns
-    }
-
-    /// Where nothing was measured: what hangs together with the plane's edge and has one value, that of air or less; and the pixels
-    /// beside it.
-    fn empty(&self, plane: &Plane, input: &InputGeometry) -> (Vec<bool>, Vec<usize>) {
-        let steps = plane.steps();
-        let [low, high] = input.hu_window;
-        let most = ((EMPTY_HU - low) / (high - low) * f32::from(u16::MAX)).max(0.0) as u16;
-        let has_one_value = |at: usize| {
-            self.around(at).filter(|near| steps[*near].abs_diff(steps[at]) <= SAME_STEPS).count() >= MOST_AROUND
-        };
-        // Where an image ends its outermost pixels are mixed with nothing at all.
-        let is_nothing = |at: usize| self.is_at_edge(at) || steps[at] <= SAME_STEPS;
-        let is_mixed = |at: usize| self.within(MIXED_PIXELS, at).any(is_nothing);
-        let is_empty = |at: usize| steps[at] <= most && (steps[at] <= SAME_STEPS || has_one_value(at) || is_mixed(at));
-        let (mut empty, mut seen) = (vec![false; steps.len()], vec![false; steps.len()]);
-        let mut beside = Vec::new();
-        let mut to_visit: Vec<usize> = (0..steps.len()).filter(|at| self.is_at_edge(*at)).collect();
-        while let Some(at) = to_visit.pop() {
-            if std::mem::replace(&mut seen[at], true) {
+    for row in 0..steps.len() / columns {
+        for near in [row.checked_sub(1), Some(row), Some(row + 1)].into_iter().flatten() {
+            let (here, there) = (row * columns, near * columns);
+            if there + columns > steps.len() {
                 continue;
             }
-            if is_empty(at) {
-                empty[at] = true;
-                to_visit.extend(self.around(at).filter(|near| !seen[*near]));
-            } else {
-                beside.push(at);
+            if near != row {
+                count(here..here + columns, there..there + columns);
             }
+            count(here + 1..here + columns, there..there + columns - 1);
+            count(here..here + columns - 1, there + 1..there + columns);
         }
-        (empty, beside)
     }
+    PixelSet::of(&alike, columns, |alike| *alike >= MOST_AROUND)
+}
 
-    /// How many pixels each lies from what is empty or outside the plane, 0 for what is empty, no more than one beyond [`BEHIND`].
-    fn depth_below_border(&self, plane: &Plane, input: &InputGeometry) -> Vec<u8> {
-        let (empty, mut front) = self.empty(plane, input);
-        let mut depth: Vec<u8> = empty.iter().map(|empty| if *empty { 0 } else { BEHIND + 1 }).collect();
-        for of_front in 1..=BEHIND {
-            for at in &front {
-                depth[*at] = of_front;
-            }
-            let mut next: Vec<usize> =
-                front.iter().flat_map(|at| self.around(*at)).filter(|near| depth[*near] > BEHIND).collect();
-            next.sort_unstable();
-            next.dedup();
-            front = next;
-        }
-        depth
+/// Pixels by how far they lie from what is empty or outside the plane: the first is mixed with it, the second and the third show
+/// what is there.
+struct Rings {
+    first: PixelSet,
+    second: PixelSet,
+    third: PixelSet,
+    /// What lies deeper than the first.
+    shown: PixelSet,
+}
+
+impl Rings {
+    fn below(empty: &PixelSet, input: &InputGeometry) -> Self {
+        let edge = PixelSet::border(input.rows, input.columns);
+        let first = empty.grown(1).with(&edge).without(empty);
+        let not_shown = empty.clone().with(&first);
+        let second = first.grown(1).without(&not_shown);
+        let third = second.grown(1).without(&not_shown).without(&second);
+        Self { first, second, third, shown: not_shown.complement() }
     }
+}
 
-    /// The lung along the border that hangs together with this pixel; nothing where it is none or has been taken.
-    fn take_piece(&self, start: usize, kind: &mut [Kind]) -> Vec<usize> {
-        self.reached(vec![start], |at| {
-            let is_lung = kind[at] == Kind::Lung;
-            if is_lung {
-                kind[at] = Kind::Seen;
-            }
-            is_lung
-        })
-    }
+/// What the second pixels from the border show.
+struct Border {
+    lung: PixelSet,
+    tissue: PixelSet,
+    air: PixelSet,
+}
 
-    /// The inside of what is large and thick enough for a body.
-    fn walls(&self, hounsfield: &[f32], least: usize) -> Vec<bool> {
-        let is_inside =
-            |at: usize| self.within(WALL_PIXELS / 2, at).chain([at]).all(|near| hounsfield[near] > TISSUE_HU);
-        let mut left: Vec<bool> = (0..hounsfield.len()).map(is_inside).collect();
-        let mut walls = vec![false; left.len()];
-        for start in 0..left.len() {
-            let piece = self.reached(vec![start], |at| std::mem::replace(&mut left[at], false));
-            if piece.len() >= least {
-                for at in piece {
-                    walls[at] = true;
+impl Border {
+    fn of(rings: &Rings, lung: &PixelSet, tissue: &PixelSet, plane: &Plane, input: &InputGeometry) -> Self {
+        let before_lung = rings.third.clone().common_with(lung).grown(1);
+        let beside_wall = rings.first.clone().common_with(tissue).grown(1);
+        let none = PixelSet::empty(input.rows, input.columns);
+        let mut border = Self { lung: none.clone(), tissue: none.clone(), air: none };
+        for at in rings.second.pixels() {
+            // Single pixels of lung are noisy.
+            let near = around(at, input).filter(|near| rings.shown.contains(*near));
+            let values = near.map(|near| input.hounsfield(Plane::value_of(plane.steps()[near])));
+            let (sum, count) = values.fold((0.0, 0.0), |(sum, count), hu| (sum + hu, count + 1.0));
+            match sum / count {
+                hu if hu > TISSUE_HU => border.tissue.insert(at),
+                hu if LUNG_HU.contains(&hu) => {
+                    if before_lung.contains(at) && !beside_wall.contains(at) {
+                        border.lung.insert(at);
+                    }
                 }
+                _ => border.air.insert(at),
             }
         }
-        walls
+        border
     }
 
-    /// The lung that hangs together with the piece.
-    fn lung_behind(&self, piece: &[usize], hounsfield: &[f32]) -> Vec<usize> {
-        let mut is_left: Vec<bool> = hounsfield.iter().map(|hu| LUNG_HU.contains(hu)).collect();
-        self.reached(piece.to_vec(), |at| std::mem::replace(&mut is_left[at], false))
+    fn cut_region(&self, lung: &PixelSet, tissue: &PixelSet, input: &InputGeometry) -> Option<CutRegion> {
+        let mut pieces = self.lung.pieces(Neighbours::SidesAndCorners);
+        pieces.retain(|piece| piece.count() >= FEWEST_PIXELS);
+        if pieces.is_empty() {
+            return None;
+        }
+        let pixels_of = |cm2: f64| (cm2 / input.pixel_cm2()) as usize;
+        let walls = walls(tissue, pixels_of(LEAST_BODY_CM2));
+        let (mut pixels, mut behind) = (0, PixelSet::empty(input.rows, input.columns));
+        for piece in pieces.iter().filter(|piece| self.lies_between_walls(piece, &walls, input.columns)) {
+            let region = lung.reached(piece, Neighbours::SidesAndCorners);
+            if region.count() >= pixels_of(LEAST_LUNG_CM2) {
+                pixels += piece.count();
+                behind = behind.with(&region);
+            }
+        }
+        (pixels > 0).then(|| CutRegion { border_mm: pixels as f64 * input.pixel_mm, words: behind.into_flat() })
     }
 
     /// Whether the border goes on with walls of the chest at the piece's ends, and nowhere with air.
-    fn lies_between_walls(&self, piece: &[usize], kind: &[Kind], walls: &[bool]) -> bool {
-        let beside = |wanted: Kind, reach: usize| {
-            let mut found: Vec<usize> =
-                piece.iter().flat_map(|at| self.within(reach, *at)).filter(|near| kind[*near] == wanted).collect();
-            found.sort_unstable();
-            found.dedup();
-            found
+    fn lies_between_walls(&self, piece: &PixelSet, walls: &PixelSet, columns: usize) -> bool {
+        let near_walls = walls.grown(WALL_PIXELS - 1);
+        let tissue = self.tissue.clone().common_with(&piece.grown(WALL_PIXELS - 1)).common_with(&near_walls);
+        let air = self.air.clone().common_with(&piece.grown(1));
+        let reach = |place: &dyn Fn(usize) -> usize| {
+            let (least, most) =
+                tissue.pixels().map(place).fold((usize::MAX, 0), |(least, most), at| (least.min(at), most.max(at)));
+            most.saturating_sub(least)
         };
-        let (mut tissue, air) = (beside(Kind::Tissue, WALL_PIXELS - 1), beside(Kind::Air, 1));
-        tissue.retain(|at| self.within(WALL_PIXELS - 1, *at).any(|near| walls[near]));
-        let apart = |one: &usize, other: &usize| {
-            (one / self.columns).abs_diff(other / self.columns).max((one % self.columns).abs_diff(other % self.columns))
-        };
-        let has_two_ends = tissue.iter().any(|one| tissue.iter().any(|other| apart(one, other) >= FEWEST_PIXELS));
-        has_two_ends && air.len() * 3 <= tissue.len()
+        let has_two_ends = reach(&|at| at / columns).max(reach(&|at| at % columns)) >= FEWEST_PIXELS;
+        has_two_ends && air.count() * 3 <= tissue.count()
     }
+}
+
+/// A pixel and those around it.
+fn around(at: usize, input: &InputGeometry) -> impl Iterator<Item = usize> {
+    let (row, column, columns) = (at / input.columns, at % input.columns, input.columns);
+    let rows = row.saturating_sub(1)..=(row + 1).min(input.rows - 1);
+    rows.flat_map(move |row| {
+        (column.saturating_sub(1)..=(column + 1).min(columns - 1)).map(move |column| row * columns + column)
+    })
+}
+
+/// The inside of what is large and thick enough for a body.
+fn walls(tissue: &PixelSet, least: usize) -> PixelSet {
+    let inside = tissue.clone().shrunk(WALL_PIXELS / 2);
+    let none = tissue.clone().without(tissue);
+    let pieces = inside.pieces(Neighbours::SidesAndCorners).into_iter();
+    pieces.filter(|piece| piece.count() >= least).fold(none, |walls, piece| walls.with(&piece))
 }
 
 #[cfg(test)]
@@ -274,7 +247,7 @@ mod tests {
         let image = HounsfieldImage { rows: side as usize, columns: side as usize, values: values.collect() };
         let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: 1.0, offset_mm: 0.0 };
         let plane = Plane::resample(&image, &InPlane { x: axis(true), y: axis(false) }, &input());
-        cut_region(&plane, &input()).map_or(0.0, |region| region.border_mm)
+        lung_at_border(&plane, &input()).and_then(|lung| lung.cut).map_or(0.0, |region| region.border_mm)
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) use attributes::{number, numbers, text};
 pub use completion::{AssociationId, CompletionLimits, CompletionRule, Progress, Rhythm};
 pub use division::{Division, Part};
 pub use doubt::Doubt;
-pub use field_of_view::{CutRegion, cut_region};
+pub use field_of_view::{CutRegion, LungAtBorder, lung_at_border};
 pub use geometry::{GeometryError, Lps, OtherPlane, SliceGeometry};
 pub(crate) use geometry::{cross, dot};
 pub(crate) use header::MIN_TILT_DEGREES;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::slab_slices::{SlabSlices, SliceId};
-use super::{CutRegion, ExamKey, Part, PlaneCentre, SliceHeader, Thumbnail};
+use super::{ExamKey, LungAtBorder, Part, PlaneCentre, SliceHeader, Thumbnail};
 use crate::part10::ImageFile;
 use crate::preprocess::{InputGeometry, Plane, SlabSum, Window};
 
@@ -55,8 +55,8 @@ pub struct PreparedSlice {
     /// Its instance's place among those of the exam, in the order of their arrival.
     pub arrival: usize,
     pub thumbnail: Thumbnail,
-    /// See [`super::cut_region`].
-    pub cut: Option<Box<CutRegion>>,
+    /// See [`super::lung_at_border`].
+    pub lung_at_border: Option<Box<LungAtBorder>>,
 }
 
 impl PreparedSlice {
@@ -365,8 +365,8 @@ pub(crate) fn made_image(
     let thumbnail = Thumbnail::of(&plane, input);
     let sop_instance_uid = uid.to_owned();
     let digits: String = uid.chars().filter(char::is_ascii_digit).collect();
-    let (noise_hu, arrival, cut) = (None, digits.parse().unwrap_or(0), None);
-    (PreparedSlice { sop_instance_uid, header, noise_hu, file, centre, arrival, thumbnail, cut }, plane)
+    let (noise_hu, arrival, lung_at_border) = (None, digits.parse().unwrap_or(0), None);
+    (PreparedSlice { sop_instance_uid, header, noise_hu, file, centre, arrival, thumbnail, lung_at_border }, plane)
 }
 
 #[cfg(test)]

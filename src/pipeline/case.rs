@@ -203,7 +203,7 @@ impl Case {
         let z_mm = slice.geometry.z_mm;
         series.arrived(arrival, image, z_mm);
         series.look_at(z_mm, &slice.acquisition.kernel, &decoded.plane, input);
-        let DecodedSlice { plane, centre, noise_hu, cut, .. } = decoded;
+        let DecodedSlice { plane, centre, noise_hu, lung_at_border, .. } = decoded;
         let prepared = PreparedSlice {
             sop_instance_uid: header.sop_instance_uid.clone(),
             header: slice.clone(),
@@ -212,7 +212,7 @@ impl Case {
             centre,
             arrival: arrival.number,
             thumbnail: Thumbnail::of(&plane, input),
-            cut,
+            lung_at_border,
         };
         let read_again = |present: &PreparedSlice| plane_again(&present.file, present.centre, input);
         let mut refutes = if arrival.again { Refutes::Nothing } else { Refutes::Rule };
@@ -523,7 +523,8 @@ impl Case {
             let Findings { lungs, lesions, pattern, .. } = judged.findings(&manifest.input, densities);
             let is_sound = !lungs.summary.spine_in_front
                 && is_seen_beside_a_dense_lung(lungs.summary, &lesions, limits)
-                && mixed(&judged.series, &manifest.input).is_none();
+                && mixed(&judged.series, &manifest.input).is_none()
+                && judged.cut_field(&manifest.input, limits).is_none_or(|cut| cut.shows_lesions());
             if !pattern.may_isolate() || !is_sound {
                 return None;
             }

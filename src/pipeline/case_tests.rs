@@ -54,7 +54,7 @@ impl Scan {
                 let image = HounsfieldImage { rows: 2, columns: 2, values: vec![-800.0; 4] };
                 let plane = Plane::resample(&image, &slice.geometry.in_plane, &input());
                 let centre = PlaneCentre::of_image(slice.geometry.centre);
-                Some(DecodedSlice { plane, centre, noise_hu: None, body_mm: None, cut: None })
+                Some(DecodedSlice { plane, centre, noise_hu: None, body_mm: None, lung_at_border: None })
             }
             _ => None,
         };

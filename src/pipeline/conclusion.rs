@@ -8,8 +8,8 @@ use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityIssue, QualityKind, QualityLimits};
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, Densities, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION, SliceCounts,
-    Thresholds, Timing, Transfer, acquisition_issues, judge,
+    CaseReport, CutField, Densities, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION,
+    SliceCounts, Thresholds, Timing, Transfer, acquisition_issues, judge,
 };
 
 /// What a conclusion is drawn with.
@@ -59,7 +59,8 @@ impl Case {
         let point = &context.manifest.operating_point;
         let findings = judged.map(|(_, judged)| judged.findings(&context.manifest.input, context.densities));
         let Findings { lungs, lesions, lesion_summary, zone_score, pattern } = findings.unwrap_or_default();
-        let quality = self.quality(&lungs, &context.manifest.input, context.limits);
+        let cut_field = judged.and_then(|(_, judged)| judged.cut_field(&context.manifest.input, context.limits));
+        let quality = self.quality(&lungs, cut_field.as_ref(), &context.manifest.input, context.limits);
         let score = self.running_score(context.manifest);
         let counts = self.counts();
         let judgement = judge(&Facts {
@@ -73,6 +74,7 @@ impl Case {
             lesions: lesion_summary,
             pattern,
             listed: &lesions,
+            cut_field: cut_field.as_ref(),
             quality: &quality,
             limits: context.limits,
         });
@@ -106,7 +108,13 @@ impl Case {
         }
     }
 
-    fn quality(&self, lungs: &Lungs<'_>, input: &InputGeometry, limits: &QualityLimits) -> Vec<QualityIssue> {
+    fn quality(
+        &self,
+        lungs: &Lungs<'_>,
+        cut_field: Option<&CutField>,
+        input: &InputGeometry,
+        limits: &QualityLimits,
+    ) -> Vec<QualityIssue> {
         let unfit = || {
             let (count, reason) = (self.tally.all_unfit().count(), self.tally.all_unfit().next()?);
             Some(QualityIssue::of_series(QualityKind::UnfitSeries { count, reason: reason.to_owned() }))
@@ -114,7 +122,7 @@ impl Case {
         let mut quality = match self.judged() {
             Some((uid, judged @ JudgedSeries { series, table, .. })) => {
                 let transfer = self.transfer(uid, judged);
-                acquisition_issues(series, &table.rows(series), lungs, &transfer, input, limits)
+                acquisition_issues(series, &table.rows(series), lungs, &transfer, cut_field, input, limits)
             }
             None => unfit().into_iter().collect(),
         };

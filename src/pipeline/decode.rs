@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
-use crate::exam::{Content, CutRegion, ExamKey, InstanceHeader, Part, PlaneCentre, SeriesKey, cut_region};
+use crate::exam::{Content, ExamKey, InstanceHeader, LungAtBorder, Part, PlaneCentre, SeriesKey, lung_at_border};
 use crate::inference::{Planes, StoredSlice};
 use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, body_centre_mm, hounsfield_image, noise_hu, stored_image};
@@ -98,8 +98,8 @@ pub struct DecodedSlice {
     pub noise_hu: Option<f32>,
     /// See [`body_centre_mm`].
     pub body_mm: Option<[f64; 2]>,
-    /// See [`cut_region`].
-    pub cut: Option<Box<CutRegion>>,
+    /// See [`lung_at_border`].
+    pub lung_at_border: Option<Box<LungAtBorder>>,
 }
 
 /// Starts `threads` decoders. They end when `jobs` is closed.
@@ -223,10 +223,10 @@ fn decoded_slice(
     let series_instance_uid = header.series_instance_uid.clone();
     let series = SeriesKey { exam: exam.clone(), series_instance_uid, part: Part::WHOLE };
     let plane = planes.plane(StoredSlice::new(series, slice, &lies_in, centre, stored, input), &hounsfield);
-    let cut = cut_region(&plane, input).map(Box::new);
+    let lung_at_border = lung_at_border(&plane, input).map(Box::new);
     telemetry::stage("preprocess", decoded.elapsed());
     telemetry::slice_prepared();
-    Ok(Some(DecodedSlice { plane, centre, noise_hu, body_mm, cut }))
+    Ok(Some(DecodedSlice { plane, centre, noise_hu, body_mm, lung_at_border }))
 }
 
 #[cfg(test)]

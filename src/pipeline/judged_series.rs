@@ -8,7 +8,7 @@ use crate::exam::{
     SeriesKey, SlabIndex, lungs_passed, shows_lung,
 };
 use crate::preprocess::{InputGeometry, Plane};
-use crate::triage::{Beginning, Densities, EvidenceTable, Findings, LungPieces, TableRow, beginning};
+use crate::triage::{Beginning, CutField, Densities, EvidenceTable, Findings, LungPieces, TableRow, beginning};
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
 const LUNG_SLAB_CM2: f64 = 10.0;
@@ -57,6 +57,11 @@ impl JudgedSeries {
     pub fn findings(&self, input: &InputGeometry, densities: Densities) -> Findings<'_> {
         let centre = self.series.slices().next().map(|slice| slice.header.geometry.centre).unwrap_or_default();
         Findings::of(&self.table.rows(&self.series), input, densities, centre)
+    }
+
+    /// Where the field of view ends within the lungs, if it does.
+    pub fn cut_field(&self, input: &InputGeometry, limits: &QualityLimits) -> Option<CutField> {
+        CutField::find(&self.series, &self.table.rows(&self.series), input, limits)
     }
 
     /// Whether the scan began above the lungs or within them, as far as can be seen.

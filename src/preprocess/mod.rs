@@ -95,7 +95,13 @@ impl Plane {
 
     /// The values, row by row.
     pub fn values(&self) -> impl ExactSizeIterator<Item = f32> {
-        self.steps.iter().map(|step| f32::from(*step) / STEPS)
+        self.steps.iter().map(|step| Self::value_of(*step))
+    }
+
+    /// The value of so many steps.
+    #[must_use]
+    pub fn value_of(step: u16) -> f32 {
+        f32::from(step) / STEPS
     }
 }
 

@@ -4,6 +4,7 @@
 use super::components::Pieces;
 use super::evidence::Mask;
 use crate::preprocess::InputGeometry;
+use crate::raster::{Neighbours, PixelSet};
 
 /// What is denser than this is tissue: half way between soft tissue and lung or air, HU.
 pub const TISSUE_HU: f32 = -400.0;
@@ -40,7 +41,7 @@ impl Tissue {
     /// The tissue on a slab's plane of values in 0..=1.
     #[must_use]
     pub fn on(plane: &[f32], input: &InputGeometry) -> Self {
-        let denser_than = |hu: f32| Mask::from_fn(input.rows, input.columns, |at| input.hounsfield(plane[at]) > hu);
+        let denser_than = |hu: f32| Mask::of(PixelSet::of(plane, input.columns, |value| input.hounsfield(*value) > hu));
         Self { tissue: denser_than(TISSUE_HU), bone: denser_than(BONE_HU) }
     }
 }
@@ -80,20 +81,17 @@ impl Body {
     /// away on no evidence could hide a lesion.
     #[must_use]
     pub fn find(found: &Tissue, input: &InputGeometry) -> Option<Self> {
-        let tissue: Vec<bool> = (0..input.plane_len()).map(|at| found.tissue.contains(at)).collect();
-        let side = (THINNEST_MM / input.pixel_mm).round().max(1.0) as u16;
-        let opened = open(&tissue, input.columns, side);
-        let thick = Mask::from_pixels(input.rows, input.columns, (0..opened.len()).filter(|at| opened[*at]));
-        let pieces = Pieces::of(&thick);
+        let tissue = found.tissue.pixel_set();
+        let side = (THINNEST_MM / input.pixel_mm).round().max(1.0) as usize;
+        let pieces = Pieces::of(&Mask::of(tissue.opened(side)));
         let (largest, _) = pieces.sizes().iter().enumerate().max_by_key(|(_, pixels)| **pixels)?;
-        let of_largest = pieces.runs().iter().filter(|run| run.piece == largest);
-        let trunk = Mask::from_pixels(
-            input.rows,
-            input.columns,
-            of_largest.flat_map(|run| run.columns.clone().map(|column| run.row * input.columns + column)),
-        );
+        let mut trunk = PixelSet::empty(input.rows, input.columns);
+        for run in pieces.runs().iter().filter(|run| run.piece == largest) {
+            run.columns.clone().for_each(|column| trunk.insert(run.row * input.columns + column));
+        }
         let reach = (CUT_REACH_MM / input.pixel_mm).round() as usize;
-        let mask = enclosed(&trunk, &tissue, reach).union(&shut_off(&trunk, &tissue, side));
+        let body = enclosed(&trunk, &tissue, reach, input).with(&shut_off(&trunk, &tissue, side, input));
+        let mask = Mask::of(body);
         let count = mask.count();
         let area_cm2 = count as f64 * input.pixel_cm2();
         let columns: usize = mask.pixels().map(|at| at % input.columns).sum();
@@ -117,82 +115,32 @@ impl Body {
     }
 }
 
-/// Morphological opening with a square of `side` pixels: what no such square fits into goes. Two sweeps, by the largest
-/// square of set pixels that ends at each pixel.
-fn open(set: &[bool], columns: usize, side: u16) -> Vec<bool> {
-    let mut square = vec![0_u16; set.len()];
-    for at in 0..set.len() {
-        if set[at] {
-            let inner = at >= columns && !at.is_multiple_of(columns);
-            square[at] =
-                if inner { 1 + square[at - 1].min(square[at - columns]).min(square[at - columns - 1]) } else { 1 };
-        }
-    }
-    // Backwards: how many more pixels up and left of this one the nearest whole square covers.
-    let mut covered = vec![0_u16; set.len()];
-    for at in (0..set.len()).rev() {
-        let below = covered.get(at + columns).copied().unwrap_or(0);
-        let is_last = (at + 1).is_multiple_of(columns);
-        let beside = if is_last { 0 } else { covered[at + 1] };
-        let across = if is_last { 0 } else { covered.get(at + columns + 1).copied().unwrap_or(0) };
-        let reached = below.max(beside).max(across).saturating_sub(1);
-        covered[at] = if square[at] >= side { side } else { reached };
-    }
-    covered.iter().map(|reach| *reach > 0).collect()
-}
-
 /// The trunk with all that has it above and below. Where that ends at a side in air instead of tissue there is no wall:
 /// the field of view cuts a lung, whose rest is let in as far as `reach` pixels.
-fn enclosed(trunk: &Mask, tissue: &[bool], reach: usize) -> Mask {
-    let (rows, columns) = (trunk.rows(), trunk.columns());
-    let mut spans = vec![(usize::MAX, 0); columns];
-    for at in trunk.pixels() {
-        let (top, bottom) = &mut spans[at % columns];
-        (*top, *bottom) = ((*top).min(at / columns), (*bottom).max(at / columns));
+fn enclosed(trunk: &PixelSet, tissue: &PixelSet, reach: usize, input: &InputGeometry) -> PixelSet {
+    let within = trunk.enclosed_in_columns();
+    let mut enclosed = within.clone();
+    for row in 0..input.rows {
+        let Some((first, last)) = within.span_in_row(row) else { continue };
+        let pixel = |column: usize| row * input.columns + column;
+        if !tissue.contains(pixel(first)) {
+            (first.saturating_sub(reach)..first).for_each(|column| enclosed.insert(pixel(column)));
+        }
+        if !tissue.contains(pixel(last)) {
+            (last + 1..input.columns.min(last + 1 + reach)).for_each(|column| enclosed.insert(pixel(column)));
+        }
     }
-    let is_within = |row: usize, column: &usize| (spans[*column].0..=spans[*column].1).contains(&row);
-    let pixels = (0..rows).flat_map(|row| {
-        let first = (0..columns).find(|column| is_within(row, column));
-        let last = (0..columns).rfind(|column| is_within(row, column));
-        let is_bare = |column: usize| !tissue[row * columns + column];
-        let left = first.filter(|first| is_bare(*first)).map(|first| first.saturating_sub(reach)..first);
-        let right = last.filter(|last| is_bare(*last)).map(|last| last + 1..columns.min(last + 1 + reach));
-        let bare = left.into_iter().chain(right).flatten();
-        (0..columns).filter(move |column| is_within(row, column)).chain(bare).map(move |column| row * columns + column)
-    });
-    Mask::from_pixels(rows, columns, pixels)
+    enclosed
 }
 
 /// What hangs together with the trunk and cannot be reached from the plane's border through air, less what is thin even so,
 /// such as a table's shell; on the trunk's rows: the air between a table and the back lies below them.
-fn shut_off(trunk: &Mask, tissue: &[bool], side: u16) -> Mask {
-    let (rows, columns) = (trunk.rows(), trunk.columns());
-    let border = (0..tissue.len()).filter(|at| {
-        let (row, column) = (at / columns, at % columns);
-        row == 0 || row + 1 == rows || column == 0 || column + 1 == columns
-    });
-    let is_open = reached(border, columns, |at| !tissue[at], tissue.len());
-    let is_closed = open(&reached(trunk.pixels(), columns, |at| !is_open[at], tissue.len()), columns, side);
-    let first = trunk.pixels().next().unwrap_or(0) / columns * columns;
-    let end = trunk.pixels().last().map_or(0, |last| (last / columns + 1) * columns);
-    Mask::from_pixels(rows, columns, (first..end).filter(|at| is_closed[*at]))
-}
-
-/// Which of `len` pixels can be reached from these, up, down or beside, over pixels that let pass.
-fn reached(from: impl Iterator<Item = usize>, columns: usize, passes: impl Fn(usize) -> bool, len: usize) -> Vec<bool> {
-    let mut is_reached = vec![false; len];
-    let mut to_visit: Vec<usize> = from.collect();
-    while let Some(at) = to_visit.pop() {
-        if is_reached[at] || !passes(at) {
-            continue;
-        }
-        is_reached[at] = true;
-        let left = (!at.is_multiple_of(columns)).then(|| at - 1);
-        let right = Some(at + 1).filter(|right| !right.is_multiple_of(columns));
-        let below = Some(at + columns).filter(|below| *below < len);
-        to_visit.extend([left, right, at.checked_sub(columns), below].into_iter().flatten());
-    }
-    is_reached
+fn shut_off(trunk: &PixelSet, tissue: &PixelSet, side: usize, input: &InputGeometry) -> PixelSet {
+    let border = PixelSet::border(input.rows, input.columns);
+    let open = tissue.clone().complement().reached(&border, Neighbours::Sides);
+    let closed = open.complement().reached(trunk, Neighbours::Sides).opened(side);
+    let (first, last) = trunk.span_of_rows().unwrap_or((0, 0));
+    closed.in_rows(first..=last)
 }
 
 /// Where near the midline there is at least twice as much bone in the front or the back third of the body as in the other:
@@ -339,28 +287,8 @@ mod tests {
         assert_eq!(body(&chest(|_| None)).section.spine, None);
     }
 
-    /// Morphological opening by its definition.
-    fn open_slowly(set: &[bool], columns: usize, side: usize) -> Vec<bool> {
-        let rows = set.len() / columns;
-        let mut opened = vec![false; set.len()];
-        for (top, left) in (0..=rows - side).flat_map(|top| (0..=columns - side).map(move |left| (top, left))) {
-            let square = || (top..top + side).flat_map(|row| (left..left + side).map(move |c| row * columns + c));
-            if square().all(|at| set[at]) {
-                square().for_each(|at| opened[at] = true);
-            }
-        }
-        opened
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn opening_is_the_union_of_the_squares_that_fit(
-            set in prop::collection::vec(prop::bool::weighted(0.85), 13 * 17), side in 1_usize..5,
-        ) {
-            prop_assert_eq!(open(&set, 17, side as u16), open_slowly(&set, 17, side));
-        }
-
         #[test]
         fn the_lungs_stay_in_the_body_under_noise_and_an_offset(
             noise_hu in 0.0_f32..90.0, offset_hu in -40.0_f32..40.0, seed in 1_u32..1000,

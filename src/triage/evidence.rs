@@ -8,6 +8,7 @@ use super::lesion_piece::LesionPieces;
 use crate::engine::{CaseHead, Inference, OperatingPoint};
 use crate::exam::{Series, SlabIndex, WindowInputs};
 use crate::preprocess::InputGeometry;
+use crate::raster::PixelSet;
 
 /// A set of plane pixels, one bit each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,17 @@ impl Mask {
         Self { rows, columns, bits: words }
     }
 
+    /// The mask of a set of pixels.
+    #[must_use]
+    pub fn of(set: PixelSet) -> Self {
+        Self { rows: set.rows(), columns: set.columns(), bits: set.into_flat() }
+    }
+
+    #[must_use]
+    pub fn pixel_set(&self) -> PixelSet {
+        PixelSet::from_flat(self.rows, self.columns, &self.bits)
+    }
+
     /// The pixels, 64 a word: the one at `row * columns + column` is bit `at % 64` of word `at / 64`.
     #[must_use]
     pub fn words(&self) -> &[u64] {
@@ -61,13 +73,6 @@ impl Mask {
     #[must_use]
     pub fn contains(&self, at: usize) -> bool {
         self.bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
-    }
-
-    /// The pixels of this mask and of another one of the same size.
-    #[must_use]
-    pub fn union(mut self, other: &Self) -> Self {
-        self.bits.iter_mut().zip(&other.bits).for_each(|(word, more)| *word |= more);
-        self
     }
 
     /// How many pixels are set.
@@ -114,11 +119,15 @@ impl SlabEvidence {
     #[must_use]
     pub fn new(inference: &Inference, slab_plane: &[f32], input: &InputGeometry, point: &OperatingPoint) -> Self {
         let body = Body::find(&Tissue::on(slab_plane, input), input);
-        let is_body = |at: usize| body.as_ref().is_none_or(|body| body.contains(at));
-        let is_lung = |at: usize| inference.lung[at] >= point.lung_probability && is_body(at);
-        let is_lesion = |at: usize| is_lung(at) && inference.lesion[at] >= point.lesion_probability;
-        let lung = Mask::from_fn(input.rows, input.columns, is_lung);
-        let lesion = Mask::from_fn(input.rows, input.columns, is_lesion);
+        let above = |probabilities: &[f32], least: f32| {
+            PixelSet::of(probabilities, input.columns, |probability| *probability >= least)
+        };
+        let mut lung = above(&inference.lung, point.lung_probability);
+        if let Some(body) = &body {
+            lung = lung.common_with(&body.mask().pixel_set());
+        }
+        let lesion = Mask::of(above(&inference.lesion, point.lesion_probability).common_with(&lung));
+        let lung = Mask::of(lung);
         let lesion_hu: Vec<f32> = lesion.pixels().map(|at| input.hounsfield(slab_plane[at])).collect();
         let section = body.map(|body| body.section);
         Self::of_masks(lung, lesion, &lesion_hu, [inference.attention, inference.logit], section, input)

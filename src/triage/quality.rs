@@ -3,13 +3,14 @@
 use super::around::{Explanation, explanation};
 use super::cut_off::{End, EndOfLungs};
 use super::evidence::TableRow;
+use super::field_of_view::CutField;
 use super::lung_pieces::LungPieces;
 use super::lungs::Lungs;
 use super::steps::{Step, steps};
 use super::transfer::{Transfer, numbers_begin_late};
 use crate::exam::{
     Kernel, KeySlice, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, ScanDirection, Series,
-    SlabIndex, Spacing, are_interleaved, sum_up,
+    Spacing, are_interleaved, sum_up,
 };
 use crate::preprocess::InputGeometry;
 
@@ -30,6 +31,7 @@ pub fn acquisition_issues(
     rows: &[TableRow<'_>],
     lungs: &Lungs<'_>,
     transfer: &Transfer<'_>,
+    cut_field: Option<&CutField>,
     input: &InputGeometry,
     limits: &QualityLimits,
 ) -> Vec<QualityIssue> {
@@ -41,7 +43,7 @@ pub fn acquisition_issues(
         too_noisy(series, lungs, &spacing, input, limits).into_iter().collect(),
         too_thick(series, limits).into_iter().collect(),
         far_apart(&spacing, limits).into_iter().collect(),
-        field_of_view(series, rows, &spacing, input, limits).into_iter().collect(),
+        cut_field.map(|cut| cut.issue.clone()).into_iter().collect(),
         mixed(series, input).into_iter().collect(),
         worth_knowing(series),
     ];
@@ -204,30 +206,6 @@ fn too_noisy(
     (noise_hu > limit_hu).then(|| issue(QualityKind::TooNoisy { noise_hu, limit_hu }, Some(slice)))
 }
 
-/// Less of a region at the border than this is lung by chance, cm²: networks take some of anything for it.
-const LEAST_CUT_LUNG_CM2: f64 = 5.0;
-
-fn field_of_view(
-    series: &Series,
-    rows: &[TableRow<'_>],
-    spacing: &Spacing,
-    input: &InputGeometry,
-    limits: &QualityLimits,
-) -> Option<QualityIssue> {
-    let border_mm = |slice: &PreparedSlice| {
-        let cut = slice.cut.as_ref()?;
-        let slab = SlabIndex::of(slice.header.geometry.z_mm, input.slab_mm);
-        let lung = &rows[rows.binary_search_by_key(&slab, |row| row.slab).ok()?].evidence.lung;
-        let both: u32 = lung.words().iter().zip(&cut.words).map(|(lung, cut)| (lung & cut).count_ones()).sum();
-        (f64::from(both) * input.pixel_cm2() >= LEAST_CUT_LUNG_CM2).then_some(cut.border_mm)
-    };
-    let cut: Vec<(f64, &PreparedSlice)> =
-        series.slices().filter_map(|slice| Some((border_mm(slice)?, slice))).collect();
-    let border_cm2 = cut.iter().map(|(mm, _)| mm).sum::<f64>() * spacing.usual_mm / 100.0;
-    let most = cut.iter().max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, slice)| *slice);
-    (border_cm2 > limits.max_cut_lung_cm2).then(|| issue(QualityKind::FieldOfViewCut { border_cm2 }, most))
-}
-
 /// Whether the slices are of acquisitions that lie between each other.
 #[must_use]
 pub fn mixed(series: &Series, input: &InputGeometry) -> Option<QualityIssue> {
@@ -299,7 +277,7 @@ mod tests {
     }
 
     fn issues(series: &Series, lungs: &Lungs<'_>) -> Vec<QualityIssue> {
-        acquisition_issues(series, &[], lungs, &Transfer::default(), &input(), &QualityLimits::default())
+        acquisition_issues(series, &[], lungs, &Transfer::default(), None, &input(), &QualityLimits::default())
     }
 
     #[test]

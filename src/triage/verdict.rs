@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::field_of_view::CutField;
 use super::lesions::{Lesion, Side};
 use super::lungs::LungSummary;
 use super::pattern::{Pattern, PatternKind};
@@ -59,6 +60,7 @@ pub struct Facts<'a> {
     pub pattern: Pattern,
     /// The lesions, largest first.
     pub listed: &'a [Lesion],
+    pub cut_field: Option<&'a CutField>,
     pub quality: &'a [QualityIssue],
     pub limits: &'a QualityLimits,
 }
@@ -68,7 +70,7 @@ const MAX_DEFECTIVE_SHARE: f64 = 0.1;
 
 /// Beside a lung that is dense or missing a score is a finding only if at least so much of its lesions lies in the lung that
 /// is left, ml: networks also see opacities in a dense lung's edges, which are no lung and reach over the midline.
-const MIN_FINDING_ML: f64 = 10.0;
+pub(super) const MIN_FINDING_ML: f64 = 10.0;
 
 /// With less of the volume that a chest has at least than this share, what was found is nothing in a lung.
 const SOME_LUNG_SHARE: f64 = 0.25;
@@ -88,8 +90,14 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
         || facts.lesions.volume_ml >= MIN_FINDING_ML
             && facts.lungs.volume_ml() >= facts.limits.min_lung_ml * SOME_LUNG_SHARE
             && is_seen_beside_a_dense_lung(facts.lungs, facts.listed, facts.limits);
-    if is_above && facts.pattern.may_isolate() && is_found {
+    let is_misled = facts.cut_field.is_some_and(|cut| !cut.shows_lesions());
+    if is_above && facts.pattern.may_isolate() && is_found && !is_misled {
         return judged(Verdict::Suspected, suspicion(facts, score));
+    }
+    if let Some(cut) = facts.cut_field.filter(|_| is_misled) {
+        let misleading =
+            if is_above { "; opacities were drawn at that border only, where there may be none" } else { "" };
+        return judged(Verdict::NotAnalysed, format!("{}{misleading}", cut.issue));
     }
     // What was found stands whatever else is missing; a negative verdict needs the whole lungs.
     if let Some(reason) = why_no_chest(facts) {
@@ -309,6 +317,7 @@ mod tests {
             lesions: LesionSummary::default(),
             pattern: Pattern::default(),
             listed: &[],
+            cut_field: None,
             quality: &[],
             limits: &LIMITS,
         }
@@ -330,6 +339,22 @@ mod tests {
     fn a_whole_exam_below_the_threshold_is_not_suspected_and_above_it_is() {
         assert_eq!(verdict(&clear()), Verdict::NotSuspected);
         assert_eq!(verdict(&Facts { score: Some(0.5), ..clear() }), Verdict::Suspected);
+    }
+
+    #[test]
+    fn what_is_drawn_only_where_the_field_cuts_the_lungs_is_no_finding() {
+        let issue = of_series(QualityKind::FieldOfViewCut { border_cm2: 120.0 });
+        let cut = |lesions_elsewhere_ml| CutField { issue: issue.clone(), lesions_elsewhere_ml };
+        let (at_the_border, elsewhere) = (cut(4.0), cut(40.0));
+        let quality = [issue.clone()];
+        let seen = Facts { score: Some(0.99), quality: &quality, cut_field: Some(&elsewhere), ..clear() };
+        assert_eq!(verdict(&seen), Verdict::Suspected);
+        let Judgement { verdict, reason } = judge(&Facts { cut_field: Some(&at_the_border), ..seen });
+        assert_eq!(verdict, Verdict::NotAnalysed);
+        assert!(reason.starts_with(&issue.to_string()) && reason.contains("at that border only"), "{reason}");
+        let lungs = LungSummary { left_ml: 300.0, ..LUNGS };
+        let lacking = Facts { lungs, score: Some(0.1), cut_field: Some(&at_the_border), ..seen };
+        assert_eq!(judge(&lacking).verdict, Verdict::NotAnalysed, "the lung is not small but cut");
     }
 
     #[test]

@@ -114,7 +114,9 @@ impl Bases {
         let exhaled = &self.breathed_out[&case.input];
         let triage = answers.triage.as_slice();
         match (&case.expected, triage) {
-            (Expected::NoNegative, _) => negatives(answers),
+            (Expected::NoNegative, _) => unwanted(answers, &[NEGATIVE]),
+            (Expected::NothingNew, _) if case.input == Input::Ill => unwanted(answers, &[NEGATIVE]),
+            (Expected::NothingNew, _) => unwanted(answers, &[NEGATIVE, "suspected", "abnormal"]),
             (Expected::Same(tolerance, announced), [only]) => only.differences(usual, *tolerance, announced),
             (Expected::OneOfTwoAcquisitionsOrNone, [only]) if only.verdict == "not_analysed" => Vec::new(),
             (Expected::OneOfTwoAcquisitions | Expected::OneOfTwoAcquisitionsOrNone, [only]) => {
@@ -131,16 +133,17 @@ impl Bases {
     }
 }
 
-fn negatives(answers: &Answers) -> Vec<String> {
-    let is_negative = |answer: &&Answer| answer.verdict == NEGATIVE;
+/// Which doors gave one of these verdicts.
+fn unwanted(answers: &Answers, verdicts: &[&str]) -> Vec<String> {
     let by = |door: &str, exams: &[Answer]| {
-        exams.iter().find(is_negative).map(|negative| format!("{door} gives a negative: {}", negative.reason))
+        let found = exams.iter().find(|answer| verdicts.contains(&answer.verdict.as_str()));
+        found.map(|answer| format!("{door} says {}: {}", answer.verdict, answer.reason))
     };
-    let by_validation = answers.validated.as_ref().filter(|validated| validated.outcome == NEGATIVE);
+    let validated = answers.validated.as_ref().filter(|validated| verdicts.contains(&validated.outcome.as_str()));
     [
         by("triage", &answers.triage),
         by("the daemon", answers.daemon.as_deref().unwrap_or_default()),
-        by_validation.map(|validated| format!("validate gives a negative: {}", validated.reason)),
+        validated.map(|validated| format!("validate says {}: {}", validated.outcome, validated.reason)),
     ]
     .into_iter()
     .flatten()

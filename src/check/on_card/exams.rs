@@ -116,7 +116,7 @@ impl ExamSlices {
                     centre: *centre,
                     noise_hu: noise_hu(&image, in_plane, self.input.pixel_mm),
                     body_mm: None,
-                    cut: None,
+                    lung_at_border: None,
                 })),
             };
             let Some(arrival) = arrived.iter().find(|arrival| arrival.path == *path) else { continue };

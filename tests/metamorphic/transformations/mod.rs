@@ -37,6 +37,8 @@ pub enum Expected {
     BothPatients,
     /// Anything but "not suspected".
     NoNegative,
+    /// The same; and nothing is found in who is healthy: "not analysed".
+    NothingNew,
 }
 
 /// What is changed, in the order in which changes are made; two changes of one aspect are not composed.
@@ -164,7 +166,12 @@ pub fn expected_of_both(one: &Transformation, other: &Transformation) -> Option<
     if first == second || SENSELESS.contains(&(first, second)) {
         return None;
     }
-    match (&one.expected, &other.expected) {
+    // What is found elsewhere in the one may be the other's.
+    let alone = |expected: &Expected| match expected {
+        Expected::NothingNew => Expected::NoNegative,
+        expected => expected.clone(),
+    };
+    match (&alone(&one.expected), &alone(&other.expected)) {
         (Expected::Same(a, added), Expected::Same(b, more)) => {
             let announced = if added.is_empty() { more } else { added };
             (added.is_empty() || more.is_empty()).then(|| Expected::Same(a.and(*b), announced))
