@@ -22,7 +22,7 @@
 //! - [`ingest`] speaks DICOM with scanners; [`spool`] puts what it acknowledges on the disk.
 //! - [`part10`] reads instances back from their files, pixel data frame by frame.
 //! - [`exam`] reads geometry, orders slices into slabs, knows which windows are due and when an exam is over.
-//! - [`preprocess`] turns stored values into the model's plane; [`engine`] runs a model package on a window.
+//! - [`raster`] is sets of pixels; [`preprocess`] turns stored values into the model's plane; [`engine`] runs a model package on a window.
 //! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
 //! - [`alert`] tells people: flags and their life, the console, the database of what must survive.
 //! - [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.

@@ -33,18 +33,32 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use patients::Patients;
 use suite::{Case, Input, run};
-use transformations::{Expected, Transformation, all, expected_of_both};
+use transformations::{Aspect, Expected, Transformation, all, expected_of_both};
 
-/// Each transformation alone on both patients.
-fn alone(transformations: &[Transformation]) -> Vec<Case<'_>> {
+/// Each transformation alone, on the patients that `who` names.
+fn alone(transformations: &[Transformation], who: fn(&Transformation) -> &'static [Input]) -> Vec<Case<'_>> {
     let only = std::env::var("TABLESIDE_METAMORPHIC_ONLY").unwrap_or_default();
     let wanted = transformations.iter().filter(|transformation| transformation.name.contains(&only));
-    let each = wanted.flat_map(|transformation| Input::ALL.map(|input| (input, transformation)));
+    let each = wanted.flat_map(|transformation| who(transformation).iter().map(move |input| (*input, transformation)));
     let case = |(input, transformation): (Input, _)| {
         let transformation: &Transformation = transformation;
         Case { input, transformations: vec![transformation], expected: transformation.expected.clone() }
     };
     each.map(case).collect()
+}
+
+/// On whom a transformation shows most, for time is short: only who is healthy has a negative to lose, and that the same slices
+/// arrived shows on who has lesions.
+fn who_tells(transformation: &Transformation) -> &'static [Input] {
+    let leaves_slices_alone = matches!(
+        transformation.aspect,
+        Aspect::Names | Aspect::Numbers | Aspect::Order | Aspect::Packing | Aspect::Repetition | Aspect::Associations
+    );
+    match transformation.expected {
+        Expected::NoNegative => &[Input::Healthy],
+        Expected::Same(..) if leaves_slices_alone => &[Input::Ill],
+        _ => &Input::ALL,
+    }
 }
 
 /// Pairs of transformations that go together, each on one of the patients.
@@ -80,7 +94,7 @@ fn count_of_pairs(default: usize) -> usize {
 #[test]
 fn the_answer_on_a_phantom_survives_what_changes_nothing_and_no_negative_survives_what_hides_lung() {
     let transformations = all();
-    let table = run(&Patients::synthetic(), &alone(&transformations));
+    let table = run(&Patients::synthetic(), &alone(&transformations, who_tells));
     table.assert_all_right(&format!("{} transformations of the phantom", transformations.len()));
 }
 
@@ -97,7 +111,7 @@ fn the_same_holds_for_two_transformations_at_once_chosen_at_random() {
 fn the_same_holds_for_real_patients() {
     let Some(patients) = Patients::real() else { return };
     let transformations = all();
-    let mut cases = alone(&transformations);
+    let mut cases = alone(&transformations, |_| &Input::ALL);
     cases.extend(pairs(&transformations, count_of_pairs(16)));
     run(&patients, &cases).assert_all_right("transformations and compositions of real series");
 }
