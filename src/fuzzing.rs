@@ -155,3 +155,27 @@ fn read_all_images(object: InMemDicomObject, syntax: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Each seed of a target once, as its fuzzer begins.
+    fn run_seeds(target: &str, run: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+        let seeds: Vec<_> = std::fs::read_dir(folder).unwrap().map(|seed| seed.unwrap().path()).collect();
+        assert!(!seeds.is_empty(), "{target} has no seed");
+        for seed in seeds {
+            run(&std::fs::read(&seed).unwrap());
+        }
+    }
+
+    #[test]
+    fn no_seed_of_a_fuzz_target_panics() {
+        run_seeds("pdus", pdus);
+        run_seeds("data_set", data_set);
+        run_seeds("pixels", pixels);
+    }
+}

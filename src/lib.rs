@@ -41,7 +41,7 @@ pub mod demo;
 pub mod engine;
 pub mod exam;
 pub mod folder;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg(feature = "cuda")]
 pub mod gpu;

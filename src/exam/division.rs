@@ -80,7 +80,7 @@ pub struct Division {
 impl Division {
     /// Notes a slice. `true` if slices that came before may belong to other parts now.
     pub fn note(&mut self, slice: &SliceHeader) -> bool {
-        let before = (self.divides, self.begin.clone());
+        let divided = self.divides;
         let extent = Extent::at(slice.geometry.z_mm);
         for (mark, value) in marks(slice).into_iter().enumerate() {
             let groups = &mut self.by_mark[mark];
@@ -88,11 +88,17 @@ impl Division {
             let group = *group;
             self.divides[mark] |= groups.iter().any(|(other, extent)| *other != value && extent.lies_over(&group));
         }
-        if let Some(ms) = slice.acquisition.time_ms {
-            self.by_time.entry(ms).and_modify(|group| *group = group.with(extent)).or_insert(extent);
-            self.begin = later_acquisitions(&self.by_time);
-        }
-        (self.divides, &self.begin) != (before.0, &before.1)
+        let is_timed_anew = slice.acquisition.time_ms.is_some_and(|ms| self.note_time(ms, extent));
+        is_timed_anew || self.divides != divided
+    }
+
+    /// Notes a slice of this time. `true` if earlier ones may be of other acquisitions now.
+    fn note_time(&mut self, ms: i64, extent: Extent) -> bool {
+        let is_first = !self.by_time.contains_key(&ms);
+        self.by_time.entry(ms).and_modify(|group| *group = group.with(extent)).or_insert(extent);
+        let before = std::mem::replace(&mut self.begin, later_acquisitions(&self.by_time));
+        let noted = || self.by_time.keys().filter(|noted| !is_first || **noted != ms);
+        self.begin != before && noted().any(|noted| began(&before, *noted) != began(&self.begin, *noted))
     }
 
     /// The part that a slice belongs to, by all that have been noted.
@@ -102,13 +108,17 @@ impl Division {
         for (value, divides) in values.iter_mut().zip(self.divides) {
             *value *= u64::from(divides);
         }
-        let began = |ms: i64| self.begin.iter().filter(|begin| **begin <= ms).count();
         Part {
             is_secondary: slice.acquisition.is_secondary,
             marks: values,
-            acquisition: slice.acquisition.time_ms.map_or(0, began),
+            acquisition: slice.acquisition.time_ms.map_or(0, |ms| began(&self.begin, ms)),
         }
     }
+}
+
+/// How many of these times have come at a time.
+fn began(begin: &[i64], ms: i64) -> usize {
+    begin.iter().filter(|begin| **begin <= ms).count()
 }
 
 pub(super) fn marks(slice: &SliceHeader) -> [u64; MARKS] {
@@ -218,6 +228,17 @@ mod tests {
         assert_eq!(parts(&three), [40, 40, 40]);
         let slow: Vec<SliceHeader> = (0..40).map(|at| timed(f64::from(at) * 2.0, i64::from(at) * 4_000)).collect();
         assert_eq!(parts(&slow), [40]);
+    }
+
+    #[test]
+    fn two_scans_whose_slices_come_in_turns_are_divided_once_and_not_with_each_slice() {
+        for time_of in [|at: i64| at * 40, |at: i64| (99 - at) * 40] {
+            let mut division = Division::default();
+            let slices =
+                (0..100).flat_map(|at| [timed(at as f64, time_of(at)), timed(at as f64 + 0.5, 12_000 + time_of(at))]);
+            let changes = slices.filter(|slice| division.note(slice)).count();
+            assert!((1..=3).contains(&changes), "{changes}");
+        }
     }
 
     #[test]

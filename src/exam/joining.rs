@@ -74,7 +74,7 @@ fn complete_each_other(one: &[f64], other: &[f64]) -> bool {
     if all.windows(2).any(|pair| pair[1] - pair[0] < SAME_PLACE_MM) {
         return false;
     }
-    let spacing = |positions: &[f64]| Spacing::of(positions, WIDEST_MM);
+    let spacing = |positions: &[f64]| Spacing::of(positions, 0.0, WIDEST_MM);
     let (of_one, of_other, of_all) = (spacing(one), spacing(other), spacing(&all));
     let gaps = of_one.gaps.len() + of_other.gaps.len();
     if gaps > 0 {

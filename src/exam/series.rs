@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::slab_slices::{SlabSlices, SliceId};
-use super::{ExamKey, LungAtBorder, Part, PlaneCentre, SliceHeader, Thumbnail};
+use super::{ExamKey, LungAtBorder, Part, PlaneCentre, SliceHeader, Spacing, Thumbnail};
 use crate::part10::ImageFile;
 use crate::preprocess::{InputGeometry, Plane, SlabSum, Window};
 
@@ -276,6 +276,13 @@ impl Series {
     #[must_use]
     pub fn positions_mm(&self) -> Vec<f64> {
         self.slices.keys().map(|position| position.mm()).collect()
+    }
+
+    /// How the slices stand, of which the thinnest says what each shows.
+    #[must_use]
+    pub fn spacing(&self, max_gap_mm: f64) -> Spacing {
+        let thicknesses = self.slices().map(|slice| slice.header.thickness_mm.unwrap_or(0.0));
+        Spacing::of(&self.positions_mm(), thicknesses.fold(f64::INFINITY, f64::min), max_gap_mm)
     }
 
     /// The slices in ascending z.

@@ -31,13 +31,18 @@ const GAP_FACTOR: f64 = 1.5;
 /// Distances within this share of each other are the same: positions are rounded to a tenth of a millimetre at worst.
 const SAME_SHARE: f64 = 0.25;
 
+/// Where so many distances are not the usual one, they take turns: two reconstructions lie in one another. Slices that touch show
+/// all that there is.
+const TURNS_SHARE: f64 = 1.0 / 3.0;
+
 /// So many neighbouring wide distances of the same size are no missing slices but another spacing.
 const MIN_STRETCH: usize = 3;
 
 impl Spacing {
-    /// Looks at ascending positions, mm. A distance beyond `max_gap_mm` is always a gap, unless all are that wide.
+    /// Looks at ascending positions of slices that are so thick, mm; 0 where that is not known. A distance beyond `max_gap_mm` is
+    /// always a gap, unless all are that wide.
     #[must_use]
-    pub fn of(positions_mm: &[f64], max_gap_mm: f64) -> Self {
+    pub fn of(positions_mm: &[f64], thickness_mm: f64, max_gap_mm: f64) -> Self {
         let (places, doubles) = places(positions_mm);
         let mut sorted: Vec<f64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
         sorted.sort_by(f64::total_cmp);
@@ -46,6 +51,10 @@ impl Spacing {
         let mut spacing = Self { usual_mm, doubles, ..Self::default() };
         let distance = |pair: &[f64]| pair[1] - pair[0];
         let is_same = |a: &[f64], b: &[f64]| (distance(a) - distance(b)).abs() <= SAME_SHARE * usual_mm;
+        if let Some(whole) = taking_turns(&places, usual_mm, thickness_mm) {
+            spacing.changes.push(whole);
+            return spacing;
+        }
         let pairs: Vec<&[f64]> = places.windows(2).collect();
         for run in pairs.chunk_by(|a, b| is_same(a, b)) {
             let (from_z_mm, to_z_mm) = (run[0][0], run[run.len() - 1][1]);
@@ -63,6 +72,21 @@ impl Spacing {
         }
         spacing
     }
+}
+
+/// The whole of a series whose slices touch although many of their distances differ from the usual one, with the distance of those.
+fn taking_turns(places: &[f64], usual_mm: f64, thickness_mm: f64) -> Option<Stretch> {
+    let distances = || places.windows(2).map(|pair| pair[1] - pair[0]);
+    let unusual: Vec<f64> =
+        distances().filter(|distance| (distance - usual_mm).abs() > SAME_SHARE * usual_mm).collect();
+    let (first, last) = (places.first()?, places.last()?);
+    let touch = distances().all(|distance| distance <= thickness_mm + SAME_PLACE_MM);
+    let take_turns = places.len() > MIN_STRETCH && unusual.len() as f64 >= TURNS_SHARE * (places.len() - 1) as f64;
+    (touch && take_turns).then(|| Stretch {
+        from_z_mm: *first,
+        to_z_mm: *last,
+        spacing_mm: unusual.iter().sum::<f64>() / unusual.len() as f64,
+    })
 }
 
 /// The places that ascending positions are at, and those of them that several are at, mm.
@@ -88,7 +112,7 @@ mod tests {
     use super::*;
 
     fn of(positions_mm: &[f64]) -> Spacing {
-        Spacing::of(positions_mm, 10.0)
+        Spacing::of(positions_mm, 0.0, 10.0)
     }
 
     /// Positions from 0 on with these distances.
@@ -117,6 +141,18 @@ mod tests {
         assert_eq!((spacing.usual_mm, spacing.gaps, spacing.changes), (2.0, vec![], vec![]));
         assert_eq!(spacing.doubles.len(), 100);
         assert_eq!(of(&[3.0, 3.01, 3.05]).doubles, [3.0]);
+    }
+
+    #[test]
+    fn two_reconstructions_in_one_another_leave_no_gap_where_their_slices_touch() {
+        let turns = |pair: [f64; 2]| positions(&[pair; 40].concat());
+        for pair in [[0.4, 1.6], [1.6, 0.4], [0.7, 1.3]] {
+            let spacing = Spacing::of(&turns(pair), 2.0, 10.0);
+            let [Stretch { from_z_mm, to_z_mm, .. }] = spacing.changes[..] else { panic!("{spacing:?}") };
+            assert!(from_z_mm == 0.0 && (to_z_mm - 80.0).abs() < 1e-9 && spacing.gaps.is_empty(), "{spacing:?}");
+        }
+        let every_fourth_lost = Spacing::of(&positions(&[2.0, 2.0, 4.0].repeat(20)), 2.0, 10.0);
+        assert_eq!((every_fourth_lost.gaps.len(), every_fourth_lost.changes.len()), (20, 0));
     }
 
     #[test]

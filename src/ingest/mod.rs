@@ -4,7 +4,7 @@ mod access;
 mod association;
 mod dimse;
 mod file;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod negotiation;
 mod object;

@@ -14,6 +14,10 @@ use super::judged_series::VolumeId;
 use crate::exam::{Centring, Content, Division, InstanceHeader, PlaneCentre, SliceHeader, joined};
 use crate::part10::ImageFile;
 
+/// A series is laid out anew while its slices come only once there are so many times as when it last was, as a fraction: each slice is
+/// decoded five times at most, however the slices contradict each other.
+const GROWTH: (usize, usize) = (5, 4);
+
 /// Instances to decode again.
 #[derive(Debug, Default)]
 pub struct Again {
@@ -40,6 +44,8 @@ struct Group {
     division: Division,
     centring: Centring,
     centre: PlaneCentre,
+    /// How many slices it had when it was last laid out anew while they came.
+    laid_out_with: usize,
 }
 
 /// The layouts of an exam's series.
@@ -53,6 +59,8 @@ pub struct Layouts {
     is_settled: bool,
     /// Groups of which a slice has gone that is still in its volume.
     stale: BTreeSet<String>,
+    /// Groups that lie otherwise than all of their slices say, until they have grown.
+    unfit: BTreeSet<String>,
 }
 
 impl Layouts {
@@ -80,13 +88,21 @@ impl Layouts {
             place.insert(known);
             self.is_settled = false;
         }
-        let is_near = group.centring.is_near(group.centre);
-        if !is_near {
+        let fits = group.centring.is_near(group.centre) && !is_divided_anew;
+        if !fits {
+            self.unfit.insert(name.clone());
+        }
+        let count = slices.len();
+        let has_grown = count > group.laid_out_with && count * GROWTH.1 >= group.laid_out_with * GROWTH.0;
+        let is_laid_out_anew = has_grown && self.unfit.contains(&name);
+        if is_laid_out_anew {
+            self.unfit.remove(&name);
+            group.laid_out_with = count;
             group.centre = group.centring.centre().unwrap_or(group.centre);
         }
         let (centre, part) = (group.centre, group.division.part(header));
         self.note_centres();
-        if is_divided_anew || !is_near {
+        if is_laid_out_anew {
             let arrivals = self.arrivals(&name);
             Err(Again { of_groups: vec![name], arrivals })
         } else if decoded.centre != centre {
@@ -125,9 +141,9 @@ impl Layouts {
         }
     }
 
-    /// Whether a slice that has gone is still in its volume.
+    /// Whether slices are where they do not belong any more, until all are laid out anew.
     pub fn is_stale(&self) -> bool {
-        !self.stale.is_empty()
+        !self.stale.is_empty() || !self.unfit.is_empty()
     }
 
     /// How many series the judged one was joined from.
@@ -167,16 +183,18 @@ impl Layouts {
             let mut group = Group::of(&name, before.map_or(PlaneCentre::at(0.0, 0.0), |before| before.centre));
             for known in members.iter().filter_map(|uid| self.slices.get(uid)).flat_map(BTreeMap::values) {
                 group.note(known);
+                group.laid_out_with += 1;
             }
             group.centre = group.centring.centre().unwrap_or(group.centre);
             group.series = members;
             let stays = before.is_some_and(|before| (before.centre, &before.series) == (group.centre, &group.series));
-            if !stays || self.stale.contains(&name) {
+            if !stays || self.stale.contains(&name) || self.unfit.contains(&name) {
                 again.of_groups.push(name.clone());
             }
             groups.insert(name, group);
         }
         self.stale.clear();
+        self.unfit.clear();
         again.of_groups.extend(self.groups.keys().filter(|name| !groups.contains_key(*name)).cloned());
         self.group_of = groups
             .iter()
@@ -212,6 +230,7 @@ impl Group {
             division: Division::default(),
             centring: Centring::default(),
             centre,
+            laid_out_with: 0,
         }
     }
 

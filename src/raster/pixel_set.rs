@@ -274,25 +274,41 @@ impl PixelSet {
     #[must_use]
     pub fn reached(&self, from: &Self, neighbours: Neighbours) -> Self {
         let mut reached = from.clone().common_with(self);
-        // Downwards and upwards in turns, until a sweep finds nothing: as often as what hangs together turns back.
-        let mut nothing_new = 0;
-        let mut downwards = true;
-        while nothing_new < 2 {
-            let changed = self.sweep(&mut reached, neighbours, downwards);
-            nothing_new = if changed { 0 } else { nothing_new + 1 };
-            downwards = !downwards;
+        let Some((mut top, mut bottom)) = reached.span_of_rows() else { return reached };
+        // Down and up in turns, until neither finds anything: as often as what hangs together turns back.
+        loop {
+            let mut changed = false;
+            for row in top..self.rows {
+                changed |= self.reach_row(&mut reached, row, row.checked_sub(1), neighbours);
+                if row > bottom && reached.is_row_empty(row) {
+                    break;
+                }
+                bottom = bottom.max(row);
+            }
+            for row in (0..=bottom).rev() {
+                let below = Some(row + 1).filter(|below| *below < self.rows);
+                changed |= self.reach_row(&mut reached, row, below, neighbours);
+                if row < top && reached.is_row_empty(row) {
+                    break;
+                }
+                top = top.min(row);
+            }
+            if !changed {
+                return reached;
+            }
         }
-        reached
     }
 
-    fn sweep(&self, reached: &mut Self, neighbours: Neighbours, downwards: bool) -> bool {
+    fn is_row_empty(&self, row: usize) -> bool {
+        self.words[row * self.stride..][..self.stride].iter().all(|word| *word == 0)
+    }
+
+    /// Reaches what it can in a row from the row beside it and within itself. `true` if that is more than before.
+    fn reach_row(&self, reached: &mut Self, row: usize, beside: Option<usize>, neighbours: Neighbours) -> bool {
         let mut changed = false;
-        for step in 0..self.rows {
-            let row = if downwards { step } else { self.rows - 1 - step };
-            let beside = if downwards { row.checked_sub(1) } else { Some(row + 1).filter(|next| *next < self.rows) };
-            let first = row * self.stride;
+        let first = row * self.stride;
+        if let Some(beside) = beside {
             for at in 0..self.stride {
-                let Some(beside) = beside else { break };
                 let words = &reached.words[beside * self.stride..][..self.stride];
                 let across = match neighbours {
                     Neighbours::Sides => 0,
@@ -306,10 +322,9 @@ impl PixelSet {
                 changed |= found & !reached.words[first + at] != 0;
                 reached.words[first + at] |= found;
             }
-            let allowed = &self.words[first..][..self.stride];
-            changed |= fill_runs(allowed, &mut reached.words[first..][..self.stride]);
         }
-        changed
+        let allowed = &self.words[first..][..self.stride];
+        changed | fill_runs(allowed, &mut reached.words[first..][..self.stride])
     }
 
     /// The set's pieces, by their first pixels.

@@ -20,7 +20,7 @@ fn explained(z_mm: impl Fn(f64) -> f64, change: impl Fn(&mut PreparedSlice)) -> 
         }
         series.add(slice, &plane, &input(), |_| Err("no slice comes twice".to_owned())).unwrap();
     }
-    let spacing = Spacing::of(&series.positions_mm(), 10.0);
+    let spacing = series.spacing(10.0);
     explanation(&series, &spacing, [24.0, 36.0])
 }
 

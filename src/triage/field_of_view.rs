@@ -3,7 +3,7 @@
 use super::evidence::TableRow;
 use super::quality::issue;
 use super::verdict::MIN_FINDING_ML;
-use crate::exam::{PreparedSlice, QualityIssue, QualityKind, QualityLimits, Series, SlabIndex, Spacing};
+use crate::exam::{PreparedSlice, QualityIssue, QualityKind, QualityLimits, Series, SlabIndex};
 use crate::preprocess::InputGeometry;
 use crate::raster::PixelSet;
 
@@ -36,7 +36,7 @@ impl CutField {
             (f64::from(lung) * input.pixel_cm2() >= LEAST_CUT_LUNG_CM2).then_some((slice, region.border_mm))
         });
         let cut: Vec<(&PreparedSlice, f64)> = cut.collect();
-        let usual_mm = Spacing::of(&series.positions_mm(), limits.max_gap_mm).usual_mm;
+        let usual_mm = series.spacing(limits.max_gap_mm).usual_mm;
         let border_cm2 = cut.iter().map(|(_, border_mm)| border_mm).sum::<f64>() * usual_mm / 100.0;
         if border_cm2 <= limits.max_cut_lung_cm2 {
             return None;

@@ -35,11 +35,15 @@ pub fn acquisition_issues(
     input: &InputGeometry,
     limits: &QualityLimits,
 ) -> Vec<QualityIssue> {
-    let spacing = Spacing::of(&series.positions_mm(), limits.max_gap_mm);
+    // Of so few slices nothing can be said but why they are few.
+    if series.len() < limits.min_slices {
+        return few_positions(series, limits).into_iter().collect();
+    }
+    let spacing = series.spacing(limits.max_gap_mm);
     let found = [
         cut_off(series, rows, lungs, input, limits),
         anatomy(series, rows, lungs, &spacing, [input.slab_mm, limits.max_step]),
-        positions(series, &spacing, limits),
+        positions(series, &spacing),
         too_noisy(series, lungs, &spacing, input, limits).into_iter().collect(),
         too_thick(series, limits).into_iter().collect(),
         far_apart(&spacing, limits).into_iter().collect(),
@@ -154,13 +158,17 @@ fn anatomy(
     mismatch.into_iter().chain(steps).collect()
 }
 
-fn positions(series: &Series, spacing: &Spacing, limits: &QualityLimits) -> Vec<QualityIssue> {
+/// Where all images claim one position, or a few.
+fn few_positions(series: &Series, limits: &QualityLimits) -> Option<QualityIssue> {
     let (images, positions) = (series.received(), series.len());
-    if positions < limits.min_slices && images >= limits.min_slices.max(2 * positions) {
+    (images >= limits.min_slices.max(2 * positions)).then(|| {
         let lowest = series.slices().next();
         let at_z_mm = lowest.map_or(0.0, |slice| slice.header.geometry.z_mm);
-        return vec![issue(QualityKind::FewPositions { images, positions, at_z_mm }, lowest)];
-    }
+        issue(QualityKind::FewPositions { images, positions, at_z_mm }, lowest)
+    })
+}
+
+fn positions(series: &Series, spacing: &Spacing) -> Vec<QualityIssue> {
     let gaps = spacing
         .gaps
         .iter()

@@ -199,6 +199,10 @@ fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
         let Lesion { volume_ml, side, .. } = mass;
         return Some(format!("one mass-like lesion, {volume_ml:.0} ml, {side} lung: not the pattern of pneumonia"));
     }
+    // What the field of view cuts is small for that.
+    if facts.cut_field.is_some() {
+        return None;
+    }
     if let Some(DenseLung { side, aerated_ml, other_ml }) = dense_lung(facts.lungs, facts.listed, facts.limits) {
         return Some(format!(
             "{side} lung largely dense or missing, {aerated_ml:.0} ml against {other_ml:.0} ml of the other"
@@ -353,8 +357,11 @@ mod tests {
         assert_eq!(verdict, Verdict::NotAnalysed);
         assert!(reason.starts_with(&issue.to_string()) && reason.contains("at that border only"), "{reason}");
         let lungs = LungSummary { left_ml: 300.0, ..LUNGS };
-        let lacking = Facts { lungs, score: Some(0.1), cut_field: Some(&at_the_border), ..seen };
-        assert_eq!(judge(&lacking).verdict, Verdict::NotAnalysed, "the lung is not small but cut");
+        let lacking = Facts { lungs, score: Some(0.1), ..seen };
+        for cut in [&at_the_border, &elsewhere] {
+            let judgement = judge(&Facts { cut_field: Some(cut), ..lacking });
+            assert_eq!(judgement.verdict, Verdict::NotAnalysed, "the lung is not small but cut: {}", judgement.reason);
+        }
     }
 
     #[test]

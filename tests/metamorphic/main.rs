@@ -3,7 +3,7 @@
 //!
 //! Everything goes by the public doors, and these must agree: `tableside triage` on a folder, the daemon through a DICOM
 //! socket, `tableside model validate` on a list. `TABLESIDE_METAMORPHIC_PAIRS` says how many pairs of transformations are
-//! composed, `TABLESIDE_METAMORPHIC_SEED` which, `TABLESIDE_METAMORPHIC_ONLY` runs those whose name contains a text, and
+//! composed, `TABLESIDE_METAMORPHIC_SEED` which, `TABLESIDE_METAMORPHIC_ONLY` runs those whose name contains one of some texts, as `RLE|turned by`, and
 //! `TABLESIDE_METAMORPHIC_TABLE` names a file to which the tables are added.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -38,7 +38,8 @@ use transformations::{Aspect, Expected, Transformation, all, expected_of_both};
 /// Each transformation alone, on the patients that `who` names.
 fn alone(transformations: &[Transformation], who: fn(&Transformation) -> &'static [Input]) -> Vec<Case<'_>> {
     let only = std::env::var("TABLESIDE_METAMORPHIC_ONLY").unwrap_or_default();
-    let wanted = transformations.iter().filter(|transformation| transformation.name.contains(&only));
+    let is_wanted = |name: &str| only.split('|').any(|text| name.contains(text));
+    let wanted = transformations.iter().filter(|transformation| is_wanted(&transformation.name));
     let each = wanted.flat_map(|transformation| who(transformation).iter().map(move |input| (*input, transformation)));
     let case = |(input, transformation): (Input, _)| {
         let transformation: &Transformation = transformation;

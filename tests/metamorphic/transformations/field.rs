@@ -23,9 +23,10 @@ pub fn moved_and_sized() -> Vec<Transformation> {
         }),
         slices("pixels that are wider than high", Aspect::Field, SAME, |series| {
             series.regrid(|grid| {
-                let wide = Grid::upright(grid.centre(), [300, 240], 1.25);
-                let first_mm = [grid.centre()[0] - 119.5 * 1.5, wide.first_mm[1]];
-                Grid { between_columns_mm: 1.5, first_mm, ..wide }
+                let closer_rows =
+                    Grid { rows: grid.rows * 5 / 4, between_rows_mm: grid.between_rows_mm * 0.8, ..grid.clone() };
+                let [from, to] = [closer_rows.centre(), grid.centre()];
+                closer_rows.moved([to[0] - from[0], to[1] - from[1]])
             });
         }),
         aside("patient 120 mm to the right", [120.0, 0.0]),
