@@ -1,7 +1,7 @@
 # make demo   builds, starts the daemon and a simulated scanner, prints the console's address, then the verdict
 # make test   everything that CI runs
 #
-# What is slow and seldom breaks, so that CI does not run it; docs/conformance.md says when each was run last:
+# What is slow and seldom breaks, so that CI does not run it; ARCHITECTURE.md says when each was run last:
 # make fuzz                     the fuzz targets, FUZZ_SECONDS=3600 each: after changes to what reads other people's bytes
 # make test-metamorphic-real    tests/metamorphic on the real series of ../shared/data: after changes to the analysis
 # make check-tensorrt           TensorRT's parser and builder on the shipped networks: after changes to engines/reference

@@ -24,12 +24,10 @@ pub fn data_set(bytes: &[u8]) {
     let syntaxes =
         [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN, uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN];
     let Some((choice, stored)) = bytes.split_first() else { return };
-    match syntaxes.get(usize::from(*choice) % (syntaxes.len() + 1)) {
-        Some(syntax) => ingest::fuzzing::check_object(stored, syntax),
-        None => {
-            let file = InstanceFile::of_bytes(stored.to_vec());
-            let _ = file.map(|file| InstanceHeader::read(&file.object));
-        }
+    if let Some(syntax) = syntaxes.get(usize::from(*choice) % (syntaxes.len() + 1)) {
+        ingest::fuzzing::check_object(stored, syntax);
+    } else if let Ok(file) = InstanceFile::of_bytes(stored.to_vec()) {
+        let _ = InstanceHeader::read(&file.object);
     }
 }
 

@@ -140,7 +140,9 @@ impl PixelSet {
     pub fn complement(mut self) -> Self {
         let last = self.last_word();
         for row in self.words.chunks_exact_mut(self.stride) {
-            row.iter_mut().for_each(|word| *word = !*word);
+            for word in row.iter_mut() {
+                *word = !*word;
+            }
             row[self.stride - 1] &= last;
         }
         self
@@ -219,7 +221,7 @@ impl PixelSet {
         let words = &self.words[row * self.stride..][..self.stride];
         let first = words.iter().position(|word| *word != 0)?;
         let last = words.iter().rposition(|word| *word != 0)?;
-        let [first_bit, last_bit] = [words[first].trailing_zeros(), 63 - words[last].leading_zeros()];
+        let [first_bit, last_bit] = [words[first].trailing_zeros(), words[last].ilog2()];
         Some((first * 64 + first_bit as usize, last * 64 + last_bit as usize))
     }
 
