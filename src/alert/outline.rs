@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::triage::Mask;
+use crate::raster::Mask;
 
 /// A closed line through pixel corners, `[x, y]` in plane pixels: x to the patient's left, y to the back.
 pub type Outline = Vec<[u16; 2]>;

@@ -7,7 +7,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::random;
 use crate::engine::{Inference, Manifest, OperatingPoint};
 use crate::preprocess::{InPlane, InputGeometry, Plane, SlabSum, StoredImage, Window};
-use crate::triage::{Body, Mask, SlabEvidence, Tissue, change_hu, change_of_parts};
+use crate::raster::Mask;
+use crate::triage::{Body, SlabEvidence, Tissue, change_hu, change_of_parts};
 
 /// A slice for `add_slices`.
 pub struct KernelSlice {
@@ -255,8 +256,8 @@ pub fn hold_windows(
         agreement.hold(&found_f16.input[at], &nearest);
         let tissue = Tissue::on(&means[input.slabs / 2], input);
         for (found_tissue, found_bone) in [(&found.tissue, &found.bone), (&found_f16.tissue, &found_f16.bone)] {
-            agreement.hold(&found_tissue[at], tissue.tissue.words());
-            agreement.hold(&found_bone[at], tissue.bone.words());
+            agreement.hold(&found_tissue[at], &tissue.tissue.words());
+            agreement.hold(&found_bone[at], &tissue.bone.words());
         }
         for change in [found.change[at], found_f16.change[at]] {
             agreement.hold(&[change_of_parts(change, input)], &[change_hu(&window, input)]);
@@ -317,7 +318,7 @@ pub fn hold_evidence(
     let outputs = windows.iter().zip(&bodies).map(|((inference, slabs), body)| KernelOutputs {
         inference,
         slabs: slabs.clone(),
-        body: body.as_ref().map_or_else(|| vec![u64::MAX; words], |body| body.mask().words().to_vec()),
+        body: body.as_ref().map_or_else(|| vec![u64::MAX; words], |body| body.mask().words().into_owned()),
     });
     let thresholds = [point.lung_probability, point.lesion_probability];
     let found = kernels.evidence(input, thresholds, &outputs.collect::<Vec<_>>(), offset)?;
@@ -330,8 +331,8 @@ pub fn hold_evidence(
         agreement.hold(&[found.attention, found.logit], &[inference.attention, inference.logit]);
         let expected = SlabEvidence::new(inference, plane, input, point);
         agreement.hold(&[found.lung_pixels], &[expected.lung.count() as u32]);
-        agreement.hold(&found.lung, expected.lung.words());
-        agreement.hold(&found.lesion, expected.lesion.words());
+        agreement.hold(&found.lung, &expected.lung.words());
+        agreement.hold(&found.lesion, &expected.lesion.words());
         let expected_hu: Vec<f32> = expected.lesion.pixels().map(|at| input.hounsfield(plane[at])).collect();
         agreement.hold(&found.lesion_hu, &expected_hu);
         // What the CPU makes of it all, which nothing that differs above would survive.

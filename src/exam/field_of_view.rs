@@ -2,7 +2,7 @@
 //! chest. What else measures like lung there has air at its sides, as a blanket has, or shells and brackets, as a table's core has.
 
 use crate::preprocess::{InputGeometry, Plane};
-use crate::raster::{Neighbours, PixelSet};
+use crate::raster::{Mask, Neighbours};
 
 /// What aerated lung measures once it is averaged with its neighbours, HU.
 const LUNG_HU: std::ops::RangeInclusive<f32> = -970.0..=-400.0;
@@ -47,15 +47,15 @@ pub struct LungAtBorder {
 pub struct CutRegion {
     /// How much of the border runs through it, mm.
     pub border_mm: f64,
-    /// The pixels that hang together with the border there, 64 a word as in a mask.
-    pub words: Vec<u64>,
+    /// What hangs together with the border there.
+    pub region: Mask,
 }
 
 impl LungAtBorder {
     /// The pixels within so many mm of the border there.
     #[must_use]
-    pub fn surroundings(&self, mm: f64, input: &InputGeometry) -> PixelSet {
-        let mut border = PixelSet::empty(input.rows, input.columns);
+    pub fn surroundings(&self, mm: f64, input: &InputGeometry) -> Mask {
+        let mut border = Mask::empty(input.rows, input.columns);
         self.pixels.iter().for_each(|at| border.insert(*at as usize));
         border.grown((mm / input.pixel_mm).ceil() as usize)
     }
@@ -65,29 +65,30 @@ impl LungAtBorder {
 #[must_use]
 pub fn lung_at_border(plane: &Plane, input: &InputGeometry) -> Option<LungAtBorder> {
     let hounsfield = |step: &u16| input.hounsfield(Plane::value_of(*step));
-    let lung = PixelSet::of(plane.steps(), input.columns, |step| LUNG_HU.contains(&hounsfield(step)));
-    let tissue = PixelSet::of(plane.steps(), input.columns, |step| hounsfield(step) > TISSUE_HU);
-    let rings = Rings::below(&empty(plane, input), input);
+    let lung = Mask::of(plane.steps(), input.columns, |step| LUNG_HU.contains(&hounsfield(step)));
+    let tissue = Mask::of(plane.steps(), input.columns, |step| hounsfield(step) > TISSUE_HU);
+    let edge = Mask::border(input.rows, input.columns);
+    let rings = Rings::below(&empty(plane, &edge, input), &edge);
     let border = Border::of(&rings, &lung, &tissue, plane, input);
     let pixels: Vec<u32> = border.lung.pixels().map(|at| at as u32).collect();
     (!pixels.is_empty()).then(|| LungAtBorder { pixels, cut: border.cut_region(&lung, &tissue, input) })
 }
 
 /// Where nothing was measured: what hangs together with the plane's edge and has one value, that of air or less.
-fn empty(plane: &Plane, input: &InputGeometry) -> PixelSet {
-    let (steps, edge) = (plane.steps(), PixelSet::border(input.rows, input.columns));
+fn empty(plane: &Plane, edge: &Mask, input: &InputGeometry) -> Mask {
+    let steps = plane.steps();
     let [low, high] = input.hu_window;
     let most = ((EMPTY_HU - low) / (high - low) * f32::from(u16::MAX)).max(0.0) as u16;
-    let at_most = |step: u16| PixelSet::of(steps, input.columns, |value| *value <= step);
+    let at_most = |step: u16| Mask::of(steps, input.columns, |value| *value <= step);
     let nothing = at_most(SAME_STEPS);
     // Where an image ends its outermost pixels are mixed with nothing at all.
-    let mixed = nothing.clone().with(&edge).grown(MIXED_PIXELS);
+    let mixed = nothing.clone().with(edge).grown(MIXED_PIXELS);
     let empty = at_most(most).common_with(&nothing.with(&mixed).with(&with_one_value(steps, input.columns)));
-    empty.reached(&edge, Neighbours::SidesAndCorners)
+    empty.reached(edge, Neighbours::SidesAndCorners)
 }
 
 /// The pixels that have the value of [`MOST_AROUND`] around them or more.
-fn with_one_value(steps: &[u16], columns: usize) -> PixelSet {
+fn with_one_value(steps: &[u16], columns: usize) -> Mask {
     let mut alike = vec![0_u8; steps.len()];
     let mut count = |one: std::ops::Range<usize>, other: std::ops::Range<usize>| {
         let pairs = steps[one.clone()].iter().zip(&steps[other]);
@@ -109,23 +110,22 @@ fn with_one_value(steps: &[u16], columns: usize) -> PixelSet {
             count(here..here + columns - 1, there + 1..there + columns);
         }
     }
-    PixelSet::of(&alike, columns, |alike| *alike >= MOST_AROUND)
+    Mask::of(&alike, columns, |alike| *alike >= MOST_AROUND)
 }
 
 /// Pixels by how far they lie from what is empty or outside the plane: the first is mixed with it, the second and the third show
 /// what is there.
 struct Rings {
-    first: PixelSet,
-    second: PixelSet,
-    third: PixelSet,
+    first: Mask,
+    second: Mask,
+    third: Mask,
     /// What lies deeper than the first.
-    shown: PixelSet,
+    shown: Mask,
 }
 
 impl Rings {
-    fn below(empty: &PixelSet, input: &InputGeometry) -> Self {
-        let edge = PixelSet::border(input.rows, input.columns);
-        let first = empty.grown(1).with(&edge).without(empty);
+    fn below(empty: &Mask, edge: &Mask) -> Self {
+        let first = empty.grown(1).with(edge).without(empty);
         let not_shown = empty.clone().with(&first);
         let second = first.grown(1).without(&not_shown);
         let third = second.grown(1).without(&not_shown).without(&second);
@@ -135,16 +135,16 @@ impl Rings {
 
 /// What the second pixels from the border show.
 struct Border {
-    lung: PixelSet,
-    tissue: PixelSet,
-    air: PixelSet,
+    lung: Mask,
+    tissue: Mask,
+    air: Mask,
 }
 
 impl Border {
-    fn of(rings: &Rings, lung: &PixelSet, tissue: &PixelSet, plane: &Plane, input: &InputGeometry) -> Self {
+    fn of(rings: &Rings, lung: &Mask, tissue: &Mask, plane: &Plane, input: &InputGeometry) -> Self {
         let before_lung = rings.third.clone().common_with(lung).grown(1);
         let beside_wall = rings.first.clone().common_with(tissue).grown(1);
-        let none = PixelSet::empty(input.rows, input.columns);
+        let none = Mask::empty(input.rows, input.columns);
         let mut border = Self { lung: none.clone(), tissue: none.clone(), air: none };
         for at in rings.second.pixels() {
             // Single pixels of lung are noisy.
@@ -164,29 +164,29 @@ impl Border {
         border
     }
 
-    fn cut_region(&self, lung: &PixelSet, tissue: &PixelSet, input: &InputGeometry) -> Option<CutRegion> {
+    fn cut_region(&self, lung: &Mask, tissue: &Mask, input: &InputGeometry) -> Option<CutRegion> {
         let mut pieces = self.lung.pieces(Neighbours::SidesAndCorners);
         pieces.retain(|piece| piece.count() >= FEWEST_PIXELS);
         if pieces.is_empty() {
             return None;
         }
         let pixels_of = |cm2: f64| (cm2 / input.pixel_cm2()) as usize;
-        let walls = walls(tissue, pixels_of(LEAST_BODY_CM2));
-        let (mut pixels, mut behind) = (0, PixelSet::empty(input.rows, input.columns));
-        for piece in pieces.iter().filter(|piece| self.lies_between_walls(piece, &walls, input.columns)) {
+        let near_walls = walls(tissue, pixels_of(LEAST_BODY_CM2)).grown(WALL_PIXELS - 1);
+        let (mut pixels, mut behind) = (0, Mask::empty(input.rows, input.columns));
+        for piece in pieces.iter().filter(|piece| self.lies_between_walls(piece, &near_walls)) {
             let region = lung.reached(piece, Neighbours::SidesAndCorners);
             if region.count() >= pixels_of(LEAST_LUNG_CM2) {
                 pixels += piece.count();
                 behind = behind.with(&region);
             }
         }
-        (pixels > 0).then(|| CutRegion { border_mm: pixels as f64 * input.pixel_mm, words: behind.into_flat() })
+        (pixels > 0).then_some(CutRegion { border_mm: pixels as f64 * input.pixel_mm, region: behind })
     }
 
     /// Whether the border goes on with walls of the chest at the piece's ends, and nowhere with air.
-    fn lies_between_walls(&self, piece: &PixelSet, walls: &PixelSet, columns: usize) -> bool {
-        let near_walls = walls.grown(WALL_PIXELS - 1);
-        let tissue = self.tissue.clone().common_with(&piece.grown(WALL_PIXELS - 1)).common_with(&near_walls);
+    fn lies_between_walls(&self, piece: &Mask, near_walls: &Mask) -> bool {
+        let columns = piece.columns();
+        let tissue = self.tissue.clone().common_with(&piece.grown(WALL_PIXELS - 1)).common_with(near_walls);
         let air = self.air.clone().common_with(&piece.grown(1));
         let reach = |place: &dyn Fn(usize) -> usize| {
             let (least, most) =
@@ -208,9 +208,9 @@ fn around(at: usize, input: &InputGeometry) -> impl Iterator<Item = usize> {
 }
 
 /// The inside of what is large and thick enough for a body.
-fn walls(tissue: &PixelSet, least: usize) -> PixelSet {
+fn walls(tissue: &Mask, least: usize) -> Mask {
     let inside = tissue.clone().shrunk(WALL_PIXELS / 2);
-    let none = tissue.clone().without(tissue);
+    let none = Mask::empty(tissue.rows(), tissue.columns());
     let pieces = inside.pieces(Neighbours::SidesAndCorners).into_iter();
     pieces.filter(|piece| piece.count() >= least).fold(none, |walls, piece| walls.with(&piece))
 }

@@ -20,7 +20,8 @@ use crate::engine::{Manifest, OperatingPoint};
 use crate::exam::{ExamKey, SeriesKey, WindowJob};
 use crate::inference::StoredSlice;
 use crate::preprocess::{InPlane, InputGeometry, Padding, Plane, StoredImage, Window};
-use crate::triage::{BONE_HU, Body, Mask, SlabEvidence, TISSUE_HU, Tissue, change_of_parts};
+use crate::raster::Mask;
+use crate::triage::{BONE_HU, Body, SlabEvidence, TISSUE_HU, Tissue, change_of_parts};
 
 /// Hounsfield units of a lesion that come back with its mask: so large is hardly any on one slab. What is left is fetched after.
 const LESION_AT_ONCE: usize = if cfg!(test) { 64 } else { 4096 };
@@ -210,7 +211,7 @@ impl<'a> DevicePipeline<'a> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
         let to = buffers.body.host_mut()?;
         match body {
-            Some(body) => to.copy_from_slice(body.mask().words()),
+            Some(body) => to.copy_from_slice(&body.mask().words()),
             None => to.fill(u64::MAX),
         }
         buffers.body.send(stream, buffers.words)?;

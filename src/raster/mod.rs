@@ -1,5 +1,5 @@
 //! Pixels of a plane as sets: what is set, what hangs together, what a shape fits into. Knows no patient and no network.
 
-mod pixel_set;
+mod mask;
 
-pub use pixel_set::{Neighbours, PixelSet};
+pub use mask::{Mask, Neighbours};

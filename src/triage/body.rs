@@ -2,9 +2,8 @@
 //! the network says.
 
 use super::components::Pieces;
-use super::evidence::Mask;
 use crate::preprocess::InputGeometry;
-use crate::raster::{Neighbours, PixelSet};
+use crate::raster::{Mask, Neighbours};
 
 /// What is denser than this is tissue: half way between soft tissue and lung or air, HU.
 pub const TISSUE_HU: f32 = -400.0;
@@ -41,7 +40,7 @@ impl Tissue {
     /// The tissue on a slab's plane of values in 0..=1.
     #[must_use]
     pub fn on(plane: &[f32], input: &InputGeometry) -> Self {
-        let denser_than = |hu: f32| Mask::of(PixelSet::of(plane, input.columns, |value| input.hounsfield(*value) > hu));
+        let denser_than = |hu: f32| Mask::of(plane, input.columns, |value| input.hounsfield(*value) > hu);
         Self { tissue: denser_than(TISSUE_HU), bone: denser_than(BONE_HU) }
     }
 }
@@ -81,17 +80,16 @@ impl Body {
     /// away on no evidence could hide a lesion.
     #[must_use]
     pub fn find(found: &Tissue, input: &InputGeometry) -> Option<Self> {
-        let tissue = found.tissue.pixel_set();
+        let tissue = &found.tissue;
         let side = (THINNEST_MM / input.pixel_mm).round().max(1.0) as usize;
-        let pieces = Pieces::of(&Mask::of(tissue.opened(side)));
+        let pieces = Pieces::of(&tissue.opened(side));
         let (largest, _) = pieces.sizes().iter().enumerate().max_by_key(|(_, pixels)| **pixels)?;
-        let mut trunk = PixelSet::empty(input.rows, input.columns);
+        let mut trunk = Mask::empty(input.rows, input.columns);
         for run in pieces.runs().iter().filter(|run| run.piece == largest) {
             run.columns.clone().for_each(|column| trunk.insert(run.row * input.columns + column));
         }
         let reach = (CUT_REACH_MM / input.pixel_mm).round() as usize;
-        let body = enclosed(&trunk, &tissue, reach, input).with(&shut_off(&trunk, &tissue, side, input));
-        let mask = Mask::of(body);
+        let mask = enclosed(&trunk, tissue, reach, input).with(&shut_off(&trunk, tissue, side, input));
         let count = mask.count();
         let area_cm2 = count as f64 * input.pixel_cm2();
         let columns: usize = mask.pixels().map(|at| at % input.columns).sum();
@@ -117,7 +115,7 @@ impl Body {
 
 /// The trunk with all that has it above and below. Where that ends at a side in air instead of tissue there is no wall:
 /// the field of view cuts a lung, whose rest is let in as far as `reach` pixels.
-fn enclosed(trunk: &PixelSet, tissue: &PixelSet, reach: usize, input: &InputGeometry) -> PixelSet {
+fn enclosed(trunk: &Mask, tissue: &Mask, reach: usize, input: &InputGeometry) -> Mask {
     let within = trunk.enclosed_in_columns();
     let mut enclosed = within.clone();
     for row in 0..input.rows {
@@ -135,8 +133,8 @@ fn enclosed(trunk: &PixelSet, tissue: &PixelSet, reach: usize, input: &InputGeom
 
 /// What hangs together with the trunk and cannot be reached from the plane's border through air, less what is thin even so,
 /// such as a table's shell; on the trunk's rows: the air between a table and the back lies below them.
-fn shut_off(trunk: &PixelSet, tissue: &PixelSet, side: usize, input: &InputGeometry) -> PixelSet {
-    let border = PixelSet::border(input.rows, input.columns);
+fn shut_off(trunk: &Mask, tissue: &Mask, side: usize, input: &InputGeometry) -> Mask {
+    let border = Mask::border(input.rows, input.columns);
     let open = tissue.clone().complement().reached(&border, Neighbours::Sides);
     let closed = open.complement().reached(trunk, Neighbours::Sides).opened(side);
     let (first, last) = trunk.span_of_rows().unwrap_or((0, 0));

@@ -6,9 +6,10 @@
 //! somebody must look.
 
 use super::components::{PieceAt, Run};
-use super::evidence::{Mask, TableRow};
+use super::evidence::TableRow;
 use crate::exam::{Doubt, QualityIssue, QualityKind, QualityLimits, Series};
 use crate::preprocess::InputGeometry;
+use crate::raster::Mask;
 
 /// An end of the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

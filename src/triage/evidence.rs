@@ -8,91 +8,7 @@ use super::lesion_piece::LesionPieces;
 use crate::engine::{CaseHead, Inference, OperatingPoint};
 use crate::exam::{Series, SlabIndex, WindowInputs};
 use crate::preprocess::InputGeometry;
-use crate::raster::PixelSet;
-
-/// A set of plane pixels, one bit each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mask {
-    rows: usize,
-    columns: usize,
-    bits: Vec<u64>,
-}
-
-impl Mask {
-    /// The pixels, row by row, for which `is_set` holds.
-    #[must_use]
-    pub fn from_fn(rows: usize, columns: usize, is_set: impl Fn(usize) -> bool) -> Self {
-        Self::from_pixels(rows, columns, (0..rows * columns).filter(|at| is_set(*at)))
-    }
-
-    /// The mask of these pixels.
-    #[must_use]
-    pub fn from_pixels(rows: usize, columns: usize, pixels: impl IntoIterator<Item = usize>) -> Self {
-        let mut bits = vec![0_u64; (rows * columns).div_ceil(64)];
-        for at in pixels {
-            bits[at / 64] |= 1 << (at % 64);
-        }
-        Self { rows, columns, bits }
-    }
-
-    /// The mask of these words, as many as its pixels need; see [`Self::words`]. Bits behind the last pixel must be 0.
-    #[must_use]
-    pub fn from_words(rows: usize, columns: usize, words: Vec<u64>) -> Self {
-        debug_assert_eq!(words.len(), (rows * columns).div_ceil(64));
-        Self { rows, columns, bits: words }
-    }
-
-    /// The mask of a set of pixels.
-    #[must_use]
-    pub fn of(set: PixelSet) -> Self {
-        Self { rows: set.rows(), columns: set.columns(), bits: set.into_flat() }
-    }
-
-    #[must_use]
-    pub fn pixel_set(&self) -> PixelSet {
-        PixelSet::from_flat(self.rows, self.columns, &self.bits)
-    }
-
-    /// The pixels, 64 a word: the one at `row * columns + column` is bit `at % 64` of word `at / 64`.
-    #[must_use]
-    pub fn words(&self) -> &[u64] {
-        &self.bits
-    }
-
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    #[must_use]
-    pub fn columns(&self) -> usize {
-        self.columns
-    }
-
-    /// Whether the pixel at `row * columns + column` is set.
-    #[must_use]
-    pub fn contains(&self, at: usize) -> bool {
-        self.bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
-    }
-
-    /// How many pixels are set.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.bits.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    /// The pixels that are set, in ascending order.
-    pub fn pixels(&self) -> impl Iterator<Item = usize> + '_ {
-        self.bits.iter().enumerate().flat_map(|(word_at, word)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
-                left &= left - 1;
-                Some(word_at * 64 + bit)
-            })
-        })
-    }
-}
+use crate::raster::Mask;
 
 /// What the engine says of one slab.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,14 +36,13 @@ impl SlabEvidence {
     pub fn new(inference: &Inference, slab_plane: &[f32], input: &InputGeometry, point: &OperatingPoint) -> Self {
         let body = Body::find(&Tissue::on(slab_plane, input), input);
         let above = |probabilities: &[f32], least: f32| {
-            PixelSet::of(probabilities, input.columns, |probability| *probability >= least)
+            Mask::of(probabilities, input.columns, |probability| *probability >= least)
         };
         let mut lung = above(&inference.lung, point.lung_probability);
         if let Some(body) = &body {
-            lung = lung.common_with(&body.mask().pixel_set());
+            lung = lung.common_with(body.mask());
         }
-        let lesion = Mask::of(above(&inference.lesion, point.lesion_probability).common_with(&lung));
-        let lung = Mask::of(lung);
+        let lesion = above(&inference.lesion, point.lesion_probability).common_with(&lung);
         let lesion_hu: Vec<f32> = lesion.pixels().map(|at| input.hounsfield(slab_plane[at])).collect();
         let section = body.map(|body| body.section);
         Self::of_masks(lung, lesion, &lesion_hu, [inference.attention, inference.logit], section, input)

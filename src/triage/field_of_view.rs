@@ -5,7 +5,7 @@ use super::quality::issue;
 use super::verdict::MIN_FINDING_ML;
 use crate::exam::{PreparedSlice, QualityIssue, QualityKind, QualityLimits, Series, SlabIndex};
 use crate::preprocess::InputGeometry;
-use crate::raster::PixelSet;
+use crate::raster::Mask;
 
 /// Less of a region at the border than this is lung by chance, cm²: networks take some of anything for it.
 const LEAST_CUT_LUNG_CM2: f64 = 5.0;
@@ -30,10 +30,9 @@ impl CutField {
             rows.binary_search_by_key(&slab, |row| row.slab).ok()
         };
         let cut = series.slices().filter_map(|slice| {
-            let (region, row) = (slice.lung_at_border.as_ref()?.cut.as_ref()?, row_of(slice)?);
-            let both = rows[row].evidence.lung.words().iter().zip(&region.words);
-            let lung: u32 = both.map(|(lung, region)| (lung & region).count_ones()).sum();
-            (f64::from(lung) * input.pixel_cm2() >= LEAST_CUT_LUNG_CM2).then_some((slice, region.border_mm))
+            let (cut, row) = (slice.lung_at_border.as_ref()?.cut.as_ref()?, row_of(slice)?);
+            let lung = rows[row].evidence.lung.clone().common_with(&cut.region).count();
+            (lung as f64 * input.pixel_cm2() >= LEAST_CUT_LUNG_CM2).then_some((slice, cut.border_mm))
         });
         let cut: Vec<(&PreparedSlice, f64)> = cut.collect();
         let usual_mm = series.spacing(limits.max_gap_mm).usual_mm;
@@ -42,7 +41,7 @@ impl CutField {
             return None;
         }
         let (most, _) = cut.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let mut elsewhere: Vec<PixelSet> = rows.iter().map(|row| row.evidence.lesion.pixel_set()).collect();
+        let mut elsewhere: Vec<Mask> = rows.iter().map(|row| row.evidence.lesion.clone()).collect();
         for slice in series.slices() {
             if let (Some(border), Some(row)) = (&slice.lung_at_border, row_of(slice)) {
                 elsewhere[row].take_away(&border.surroundings(MISLEADING_MM, input));
@@ -80,11 +79,11 @@ mod tests {
         };
         let of_columns =
             |is_in: &dyn Fn(usize) -> bool| -> Vec<usize> { (0..SIDE * SIDE).filter(|at| is_in(at % SIDE)).collect() };
-        let words = |is_in: &dyn Fn(usize) -> bool| masks(SIDE, &of_columns(is_in), &[]).lung.words().to_vec();
+        let everywhere = Mask::from_pixels(SIDE, SIDE, of_columns(&|_| true));
         let mut series = Series::default();
         for number in 0..SLICES {
             let (mut slice, plane) = made_slice([0.0, 0.0, number as f64 * 3.0], 0.0, &format!("1.{number}"), &input);
-            let cut = Some(CutRegion { border_mm, words: words(&|_| true) });
+            let cut = Some(CutRegion { border_mm, region: everywhere.clone() });
             let pixels = (0..SIDE).map(|row| (row * SIDE) as u32).collect();
             slice.lung_at_border = Some(Box::new(LungAtBorder { pixels, cut }));
             series.add(slice, &plane, &input, |_| Err("no slice comes twice".to_owned())).unwrap();

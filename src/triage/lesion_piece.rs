@@ -3,8 +3,8 @@
 
 use super::components::Pieces;
 use super::density::Histogram;
-use super::evidence::Mask;
 use super::extent::Spans;
+use crate::raster::Mask;
 
 /// The pieces of a slab's lesion mask.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,8 +1,9 @@
 //! Where in the lungs the pieces of lesions lie.
 
-use super::evidence::{Mask, TableRow};
+use super::evidence::TableRow;
 use super::lungs::Lungs;
 use crate::preprocess::InputGeometry;
+use crate::raster::Mask;
 
 /// What is nearer than this to the lungs' outline in its plane is peripheral: a third of the way to the hilum, mm.
 const PERIPHERAL_MM: f64 = 20.0;

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::components::{Layer, PieceAt, Run, components};
-use super::evidence::{Mask, TableRow};
+use super::evidence::TableRow;
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
+use crate::raster::Mask;
 
 /// A component of the lung masks with less than this share of the largest one's volume is not lung. The smaller lung has
 /// far more, unless it is gone.

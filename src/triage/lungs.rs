@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::body::SpinePlace;
 use super::components::{PieceAt, Run};
-use super::evidence::{Mask, TableRow};
+use super::evidence::TableRow;
 use super::lesions::Side;
 use super::lung_pieces::LungPieces;
 use super::zones::{PerZone, Zone};
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
+use crate::raster::Mask;
 
 /// Where lungs touch, they are parted no further from the patient's midline than this, mm.
 const PARTING_REACH_MM: f64 = 40.0;

@@ -30,7 +30,7 @@ pub(crate) use components::label;
 pub use components::{Contact, PieceAt, Pieces, Run};
 pub use density::{Densities, HIGH_OPACITY_HU, Histogram};
 pub use driving::{DrivingSlab, driving_slabs};
-pub use evidence::{Contacts, EvidenceTable, Mask, SlabEvidence, TableRow, case_score, thicknesses_mm};
+pub use evidence::{Contacts, EvidenceTable, SlabEvidence, TableRow, case_score, thicknesses_mm};
 pub use extent::Spans;
 pub use field_of_view::CutField;
 pub use findings::Findings;

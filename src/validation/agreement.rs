@@ -2,7 +2,8 @@
 
 use super::{LesionAgreement, MaskAgreement};
 use crate::preprocess::InputGeometry;
-use crate::triage::{Lungs, Mask, TableRow, label};
+use crate::raster::Mask;
+use crate::triage::{Lungs, TableRow, label};
 
 /// Lesions smaller than this are left out when lesions are counted, ml.
 pub const SMALLEST_COUNTED_ML: f64 = 0.5;

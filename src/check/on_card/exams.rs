@@ -16,8 +16,9 @@ use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::{Arrival, Decoded, DecodedSlice, ReadInstance};
 use crate::preprocess::{InputGeometry, Plane, noise_hu, stored_image};
+use crate::raster::Mask;
 use crate::scanner::Instance;
-use crate::triage::{Mask, SlabEvidence, Verdict};
+use crate::triage::{SlabEvidence, Verdict};
 
 /// A slice that was decoded.
 pub(super) struct ExamSlice {
@@ -222,7 +223,7 @@ fn differing(one: &Case, other: &Case) -> (usize, (usize, usize)) {
         let (Some(one), Some(other)) = (one.table.row(slab), other.table.row(slab)) else { continue };
         let masks = |row: &SlabEvidence| [row.lung.clone(), row.lesion.clone()];
         let apart = |(one, other): (Mask, Mask)| -> u32 {
-            one.words().iter().zip(other.words()).map(|(one, other)| (one ^ other).count_ones()).sum()
+            one.words().iter().zip(other.words().iter()).map(|(one, other)| (one ^ other).count_ones()).sum()
         };
         slabs += 1;
         pixels.0 += masks(one).into_iter().zip(masks(other)).map(apart).sum::<u32>() as usize;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exam::{Lps, Series, SlabIndex};
 use crate::preprocess::InputGeometry;
-use crate::triage::Mask;
+use crate::raster::Mask;
 pub use voxels::VoxelMask;
 
 /// Why a mask cannot be used.

@@ -3,6 +3,8 @@
 //! A row takes whole words, so that shifting one moves its pixels and none of the next row's. Bits behind a row's last column
 //! are 0. Pixels are numbered `row * columns + column`.
 
+use std::borrow::Cow;
+
 /// Which pixels hang together with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
@@ -14,7 +16,7 @@ pub enum Neighbours {
 
 /// A set of the pixels of a plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PixelSet {
+pub struct Mask {
     rows: usize,
     columns: usize,
     /// Words of a row.
@@ -22,7 +24,7 @@ pub struct PixelSet {
     words: Vec<u64>,
 }
 
-impl PixelSet {
+impl Mask {
     #[must_use]
     pub fn empty(rows: usize, columns: usize) -> Self {
         let stride = columns.div_ceil(64);
@@ -41,26 +43,39 @@ impl PixelSet {
         set
     }
 
-    /// The pixels of a mask without whole words a row: the pixel `at` is bit `at % 64` of word `at / 64`.
+    /// The pixels, row by row, for which `is_set` holds.
     #[must_use]
-    pub fn from_flat(rows: usize, columns: usize, flat: &[u64]) -> Self {
-        if columns.is_multiple_of(64) {
-            return Self { rows, columns, stride: columns / 64, words: flat.to_vec() };
-        }
-        let mut set = Self::empty(rows, columns);
-        (0..rows * columns).filter(|at| flat[at / 64] >> (at % 64) & 1 == 1).for_each(|at| set.insert(at));
-        set
+    pub fn from_fn(rows: usize, columns: usize, is_set: impl Fn(usize) -> bool) -> Self {
+        Self::from_pixels(rows, columns, (0..rows * columns).filter(|at| is_set(*at)))
     }
 
-    /// The words that [`Self::from_flat`] takes.
+    /// The mask of these pixels.
     #[must_use]
-    pub fn into_flat(self) -> Vec<u64> {
-        if self.columns.is_multiple_of(64) {
-            return self.words;
+    pub fn from_pixels(rows: usize, columns: usize, pixels: impl IntoIterator<Item = usize>) -> Self {
+        let mut mask = Self::empty(rows, columns);
+        pixels.into_iter().for_each(|at| mask.insert(at));
+        mask
+    }
+
+    /// The mask of these words, as many as its pixels need; see [`Self::words`]. Bits behind the last pixel must be 0.
+    #[must_use]
+    pub fn from_words(rows: usize, columns: usize, words: Vec<u64>) -> Self {
+        debug_assert_eq!(words.len(), (rows * columns).div_ceil(64));
+        if columns.is_multiple_of(64) {
+            return Self { rows, columns, stride: columns / 64, words };
         }
-        let mut flat = vec![0; (self.rows * self.columns).div_ceil(64)];
-        self.pixels().for_each(|at| flat[at / 64] |= 1 << (at % 64));
-        flat
+        Self::from_fn(rows, columns, |at| words[at / 64] >> (at % 64) & 1 == 1)
+    }
+
+    /// The pixels, 64 a word, rows without a gap: the one at `row * columns + column` is bit `at % 64` of word `at / 64`.
+    #[must_use]
+    pub fn words(&self) -> Cow<'_, [u64]> {
+        if self.columns.is_multiple_of(64) {
+            return Cow::Borrowed(&self.words);
+        }
+        let mut words = vec![0; (self.rows * self.columns).div_ceil(64)];
+        self.pixels().for_each(|at| words[at / 64] |= 1 << (at % 64));
+        Cow::Owned(words)
     }
 
     /// The outermost pixels of a plane.
@@ -85,10 +100,11 @@ impl PixelSet {
         self.words[row * self.stride + column / 64] |= 1 << (column % 64);
     }
 
+    /// Whether the pixel at `row * columns + column` is set.
     #[must_use]
     pub fn contains(&self, at: usize) -> bool {
         let (row, column) = (at / self.columns, at % self.columns);
-        self.words[row * self.stride + column / 64] >> (column % 64) & 1 == 1
+        self.words.get(row * self.stride + column / 64).is_some_and(|word| word >> (column % 64) & 1 == 1)
     }
 
     #[must_use]
@@ -184,22 +200,15 @@ impl PixelSet {
     /// What squares of `side` pixels that fit into the set cover: its morphological opening.
     #[must_use]
     pub fn opened(&self, side: usize) -> Self {
-        let (mut across, mut down) = (self.clone(), self.clone());
+        let mut mask = self.clone();
         for _ in 1..side {
-            across = across.along_rows(|_, at, after| at & after);
-        }
-        down.words.clone_from(&across.words);
-        for _ in 1..side {
-            down = down.along_columns(|_, at, below| at & below);
+            mask = mask.along_rows(|_, at, after| at & after).along_columns(|_, at, below| at & below);
         }
         // Now each pixel stands for the square that it is the first of.
         for _ in 1..side {
-            down = down.along_columns(|above, at, _| above | at);
+            mask = mask.along_rows(|before, at, _| before | at).along_columns(|above, at, _| above | at);
         }
-        for _ in 1..side {
-            down = down.along_rows(|before, at, _| before | at);
-        }
-        down
+        mask
     }
 
     /// The pixels of the set and those that have one of it above and one below.
@@ -251,9 +260,8 @@ impl PixelSet {
         let last = self.last_word();
         for (from, to) in self.words.chunks_exact(self.stride).zip(set.words.chunks_exact_mut(self.stride)) {
             for at in 0..from.len() {
-                let below = at.checked_sub(1).map_or(0, |at| from[at]);
-                let above = from.get(at + 1).copied().unwrap_or(0);
-                to[at] = of(from[at] << 1 | below >> 63, from[at], from[at] >> 1 | above << 63);
+                let [before, after] = shifted(from, at);
+                to[at] = of(before, from[at], after);
             }
             to[from.len() - 1] &= last;
         }
@@ -314,11 +322,7 @@ impl PixelSet {
                 let words = &reached.words[beside * self.stride..][..self.stride];
                 let across = match neighbours {
                     Neighbours::Sides => 0,
-                    Neighbours::SidesAndCorners => {
-                        let below = at.checked_sub(1).map_or(0, |at| words[at]);
-                        let above = words.get(at + 1).copied().unwrap_or(0);
-                        words[at] << 1 | below >> 63 | words[at] >> 1 | above << 63
-                    }
+                    Neighbours::SidesAndCorners => shifted(words, at).into_iter().fold(0, |across, word| across | word),
                 };
                 let found = (words[at] | across) & self.words[first + at];
                 changed |= found & !reached.words[first + at] != 0;
@@ -349,30 +353,35 @@ impl PixelSet {
     }
 }
 
-/// Lets the pixels that are set in a row reach the ends of the runs that are allowed. Adding a run's pixel to the run carries to the
-/// run's end.
+/// What lies before each pixel of a row's word, and what after it.
+fn shifted(row: &[u64], at: usize) -> [u64; 2] {
+    let lower = at.checked_sub(1).map_or(0, |at| row[at]);
+    let upper = row.get(at + 1).copied().unwrap_or(0);
+    [row[at] << 1 | lower >> 63, row[at] >> 1 | upper << 63]
+}
+
+/// Lets the pixels that are set in a row reach the ends of the runs that are allowed.
 fn fill_runs(allowed: &[u64], set: &mut [u64]) -> bool {
     let mut changed = false;
+    let mut reach = |word: &mut u64, filled: u64| changed |= std::mem::replace(word, filled) != filled;
     let mut carry = false;
-    for (allowed, set) in allowed.iter().zip(set.iter_mut()) {
-        let (sum, one) = allowed.overflowing_add(*set);
-        let (sum, two) = sum.overflowing_add(u64::from(carry));
-        carry = one || two;
-        let filled = ((sum ^ allowed) | *set) & allowed;
-        changed |= filled != *set;
-        *set = filled;
+    for (allowed, word) in allowed.iter().zip(set.iter_mut()) {
+        reach(word, fill_upwards(*allowed, *word, &mut carry));
     }
     carry = false;
-    for (allowed, set) in allowed.iter().zip(set.iter_mut()).rev() {
-        let (turned, from) = (allowed.reverse_bits(), set.reverse_bits());
-        let (sum, one) = turned.overflowing_add(from);
-        let (sum, two) = sum.overflowing_add(u64::from(carry));
-        carry = one || two;
-        let filled = (((sum ^ turned) | from) & turned).reverse_bits();
-        changed |= filled != *set;
-        *set = filled;
+    for (allowed, word) in allowed.iter().zip(set.iter_mut()).rev() {
+        reach(word, fill_upwards(allowed.reverse_bits(), word.reverse_bits(), &mut carry).reverse_bits());
     }
     changed
+}
+
+/// Lets the bits of a word reach the upper ends of their runs: adding a run's bit to the run carries to its end, and on into the next
+/// word.
+fn fill_upwards(allowed: u64, set: u64, carry: &mut bool) -> u64 {
+    let (sum, one) = allowed.overflowing_add(set);
+    let (sum, two) = sum.overflowing_add(u64::from(*carry));
+    *carry = one || two;
+    ((sum ^ allowed) | set) & allowed
 }
 
 #[cfg(test)]
@@ -393,8 +402,8 @@ mod tests {
         })
     }
 
-    fn set(cells: &[bool], columns: usize) -> PixelSet {
-        PixelSet::of(cells, columns, |cell| *cell)
+    fn set(cells: &[bool], columns: usize) -> Mask {
+        Mask::of(cells, columns, |cell| *cell)
     }
 
     fn around([rows, columns]: [usize; 2], at: usize, reach: usize) -> impl Iterator<Item = usize> {
@@ -429,7 +438,7 @@ mod tests {
 
     #[test]
     fn the_border_is_what_has_no_pixel_beyond_it() {
-        let border: Vec<usize> = PixelSet::border(3, 70).pixels().collect();
+        let border: Vec<usize> = Mask::border(3, 70).pixels().collect();
         let expected: Vec<usize> = (0..210).filter(|at| *at < 71 || *at >= 139).collect();
         assert_eq!(border, expected);
     }
@@ -442,7 +451,7 @@ mod tests {
             prop_assert_eq!(found.pixels().collect::<Vec<_>>(), expected.clone());
             prop_assert_eq!(found.count(), expected.len());
             prop_assert_eq!(found.clone().complement().count(), cells.len() - expected.len());
-            prop_assert_eq!(PixelSet::from_flat(size[0], size[1], &found.clone().into_flat()), found);
+            prop_assert_eq!(Mask::from_words(size[0], size[1], found.words().into_owned()), found);
         }
 
         #[test]
@@ -486,7 +495,7 @@ mod tests {
         #[test]
         fn what_is_reached_hangs_together((size, cells) in drawn(0.6), from in 0_usize..221, corners: bool) {
             let neighbours = if corners { Neighbours::SidesAndCorners } else { Neighbours::Sides };
-            let mut seed = PixelSet::empty(size[0], size[1]);
+            let mut seed = Mask::empty(size[0], size[1]);
             seed.insert(from);
             let found: BTreeSet<usize> = set(&cells, size[1]).reached(&seed, neighbours).pixels().collect();
             prop_assert_eq!(found, reached_slowly(size, &cells, from, neighbours));
@@ -496,7 +505,7 @@ mod tests {
         fn pieces_are_apart_and_make_up_the_set((size, cells) in drawn(0.5)) {
             let whole = set(&cells, size[1]);
             let pieces = whole.pieces(Neighbours::SidesAndCorners);
-            prop_assert_eq!(pieces.iter().map(PixelSet::count).sum::<usize>(), whole.count());
+            prop_assert_eq!(pieces.iter().map(Mask::count).sum::<usize>(), whole.count());
             for (at, piece) in pieces.iter().enumerate() {
                 let others = pieces[at + 1..].iter();
                 prop_assert!(others.map(|other| other.grown(1).common_with(piece)).all(|common| common.is_empty()));
