@@ -18,8 +18,12 @@ const LEAST_FACTOR: f32 = 1.25;
 const FEWEST_SLICES: usize = 10;
 const LEAST_SHARE: f64 = 0.2;
 
-/// A slice in cells of 12 mm.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A cell that is denser holds tissue, HU; fewer such cells tell nothing of the tissue.
+const TISSUE_HU: f64 = -300.0;
+const LEAST_TISSUE_CELLS: usize = 30;
+
+/// A slice in cells of 12 mm. Noise alone makes those of two images differ.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Thumbnail(Box<[u8]>);
 
 impl Thumbnail {
@@ -37,6 +41,22 @@ impl Thumbnail {
         }
         // The upper eight bits of a step.
         Self(sums.iter().zip(&counts).map(|(sum, count)| ((sum / (*count).max(1)) >> 8) as u8).collect())
+    }
+
+    /// By how much the other slice's tissue is denser, HU: the median over the cells that are tissue in both. `None` where there is
+    /// too little of it.
+    #[must_use]
+    pub fn tissue_rise_hu(&self, other: &Self, input: &InputGeometry) -> Option<f64> {
+        let [low, high] = input.hu_window.map(f64::from);
+        let hu_a_level = (high - low) / 255.0;
+        let is_tissue = |level: u8| low + f64::from(level) * hu_a_level > TISSUE_HU;
+        let in_both = self.0.iter().zip(&other.0).filter(|(one, other)| is_tissue(**one) && is_tissue(**other));
+        let mut rises: Vec<i16> = in_both.map(|(one, other)| i16::from(*other) - i16::from(*one)).collect();
+        if rises.len() < LEAST_TISSUE_CELLS {
+            return None;
+        }
+        let middle = rises.len() / 2;
+        Some(f64::from(*rises.select_nth_unstable(middle).1) * hu_a_level)
     }
 
     /// Mean absolute difference, HU.

@@ -102,6 +102,10 @@ pub enum QualityKind {
     FarApart { spacing_mm: f64, limit_mm: f64 },
     /// The anatomy changes from one slab to the next by this multiple of what is usual around it.
     AnatomyStep { times_usual: f64 },
+    /// The same images lie at several positions: nobody knows which of them they show.
+    RepeatedImages { slices: usize, from_z_mm: f64, to_z_mm: f64, unseen_mm: f64 },
+    /// From one slice to the next all tissue changes its density: one of them is not in Hounsfield units.
+    DensityJump { jump_hu: f64 },
     /// Noise of a slab in soft tissue, at the model's pixels.
     TooNoisy { noise_hu: f64, limit_hu: f64 },
     /// Slices of this thickness.
@@ -235,6 +239,7 @@ impl QualityIssue {
             QualityKind::Gap { .. } if self.hides_lung(limits) => Remedy::SendAgainOrRescan,
             QualityKind::Gap { .. }
             | QualityKind::SpacingChange { .. }
+            | QualityKind::RepeatedImages { .. }
             | QualityKind::RefusedObjects { .. }
             | QualityKind::DefectiveSlices { .. }
             | QualityKind::UnfitSeries { .. } => Remedy::SendAgain,
@@ -244,6 +249,7 @@ impl QualityIssue {
             QualityKind::FarApart { .. } if self.hides_lung(limits) => Remedy::ReconstructAgain,
             QualityKind::MixedAcquisitions => Remedy::CheckSeries,
             QualityKind::NoiseUnknown { .. }
+            | QualityKind::DensityJump { .. }
             | QualityKind::OrientationMismatch { .. }
             | QualityKind::FewPositions { .. }
             | QualityKind::SharedUid { .. } => Remedy::CorrectAndSendAgain,
@@ -271,6 +277,7 @@ impl QualityIssue {
             | QualityKind::TooThick { .. }
             | QualityKind::FieldOfViewCut { .. }
             | QualityKind::MixedAcquisitions
+            | QualityKind::DensityJump { .. }
             | QualityKind::NoiseUnknown { .. }
             | QualityKind::UnfitSeries { .. }
             | QualityKind::FewPositions { .. }
@@ -278,6 +285,7 @@ impl QualityIssue {
             | QualityKind::SharedUid { .. }
             | QualityKind::OrientationMismatch { .. } => true,
             QualityKind::Gap { from_z_mm, to_z_mm } => to_z_mm - from_z_mm > limits.max_gap_mm,
+            QualityKind::RepeatedImages { unseen_mm, .. } => unseen_mm > limits.max_gap_mm,
             QualityKind::FarApart { spacing_mm, .. } => spacing_mm > limits.max_thickness_mm,
             QualityKind::SpacingChange { .. }
             | QualityKind::DuplicatePosition
@@ -334,6 +342,13 @@ impl std::fmt::Display for QualityKind {
             Self::AnatomyStep { times_usual } => write!(
                 f,
                 "the anatomy jumps, {times_usual:.1} times the usual change between slabs: did the patient breathe or move?"
+            ),
+            Self::RepeatedImages { slices, from_z_mm, to_z_mm, .. } => {
+                f.write_str(&repeated_words(*slices, *from_z_mm, *to_z_mm))
+            }
+            Self::DensityJump { jump_hu } => write!(
+                f,
+                "all tissue is {jump_hu:.0} HU denser or less dense from one slice to the next: the Hounsfield units of one part are wrong (Rescale Slope and Intercept)"
             ),
             Self::TooNoisy { noise_hu, limit_hu } => write!(
                 f,
@@ -395,6 +410,16 @@ impl std::fmt::Display for QualityKind {
             }
         }
     }
+}
+
+fn repeated_words(slices: usize, from_z_mm: f64, to_z_mm: f64) -> String {
+    let not_sent = "what belongs there was not sent";
+    if slices == 1 {
+        return format!("the slice at z = {from_z_mm:.1} mm shows an image that lies elsewhere as well: {not_sent}");
+    }
+    format!(
+        "{slices} slices from z = {from_z_mm:.1} mm to z = {to_z_mm:.1} mm show images that lie at other positions as well: {not_sent}"
+    )
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Micrometres {
 pub struct PreparedSlice {
     pub sop_instance_uid: String,
     pub header: SliceHeader,
-    /// See [`crate::preprocess::noise_hu`]; `None` where there is too little tissue.
+    /// See [`crate::preprocess::TissueCells::noise_hu`]; `None` where there is too little tissue.
     pub noise_hu: Option<f32>,
     /// Where the image lies, for pictures.
     pub file: ImageFile,

@@ -23,7 +23,7 @@ pub struct Stretch {
 
 /// Positions closer than this are one place: reconstructions of one acquisition differ by hundredths of a millimetre where their
 /// headers round otherwise, and no scanner's slices lie so close.
-const SAME_PLACE_MM: f64 = 0.1;
+pub(super) const SAME_PLACE_MM: f64 = 0.1;
 
 /// A gap is wider than the series' usual distance times this.
 const GAP_FACTOR: f64 = 1.5;

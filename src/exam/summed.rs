@@ -40,8 +40,13 @@ impl Sum {
                 "{count} gaps {range}, {length_mm:.0} mm in all, the widest of {:.1} mm between z = {from_z_mm:.1} mm and z = {to_z_mm:.1} mm: slices are missing",
                 to_z_mm - from_z_mm
             ),
+            QualityKind::RepeatedImages { .. } => format!(
+                "images that lie at other positions as well, {count} times {range}: what belongs there was not sent"
+            ),
             QualityKind::DuplicatePosition => format!("more than one slice at each of {count} positions {range}"),
-            QualityKind::AnatomyStep { .. } => format!("{count} jumps {range}, the largest: {gravest}"),
+            QualityKind::AnatomyStep { .. } | QualityKind::DensityJump { .. } => {
+                format!("{count} jumps {range}, the largest: {gravest}")
+            }
             _ => format!("{count} times {range}, the longest: {gravest}"),
         }
     }
@@ -72,6 +77,8 @@ fn comes_in_numbers(kind: &QualityKind) -> bool {
             | QualityKind::SpacingChange { .. }
             | QualityKind::DuplicatePosition
             | QualityKind::AnatomyStep { .. }
+            | QualityKind::DensityJump { .. }
+            | QualityKind::RepeatedImages { .. }
     )
 }
 
@@ -90,15 +97,17 @@ fn summed(alike: Vec<QualityIssue>) -> QualityIssue {
 fn weight(kind: &QualityKind) -> f64 {
     match kind {
         QualityKind::AnatomyStep { times_usual } => *times_usual,
+        QualityKind::DensityJump { jump_hu } => *jump_hu,
+        QualityKind::RepeatedImages { unseen_mm, .. } => *unseen_mm,
         other => length_mm(other),
     }
 }
 
 fn length_mm(kind: &QualityKind) -> f64 {
     match kind {
-        QualityKind::Gap { from_z_mm, to_z_mm } | QualityKind::SpacingChange { from_z_mm, to_z_mm, .. } => {
-            to_z_mm - from_z_mm
-        }
+        QualityKind::Gap { from_z_mm, to_z_mm }
+        | QualityKind::SpacingChange { from_z_mm, to_z_mm, .. }
+        | QualityKind::RepeatedImages { from_z_mm, to_z_mm, .. } => to_z_mm - from_z_mm,
         _ => 0.0,
     }
 }

@@ -13,7 +13,9 @@ use super::step_back::step_back;
 use crate::exam::{Content, ExamKey, InstanceHeader, LungAtBorder, Part, PlaneCentre, SeriesKey, lung_at_border};
 use crate::inference::{Planes, StoredSlice};
 use crate::part10::{ImageFile, InstanceFile};
-use crate::preprocess::{InputGeometry, Plane, body_centre_mm, hounsfield_image, noise_hu, stored_image};
+use crate::preprocess::{
+    InputGeometry, PixelError, Plane, TissueCells, body_centre_mm, hounsfield_image, stored_image,
+};
 use crate::telemetry;
 
 /// Images of one instance that are decoded at a turn: 0.02 to 0.2 s, after which another exam may come first. A slab has some three
@@ -94,7 +96,7 @@ pub struct DecodedSlice {
     pub plane: Plane,
     /// Where the plane lies.
     pub centre: PlaneCentre,
-    /// See [`noise_hu`].
+    /// See [`TissueCells::noise_hu`].
     pub noise_hu: Option<f32>,
     /// See [`body_centre_mm`].
     pub body_mm: Option<[f64; 2]>,
@@ -206,16 +208,21 @@ fn decoded_slice(
 ) -> Result<Option<DecodedSlice>, String> {
     let header = &read.header;
     let Some(Content::Slice(slice)) = header.images.get(image) else { return Ok(None) };
-    let stored = stored_image(file, image, slice).map_err(|error| {
+    let unusable = |error: PixelError| {
         telemetry::slice_failed();
         tracing::warn!(sop_instance_uid = %header.sop_instance_uid, image = image + 1, %error, detail = error.detail(), "slice cannot be decoded");
         slice.frame_number.map_or_else(|| error.to_string(), |frame| format!("frame {frame}: {error}"))
-    })?;
+    };
+    let stored = stored_image(file, image, slice).map_err(unusable)?;
     telemetry::stage("decode", started.elapsed());
     let decoded = Instant::now();
     let hounsfield = stored.hounsfield();
     let (in_plane, input) = (&slice.geometry.in_plane, planes.input());
-    let (noise_hu, body_mm) = (noise_hu(&hounsfield, in_plane, input.pixel_mm), body_centre_mm(&hounsfield, in_plane));
+    let tissue = TissueCells::of(&hounsfield, in_plane, input.pixel_mm);
+    if !tissue.show_a_patient() {
+        return Err(unusable(PixelError::NoSoftTissue));
+    }
+    let (noise_hu, body_mm) = (tissue.noise_hu(), body_centre_mm(&hounsfield, in_plane));
     let about_image = PlaneCentre::of_image(slice.geometry.centre);
     let centre = centres.get(&header.series_instance_uid).copied().unwrap_or(about_image);
     let lies_in = ImageFile { path: path.clone(), frame: image };

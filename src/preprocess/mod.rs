@@ -11,15 +11,15 @@
 
 mod body_centre;
 mod codestream;
-mod noise;
 mod pixels;
 mod resample;
+mod tissue;
 mod turn;
 
 pub use body_centre::body_centre_mm;
-pub use noise::noise_hu;
 pub use pixels::{CellLayout, HounsfieldImage, Padding, PixelError, StoredImage, hounsfield_image, stored_image};
 pub use resample::{InPlane, SourceAxis, Taps, taps};
+pub use tissue::TissueCells;
 pub use turn::Turn;
 
 use serde::{Deserialize, Serialize};

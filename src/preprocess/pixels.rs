@@ -134,6 +134,10 @@ pub enum PixelError {
     Shape { found_rows: usize, found_columns: usize, samples: u16, bits: u16, rows: usize, columns: usize },
     #[error("the image is blank: its pixels have no more than {} different values", FEWEST_VALUES - 1)]
     Blank,
+    #[error(
+        "the image shows no soft tissue (0 to 100 HU): are its Rescale Slope (0028,1053) and Rescale Intercept (0028,1052) right?"
+    )]
+    NoSoftTissue,
     #[error("pixel data decodes to {found} bytes, {rows} rows x {columns} columns need {expected}")]
     Length { found: usize, expected: usize, rows: usize, columns: usize },
 }

@@ -6,11 +6,11 @@ use super::evidence::TableRow;
 use super::field_of_view::CutField;
 use super::lung_pieces::LungPieces;
 use super::lungs::Lungs;
-use super::steps::{Step, steps};
+use super::steps::{STEP_NEIGHBOURS, Step, steps};
 use super::transfer::{Transfer, numbers_begin_late};
 use crate::exam::{
-    Kernel, KeySlice, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, ScanDirection, Series,
-    Spacing, are_interleaved, sum_up,
+    Kernel, KeySlice, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, RepeatedImages,
+    ScanDirection, Series, Spacing, are_interleaved, density_jumps, repeated_images, sum_up,
 };
 use crate::preprocess::InputGeometry;
 
@@ -40,10 +40,23 @@ pub fn acquisition_issues(
         return few_positions(series, limits).into_iter().collect();
     }
     let spacing = series.spacing(limits.max_gap_mm);
+    let repeated = repeated_images(series.slices(), spacing.usual_mm);
+    let jumps = density_jumps(series.slices(), input);
+    // Where images are repeated nothing changes, and beside it more than is usual; where the density jumps everything does.
+    let no_anatomy: Vec<[f64; 2]> = repeated
+        .iter()
+        .map(|run| [run.from_z_mm, run.to_z_mm])
+        .chain(jumps.iter().map(|jump| [jump.below_z_mm, jump.above_z_mm]))
+        .collect();
     let found = [
         cut_off(series, rows, lungs, input, limits),
-        anatomy(series, rows, lungs, &spacing, [input.slab_mm, limits.max_step]),
+        anatomy(series, rows, lungs, (&spacing, &no_anatomy), [input.slab_mm, limits.max_step]),
         positions(series, &spacing),
+        repeated.iter().map(|run| repetition(run, series)).collect(),
+        jumps
+            .iter()
+            .map(|jump| issue_at(QualityKind::DensityJump { jump_hu: jump.jump_hu }, jump.above_z_mm, series))
+            .collect(),
         too_noisy(series, lungs, &spacing, input, limits).into_iter().collect(),
         too_thick(series, limits).into_iter().collect(),
         far_apart(&spacing, limits).into_iter().collect(),
@@ -135,10 +148,14 @@ fn anatomy(
     series: &Series,
     rows: &[TableRow<'_>],
     lungs: &Lungs<'_>,
-    spacing: &Spacing,
+    (spacing, no_anatomy): (&Spacing, &[[f64; 2]]),
     [slab_mm, max_step]: [f64; 2],
 ) -> Vec<QualityIssue> {
-    let steps = steps(rows, max_step).into_iter().filter_map(|Step { row, times_usual }| {
+    let reach_mm = (STEP_NEIGHBOURS + 1) as f64 * slab_mm.max(spacing.usual_mm);
+    let is_anatomy =
+        |z_mm: f64| !no_anatomy.iter().any(|[from_mm, to_mm]| (from_mm - reach_mm..=to_mm + reach_mm).contains(&z_mm));
+    let steps = steps(rows, max_step).into_iter().filter(|step| is_anatomy(rows[step.row].z_mm));
+    let steps = steps.filter_map(|Step { row, times_usual }| {
         // A step shows on the slabs beside it as well.
         let [below, above] = [row.saturating_sub(1), (row + 1).min(rows.len() - 1)].map(|row| rows[row].z_mm);
         let doubt = match explanation(series, spacing, [below - slab_mm, above + slab_mm]) {
@@ -166,6 +183,11 @@ fn few_positions(series: &Series, limits: &QualityLimits) -> Option<QualityIssue
         let at_z_mm = lowest.map_or(0.0, |slice| slice.header.geometry.z_mm);
         issue(QualityKind::FewPositions { images, positions, at_z_mm }, lowest)
     })
+}
+
+fn repetition(run: &RepeatedImages, series: &Series) -> QualityIssue {
+    let RepeatedImages { slices, from_z_mm, to_z_mm, unseen_mm } = *run;
+    issue_at(QualityKind::RepeatedImages { slices, from_z_mm, to_z_mm, unseen_mm }, from_z_mm, series)
 }
 
 fn positions(series: &Series, spacing: &Spacing) -> Vec<QualityIssue> {
@@ -267,7 +289,7 @@ mod tests {
         let mut series = Series::default();
         for number in 0..SLICES {
             let uid = format!("1.{number}");
-            let (mut slice, plane) = made_slice([0.0, 0.0, number as f64 * 3.0], 0.0, &uid, &input());
+            let (mut slice, plane) = made_slice([0.0, 0.0, number as f64 * 3.0], number as f32 * -10.0, &uid, &input());
             slice.noise_hu = Some(30.0);
             change(number, &mut slice);
             series.add(slice, &plane, &input(), |_| Err("no slice comes twice".to_owned())).unwrap();
@@ -315,7 +337,7 @@ mod tests {
             let mut series = Series::default();
             for number in 0..90 {
                 let (mut slice, plane) =
-                    made_slice([0.0, 0.0, f64::from(number)], 0.0, &format!("1.{number}"), &input());
+                    made_slice([0.0, 0.0, f64::from(number)], number as f32 * -10.0, &format!("1.{number}"), &input());
                 slice.noise_hu = Some(90.0);
                 slice.header.thickness_mm = Some(thickness_mm);
                 series.add(slice, &plane, &input(), |_| Err("no slice comes twice".to_owned())).unwrap();

@@ -6,7 +6,7 @@ use crate::preprocess::{InputGeometry, Window};
 
 /// How many slabs on either side tell what change is usual around a slab: a step shows on two of them at most, the
 /// change itself grows and falls over more.
-const NEIGHBOURS: usize = 4;
+pub const STEP_NEIGHBOURS: usize = 4;
 
 /// Fewer neighbours than this tell nothing.
 const MIN_NEIGHBOURS: usize = 5;
@@ -72,7 +72,7 @@ fn times_usual(rows: &[TableRow<'_>], row: usize) -> Option<f64> {
         *other != row
             && self::span_mm(rows, *other).is_some_and(|other_mm| (other_mm - span_mm).abs() <= SAME_SHARE * span_mm)
     };
-    let around = row.saturating_sub(NEIGHBOURS)..(row + NEIGHBOURS + 1).min(rows.len());
+    let around = row.saturating_sub(STEP_NEIGHBOURS)..(row + STEP_NEIGHBOURS + 1).min(rows.len());
     let change = |row: usize| f64::from(rows[row].evidence.change_hu);
     let mut changes: Vec<f64> = around.filter(is_comparable).map(change).collect();
     if changes.len() < MIN_NEIGHBOURS {

@@ -1,5 +1,7 @@
 //! One slice of a patient, as finely as it is known: what scanned images of any grid are made from.
 
+use std::borrow::Cow;
+
 use crate::grid::Grid;
 
 /// CT number where nothing is known of, HU.
@@ -77,16 +79,19 @@ impl Samples {
     }
 }
 
-/// The mean of planes that share a grid, such as those of a thick slice.
+/// The mean of planes, such as those of a thick slice.
 pub fn mean(planes: &[&Plane]) -> Plane {
     mixed(&planes.iter().map(|plane| (*plane, 1.0 / planes.len() as f32)).collect::<Vec<_>>())
 }
 
-/// Planes that share a grid, each with its weight.
+/// Planes with their weights, on the first one's grid: a second change may have moved some.
 pub fn mixed(planes: &[(&Plane, f32)]) -> Plane {
     let grid = planes[0].0.grid.clone();
-    assert!(planes.iter().all(|(plane, _)| plane.grid == grid), "planes of one grid");
-    let hu = (0..planes[0].0.hu.len()).map(|at| planes.iter().map(|(plane, weight)| plane.hu[at] * weight).sum());
+    let seen: Vec<Cow<'_, [f32]>> = planes
+        .iter()
+        .map(|(plane, _)| if plane.grid == grid { Cow::from(&plane.hu) } else { Cow::from(plane.seen_on(&grid)) })
+        .collect();
+    let hu = (0..planes[0].0.hu.len()).map(|at| seen.iter().zip(planes).map(|(hu, (_, weight))| hu[at] * weight).sum());
     Plane { hu: hu.collect(), grid }
 }
 

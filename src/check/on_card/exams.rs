@@ -15,7 +15,7 @@ use crate::part10::{ImageFile, InstanceFile};
 use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::{Arrival, Decoded, DecodedSlice, ReadInstance};
-use crate::preprocess::{InputGeometry, Plane, noise_hu, stored_image};
+use crate::preprocess::{InputGeometry, Plane, TissueCells, stored_image};
 use crate::raster::Mask;
 use crate::scanner::Instance;
 use crate::triage::{SlabEvidence, Verdict};
@@ -115,7 +115,7 @@ impl ExamSlices {
                 slice: Ok(Some(DecodedSlice {
                     plane: Plane::resample(&image, in_plane, &self.input),
                     centre: *centre,
-                    noise_hu: noise_hu(&image, in_plane, self.input.pixel_mm),
+                    noise_hu: TissueCells::of(&image, in_plane, self.input.pixel_mm).noise_hu(),
                     body_mm: None,
                     lung_at_border: None,
                 })),

@@ -112,6 +112,7 @@ pub fn all() -> Vec<Transformation> {
         mixed::mixed(),
         spoilt::lost(),
         spoilt::claimed(),
+        spoilt::rescaled(),
         spoilt::damaged(),
         added::added(),
         arrival::ordered(),

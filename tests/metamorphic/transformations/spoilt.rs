@@ -9,7 +9,7 @@ use tableside::scanner::Instance;
 use super::{Aspect, Expected, Transformation, objects, slices};
 use crate::delivery::Delivery;
 use crate::plane;
-use crate::series::{Series, Slice, changed};
+use crate::series::{Series, Slice, changed, put, text};
 
 pub fn lost() -> Vec<Transformation> {
     let lost = |name: &str, change: fn(&mut Series)| slices(name, Aspect::Loss, Expected::NoNegative, change);
@@ -29,6 +29,17 @@ pub fn lost() -> Vec<Transformation> {
             }
         }),
         lost("all blank", |series| series.slices.iter_mut().for_each(|slice| slice.blank = Some(0))),
+        lost("slices of the middle show one of them", |series| {
+            let middle = wider_than(20.0, series);
+            let stuck = series.slices[middle.start].plane.clone();
+            series.slices[middle].iter_mut().for_each(|slice| slice.plane = stuck.clone());
+        }),
+        lost("a third of the slices shows what another third does", |series| {
+            let third = series.slices.len() / 3;
+            for at in 0..third {
+                series.slices[2 * third + at].plane = series.slices[third + at].plane.clone();
+            }
+        }),
         lost("a hole of more than 10 mm", |series| drop(series.slices.drain(wider_than(10.0, series)))),
         lost("a hole of more than 40 mm", |series| drop(series.slices.drain(wider_than(40.0, series)))),
         lost("apex not scanned", |series| {
@@ -91,6 +102,33 @@ pub fn claimed() -> Vec<Transformation> {
             let z_mm = series.slices[series.slices.len() / 2].z_mm;
             series.slices.iter_mut().for_each(|slice| slice.z_mm = z_mm);
         }),
+    ]
+}
+
+/// Headers of a third of the slices, or of those around the middle, that turn stored values into wrong Hounsfield units.
+pub fn rescaled() -> Vec<Transformation> {
+    let rescaled = |name: &str, expected: Expected, slope: f64, intercept: f64| {
+        objects(name, Aspect::Damage, expected, move |delivery, _| {
+            let third = delivery.instances.len() / 3;
+            for instance in &mut delivery.instances[2 * third..] {
+                *instance = changed(instance, |object| {
+                    let mut multiply = |tag, by: f64, plus: f64| {
+                        let value: f64 = text(object, tag).parse().expect("a number");
+                        put(object, tag, VR::DS, &(value * by + plus).to_string());
+                    };
+                    multiply(tags::RESCALE_SLOPE, slope, 0.0);
+                    multiply(tags::RESCALE_INTERCEPT, 1.0, intercept);
+                });
+            }
+        })
+    };
+    vec![
+        rescaled("Rescale Slope of the lower third doubled", Expected::NoNegative, 2.0, 0.0),
+        rescaled("Rescale Slope of the lower third halved", Expected::NoNegative, 0.5, 0.0),
+        rescaled("Rescale Intercept of the lower third 1000 HU too high", Expected::NoNegative, 1.0, 1000.0),
+        rescaled("Rescale Intercept of the lower third 1000 HU too low", Expected::NoNegative, 1.0, -1000.0),
+        rescaled("Rescale Intercept of the lower third 150 HU too low", Expected::NoNegative, 1.0, -150.0),
+        rescaled("Rescale Intercept of the lower third 150 HU too high", Expected::NoNegative, 1.0, 150.0),
     ]
 }
 
