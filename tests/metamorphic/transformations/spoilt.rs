@@ -77,7 +77,10 @@ fn lung_slices(series: &Series) -> (usize, usize) {
 
 /// Neighbouring slices averaged until they are thicker than so many mm.
 pub fn thick(slices: &[Slice], mm: f64) -> Vec<Slice> {
-    let spacing_mm = slices[1].z_mm - slices[0].z_mm;
+    let distance_mm = slices[1].z_mm - slices[0].z_mm;
+    // Where all slices claim one position they still show what they did.
+    let spacing_mm =
+        if distance_mm > 0.0 { distance_mm } else { slices[0].text(tags::SLICE_THICKNESS).parse().expect("mm") };
     let count = (mm / spacing_mm) as usize + 1;
     let merged = slices.chunks_exact(count).map(|group| {
         let planes: Vec<_> = group.iter().map(|slice| &*slice.plane).collect();
@@ -105,30 +108,29 @@ pub fn claimed() -> Vec<Transformation> {
     ]
 }
 
-/// Headers of a third of the slices, or of those around the middle, that turn stored values into wrong Hounsfield units.
+/// Headers of the lower third that turn stored values into wrong Hounsfield units: the slope times `factor`, the intercept plus `hu`.
 pub fn rescaled() -> Vec<Transformation> {
-    let rescaled = |name: &str, expected: Expected, slope: f64, intercept: f64| {
-        objects(name, Aspect::Damage, expected, move |delivery, _| {
-            let third = delivery.instances.len() / 3;
-            for instance in &mut delivery.instances[2 * third..] {
+    let rescaled = |name: &str, factor: f64, hu: f64| {
+        objects(name, Aspect::Damage, Expected::NoNegative, move |delivery, _| {
+            let upper = 2 * (delivery.instances.len() / 3);
+            for instance in &mut delivery.instances[upper..] {
                 *instance = changed(instance, |object| {
-                    let mut multiply = |tag, by: f64, plus: f64| {
-                        let value: f64 = text(object, tag).parse().expect("a number");
-                        put(object, tag, VR::DS, &(value * by + plus).to_string());
-                    };
-                    multiply(tags::RESCALE_SLOPE, slope, 0.0);
-                    multiply(tags::RESCALE_INTERCEPT, 1.0, intercept);
+                    let number = |tag| text(object, tag).parse::<f64>().expect("a number");
+                    let (slope, intercept) =
+                        (number(tags::RESCALE_SLOPE) * factor, number(tags::RESCALE_INTERCEPT) + hu);
+                    put(object, tags::RESCALE_SLOPE, VR::DS, &slope.to_string());
+                    put(object, tags::RESCALE_INTERCEPT, VR::DS, &intercept.to_string());
                 });
             }
         })
     };
     vec![
-        rescaled("Rescale Slope of the lower third doubled", Expected::NoNegative, 2.0, 0.0),
-        rescaled("Rescale Slope of the lower third halved", Expected::NoNegative, 0.5, 0.0),
-        rescaled("Rescale Intercept of the lower third 1000 HU too high", Expected::NoNegative, 1.0, 1000.0),
-        rescaled("Rescale Intercept of the lower third 1000 HU too low", Expected::NoNegative, 1.0, -1000.0),
-        rescaled("Rescale Intercept of the lower third 150 HU too low", Expected::NoNegative, 1.0, -150.0),
-        rescaled("Rescale Intercept of the lower third 150 HU too high", Expected::NoNegative, 1.0, 150.0),
+        rescaled("Rescale Slope of the lower third doubled", 2.0, 0.0),
+        rescaled("Rescale Slope of the lower third halved", 0.5, 0.0),
+        rescaled("Rescale Intercept of the lower third 1000 HU too high", 1.0, 1000.0),
+        rescaled("Rescale Intercept of the lower third 1000 HU too low", 1.0, -1000.0),
+        rescaled("Rescale Intercept of the lower third 150 HU too low", 1.0, -150.0),
+        rescaled("Rescale Intercept of the lower third 150 HU too high", 1.0, 150.0),
     ]
 }
 
