@@ -22,6 +22,10 @@ const LEAST_SHARE: f64 = 0.2;
 const TISSUE_HU: f64 = -300.0;
 const LEAST_TISSUE_CELLS: usize = 30;
 
+/// A cell that is denser is no air, HU.
+const AIR_HU: f64 = -920.0;
+const LEAST_ALIKE_SHARE: f64 = 0.95;
+
 /// A slice in cells of 12 mm. Noise alone makes those of two images differ.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Thumbnail(Box<[u8]>);
@@ -43,20 +47,28 @@ impl Thumbnail {
         Self(sums.iter().zip(&counts).map(|(sum, count)| ((sum / (*count).max(1)) >> 8) as u8).collect())
     }
 
+    /// Whether both may show one image, stored again with other noise or with a text in it: what is denser than air agrees within a
+    /// grey level in nearly all cells. Of neighbours 2 mm apart in 20 real series at most 76 % do, of images that are stuck 98 %.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self, input: &InputGeometry) -> bool {
+        let air = level_of(AIR_HU, input);
+        let pairs = || self.0.iter().zip(&other.0).filter(|(one, other)| (**one).max(**other) > air);
+        let (body, same) = (pairs().count(), pairs().filter(|(one, other)| one.abs_diff(**other) <= 1).count());
+        body >= LEAST_TISSUE_CELLS && same as f64 >= LEAST_ALIKE_SHARE * body as f64
+    }
+
     /// By how much the other slice's tissue is denser, HU: the median over the cells that are tissue in both. `None` where there is
     /// too little of it.
     #[must_use]
     pub fn tissue_rise_hu(&self, other: &Self, input: &InputGeometry) -> Option<f64> {
-        let [low, high] = input.hu_window.map(f64::from);
-        let hu_a_level = (high - low) / 255.0;
-        let is_tissue = |level: u8| low + f64::from(level) * hu_a_level > TISSUE_HU;
-        let in_both = self.0.iter().zip(&other.0).filter(|(one, other)| is_tissue(**one) && is_tissue(**other));
+        let tissue = level_of(TISSUE_HU, input);
+        let in_both = self.0.iter().zip(&other.0).filter(|(one, other)| (**one).min(**other) > tissue);
         let mut rises: Vec<i16> = in_both.map(|(one, other)| i16::from(*other) - i16::from(*one)).collect();
         if rises.len() < LEAST_TISSUE_CELLS {
             return None;
         }
         let middle = rises.len() / 2;
-        Some(f64::from(*rises.select_nth_unstable(middle).1) * hu_a_level)
+        Some(f64::from(*rises.select_nth_unstable(middle).1) * hu_a_level(input))
     }
 
     /// Mean absolute difference, HU.
@@ -65,6 +77,16 @@ impl Thumbnail {
         let [low, high] = input.hu_window;
         sum as f32 / self.0.len() as f32 / 255.0 * (high - low)
     }
+}
+
+fn hu_a_level(input: &InputGeometry) -> f64 {
+    let [low, high] = input.hu_window.map(f64::from);
+    (high - low) / 255.0
+}
+
+/// The grey level of a density within the window.
+fn level_of(hu: f64, input: &InputGeometry) -> u8 {
+    ((hu - f64::from(input.hu_window[0])) / hu_a_level(input)) as u8
 }
 
 /// Whether these slices, in ascending z, are of volumes that lie one in the other.

@@ -1,10 +1,15 @@
 //! Images that lie at several positions: a buffer that was not refilled, a range that was sent in another one's place. Noise alone makes
-//! any two images differ, so that images which are the same show the place of one of them at most.
+//! any two images differ, so that images which are the same show the place of one of them at most. Beside each other they are known
+//! although they were stored with other noise or a text in them, since the anatomy does not go on; elsewhere only if they are equal.
 
 use std::collections::BTreeMap;
 
 use super::PreparedSlice;
 use super::spacing::SAME_PLACE_MM;
+use crate::preprocess::InputGeometry;
+
+/// Over this distance the anatomy goes on, mm.
+const GOES_ON_MM: f64 = 1.9;
 
 /// Neighbouring slices whose images lie elsewhere as well.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,41 +17,63 @@ pub struct RepeatedImages {
     pub slices: usize,
     pub from_z_mm: f64,
     pub to_z_mm: f64,
+    /// All of them show one image, which lies nowhere else: it is stuck.
+    pub is_stuck: bool,
     /// The longest stretch that may lie between two places that are shown, mm.
     pub unseen_mm: f64,
 }
 
 /// All of them among slices of ascending z that usually stand so far apart.
 #[must_use]
-pub fn repeated_images<'a>(slices: impl Iterator<Item = &'a PreparedSlice>, usual_mm: f64) -> Vec<RepeatedImages> {
+pub fn repeated_images<'a>(
+    slices: impl Iterator<Item = &'a PreparedSlice>,
+    usual_mm: f64,
+    input: &InputGeometry,
+) -> Vec<RepeatedImages> {
     let slices: Vec<&PreparedSlice> = slices.collect();
     let z_mm = |slice: &PreparedSlice| slice.header.geometry.z_mm;
     let mut reach: BTreeMap<_, [f64; 2]> = BTreeMap::new();
-    for slice in slices.iter().copied() {
+    for slice in &slices {
         let [_, highest] = reach.entry(&slice.thumbnail).or_insert([z_mm(slice); 2]);
         *highest = z_mm(slice);
     }
-    let is_repeated = |slice: &PreparedSlice| {
-        slice.noise_hu.is_some() && reach.get(&slice.thumbnail).is_some_and(|[low, high]| high - low > SAME_PLACE_MM)
+    let reach = |slice: &PreparedSlice| reach.get(&slice.thumbnail).copied().unwrap_or([z_mm(slice); 2]);
+    let lies_elsewhere = |slice: &&PreparedSlice| {
+        let [low, high] = reach(slice);
+        slice.noise_hu.is_some() && high - low > SAME_PLACE_MM
     };
-    let runs = slices.chunk_by(|one, other| is_repeated(one) == is_repeated(other));
-    let repeated = runs.filter(|run| is_repeated(run[0])).map(|run| {
-        let [from_z_mm, to_z_mm] = [run[0], run[run.len() - 1]].map(z_mm);
+    let mut repeated: Vec<bool> = slices.iter().map(lies_elsewhere).collect();
+    for (at, slice) in slices.iter().enumerate() {
+        let beyond = slices[at..].iter().position(|other| z_mm(other) - z_mm(slice) >= GOES_ON_MM);
+        let Some(beyond) = beyond.map(|steps| at + steps) else { break };
+        if slice.noise_hu.is_some() && slice.thumbnail.is_alike(&slices[beyond].thumbnail, input) {
+            repeated[at..=beyond].fill(true);
+        }
+    }
+    let marked: Vec<(&PreparedSlice, bool)> = slices.into_iter().zip(repeated).collect();
+    let runs = marked.chunk_by(|(_, one), (_, other)| one == other).filter(|run| run[0].1);
+    let told = runs.map(|run| {
+        let (first, from_z_mm, to_z_mm) = (run[0].0, z_mm(run[0].0), z_mm(run[run.len() - 1].0));
         // One image that is stuck shows one of its places; of several nobody knows whether they show any.
-        let is_one = reach.get(&run[0].thumbnail) == Some(&[from_z_mm, to_z_mm])
-            && run.iter().all(|slice| slice.thumbnail == run[0].thumbnail);
-        let unshown = if is_one { 1.0 } else { 2.0 };
-        RepeatedImages { slices: run.len(), from_z_mm, to_z_mm, unseen_mm: to_z_mm - from_z_mm + unshown * usual_mm }
+        let is_the_first = |slice: &PreparedSlice| {
+            let [low, high] = reach(slice);
+            let is_same = slice.thumbnail == first.thumbnail || slice.thumbnail.is_alike(&first.thumbnail, input);
+            is_same && low >= from_z_mm && high <= to_z_mm
+        };
+        let is_stuck = run.iter().all(|(slice, _)| is_the_first(slice));
+        let unshown = if is_stuck { 1.0 } else { 2.0 };
+        let unseen_mm = to_z_mm - from_z_mm + unshown * usual_mm;
+        RepeatedImages { slices: run.len(), from_z_mm, to_z_mm, is_stuck, unseen_mm }
     });
-    repeated.collect()
+    told.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_slice;
+    use super::super::{made_image, made_slice};
     use super::*;
     use crate::engine::ModelPackage;
-    use crate::preprocess::InputGeometry;
+    use crate::preprocess::HounsfieldImage;
 
     /// What is told of images of these densities, 2 mm apart from 0 on.
     fn told(densities: &[i32]) -> Vec<RepeatedImages> {
@@ -57,14 +84,14 @@ mod tests {
             PreparedSlice { noise_hu: Some(20.0), ..slice }
         };
         let slices: Vec<PreparedSlice> = densities.iter().enumerate().map(slice).collect();
-        repeated_images(slices.iter(), 2.0)
+        repeated_images(slices.iter(), 2.0, &input)
     }
 
     #[test]
     fn an_image_that_is_stuck_hides_all_its_places_but_one() {
         assert_eq!(told(&[-9, -8, -7, -6, -5, -4]), []);
         let [stuck] = told(&[-9, -8, -7, -7, -7, -4])[..] else { panic!("one run") };
-        assert_eq!(stuck, RepeatedImages { slices: 3, from_z_mm: 4.0, to_z_mm: 8.0, unseen_mm: 6.0 });
+        assert_eq!(stuck, RepeatedImages { slices: 3, from_z_mm: 4.0, to_z_mm: 8.0, is_stuck: true, unseen_mm: 6.0 });
     }
 
     #[test]
@@ -81,6 +108,33 @@ mod tests {
             let (slice, _) = made_slice([0.0, 0.0, z_mm], if z_mm < 1.0 { 0.0 } else { -50.0 }, "1.2", &input);
             PreparedSlice { noise_hu: Some(20.0), ..slice }
         });
-        assert_eq!(repeated_images(slices.iter(), 2.0), []);
+        assert_eq!(repeated_images(slices.iter(), 2.0, &input), []);
+    }
+
+    #[test]
+    fn an_image_that_is_stuck_is_known_although_its_noise_differs_or_a_text_lies_on_it() {
+        let input = ModelPackage::built_in().unwrap().manifest.input;
+        let slice = |place: usize| {
+            // The body grows by 6 mm from slice to slice, but for those of the middle.
+            let half = if (4..9).contains(&place) { 18 } else { 14 + place };
+            let is_body = |at: usize| (at % 64).abs_diff(32) < half && (at / 64).abs_diff(32) < 20;
+            let noise = |at: usize| ((at * 7 + place * 13) % 5) as f32 - 2.0;
+            let text = |at: usize| at / 64 == 1 && at % 64 < place;
+            let hu = |at: usize| {
+                if text(at) {
+                    150.0
+                } else if is_body(at) {
+                    40.0 + noise(at)
+                } else {
+                    -1000.0
+                }
+            };
+            let image = HounsfieldImage { rows: 64, columns: 64, values: (0..64 * 64).map(hu).collect() };
+            let (slice, _) = made_image([0.0, 0.0, place as f64 * 2.0], &image, 6.0, &format!("1.{place}"), &input);
+            PreparedSlice { noise_hu: Some(20.0), ..slice }
+        };
+        let slices: Vec<PreparedSlice> = (0..14).map(slice).collect();
+        let [stuck] = repeated_images(slices.iter(), 2.0, &input)[..] else { panic!("one run") };
+        assert_eq!(stuck, RepeatedImages { slices: 5, from_z_mm: 8.0, to_z_mm: 16.0, is_stuck: true, unseen_mm: 10.0 });
     }
 }

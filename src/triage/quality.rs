@@ -40,7 +40,7 @@ pub fn acquisition_issues(
         return few_positions(series, limits).into_iter().collect();
     }
     let spacing = series.spacing(limits.max_gap_mm);
-    let repeated = repeated_images(series.slices(), spacing.usual_mm);
+    let repeated = repeated_images(series.slices(), spacing.usual_mm, input);
     let jumps = density_jumps(series.slices(), input);
     // Where images are repeated nothing changes, and beside it more than is usual; where the density jumps everything does.
     let no_anatomy: Vec<[f64; 2]> = repeated
@@ -52,7 +52,7 @@ pub fn acquisition_issues(
         cut_off(series, rows, lungs, input, limits),
         anatomy(series, rows, lungs, (&spacing, &no_anatomy), [input.slab_mm, limits.max_step]),
         positions(series, &spacing),
-        repeated.iter().map(|run| repetition(run, series)).collect(),
+        repeated.iter().map(|run| repetition(run, series, lungs, limits)).collect(),
         jumps
             .iter()
             .map(|jump| issue_at(QualityKind::DensityJump { jump_hu: jump.jump_hu }, jump.above_z_mm, series))
@@ -185,8 +185,16 @@ fn few_positions(series: &Series, limits: &QualityLimits) -> Option<QualityIssue
     })
 }
 
-fn repetition(run: &RepeatedImages, series: &Series) -> QualityIssue {
-    let RepeatedImages { slices, from_z_mm, to_z_mm, unseen_mm } = *run;
+/// Where the image of an outermost slice beyond the lungs is stuck, the scan is shorter than it says and hides nothing.
+fn repetition(run: &RepeatedImages, series: &Series, lungs: &Lungs<'_>, limits: &QualityLimits) -> QualityIssue {
+    let RepeatedImages { slices, from_z_mm, to_z_mm, is_stuck, unseen_mm } = *run;
+    let is_there = |z_mm: f64| (from_z_mm - unseen_mm..=to_z_mm + unseen_mm).contains(&z_mm);
+    let z_mm = |slice: &PreparedSlice| slice.header.geometry.z_mm;
+    let is_outermost =
+        series.slices().next().map(z_mm) == Some(from_z_mm) || series.slices().next_back().map(z_mm) == Some(to_z_mm);
+    let mut there = lungs.areas.iter().filter(|area| is_there(area.z_mm)).peekable();
+    let is_beyond_lungs = there.peek().is_some() && there.all(|area| area.lung_cm2 <= limits.cut_off_lung_cm2);
+    let unseen_mm = if is_stuck && is_outermost && is_beyond_lungs { 0.0 } else { unseen_mm };
     issue_at(QualityKind::RepeatedImages { slices, from_z_mm, to_z_mm, unseen_mm }, from_z_mm, series)
 }
 
@@ -314,6 +322,35 @@ mod tests {
     fn a_series_without_fault_has_no_issue() {
         assert_eq!(issues(&series(|_, _| {}), &lungs()), []);
         assert_eq!(issues(&Series::default(), &Lungs::default()), []);
+    }
+
+    /// The images from this slice on are one.
+    fn stuck_from(first: usize) -> Series {
+        let (stuck, _) = made_slice([0.0; 3], 50.0, "1.0", &input());
+        series(|number, slice| {
+            if number >= first {
+                slice.thumbnail = stuck.thumbnail.clone();
+            }
+        })
+    }
+
+    #[test]
+    fn an_image_that_is_stuck_hides_lung_but_at_the_end_of_the_scan_beyond_the_lungs() {
+        let limits = QualityLimits::default();
+        let mut short_lungs = lungs();
+        short_lungs.areas.iter_mut().filter(|area| area.z_mm > 40.0).for_each(|area| area.lung_cm2 = 0.0);
+        let hide = |lungs: &Lungs<'_>| {
+            let found = issues(&stuck_from(20), lungs);
+            let [QualityIssue { kind: QualityKind::RepeatedImages { slices: 10, .. }, .. }] = &found[..] else {
+                panic!("{found:?}")
+            };
+            found[0].hides_lung(&limits)
+        };
+        assert!(hide(&lungs()));
+        assert!(hide(&Lungs::default()), "where the lungs lie is not known");
+        assert!(hide(&short_lungs), "lung lies nearer than what may be unseen is long");
+        short_lungs.areas.iter_mut().for_each(|area| area.lung_cm2 = if area.z_mm > 20.0 { 0.0 } else { 100.0 });
+        assert!(!hide(&short_lungs));
     }
 
     #[test]
