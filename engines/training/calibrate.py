@@ -1,8 +1,7 @@
-"""Fits the head, the calibration and the early threshold on bags made of training data only.
+"""Fits the head and the early threshold on bags made of training data, each drawn by weights that have not seen its patient.
 
-A bag is a labelled volume or part of it, varied in scale and look as one scan would be, with or without a pasted
-mass. The fold that left a volume with lesions out draws it, so that what the head sees is what it will see. Writes
-calibration.json, which export.py puts into the package.
+A bag is a labelled volume or part of it, varied in scale and look as one scan would be; of four scans one is breathed out and, where
+there are no lesions, one holds a pasted mass. Writes calibration.json, which export.py puts into the package.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,28 +18,19 @@ from scipy.optimize import minimize
 
 from crossvalidate import run_without
 from data import place, slab_at
-from evaluate import (
-    DEFAULT_DATA,
-    FEWEST_LUNG_SLABS,
-    HERE,
-    SETTLED_LUNG_MM,
-    Evidence,
-    fold,
-    gather,
-    probability,
-    running_logits,
-)
-from network import EvidenceHead, SegmentationNet
+from evaluate import DEFAULT_DATA, FEWEST_LUNG_SLABS, HERE, SETTLED_LUNG_MM, gather, has_lung, probability, running_logits
+from fold import Evidence, Head, case_logit
+from healthy import breathe_out
+from network import SegmentationNet
 from pasting import MassSite, paste_mass, point_in
 from preprocess import PIXEL_MM
-from volumes import HU_RANGE, SCREENING, Volume, load_volumes
+from volumes import HU_RANGE, WITHOUT_LESION_TRUTH, Volume, load_volumes
 
-SLICE_MM = {SCREENING: 2.0, "medseg-3": 0.75}
-THICK_SLICE_MM = 7.0
 LEAST_LESION_SHARE = 0.005  # a bag with less is neither positive nor negative
+KINDS = ("plain", "mass", "plain", "breathed out")  # of scans, in turns; no mass where there are lesions
+OTHER_DISEASE = ("lung1-001",)  # a mass with opacities around: neither of the two kinds that are told apart
 EARLY_ALPHA = 0.1
 LEAST_EARLY = 0.6  # an early flag interrupts the technician: never on less, whatever the few negatives allow
-IDENTITY = {"slope": 1.0, "intercept": 0.0}  # the head is calibrated as it is
 SLOPE_PENALTY = 0.002
 
 
@@ -56,7 +46,7 @@ class Bag:
 
 
 def part_of(evidence: Evidence, chosen: slice) -> Evidence:
-    return Evidence(*(getattr(evidence, field)[chosen] for field in ("lung_cm2", "lesion_cm2", "lung", "lesion")))
+    return Evidence(*(getattr(evidence, field)[chosen] for field in ("lung_cm2", "outstanding_cm2", "lung", "lesion")))
 
 
 def another_scan(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -66,15 +56,15 @@ def another_scan(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(window + (shift + noise) / HU_RANGE, 0, 1)
 
 
-def varied_windows(volume: Volume, seed: int, with_mass: bool) -> tuple[np.ndarray, np.ndarray, float]:
+def varied_windows(volume: Volume, seed: int, kind: str) -> tuple[np.ndarray, np.ndarray, float]:
     """Windows, true masks and slab spacing of the whole volume, every slab varied by the same draws."""
     step = int(np.random.default_rng([seed, 0]).integers(volume.slices_per_slab[0], volume.slices_per_slab[1] + 1))
-    slab_mm = step * SLICE_MM.get(volume.name, THICK_SLICE_MM)
+    slab_mm = step * volume.slice_mm
     placed = [
         place(slab_at(volume, k, np.random.default_rng([seed, 0])), volume.pixel_mm, np.random.default_rng([seed, 1]))
         for k in range(0, len(volume.image), step)
     ]
-    masks = np.stack([planes[3:] > 0.5 for planes in placed])
+    masks = np.stack([planes[3:5] > 0.5 for planes in placed])
     rng = np.random.default_rng([seed, 2])
     lung_slabs = np.flatnonzero(masks[:, 0].sum((1, 2)) > 4000)
     seat = int(rng.choice(lung_slabs))
@@ -83,7 +73,9 @@ def varied_windows(volume: Volume, seed: int, with_mass: bool) -> tuple[np.ndarr
     for k, planes in enumerate(placed):
         window = planes[:3].copy()
         height = (k - seat) * slab_mm / PIXEL_MM
-        if with_mass and abs(height) < radius and masks[k, 0].any():
+        if kind == "breathed out" and masks[k, 0].any():
+            breathe_out(window, masks[k, 0], np.random.default_rng([seed, 6]))
+        if kind == "mass" and abs(height) < radius and masks[k, 0].any():
             paste_mass(window, masks[k, 0], MassSite(centre, radius, height), np.random.default_rng([seed, 3]))
         windows.append(another_scan(window, np.random.default_rng([seed, 4])))
     return np.stack(windows).astype(np.float32), masks, slab_mm
@@ -103,24 +95,24 @@ def parts(count: int, seed: int) -> list[slice]:
 def bags_of(volume: Volume, segmentation: SegmentationNet, seeds: range) -> list[Bag]:
     bags = []
     for seed in seeds:
-        lesion_free = volume.lesion.sum() < 100
-        with_mass = lesion_free and seed % 2 == 1
-        windows, masks, slab_mm = varied_windows(volume, seed, with_mass)
+        kind = KINDS[seed % len(KINDS)]
+        if kind == "mass" and volume.lesion.sum() >= 100:
+            kind = "plain"
+        windows, masks, slab_mm = varied_windows(volume, seed, kind)
         evidence = gather(segmentation, windows)
         for chosen in parts(len(windows), seed):
             part = part_of(evidence, chosen)
             lesion, lung = masks[chosen, 1].sum(), masks[chosen, 0].sum()
-            if part.has_lung().sum() < FEWEST_LUNG_SLABS:
+            if has_lung(part).sum() < FEWEST_LUNG_SLABS:
                 continue
             ill = lesion > LEAST_LESION_SHARE * lung
             if ill or lesion < 100:
-                kind = "mass" if with_mass else "plain"
                 bags.append(Bag(volume.name, kind, bool(ill), slab_mm, part))
     return bags
 
 
-def case_logit(bag: Bag, head: EvidenceHead) -> float:
-    return fold(*bag.evidence.attention_and_logit(head))
+def logit_of(bag: Bag, head: Head) -> float:
+    return case_logit(*bag.evidence.attention_and_logit(head))
 
 
 def logistic_fit(score: np.ndarray, ill: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
@@ -136,17 +128,17 @@ def logistic_fit(score: np.ndarray, ill: np.ndarray, weight: np.ndarray) -> tupl
     return float(slope), float(intercept - slope * middle)
 
 
-def fit_head(bags: list[Bag]) -> EvidenceHead:
+def fit_head(bags: list[Bag]) -> Head:
     """Every volume counts the same within its class, both classes count the same."""
     ill = np.array([bag.ill for bag in bags])
     groups = [(bag.volume, bag.kind, bag.ill) for bag in bags]
     weight = np.array([1 / groups.count(group) for group in groups])
     for value in (True, False):
         weight[ill == value] /= weight[ill == value].sum()
-    extent = EvidenceHead(gain=1.0, offset=0.0)
-    score = np.array([case_logit(bag, extent) for bag in bags])
+    extent = Head(gain=1.0, offset=0.0)
+    score = np.array([logit_of(bag, extent) for bag in bags])
     slope, intercept = logistic_fit(score, ill, weight)
-    return EvidenceHead(gain=round(slope, 3), offset=round(intercept / slope, 3))
+    return Head(gain=round(slope, 3), offset=round(intercept / slope, 3))
 
 
 def conformal_threshold(maxima: np.ndarray, alpha: float) -> float:
@@ -157,19 +149,19 @@ def conformal_threshold(maxima: np.ndarray, alpha: float) -> float:
     return float(np.sort(maxima)[rank - 1])
 
 
-def path_maximum(bag: Bag, head: EvidenceHead) -> float | None:
+def path_maximum(bag: Bag, head: Head) -> float | None:
     """The larger of the running score's maxima for a scan from the feet and one from the head; None if the bag has
     too little lung for a running score."""
     fewest = math.ceil(SETTLED_LUNG_MM / bag.slab_mm)
-    if bag.evidence.has_lung().sum() < fewest:
+    if has_lung(bag.evidence).sum() < fewest:
         return None
     return max(running_logits(bag.evidence, head, upwards, fewest).max() for upwards in (True, False))
 
 
-def print_bags(bags: list[Bag], head: EvidenceHead) -> None:
+def print_bags(bags: list[Bag], head: Head) -> None:
     for group in sorted({(bag.volume, bag.kind, bag.ill) for bag in bags}):
         chances = [
-            probability(case_logit(bag, head), IDENTITY)
+            probability(logit_of(bag, head))
             for bag in bags
             if (bag.volume, bag.kind, bag.ill) == group
         ]
@@ -181,30 +173,27 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--runs", type=Path, default=HERE / "runs")
     parser.add_argument("--output", type=Path, default=HERE / "calibration.json")
-    parser.add_argument("--varieties", type=int, default=8, help="scans made of every volume")
+    parser.add_argument("--varieties", type=int, default=4, help="scans made of every volume")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     bags: list[Bag] = []
     for volume in load_volumes(arguments.data):
+        if volume.name in (*WITHOUT_LESION_TRUTH, *OTHER_DISEASE):
+            continue
         segmentation = SegmentationNet()
-        # A fold without one of the two lesion-free patients has learnt from one only, and draws of the other what the
-        # shipped weights, which have learnt from both, draw of nobody. So these two are drawn by weights that have seen them.
-        run = arguments.runs / (f"{run_without(volume.name)}.pt" if volume.has_lesions else "final.pt")
-        segmentation.load_state_dict(torch.load(run, weights_only=True))
+        segmentation.load_state_dict(torch.load(arguments.runs / f"{run_without(volume.name)}.pt", weights_only=True))
         bags += bags_of(volume, segmentation, range(arguments.varieties))
     head = fit_head(bags)
     print_bags(bags, head)
     negatives = [bag for bag in bags if not bag.ill]
     maxima = [path_maximum(bag, head) for bag in negatives]
     maxima = np.array([value for value in maxima if value is not None])
-    print("negative path maxima:", *(f"{probability(value, IDENTITY):.3f}" for value in np.sort(maxima)))
-    conformal = probability(conformal_threshold(maxima, EARLY_ALPHA), IDENTITY)
+    print("negative path maxima:", *(f"{probability(value):.3f}" for value in np.sort(maxima)))
+    conformal = probability(conformal_threshold(maxima, EARLY_ALPHA))
     print(f"conformal early threshold {conformal:.4f}, used {max(conformal, LEAST_EARLY):.4f}")
     volumes = len({bag.volume for bag in negatives})
     calibration = {
-        "head": {name: round(getattr(head, name).item(), 4) for name in ("sharpness", "gain", "offset")},
-        "slope": 1.0,
-        "intercept": 0.0,
+        "head": asdict(head),
         "suspected": 0.5,
         "early": round(float(max(conformal, LEAST_EARLY)), 4),
         "early_min_lung_mm": SETTLED_LUNG_MM,

@@ -11,30 +11,43 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
+from healthy import beat, breathe_out, raise_dome
 from pasting import (
     any_site,
+    drape_lesions,
     drawn_chest,
     paste_dependent_consolidation,
     paste_mass,
     paste_opacity,
     transplant_lesions,
 )
-from preprocess import PIXEL_MM, SIDE
-from volumes import HU_RANGE, SCREENING, Volume, units
+from preprocess import PIXEL_MM, SIDE, SLAB_MM
+from volumes import HU_RANGE, Donor, Volume, units
 
-SHARE = {"medseg-1": 5, "medseg-3": 4, "medseg-4": 5, "medseg-6": 2, "medseg-7": 4, "medseg-8": 5, SCREENING: 5}
+LESION_SHARE = {"medseg-6": 0.4}  # of a volume with lesions among such, 1 if not given
+WITH_LESIONS_SHARE = 0.42
 DRAWN_SHARE = 0.04
 LESION_SLICE_SHARE = 0.65
+LUNG_SLICE_SHARE = 0.8  # of a volume without lesions; the others lie above and below the lungs
 MASS_SHARE = 0.12
+BREATHED_OUT_SHARE, BEATING_SHARE = 0.35, 0.12
+DOME_SHARE = {False: 0.15, True: 0.3}  # by whether slices may stand far apart
+FAR_APART_SHARE = 0.5  # of the windows, where slices may stand far apart
+FARTHEST_MM = 10.0  # the appliance takes no wider distance for a neighbour
+PASSED_DOME_SHARE = 0.7  # of the domes: not to be seen on one of the neighbours
 WHOLE = (SIDE, SIDE)
 PART = (160, 192)  # most of both lungs in less than half the pixels: twice the samples in the same time
 WHOLE_EVERY = 5  # batches; the others show parts
+LEAST_LUNG_PX = 600
 
 
-def slab_at(volume: Volume, k: int, rng: np.random.Generator) -> np.ndarray:
-    """(5, rows, columns): slab below, slab, slab above, and the slab's lung and lesion shares."""
+def slab_at(volume: Volume, k: int, rng: np.random.Generator, far_apart: bool = False) -> np.ndarray:
+    """(6, rows, columns): slab below, slab, slab above, the slab's lung and lesion shares, and where its lesions are known."""
     low, high = volume.slices_per_slab
     count, last = int(rng.integers(low, high + 1)), len(volume.image) - 1
+    distance = count
+    if far_apart and rng.random() < FAR_APART_SHARE:
+        distance = int(rng.integers(count, max(count, int(FARTHEST_MM / volume.slice_mm)) + 1))
 
     def mean(array: np.ndarray, start: int) -> np.ndarray:
         if count == 1:
@@ -45,14 +58,15 @@ def slab_at(volume: Volume, k: int, rng: np.random.Generator) -> np.ndarray:
     centre = mean(volume.image, k)
     neighbours = []
     for direction in (-1, 1):
-        neighbour = mean(volume.image, k + direction * count)
-        if high == 1:  # slices lie further apart than slabs: the neighbour is nearer in the appliance
+        neighbour = mean(volume.image, k + direction * distance)
+        if volume.slice_mm > 1.5 * SLAB_MM:  # slices lie further apart than slabs: the neighbour is nearer in the appliance
             nearness = rng.uniform(0.3, 1.0)
             neighbour = nearness * neighbour + (1 - nearness) * centre
         neighbours.append(centre if rng.random() < 0.06 else neighbour)
     if rng.random() < 0.5:
         neighbours.reverse()
-    return np.stack([neighbours[0], centre, neighbours[1], mean(volume.lung, k), mean(volume.lesion, k)])
+    masks = (mean(mask, k) for mask in (volume.lung, volume.lesion, volume.lesion_known))
+    return np.stack([neighbours[0], centre, neighbours[1], *masks])
 
 
 def place(planes: np.ndarray, pixel_mm: float, rng: np.random.Generator, shape: tuple[int, int] = WHOLE) -> np.ndarray:
@@ -99,45 +113,73 @@ def vary_look(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(window, 0, 1)
 
 
-def placed_slab(volume: Volume, lesion_slice_share: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A slab of the volume on the window's pixels, (5, rows, columns); with this probability one that has a lesion."""
-    ill = len(volume.lesion_slices) and rng.random() < lesion_slice_share
-    k = rng.choice(volume.lesion_slices) if ill else rng.integers(len(volume.image))
-    return place(slab_at(volume, int(k), rng), volume.pixel_mm, rng, shape)
+def placed_slab(
+    volume: Volume, lesion_slice_share: float, shape: tuple[int, int], far_apart: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """A slab of the volume on the window's pixels, (6, rows, columns); with this probability one that has a lesion."""
+    if volume.has_lesions:
+        k = rng.choice(volume.lesion_slices) if rng.random() < lesion_slice_share else rng.integers(len(volume.image))
+    else:
+        k = rng.choice(volume.lung_slices) if rng.random() < LUNG_SLICE_SHARE else rng.integers(len(volume.image))
+    return place(slab_at(volume, int(k), rng, far_apart), volume.pixel_mm, rng, shape)
 
 
-def make_sample(volumes: list[Volume], shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+def any_volume(volumes: list[Volume], rng: np.random.Generator) -> Volume:
+    ill = rng.random() < WITH_LESIONS_SHARE
+    chosen = [each for each in volumes if each.has_lesions == ill]
+    shares = np.array([LESION_SHARE.get(each.name, 1.0) for each in chosen])
+    return chosen[rng.choice(len(chosen), p=shares / shares.sum())]
+
+
+def make_sample(
+    volumes: list[Volume], donors: list[Donor], shape: tuple[int, int], far_apart: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, ...]:
     if rng.random() < DRAWN_SHARE:
         window, lung = drawn_chest(rng, shape)
         lesion, lesion_known = np.zeros(shape, bool), np.ones(shape, bool)
         lung_known, lesion_free = np.ones(shape, bool), True
     else:
-        shares = np.array([SHARE[volume.name] for volume in volumes], float)
-        volume = volumes[rng.choice(len(volumes), p=shares / shares.sum())]
-        planes = placed_slab(volume, LESION_SLICE_SHARE, shape, rng)
-        window, (lung_share, lesion_share) = planes[:3].copy(), planes[3:]
+        planes = placed_slab(any_volume(volumes, rng), LESION_SLICE_SHARE, shape, far_apart, rng)
+        window, (lung_share, lesion_share, known_share) = planes[:3].copy(), planes[3:]
         lung, lesion = lung_share > 0.5, lesion_share > 0.5
         lung_known = np.abs(lung_share - 0.5) > 0.2
-        lesion_known = np.abs(lesion_share - 0.5) > 0.2
+        lesion_known = (np.abs(lesion_share - 0.5) > 0.2) & ((known_share > 0.99) | ~lung)
         lesion_free = not lesion.any()
 
-    if lung.sum() > 600:
+    if lung.sum() > LEAST_LUNG_PX:
+        if rng.random() < DOME_SHARE[far_apart]:
+            passed = far_apart and rng.random() < PASSED_DOME_SHARE
+            planes = (slice(1, 3) if rng.random() < 0.5 else slice(2)) if passed else slice(3)
+            dome, mixed = raise_dome(window, lung, planes, rng)
+            lung_known &= ~mixed
+            lesion_known &= ~(mixed & lesion)
+            lung, lesion = lung & ~dome, lesion & ~dome
+    if lung.sum() > LEAST_LUNG_PX:
+        if rng.random() < BREATHED_OUT_SHARE:
+            breathe_out(window, lung, rng)
         draw = rng.random()
         patch = np.zeros_like(window[0])
-        if draw < (0.28 if lesion_free else 0.08):
+        if draw < (0.12 if lesion_free else 0.06):
             patch = paste_opacity(window, lung, rng)
-        elif draw < (0.42 if lesion_free else 0.2):
+        elif draw < (0.2 if lesion_free else 0.14):
             patch = paste_dependent_consolidation(window, lung, rng)
-        elif draw < (0.68 if lesion_free else 0.34):
-            donors = [volume for volume in volumes if volume.has_lesions]
-            donor = placed_slab(donors[rng.integers(len(donors))], 1.0, shape, rng)
-            patch = transplant_lesions(window, lung, donor, rng)
+        elif draw < (0.36 if lesion_free else 0.24):
+            patch = drape_lesions(window, lung, donors[rng.integers(len(donors))], rng)
+        elif draw < (0.48 if lesion_free else 0.34):
+            ill = [volume for volume in volumes if volume.has_lesions]
+            giver = placed_slab(ill[rng.integers(len(ill))], 1.0, shape, far_apart, rng)
+            patch = transplant_lesions(window, lung, giver, rng)
         lesion = lesion | (patch > 0.4)
-        lesion_known &= (patch < 0.2) | (patch > 0.55)
+        # What covers a place of unknown disease makes it known.
+        lesion_known = (lesion_known | (patch > 0.55)) & ((patch < 0.2) | (patch > 0.55))
         if rng.random() < MASS_SHARE:
             mass = paste_mass(window, lung, any_site(lung, rng), rng)
             lesion_known &= ~(mass & lesion)
             lesion = lesion & ~mass
+        if rng.random() < BEATING_SHARE:
+            mixed = beat(window, lung, rng)
+            lung_known &= ~mixed
+            lesion_known &= ~(mixed & lesion)
     window = vary_look(window, rng)
     masks = np.stack([lung, lesion]).astype(np.float32)
     known = np.stack([lung_known, lesion_known]).astype(np.float32)
@@ -145,10 +187,13 @@ def make_sample(volumes: list[Volume], shape: tuple[int, int], rng: np.random.Ge
 
 
 class Batches(torch.utils.data.Dataset):
-    """Endless variety, the same for the same seed: batch i depends on the seed and i alone."""
+    """Endless variety, the same for the same seed: batch i depends on the seed, on i and on `far_apart` alone."""
 
-    def __init__(self, volumes: list[Volume], count: int, size: int, seed: int):
-        self.volumes, self.count, self.size, self.seed = volumes, count, size, seed
+    def __init__(
+        self, volumes: list[Volume], donors: list[Donor], count: int, size: int, seed: int, far_apart: bool
+    ):
+        self.volumes, self.donors, self.count, self.size, self.seed = volumes, donors, count, size, seed
+        self.far_apart = far_apart
 
     def __len__(self) -> int:
         return self.count
@@ -156,7 +201,9 @@ class Batches(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> list[torch.Tensor]:
         shape = WHOLE if index % WHOLE_EVERY == 0 else PART
         samples = [
-            make_sample(self.volumes, shape, np.random.default_rng([self.seed, index, each]))
+            make_sample(
+                self.volumes, self.donors, shape, self.far_apart, np.random.default_rng([self.seed, index, each])
+            )
             for each in range(self.size)
         ]
         return [torch.from_numpy(np.stack(parts)) for parts in zip(*samples)]

@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from fold import ABOVE_DENSE_LUNG, ABOVE_LUNG_HU
 from network import EvidenceHead, ReferenceModel, SegmentationNet
 from onnx_graph import flops_per_window, to_onnx
 from preprocess import read_series, slabs_of, windows_of
@@ -32,7 +33,7 @@ MANIFEST = """\
 # Model package of the reference model. Written by engines/training/export.py; see MODEL_CARD.md.
 format = 1
 name = "reference"
-version = "0.3.0"
+version = "1.0.0"
 weights = "model.onnx"
 sha256 = "{sha256}"
 card = "MODEL_CARD.md"
@@ -56,8 +57,15 @@ logit = "logit"
 
 [case]
 bias = 0.0
-calibration_slope = {slope}
-calibration_intercept = {intercept}
+calibration_slope = 1.0
+calibration_intercept = 0.0
+
+# Attention and logit of a slab, of its masks: see fold.py.
+[case.lesions]
+gain = {head[gain]}
+offset = {head[offset]}
+above_lung_hu = {above_lung_hu}
+above_dense_lung = {above_dense_lung}
 
 [operating_point]
 # {note}
@@ -70,9 +78,7 @@ lesion_probability = 0.5
 """
 
 UNTRAINED = {
-    "head": {},
-    "slope": 1.0,
-    "intercept": 0.0,
+    "head": {"gain": 2.0, "offset": 3.5},
     "suspected": 0.5,
     "early": 0.9,
     "early_min_lung_mm": 120.0,
@@ -132,7 +138,7 @@ def write_package(model: ReferenceModel, calibration: dict, package: Path, data:
     difference = largest_difference(model, onnx_path, windows)
     if difference > TOLERANCE:
         raise SystemExit(f"onnxruntime differs from torch by {difference:.2g} on {len(windows)} windows")
-    manifest = MANIFEST.format(sha256=hashlib.sha256(weights).hexdigest(), **calibration)
+    manifest = MANIFEST.format(sha256=hashlib.sha256(weights).hexdigest(), above_lung_hu=ABOVE_LUNG_HU, above_dense_lung=ABOVE_DENSE_LUNG, **calibration)
     (package / "model.toml").write_text(manifest)
     print(f"{onnx_path}: {flops / 1e9:.2f} GFLOP a window, {len(weights) / 1e6:.2f} MB, torch within {difference:.1e} on {len(windows)} windows")
 

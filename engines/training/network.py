@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-WIDTHS = (24, 40, 72, 112, 128)
+WIDTHS = (16, 32, 64, 96, 128)
 PIXEL_CM2 = 0.15 * 0.15
 RELU_GAIN = 1.7139588594436646
 MASKS = ("lung", "lesion")
@@ -79,13 +79,11 @@ class EvidenceHead(nn.Module):
     nothing, so that faint doubt over a whole lung does not add up to a lesion):
 
         extent    = log((L + 0.01 A + 0.1) / (A + 10))        grows with the share of lung that is ill
-        attention = ATTENTION_AREA * log(A + 0.01) + sharpness * extent
+        attention = ATTENTION_AREA * log(A + 0.01)
         logit     = gain * (extent + offset)
 
-    Attention follows lung area, so slabs of neck and abdomen weigh nothing and the case logit is close
-    to a mean over the lungs: it grows with the number of slabs that are ill as with how ill they are.
-    `sharpness` moves weight to the worst slabs; the reference model leaves it at 0, so that one compact mass ranks
-    below patches all over the lungs. `gain` and `offset` are fitted by calibrate.py.
+    These are for programs that know no `[case.lesions]`: with that table in model.toml Tableside makes both of the masks
+    themselves, within the body and against the lung around (fold.py). `gain` and `offset` are the same.
     """
 
     FLOOR = 0.3
@@ -95,9 +93,8 @@ class EvidenceHead(nn.Module):
     LUNG_FLOOR_CM2 = 10.0
     NO_LUNG_CM2 = 0.01
 
-    def __init__(self, sharpness: float = 0.0, gain: float = 2.0, offset: float = 3.5):
+    def __init__(self, gain: float = 2.0, offset: float = 3.5):
         super().__init__()
-        self.register_buffer("sharpness", torch.tensor(float(sharpness)))
         self.register_buffer("gain", torch.tensor(float(gain)))
         self.register_buffer("offset", torch.tensor(float(offset)))
 
@@ -115,12 +112,9 @@ class EvidenceHead(nn.Module):
         return torch.log(ill / (lung_area + cls.LUNG_FLOOR_CM2))
 
     def forward(self, lung: torch.Tensor, lesion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.from_areas(*self.areas_cm2(lung, lesion))
-
-    def from_areas(self, lung_area: torch.Tensor, lesion_area: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        extent = self.extent(lung_area, lesion_area)
-        attention = self.ATTENTION_AREA * torch.log(lung_area + self.NO_LUNG_CM2) + self.sharpness * extent
-        return attention, self.gain * (extent + self.offset)
+        lung_area, lesion_area = self.areas_cm2(lung, lesion)
+        attention = self.ATTENTION_AREA * torch.log(lung_area + self.NO_LUNG_CM2)
+        return attention, self.gain * (self.extent(lung_area, lesion_area) + self.offset)
 
 
 class ReferenceModel(nn.Module):
@@ -135,8 +129,3 @@ class ReferenceModel(nn.Module):
         lung, lesion = torch.sigmoid(self.segmentation(window)).split(1, dim=1)
         attention, logit = self.head(lung, lesion)
         return lung, lesion, attention, logit
-
-
-def fold_case(attention: torch.Tensor, logit: torch.Tensor) -> torch.Tensor:
-    """Case logit of slabs in order: sum softmax(a)_i z_i (the bias is in model.toml)."""
-    return (torch.softmax(attention.flatten(), 0) * logit.flatten()).sum()

@@ -113,9 +113,7 @@ def write_evidence(graph: GraphWriter, head: EvidenceHead, lung: str, lesion: st
 
     present = graph.node("Add", "lung_present", lung_area, graph.scalar(head.NO_LUNG_CM2))
     by_area = graph.node("Log", "log_lung_area", present)
-    by_area = graph.node("Mul", "attention_by_area", by_area, graph.scalar(head.ATTENTION_AREA))
-    by_extent = graph.node("Mul", "attention_by_extent", extent, graph.scalar(head.sharpness.item()))
-    graph.node("Add", "attention", by_area, by_extent)
+    graph.node("Mul", "attention", by_area, graph.scalar(head.ATTENTION_AREA))
     raised = graph.node("Add", "extent_raised", extent, graph.scalar(head.offset.item()))
     graph.node("Mul", "logit", raised, graph.scalar(head.gain.item()))
 

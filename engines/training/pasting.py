@@ -10,7 +10,9 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
-from volumes import units
+from volumes import Donor, units
+
+CONSOLIDATED_HU = (-20.0, 80.0)  # lower, and fat would be taught as lesion
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
@@ -101,7 +103,7 @@ def paste_opacity(window: np.ndarray, lung: np.ndarray, rng: np.random.Generator
     patch = strength * lung
     if kind == "consolidation":
         texture = 1 + rng.uniform(0.02, 0.12) * smooth_noise(rng, lung.shape, rng.uniform(2, 6))
-        covered = units(rng.uniform(-300, 50)) * texture + 0.1 * (window - units(-850))
+        covered = units(rng.uniform(*CONSOLIDATED_HU)) * texture + 0.1 * (window - units(-850))
     else:
         texture = 1 + rng.uniform(0, 0.15) * smooth_noise(rng, lung.shape, rng.uniform(2, 5))
         covered = units(rng.uniform(-700, -250)) * texture + 0.35 * (window - units(-850))
@@ -126,7 +128,7 @@ def paste_dependent_consolidation(window: np.ndarray, lung: np.ndarray, rng: np.
         depth = (heights - front + wavy)[None] + lean[:, None]
         strength[:, rows, columns] = np.clip(depth / rng.uniform(1.0, 5.0) + 0.5, 0, 1)
     texture = 1 + rng.uniform(0, 0.06) * smooth_noise(rng, lung.shape, rng.uniform(2, 6))
-    covered = units(rng.uniform(-200, 50)) * texture
+    covered = units(rng.uniform(*CONSOLIDATED_HU)) * texture
     if rng.random() < 0.4:  # air in the bronchi, a network of dark spots
         open_airways = np.clip(smooth_noise(rng, lung.shape, rng.uniform(1.5, 4)) - 1.2, 0, 1)
         covered = covered - rng.uniform(0.1, 0.6) * open_airways
@@ -147,6 +149,36 @@ def transplant_lesions(window: np.ndarray, lung: np.ndarray, donor: np.ndarray, 
     patch = ndimage.gaussian_filter(mask.astype(np.float32), rng.uniform(0.5, 1.2)) * lung
     window[:] = window * (1 - patch) + np.roll(donor[:3], shift, (1, 2)) * patch
     return patch
+
+
+def outline_of(mask: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that a mask takes up."""
+    return tuple(slice(int(at.min()), int(at.max()) + 1) for at in (np.flatnonzero(mask.any(axis)) for axis in (1, 0)))
+
+
+def drape_lesions(window: np.ndarray, lung: np.ndarray, donor: Donor, rng: np.random.Generator) -> np.ndarray:
+    """Lays a donor's lesions over this lung as they lie in the donor's: shape, place and grain are the donor's, the density is
+    drawn, since the donor's has no unit. Returns their strength (rows, columns)."""
+    k = int(rng.choice(donor.lesion_slices))
+    strides = np.clip(k + int(rng.integers(1, 3)) * np.array([-1, 0, 1]), 0, len(donor.lesion) - 1)
+    there, here = outline_of(donor.lung[k]), outline_of(lung)
+    flip = -1 if rng.random() < 0.5 else 1
+    both = np.stack([*donor.lesion[strides].astype(np.float32), *donor.grey[strides]])[:, *there][:, :, ::flip]
+    shape = tuple(int(side.stop - side.start) for side in here)
+    laid = F.interpolate(torch.from_numpy(both.copy())[None], shape, mode="bilinear", align_corners=False)[0].numpy()
+    strength, grey = np.zeros_like(window), np.zeros_like(window)
+    strength[:, *here], grey[:, *here] = laid[:3], laid[3:]
+    softness = rng.uniform(0.4, 2.5)
+    strength = ndimage.gaussian_filter(strength, (0, softness, softness)) * lung
+    inside = grey[1][strength[1] > 0.5]
+    if len(inside) < 10:
+        return np.zeros_like(window[0])
+    grain = np.clip((grey - inside.mean()) / (inside.std() + 1.0), -2.5, 2.5)
+    hu = rng.uniform(-680, -250) if rng.random() < 0.75 else rng.uniform(-250, 20)
+    covered = units(hu) + grain * rng.uniform(40, 170) / 1300 + 0.25 * (window - units(-850))
+    covered = np.minimum(covered, units(90))
+    window[:] = np.maximum(window, window * (1 - strength) + covered * strength)
+    return strength[1]
 
 
 def drawn_chest(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

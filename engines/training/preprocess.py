@@ -90,15 +90,32 @@ def resample(hu: np.ndarray, spacing: tuple[float, float], side: int = SIDE, pix
     return rows @ to_unit(hu) @ columns.T
 
 
+def body_offset(slices: list[Slice]) -> tuple[int, int]:
+    """How far the body's middle lies from the image's centre, (rows, columns) in the window's pixels: the middle of what is tissue on
+    most slices. (The appliance finds the largest piece of tissue of each slice.)"""
+    side = 400
+    tissue = sum((resample(each.hu, each.spacing, side) > to_unit(-350.0)).astype(int) for each in slices[:: max(1, len(slices) // 40)])
+    rows, columns = (np.flatnonzero((tissue > tissue.max() / 2).sum(axis) > 8) for axis in (1, 0))
+    return tuple(int((each.min() + each.max() + 1) / 2) - side // 2 if len(each) else 0 for each in (rows, columns))
+
+
 def slabs_of(slices: list[Slice]) -> list[Slab]:
-    """The slabs that exist, in ascending z."""
+    """The slabs that exist, in ascending z, about the body."""
+    below, aside = body_offset(slices)
+    wide = SIDE + 2 * max(abs(below), abs(aside))
+    first = (wide - SIDE) // 2
+
+    def plane(each: Slice) -> np.ndarray:
+        whole = resample(each.hu, each.spacing, wide)
+        return whole[first + below : first + below + SIDE, first + aside : first + aside + SIDE]
+
     bins: dict[int, list[Slice]] = {}
     for each in slices:
         bins.setdefault(math.floor(each.z / SLAB_MM), []).append(each)
     return [
         Slab(
             index,
-            np.mean([resample(each.hu, each.spacing) for each in bins[index]], axis=0),
+            np.mean([plane(each) for each in bins[index]], axis=0),
             tuple(each.instance_number for each in bins[index]),
         )
         for index in sorted(bins)

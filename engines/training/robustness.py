@@ -136,6 +136,54 @@ def lossy(slices: Slices) -> Slices:
     return compressed
 
 
+def body_and_lung(hu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The body with what it encloses, and the larger air spaces in it."""
+    labels, count = ndimage.label(ndimage.binary_opening(hu > -350, iterations=3))
+    if not count:
+        return np.zeros(hu.shape, bool), np.zeros(hu.shape, bool)
+    body = ndimage.binary_fill_holes(labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]))
+    return body, ndimage.binary_opening((hu < -500) & body, iterations=3)
+
+
+def breathed_out(hu: np.ndarray, _) -> np.ndarray:
+    """Lung denser by 60 HU in front and by 240 at the back, as at the end of expiration; vessels stay what they are."""
+    _, lung = body_and_lung(hu)
+    if not lung.any():
+        return hu
+    rows = np.flatnonzero(lung.any(1))
+    height = np.clip((np.arange(len(hu)) - rows[0]) / max(1, rows[-1] - rows[0]), 0, 1)[:, None]
+    added = (60 + 180 * height**1.5) * ndimage.gaussian_filter(lung.astype(np.float32), 1.5)
+    return hu + added * np.clip((0 - hu) / 850, 0, 1)
+
+
+def off_centre(slices: Slices) -> Slices:
+    """The patient 80 mm to the side, in a field that is wider by as much."""
+    moved = []
+    for each in slices:
+        pixels = int(80 / float(each.PixelSpacing[1]))
+        hu = np.pad(hounsfield(each), ((pixels // 2, pixels - pixels // 2), (pixels, 0)), constant_values=-1000)
+        moved.append(with_hounsfield(each, hu))
+    return moved
+
+
+def raised_arms(slices: Slices) -> Slices:
+    """Arms of 9 cm beside the head and the shoulders, on the upper sixth of the slices, where there is air."""
+    raised = []
+    for k, each in enumerate(slices):
+        hu = hounsfield(each)
+        if k > len(slices) * 5 / 6:
+            rows, columns = np.ogrid[: hu.shape[0], : hu.shape[1]]
+            body, _ = body_and_lung(hu)
+            middle = np.argwhere(body).mean(0) if body.any() else np.array(hu.shape) / 2
+            for side in (-1, 1):
+                at = middle[1] + side * 135 / float(each.PixelSpacing[1])
+                distance = np.hypot(rows - middle[0], columns - at) * float(each.PixelSpacing[0])
+                arm = np.where(distance < 12, 500, np.where(distance < 38, 55, -100)) + 12 * np.sin(rows + columns)
+                hu = np.where((distance < 45) & ~body, arm, hu)
+        raised.append(with_hounsfield(each, hu))
+    return raised
+
+
 SPOILINGS: dict[str, Callable[[Slices], Slices]] = {
     "as it is": lambda slices: slices,
     "+40 HU": each_slice(lambda hu, _: hu + 40),
@@ -152,6 +200,9 @@ SPOILINGS: dict[str, Callable[[Slices], Slices]] = {
     "slices of 5 mm": thick_slices,
     "every second slice missing": lambda slices: slices[::2],
     "JPEG 2000 lossy, 10:1": lossy,
+    "breathed out": each_slice(breathed_out),
+    "80 mm off centre": off_centre,
+    "arms raised": raised_arms,
 }
 SLAB_MM = {"slabs of 1.5 mm": 1.5, "slabs of 6 mm": 6.0}
 
@@ -175,7 +226,8 @@ def config_with(folder: Path, package: Path, name: str, slab_mm: float | None = 
     if slab_mm:
         model = folder / f"package-{slab_mm}"
         model.mkdir(exist_ok=True)
-        (model / "model.onnx").write_bytes((package / "model.onnx").read_bytes())
+        for file in package.iterdir():
+            (model / file.name).write_bytes(file.read_bytes())
         manifest = (package / "model.toml").read_text()
         (model / "model.toml").write_text(manifest.replace("slab_mm = 3.0", f"slab_mm = {slab_mm}"))
     config = folder / f"{name}.toml"
