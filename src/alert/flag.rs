@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::moment::{FlagEvent, Moment, Seen};
-use crate::exam::{QualityIssue, QualityLimits, Remedy};
+use crate::exam::{QualityIssue, QualityKind, QualityLimits, Remedy};
 use crate::triage::{CaseReport, EarlyFlag, Verdict};
 use crate::words::counted;
 
@@ -130,7 +130,7 @@ impl Flags {
     /// Something is seen to be wrong with the scan while it runs. Does nothing if the exam is flagged for it already.
     pub fn raise_rescan(&mut self, issue: &QualityIssue, limits: &QualityLimits, seen: &Seen) -> bool {
         let standing = self.stands(FlagKind::Rescan);
-        let Some(said) = rescan_advice(std::slice::from_ref(issue), limits).filter(|_| !standing) else {
+        let Some(said) = rescan_advice(std::iter::once(issue), limits).filter(|_| !standing) else {
             return false;
         };
         self.put(FlagKind::Rescan, FlagState::Early, said, seen);
@@ -180,7 +180,11 @@ impl Flags {
                 self.put(FlagKind::NotAnalysed, FlagState::Final, Said::of(Severity::Warning, text), scoreless);
             }
         }
-        match rescan_advice(&report.quality, limits) {
+        // Where a finding goes beyond what a shallow breath explains, a deeper one would be radiation for nothing.
+        let is_needless = |issue: &QualityIssue| {
+            report.verdict == Verdict::Suspected && matches!(issue.kind, QualityKind::HardlyInflated { .. })
+        };
+        match rescan_advice(report.quality.iter().filter(|issue| !is_needless(issue)), limits) {
             Some(said) => {
                 let state = self.concluded(FlagKind::Rescan);
                 self.put(FlagKind::Rescan, state, said, scoreless);
@@ -305,12 +309,12 @@ impl Said {
 }
 
 /// What the technician can mend by scanning or sending again, the gravest first.
-fn rescan_advice(quality: &[QualityIssue], limits: &QualityLimits) -> Option<Said> {
+fn rescan_advice<'a>(issues: impl Iterator<Item = &'a QualityIssue>, limits: &QualityLimits) -> Option<Said> {
     let of = |issue: &QualityIssue| {
         let remedy = issue.remedy(limits)?;
         Some((remedy, format!("{}: {issue}", remedy.words())))
     };
-    let mut advice: Vec<(Remedy, String)> = quality.iter().filter_map(of).collect();
+    let mut advice: Vec<(Remedy, String)> = issues.filter_map(of).collect();
     let urgency = |remedy: Remedy| if remedy.needs_the_patient() { Severity::Warning } else { Severity::Notice };
     advice.sort_by_key(|(remedy, _)| (std::cmp::Reverse(urgency(*remedy)), *remedy != Remedy::Rescan));
     let remedy = advice.first()?.0;

@@ -108,6 +108,22 @@ fn a_doubt_takes_the_rescan_out_of_the_words_and_the_urgency() {
 }
 
 #[test]
+fn who_breathed_out_is_asked_to_breathe_in_unless_a_finding_stands_all_the_same() {
+    let shallow = QualityIssue::of_series(QualityKind::HardlyInflated {
+        median_hu: -715.0,
+        gradient_hu: 110.0,
+        limit_hu: -770.0,
+    });
+    let remedies = |verdict: Verdict| {
+        let mut flags = Flags::default();
+        conclude(&mut flags, verdict, std::slice::from_ref(&shallow));
+        flags.all().iter().filter_map(|flag| flag.remedy).collect::<Vec<_>>()
+    };
+    assert_eq!(remedies(Verdict::NotAnalysed), [Remedy::BreatheInAndRescan]);
+    assert_eq!(remedies(Verdict::Suspected), []);
+}
+
+#[test]
 fn a_flag_that_comes_back_wants_a_new_acknowledgement() {
     let mut flags = early();
     assert!(acknowledge(&mut flags, "suspected", "ab").unwrap());

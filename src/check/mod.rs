@@ -226,7 +226,10 @@ impl Run {
         let evidence: Vec<SlabEvidence> = windows
             .iter()
             .zip(&self.inferences)
-            .map(|(window, inference)| SlabEvidence::new(inference, &slab_plane(window), input, point))
+            .map(|(window, inference)| {
+                let plane = slab_plane(window);
+                SlabEvidence::new(inference, &plane, input, point).measured(&plane, &manifest.case, input)
+            })
             .collect();
         EngineRun {
             window_ms: Quantiles::of(self.times.clone()),

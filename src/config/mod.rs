@@ -188,6 +188,7 @@ impl Config {
             quality.number("max_thickness_mm", 0.1..=1000.0, |mm| config.quality.max_thickness_mm = mm);
             quality.number("max_cut_lung_cm2", 0.0..=10_000.0, |cm2| config.quality.max_cut_lung_cm2 = cm2);
             quality.number("max_step", 1.0..=1000.0, |times| config.quality.max_step = times);
+            quality.number("max_lung_hu", -1000.0..=0.0, |hu| config.quality.max_lung_hu = hu);
         });
 
         document.section("lesions", |lesions| {

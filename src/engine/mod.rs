@@ -24,7 +24,9 @@ pub use network::{fits, operations_per_window};
 #[cfg(feature = "cuda")]
 pub(crate) use onnxruntime::session as onnxruntime_session;
 pub use onnxruntime::{OnnxRuntimeEngine, find_library as find_onnxruntime};
-pub use package::{CaseHead, HalfPrecision, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError};
+pub use package::{
+    CaseHead, HalfPrecision, LesionHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError,
+};
 pub use self_test::{SelfTest, png_of, self_test, window_of};
 
 use crate::preprocess::Window;

@@ -94,6 +94,21 @@ pub struct CaseHead {
     pub bias: f64,
     pub calibration_slope: f64,
     pub calibration_intercept: f64,
+    /// Makes attention and logit of a slab from its masks, in place of the network's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lesions: Option<LesionHead>,
+}
+
+/// `[case.lesions]` of model.toml: a slab's attention and logit as a function of what of its lung is ill, within the body.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LesionHead {
+    pub gain: f64,
+    pub offset: f64,
+    /// A lesion's pixel counts if it is denser than healthy lung of the same height by this, HU,
+    pub above_lung_hu: f64,
+    /// and by so much more for each HU that this lung is denser than well inflated lung.
+    pub above_dense_lung: f64,
 }
 
 /// The decision thresholds, all probabilities.
@@ -336,6 +351,14 @@ impl Manifest {
             ),
             (point.early_min_lung_mm >= 0.0, "operating_point.early_min_lung_mm must not be negative".into()),
             (self.case.calibration_slope > 0.0, "case.calibration_slope must be above 0".into()),
+            (
+                self.case.lesions.is_none_or(|head| head.gain > 0.0 && head.offset.is_finite()),
+                "case.lesions.gain must be above 0, its offset a number".into(),
+            ),
+            (
+                self.case.lesions.is_none_or(|head| head.above_lung_hu >= 0.0 && head.above_dense_lung >= 0.0),
+                "case.lesions.above_lung_hu and case.lesions.above_dense_lung must not be negative".into(),
+            ),
         ];
         match checks.into_iter().find(|(holds, _)| !holds) {
             Some((_, reason)) => Err(reason),

@@ -32,6 +32,8 @@ pub struct QualityLimits {
     pub max_cut_lung_cm2: f64,
     /// Anatomy that changes from a slab to the next by more than this multiple of what is usual around it is a step.
     pub max_step: f64,
+    /// Healthy lung whose median density is above this is hardly inflated: no negative verdict on it, HU.
+    pub max_lung_hu: f64,
 }
 
 impl Default for QualityLimits {
@@ -47,6 +49,7 @@ impl Default for QualityLimits {
             max_thickness_mm: 10.0,
             max_cut_lung_cm2: 5.0,
             max_step: 1.5,
+            max_lung_hu: -770.0,
         }
     }
 }
@@ -106,6 +109,8 @@ pub enum QualityKind {
     RepeatedImages { slices: usize, from_z_mm: f64, to_z_mm: f64, unseen_mm: f64 },
     /// From one slice to the next all tissue changes its density: one of them is not in Hounsfield units.
     DensityJump { jump_hu: f64 },
+    /// The lungs hold little air: the median density of healthy lung, and how much denser it is at the back than in front.
+    HardlyInflated { median_hu: f64, gradient_hu: f64, limit_hu: f64 },
     /// Noise of a slab in soft tissue, at the model's pixels.
     TooNoisy { noise_hu: f64, limit_hu: f64 },
     /// Slices of this thickness.
@@ -150,6 +155,8 @@ pub enum QualityKind {
 pub enum Remedy {
     /// Only another scan helps.
     Rescan,
+    /// Only another scan helps, with the patient's help.
+    BreatheInAndRescan,
     /// Sending again is tried first: another scan is another dose.
     SendAgainOrRescan,
     SendAgain,
@@ -167,6 +174,7 @@ impl Remedy {
     pub fn words(self) -> &'static str {
         match self {
             Self::Rescan => "rescan",
+            Self::BreatheInAndRescan => "let the patient breathe in deeply and scan again",
             Self::SendAgainOrRescan => "send again, and rescan only if this stays",
             Self::SendAgain => "send again",
             Self::CheckSeries => "check the series",
@@ -178,7 +186,7 @@ impl Remedy {
     /// Whether the patient must stay on the table for it.
     #[must_use]
     pub fn needs_the_patient(self) -> bool {
-        matches!(self, Self::Rescan | Self::SendAgainOrRescan)
+        matches!(self, Self::Rescan | Self::BreatheInAndRescan | Self::SendAgainOrRescan)
     }
 }
 
@@ -236,6 +244,7 @@ impl QualityIssue {
             QualityKind::ApexCutOff { .. } | QualityKind::BaseCutOff { .. } | QualityKind::AnatomyStep { .. } => {
                 Remedy::Rescan
             }
+            QualityKind::HardlyInflated { .. } => Remedy::BreatheInAndRescan,
             QualityKind::Gap { .. } if self.hides_lung(limits) => Remedy::SendAgainOrRescan,
             QualityKind::Gap { .. }
             | QualityKind::SpacingChange { .. }
@@ -273,6 +282,7 @@ impl QualityIssue {
         match self.kind {
             QualityKind::ApexCutOff { .. }
             | QualityKind::BaseCutOff { .. }
+            | QualityKind::HardlyInflated { .. }
             | QualityKind::TooNoisy { .. }
             | QualityKind::TooThick { .. }
             | QualityKind::FieldOfViewCut { .. }
@@ -350,6 +360,9 @@ impl std::fmt::Display for QualityKind {
                 f,
                 "all tissue is {jump_hu:.0} HU denser or less dense from one slice to the next: the Hounsfield units of one part are wrong (Rescale Slope and Intercept)"
             ),
+            Self::HardlyInflated { median_hu, gradient_hu, limit_hu } => {
+                f.write_str(&inflation_words(*median_hu, *gradient_hu, *limit_hu))
+            }
             Self::TooNoisy { noise_hu, limit_hu } => write!(
                 f,
                 "too noisy for the model, {noise_hu:.0} HU in soft tissue and tried up to {limit_hu:.0}: a smoother kernel or thicker slices help"
@@ -401,15 +414,25 @@ impl std::fmt::Display for QualityKind {
             Self::SharedStudy => f.write_str(
                 "another exam has the same study and patient ID but another name, birth date or sex: check whose images these are",
             ),
-            Self::Corrected { count, identity } => {
-                match count {
-                    1 => f.write_str("1 image was sent again with other content: the newer one counts")?,
-                    count => write!(f, "{count} images were sent again with other content: the newer ones count")?,
-                }
-                if *identity { f.write_str("; the patient's name, birth date or sex was corrected") } else { Ok(()) }
-            }
+            Self::Corrected { count, identity } => f.write_str(&corrected_words(*count, *identity)),
         }
     }
+}
+
+fn inflation_words(median_hu: f64, gradient_hu: f64, limit_hu: f64) -> String {
+    let back = if gradient_hu >= 0.0 { format!("{gradient_hu:.0} HU denser") } else { "no denser".to_owned() };
+    format!(
+        "the lungs are hardly inflated, {median_hu:.0} HU where at most {limit_hu:.0} are expected, {back} at the back: in such lungs haze of \
+         breathing out and of pneumonia look alike"
+    )
+}
+
+fn corrected_words(count: usize, identity: bool) -> String {
+    let counts = match count {
+        1 => "1 image was sent again with other content: the newer one counts".to_owned(),
+        count => format!("{count} images were sent again with other content: the newer ones count"),
+    };
+    if identity { counts + "; the patient's name, birth date or sex was corrected" } else { counts }
 }
 
 fn repeated_words(slices: usize, from_z_mm: f64, to_z_mm: f64) -> String {

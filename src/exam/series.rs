@@ -107,6 +107,12 @@ impl WindowJob {
         let means = self.sums.each_ref().map(|sum| sum.mean());
         Window::of_slabs(&means.each_ref().map(Vec::as_slice), input)
     }
+
+    /// The mean plane of the slab in the middle, 0..=1.
+    #[must_use]
+    pub fn slab_plane(&self) -> Vec<f32> {
+        self.sums[WINDOW_SLABS / 2].mean()
+    }
 }
 
 /// A volume of an exam: a series, or a part of one that holds several.

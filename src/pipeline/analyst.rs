@@ -317,7 +317,7 @@ impl Analyst {
         telemetry::stage("inference", judged.took);
         let key = &window.series.exam;
         let Some(case) = self.cases.get_mut(key) else { return };
-        if let Err(error) = case.take_judged(window, judged) {
+        if let Err(error) = case.take_judged(window, judged, &self.manifest) {
             telemetry::engine_failure();
             tracing::error!(exam = %key, %error, "the engine failed");
             return;

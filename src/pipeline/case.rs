@@ -462,12 +462,14 @@ impl Case {
     ///
     /// # Errors
     /// Why there is no evidence of it; the exam is not analysed any further then.
-    pub fn take_judged(&mut self, window: &DueWindow, judged: Judged) -> Result<(), EngineError> {
+    pub fn take_judged(&mut self, window: &DueWindow, judged: Judged, manifest: &Manifest) -> Result<(), EngineError> {
         let (id, job) = (VolumeId::of(&window.series), &window.job);
         self.under_way.retain(|(volume, slab, inputs)| (volume, *slab, *inputs) != (&id, job.slab, job.inputs));
         let evidence = judged.evidence.inspect_err(|error| self.engine_failure = Some(error.to_string()))?;
         self.inferences += 1;
         self.inference_time += judged.took;
+        let slab_plane = job.slab_plane();
+        let evidence = evidence.measured(&slab_plane, &manifest.case, &manifest.input);
         // The volume may be another one by now.
         if let Some(judged) = self.series.get_mut(&id)
             && judged.series.slab_z_mm(job.slab).is_some()

@@ -11,15 +11,20 @@ use crate::preprocess::{HounsfieldImage, Plane};
 use crate::triage::SlabEvidence;
 use crate::triage::tests::masks;
 
-static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| ModelPackage::built_in().unwrap().manifest);
+/// Of a coarse plane, 64 pixels of 4 cm². Attention and logit are those that a test makes up.
+static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
+    let mut manifest = ModelPackage::built_in().unwrap().manifest;
+    manifest.input = InputGeometry { rows: SIDE, columns: SIDE, pixel_mm: 20.0, ..manifest.input };
+    manifest.case.lesions = None;
+    manifest
+});
 const SIDE: usize = 8;
 const SPACING_MM: f64 = 3.0;
 const LEAST_LUNG_ML: f64 = 800.0;
 const CHEST: &str = "1.5";
 
-/// A coarse plane: 64 pixels of 4 cm².
 fn input() -> InputGeometry {
-    InputGeometry { rows: SIDE, columns: SIDE, pixel_mm: 20.0, ..MANIFEST.input.clone() }
+    MANIFEST.input.clone()
 }
 
 /// An exam whose evidence is made up: there is lung from z = 0 mm down to -200 mm, and beyond it gas that looks like lung
@@ -114,7 +119,7 @@ impl Scan {
         while let Some(window) = self.case.next_window(&input(), finishing) {
             let z_mm = window.job.slab.0 as f64 * input().slab_mm;
             let judged = Judged { evidence: Ok(self.evidence(z_mm)), took: Duration::ZERO };
-            self.case.take_judged(&window, judged).unwrap();
+            self.case.take_judged(&window, judged, &MANIFEST).unwrap();
             self.case.look_for_the_end(&input(), &limits, LEAST_LUNG_ML);
         }
     }
@@ -292,7 +297,7 @@ fn a_window_whose_slab_changes_while_it_is_judged_is_due_again_and_one_that_is_u
     for window in [&first, &second, &again] {
         assert!(scan.case.has_windows_under_way());
         let judged = Judged { evidence: Ok(scan.evidence(0.0)), took: Duration::ZERO };
-        scan.case.take_judged(window, judged).unwrap();
+        scan.case.take_judged(window, judged, &MANIFEST).unwrap();
     }
     assert!(!scan.case.has_windows_under_way());
     let (_, judged) = scan.case.judged().unwrap();

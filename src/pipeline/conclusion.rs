@@ -72,6 +72,7 @@ impl Case {
             suspected_from: point.suspected,
             lungs: lungs.summary,
             lesions: lesion_summary,
+            zones: zone_score.as_ref(),
             pattern,
             listed: &lesions,
             cut_field: cut_field.as_ref(),

@@ -29,7 +29,7 @@ use std::num::NonZeroUsize;
 
 use field::{Noise, SplitMix};
 use lesions::Lesions;
-use lung::Trees;
+use lung::{Breath, Trees};
 use render::{Grid, PADDING, Scene};
 use scanner_room::add_noise;
 
@@ -42,6 +42,8 @@ pub enum PhantomKind {
     Normal,
     /// Ground glass and small consolidations in both lungs, about an eighth of their volume.
     Pneumonia,
+    /// Healthy lungs that hold little air: denser, most so at the back, over a high diaphragm with fat below it.
+    BreathedOut,
 }
 
 impl PhantomKind {
@@ -49,6 +51,7 @@ impl PhantomKind {
         match self {
             Self::Normal => "NORMAL",
             Self::Pneumonia => "PNEUMONIA",
+            Self::BreathedOut => "BREATHED-OUT",
         }
     }
 }
@@ -115,13 +118,18 @@ impl Phantom {
     #[must_use]
     pub fn new(kind: PhantomKind, options: PhantomOptions) -> Self {
         let lesions = match kind {
-            PhantomKind::Normal => None,
+            PhantomKind::Normal | PhantomKind::BreathedOut => None,
             PhantomKind::Pneumonia => Some(Lesions::scatter(options.seed)),
         };
         Self {
             kind,
             options,
-            scene: Scene { trees: Trees::grow(options.seed), lesions, noise: Noise::new(options.seed, 30) },
+            scene: Scene {
+                trees: Trees::grow(options.seed),
+                lesions,
+                noise: Noise::new(options.seed, 30),
+                breath: if kind == PhantomKind::BreathedOut { Breath::OUT } else { Breath::IN },
+            },
         }
     }
 
@@ -247,6 +255,25 @@ mod tests {
             let left_share = left as f32 / lesion as f32;
             assert!((0.2..0.8).contains(&left_share), "{left_share}");
         }
+    }
+
+    #[test]
+    fn lungs_that_are_breathed_out_are_smaller_and_denser_most_so_at_the_back() {
+        let measured = |kind: PhantomKind| {
+            let slices: Vec<PhantomSlice> = (0..40).map(|index| coarse(kind, 1).slice(index)).collect();
+            let in_rows = |rows: std::ops::Range<usize>| {
+                let lung = slices.iter().flat_map(|slice| slice.hounsfield.iter().zip(&slice.lung).enumerate());
+                let chosen = lung.filter(|(at, (_, lung))| **lung && rows.contains(&(at / 96)));
+                let hu: Vec<f32> = chosen.map(|(_, (hu, _))| f32::from(*hu)).collect();
+                hu.iter().sum::<f32>() / hu.len() as f32
+            };
+            let volume: usize = slices.iter().map(|slice| count(&slice.lung)).sum();
+            (volume, in_rows(20..40), in_rows(56..76))
+        };
+        let (full, full_front, full_back) = measured(PhantomKind::Normal);
+        let (small, front, back) = measured(PhantomKind::BreathedOut);
+        assert!(small * 10 < full * 9, "{small} of {full} pixels");
+        assert!(front > full_front + 60.0 && back > full_back + 150.0, "{front} and {back} HU");
     }
 
     #[test]

@@ -43,7 +43,7 @@ mod tests {
     use super::super::{SlabEvidence, case_score};
     use super::*;
 
-    const HEAD: CaseHead = CaseHead { bias: 0.0, calibration_slope: 1.0, calibration_intercept: 0.0 };
+    const HEAD: CaseHead = CaseHead { bias: 0.0, calibration_slope: 1.0, calibration_intercept: 0.0, lesions: None };
 
     #[test]
     fn the_slabs_with_weight_and_logit_drive_the_score_and_those_against_it_do_not() {

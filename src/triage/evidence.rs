@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::aeration::Aeration;
 use super::body::{Body, CrossSection, Tissue};
 use super::components::{Contact, Pieces};
 use super::lesion_piece::LesionPieces;
@@ -27,6 +28,8 @@ pub struct SlabEvidence {
     pub body: Option<CrossSection>,
     /// How much the anatomy changes across the slab; see [`super::change_hu`]. 0 until it has been measured.
     pub change_hu: f32,
+    /// Nothing until it has been measured: see [`Self::measured`].
+    pub aeration: Aeration,
 }
 
 impl SlabEvidence {
@@ -63,7 +66,30 @@ impl SlabEvidence {
         let lesion_pieces = LesionPieces::of(&lesion, lesion_hu, &lung_pieces);
         let (lung_cm2, lesion_cm2) =
             (lung.count() as f64 * input.pixel_cm2(), lesion.count() as f64 * input.pixel_cm2());
-        Self { attention, logit, lung, lesion, lung_pieces, lesion_pieces, lung_cm2, lesion_cm2, body, change_hu: 0.0 }
+        Self {
+            attention,
+            logit,
+            lung,
+            lesion,
+            lung_pieces,
+            lesion_pieces,
+            lung_cm2,
+            lesion_cm2,
+            body,
+            change_hu: 0.0,
+            aeration: Aeration::default(),
+        }
+    }
+
+    /// With what the slab itself says of its lungs, and the attention and logit that the package's head makes of it.
+    /// `slab_plane` is the slab's mean plane, 0..=1.
+    #[must_use]
+    pub fn measured(self, slab_plane: &[f32], head: &CaseHead, input: &InputGeometry) -> Self {
+        let aeration = Aeration::measure(&self.lung, &self.lesion, slab_plane, head.lesions.as_ref(), input);
+        let [attention, logit] = head.lesions.map_or([self.attention, self.logit], |lesions| {
+            lesions.attention_and_logit(self.lung_cm2, aeration.outstanding_cm2)
+        });
+        Self { attention, logit, aeration, ..self }
     }
 }
 
@@ -247,6 +273,7 @@ pub(crate) mod tests {
             lesion_cm2,
             body,
             change_hu,
+            aeration: Aeration::default(),
         }
     }
 
@@ -278,7 +305,7 @@ pub(crate) mod tests {
         table.placed(|slab| z_mm.get(slab.0 as usize).copied())
     }
 
-    const HEAD: CaseHead = CaseHead { bias: 0.0, calibration_slope: 1.0, calibration_intercept: 0.0 };
+    const HEAD: CaseHead = CaseHead { bias: 0.0, calibration_slope: 1.0, calibration_intercept: 0.0, lesions: None };
 
     #[test]
     fn an_empty_table_has_no_score() {

@@ -47,7 +47,8 @@ impl LesionSummary {
     }
 
     fn sum(components: &[Component], lung_ml: f64, table: &[TableRow<'_>], input: &InputGeometry) -> Self {
-        let volume_ml: f64 = components.iter().map(|component| component.volume_ml).sum();
+        // The sum of nothing is -0.0.
+        let volume_ml = components.iter().map(|component| component.volume_ml).sum::<f64>() + 0.0;
         let pieces = components.iter().flat_map(|component| &component.pieces);
         let high_opacity_ml: f64 = pieces
             .map(|at| {

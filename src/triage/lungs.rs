@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::aeration::Inflation;
 use super::body::SpinePlace;
 use super::components::{PieceAt, Run};
 use super::evidence::TableRow;
@@ -60,6 +61,9 @@ pub struct LungSummary {
     /// Enough slabs show where the spine lies.
     #[serde(default)]
     pub spine_found: bool,
+    /// Absent with too little healthy lung to tell.
+    #[serde(default)]
+    pub inflation: Option<Inflation>,
 }
 
 impl<'a> Lungs<'a> {
@@ -197,7 +201,7 @@ fn left_from(lung: &[usize], middle: f64, input: &InputGeometry) -> usize {
 
 impl LungSummary {
     fn of(table: &[TableRow<'_>], pixels: &[SidePixels], areas: &[LungArea], input: &InputGeometry) -> Self {
-        let mut summary = Self::default();
+        let mut summary = Self { inflation: Inflation::of(table, input), ..Self::default() };
         for (row, pixels) in table.iter().zip(pixels) {
             summary.left_ml += pixels.left as f64 * row.pixel_ml(input);
             summary.right_ml += pixels.right as f64 * row.pixel_ml(input);

@@ -1,9 +1,11 @@
 //! Triage: from the slabs' evidence to a verdict. Evidence is a table, the case is a fold over it.
 
+mod aeration;
 mod around;
 mod body;
 mod components;
 mod cut_off;
+mod dense_zone;
 mod density;
 mod driving;
 mod evidence;
@@ -25,6 +27,7 @@ mod transfer;
 mod verdict;
 mod zones;
 
+pub use aeration::{Aeration, Inflation};
 pub use body::{BONE_HU, Body, CrossSection, SpinePlace, TISSUE_HU, Tissue};
 pub(crate) use components::label;
 pub use components::{Contact, PieceAt, Pieces, Run};

@@ -1,5 +1,6 @@
 //! What is wrong with an acquisition, from its slices' positions and headers, its noise, and what the slabs show.
 
+use super::aeration::Inflation;
 use super::around::{Explanation, explanation};
 use super::cut_off::{End, EndOfLungs};
 use super::evidence::TableRow;
@@ -57,6 +58,7 @@ pub fn acquisition_issues(
             .iter()
             .map(|jump| issue_at(QualityKind::DensityJump { jump_hu: jump.jump_hu }, jump.above_z_mm, series))
             .collect(),
+        hardly_inflated(lungs, limits).into_iter().collect(),
         too_noisy(series, lungs, &spacing, input, limits).into_iter().collect(),
         too_thick(series, limits).into_iter().collect(),
         far_apart(&spacing, limits).into_iter().collect(),
@@ -215,6 +217,13 @@ fn positions(series: &Series, spacing: &Spacing) -> Vec<QualityIssue> {
     let doubles = [series.double_positions_mm(), spacing.doubles.clone()].concat();
     let doubles = doubles.into_iter().map(|z_mm| (QualityKind::DuplicatePosition, z_mm));
     gaps.chain(changes).chain(doubles).map(|(kind, z_mm)| issue_at(kind, z_mm, series)).collect()
+}
+
+fn hardly_inflated(lungs: &Lungs<'_>, limits: &QualityLimits) -> Option<QualityIssue> {
+    let Inflation { median_hu, gradient_hu } = lungs.summary.inflation?;
+    let limit_hu = limits.max_lung_hu;
+    let kind = QualityKind::HardlyInflated { median_hu, gradient_hu, limit_hu };
+    (median_hu > limit_hu).then(|| QualityIssue::of_series(kind))
 }
 
 /// The median noise of the slices with lung, once those of a slab are averaged; slices that overlap share their noise.

@@ -246,6 +246,7 @@ pub(crate) fn example_report() -> CaseReport {
             chest_share: Some(0.3),
             spine_in_front: false,
             spine_found: true,
+            inflation: Some(super::Inflation { median_hu: -851.0, gradient_hu: 14.0 }),
         },
         lesion_summary: LesionSummary::default(),
         zone_score: None,

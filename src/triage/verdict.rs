@@ -3,11 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dense_zone::{DenseZone, dense_zone};
 use super::field_of_view::CutField;
 use super::lesions::{Lesion, Side};
 use super::lungs::LungSummary;
 use super::pattern::{Pattern, PatternKind};
 use super::report::LesionSummary;
+use super::zones::ZoneScore;
 use crate::exam::{QualityIssue, QualityKind, QualityLimits};
 use crate::words::counted;
 
@@ -57,6 +59,7 @@ pub struct Facts<'a> {
     pub suspected_from: f64,
     pub lungs: LungSummary,
     pub lesions: LesionSummary,
+    pub zones: Option<&'a ZoneScore>,
     pub pattern: Pattern,
     /// The lesions, largest first.
     pub listed: &'a [Lesion],
@@ -71,6 +74,9 @@ const MAX_DEFECTIVE_SHARE: f64 = 0.1;
 /// Beside a lung that is dense or missing a score is a finding only if at least so much of its lesions lies in the lung that
 /// is left, ml: networks also see opacities in a dense lung's edges, which are no lung and reach over the midline.
 pub(super) const MIN_FINDING_ML: f64 = 10.0;
+
+/// Beside a dense lung the other one holds at least this share of its lesions.
+const LEAST_SHARE_BESIDE: f64 = 0.1;
 
 /// With less of the volume that a chest has at least than this share, what was found is nothing in a lung.
 const SOME_LUNG_SHARE: f64 = 0.25;
@@ -108,6 +114,9 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     }
     if let Some(reason) = why_not_clear(facts) {
         return judged(Verdict::NotAnalysed, reason);
+    }
+    if let Some(reason) = why_uneven(facts) {
+        return judged(Verdict::Abnormal, format!("{reason}; a radiologist must look"));
     }
     let rim = if is_above { ", of a rim on the diaphragm alone" } else { "" };
     judged(Verdict::NotSuspected, format!("no pneumonia-like opacities found: probability {score:.2}{rim}"))
@@ -216,6 +225,16 @@ fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
     ))
 }
 
+/// A part of a lung that is dense says nothing against pneumonia that was found: lobar pneumonia fills lobes.
+fn why_uneven(facts: &Facts<'_>) -> Option<String> {
+    // What the field of view cuts is small for that.
+    let zones = facts.zones.filter(|_| facts.cut_field.is_none())?;
+    let DenseZone { zone, aerated_ml, other_ml } = dense_zone(zones, facts.listed)?;
+    Some(format!(
+        "{zone} zone largely dense or missing, {aerated_ml:.0} ml against {other_ml:.0} ml of the other side: a mass, a collapsed lobe or fluid?"
+    ))
+}
+
 /// A lung with too little air in it against the other one, volumes without consolidation, ml.
 struct DenseLung {
     side: Side,
@@ -240,12 +259,15 @@ fn dense_lung(lungs: LungSummary, lesions: &[Lesion], limits: &QualityLimits) ->
     Some(DenseLung { side, aerated_ml, other_ml })
 }
 
-/// Whether there is nothing dense or missing, or enough of the lesions lies beside it.
+/// Whether there is nothing dense or missing, or enough of the lesions lies beside it: what a dense lung presses on or shifts is drawn too.
 #[must_use]
 pub fn is_seen_beside_a_dense_lung(lungs: LungSummary, lesions: &[Lesion], limits: &QualityLimits) -> bool {
     dense_lung(lungs, lesions, limits).is_none_or(|dense| {
-        let beside = lesions.iter().filter(|lesion| lesion.side != dense.side);
-        beside.map(|lesion| lesion.volume_ml).sum::<f64>() >= MIN_FINDING_ML
+        let (within, beside): (Vec<&Lesion>, Vec<&Lesion>) =
+            lesions.iter().partition(|lesion| lesion.side == dense.side);
+        let [within_ml, beside_ml] =
+            [within, beside].map(|side| side.iter().map(|lesion| lesion.volume_ml).sum::<f64>());
+        beside_ml >= MIN_FINDING_ML.max(LEAST_SHARE_BESIDE * within_ml)
     })
 }
 
@@ -300,6 +322,7 @@ mod tests {
         max_thickness_mm: 10.0,
         max_cut_lung_cm2: 5.0,
         max_step: 1.5,
+        max_lung_hu: -770.0,
     };
     const LUNGS: LungSummary = LungSummary {
         right_ml: 2200.0,
@@ -307,6 +330,7 @@ mod tests {
         chest_share: Some(0.3),
         spine_in_front: false,
         spine_found: true,
+        inflation: None,
     };
 
     fn clear() -> Facts<'static> {
@@ -318,6 +342,7 @@ mod tests {
             score: Some(0.1),
             suspected_from: 0.5,
             lungs: LUNGS,
+            zones: None,
             lesions: LesionSummary::default(),
             pattern: Pattern::default(),
             listed: &[],

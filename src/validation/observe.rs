@@ -191,7 +191,7 @@ impl Scan {
         let manifest = observer.manifest;
         while let Some(window) = self.case.next_window(&manifest.input, finishing) {
             let judged = observer.serving.judge(window.clone());
-            self.case.take_judged(&window, judged).map_err(|error| error.to_string())?;
+            self.case.take_judged(&window, judged, manifest).map_err(|error| error.to_string())?;
             let (slices, _) = self.case.progress();
             if self.case.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
                 self.flagged_after.get_or_insert(slices);

@@ -75,3 +75,18 @@ fn an_image_that_is_upside_down_under_a_supine_header_is_not_analysed() {
     assert_eq!(report["verdict"], "not_analysed", "{}", report["reason"]);
     assert!(report["reason"].as_str().unwrap().contains("orientation"), "{}", report["reason"]);
 }
+
+#[test]
+fn a_patient_who_breathed_out_is_asked_to_breathe_in_and_isolated_for_no_haze_of_it() {
+    let folder = folder_of(&phantom(PhantomKind::BreathedOut, SLICES));
+    let daemon = Daemon::start();
+    scan(&daemon, folder.path(), &["--rate", "0"]);
+    let details = daemon.verdict_on(SLICES);
+    let report = &details["report"];
+    assert_eq!(report["verdict"], "not_analysed", "{}", report["reason"]);
+    assert!(report["reason"].as_str().unwrap().starts_with("the lungs are hardly inflated"), "{}", report["reason"]);
+    let rescan = flag(&details["exam"], "rescan").expect("a flag");
+    assert!(rescan["text"].as_str().unwrap().contains("breathe in deeply"), "{rescan}");
+    assert!(flag(&details["exam"], "suspected").is_none(), "{}", details["exam"]);
+    assert_eq!(report["early_flag"], Value::Null);
+}

@@ -128,7 +128,7 @@ fn inspect_says_in_words_and_in_json_what_a_package_is() {
     assert!(printed(&packages.run(&["inspect", "reference", "--card"])).contains("# Reference model"));
     let description = json(&packages.run(&["inspect", "reference", "--json"]));
     assert_eq!(description["input"]["slabs"], 3);
-    assert_eq!(description["half_precision"]["weights_bytes"], 1_537_706);
+    assert_eq!(description["half_precision"]["weights_bytes"], 1_246_226);
     assert_ne!(description["half_precision"]["sha256"], description["sha256"]);
     let gflop = description["gflop_per_window"].as_f64().unwrap();
     assert!((0.1..=1.5).contains(&gflop), "{gflop}");

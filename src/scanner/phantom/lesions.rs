@@ -1,7 +1,7 @@
 //! Pneumonia: fuzzy ground glass, mostly at the periphery, at the back and towards the bases, with small consolidations.
 
 use super::field::{Noise, Point, SplitMix, ease, mix, point};
-use super::lung::{Depth, Surroundings};
+use super::lung::{Breath, Depth, Surroundings};
 use super::thorax::Side;
 
 /// Share of the lung that is opacified.
@@ -51,7 +51,7 @@ impl Lesions {
                     generator.between(-86.0, 90.0),
                     generator.between(-128.0, 110.0),
                 );
-                let depth = Surroundings::at(p.z).depth(p);
+                let depth = Surroundings::at(p.z, Breath::IN).depth(p);
                 if depth.surface > 0.5 && generator.unit() < liking(p, depth) {
                     placed += 1;
                     patches.push(Patch {
@@ -128,7 +128,7 @@ impl Lesions {
         let mut levels = Vec::new();
         for layer in 0..52 {
             let z = -138.0 + layer as f32 * STEP;
-            let surroundings = Surroundings::at(z);
+            let surroundings = Surroundings::at(z, Breath::IN);
             let here = self.near(z);
             for cell in 0..36 * 52 {
                 let p = point(-130.0 + (cell % 52) as f32 * STEP, -88.0 + (cell / 52) as f32 * STEP, z);

@@ -16,11 +16,34 @@ pub(super) struct Depth {
     pub wall: f32,
 }
 
+/// How much air the lungs hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Breath {
+    /// How much higher the diaphragm stands than after breathing in, mm.
+    pub raised_mm: f32,
+    /// How much denser the lung is in the middle of its depth, HU.
+    denser: f32,
+    /// And how much more for each mm towards the back.
+    denser_a_mm: f32,
+}
+
+impl Breath {
+    pub const IN: Self = Self { raised_mm: 0.0, denser: 0.0, denser_a_mm: 0.0 };
+    /// As lungs are at the end of expiration: a median of about -720 HU.
+    pub const OUT: Self = Self { raised_mm: 32.0, denser: 140.0, denser_a_mm: 1.1 };
+
+    /// How much denser the lung is here, HU.
+    pub fn denser_at(self, p: Point) -> f32 {
+        (self.denser + self.denser_a_mm * p.y).max(0.0)
+    }
+}
+
 /// What surrounds the lungs at one height: the outlines, and the organs that can touch the plane; most do not.
 #[derive(Debug, Clone)]
 pub(super) struct Surroundings {
     pub outline: Outline,
     pub organs: Vec<Nearby>,
+    breath: Breath,
 }
 
 /// An organ with the rectangle outside of which it does not matter, mm.
@@ -51,12 +74,18 @@ impl Nearby {
 }
 
 impl Surroundings {
-    pub fn at(z: f32) -> Self {
+    pub fn at(z: f32, breath: Breath) -> Self {
         let reaches = |organ: &&Organ| {
             let (low, high) = organ.shape.bounds();
             (low.z - Nearby::REACH..=high.z + Nearby::REACH).contains(&z)
         };
-        Self { outline: Outline::at(z), organs: MEDIASTINUM.iter().filter(reaches).copied().map(Nearby::new).collect() }
+        let organs = MEDIASTINUM.iter().filter(reaches).copied().map(Nearby::new).collect();
+        Self { outline: Outline::at(z), organs, breath }
+    }
+
+    /// Height above the diaphragm, mm across its surface; negative in the abdomen.
+    pub fn above_diaphragm(&self, side: Side, p: Point) -> f32 {
+        above_diaphragm(side, point(p.x, p.y, p.z - self.breath.raised_mm))
     }
 
     /// Where a point of this height lies in the lung of its side.
@@ -70,7 +99,9 @@ impl Surroundings {
         const MIDDLE_ENDS: f32 = 98.0;
         const BLEND: f32 = 7.0;
         let side = Side::of(p.x);
-        let outer = wall.min(above_diaphragm(side, p)).min(0.7 * (p.z - LOWEST)).min(p.x * side.sign() - 1.5);
+        let above = self.above_diaphragm(side, p);
+        let lowest = LOWEST + self.breath.raised_mm;
+        let outer = wall.min(above).min(0.7 * (p.z - lowest)).min(p.x * side.sign() - 1.5);
         if outer < -6.0 || p.x.abs() > MIDDLE_ENDS {
             return Depth { surface: outer, wall };
         }
@@ -150,7 +181,7 @@ fn scatter(side: Side, step: f32, inset: f32, generator: &mut SplitMix) -> Vec<P
     let mut points = Vec::new();
     for layer in 0..layers {
         let low = -140.0 + layer as f32 * step;
-        let surroundings = Surroundings::at(low + 0.5 * step);
+        let surroundings = Surroundings::at(low + 0.5 * step, Breath::IN);
         for cell in 0..rows * columns {
             let (row, column) = (cell / columns, cell % columns);
             let p = point(
@@ -235,7 +266,7 @@ mod tests {
         let mut inside = 0;
         for layer in 0..45 {
             let z = -140.0 + layer as f32 * step;
-            let surroundings = Surroundings::at(z);
+            let surroundings = Surroundings::at(z, Breath::IN);
             for row in 0..30 {
                 for column in 0..23 {
                     let x = (column as f32 + 0.5) * step * side.sign();

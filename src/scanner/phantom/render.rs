@@ -3,10 +3,10 @@
 use super::bones::{Bone, rib, shoulder, sternum, vertebra};
 use super::field::{Noise, Point, ease, mix, point};
 use super::lesions::Lesions;
-use super::lung::{Depth, Surroundings, Trees, tissue};
+use super::lung::{Breath, Depth, Surroundings, Trees, tissue};
 use super::organs::{AIRWAYS, SPLEEN, STOMACH, Tube, liver};
 use super::scanner_room::table;
-use super::thorax::{Outline, Side, above_diaphragm, fat_thickness};
+use super::thorax::{Outline, Side, fat_thickness};
 
 /// CT number of air, HU.
 pub(super) const AIR: f32 = -1000.0;
@@ -51,6 +51,7 @@ pub(super) struct Scene {
     pub trees: Trees,
     pub lesions: Option<Lesions>,
     pub noise: Noise,
+    pub breath: Breath,
 }
 
 /// A painted slice before it is rounded to stored values.
@@ -68,7 +69,7 @@ impl Scene {
             scene: self,
             grid,
             z,
-            surroundings: Surroundings::at(z),
+            surroundings: Surroundings::at(z, self.breath),
             lesions: self.lesions.as_ref().map(|lesions| lesions.near(z)),
             surface: vec![-99.0; count],
             hounsfield: vec![AIR; count],
@@ -215,20 +216,21 @@ impl Painter<'_> {
     fn cavity(&self, p: Point, side: Side) -> f32 {
         let noise = self.scene.noise;
         let fat = FAT + 10.0 * noise.at(p, 6.0) + 22.0 * ease(0.1, 0.02, noise.at(p, 11.0).abs());
-        let below = -above_diaphragm(side, p);
+        let below = -self.surroundings.above_diaphragm(side, p);
         // Between the heads of the ribs, beside the spine.
         if p.y > 62.0 && below < 0.0 {
             return MUSCLE + 6.0 * noise.at(p, 6.0);
         }
         // The domes end at the middle; under the heart lies the central tendon.
-        let below = if p.x.abs() < 24.0 { below.max(-64.0 - p.z) } else { below };
+        let below = if p.x.abs() < 24.0 { below.max(-64.0 + self.scene.breath.raised_mm - p.z) } else { below };
         if below < -1.0 {
             return fat;
         }
         let mut hounsfield = mix(fat, MUSCLE - 6.0, self.grid.coverage(below));
         if below > 1.0 {
             hounsfield = mix(hounsfield, fat, self.grid.coverage(below - 2.2));
-            let liver_depth = (-liver(p)).min(below - 2.0);
+            // The liver and the stomach stay where they are when the diaphragm rises: fat fills what is between.
+            let liver_depth = (-liver(p)).min(below - 2.0 - 0.7 * self.scene.breath.raised_mm);
             let liver_tissue = 60.0 + 5.0 * noise.at(p, 8.0) - 22.0 * ease(0.06, 0.0, noise.at(p, 17.0).abs());
             hounsfield = mix(hounsfield, liver_tissue, self.grid.coverage(liver_depth));
             if side == Side::Left {
@@ -251,7 +253,7 @@ impl Painter<'_> {
     }
 
     fn parenchyma(&mut self, p: Point, index: usize, depth: Depth) -> f32 {
-        let healthy = tissue(p, self.scene.noise);
+        let healthy = tissue(p, self.scene.noise) + self.scene.breath.denser_at(p);
         let Some(change) = self.lesions.as_ref().and_then(|l| l.at(p, depth)) else {
             return healthy;
         };
