@@ -26,21 +26,17 @@
 //! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
 //! - [`alert`] tells people: flags and their life, the console, the database of what must survive.
 //! - [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.
-//! - [`scanner`] is the simulated scanner and its phantom; [`demo`] is daemon and scanner in one; [`folder`] runs the
-//!   pipeline without a network.
-//! - [`check`] holds a model package's outputs in all engines against each other, and the kernels against the CPU.
+//! - [`scanner`] is the simulated scanner and its phantom; [`offline`] analyses a folder without a network.
+//! - [`parity`] compares a model package's outputs in all engines with each other, and the kernels with the CPU.
 //! - `gpu` (feature `cuda`) is the way of a slice on an NVIDIA GPU.
 //! - [`config`] and [`telemetry`] are what operators see.
 
 pub mod alert;
-pub mod check;
 pub mod choice;
 pub mod config;
 pub mod daemon;
-pub mod demo;
 pub mod engine;
 pub mod exam;
-pub mod folder;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg(feature = "cuda")]
@@ -48,6 +44,8 @@ pub mod gpu;
 mod hex;
 pub mod inference;
 pub mod ingest;
+pub mod offline;
+pub mod parity;
 pub mod part10;
 pub mod pipeline;
 pub mod preprocess;

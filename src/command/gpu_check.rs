@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tableside::check::on_card::{TABLE_HEAD, check};
 use tableside::engine::{GpuProbe, ModelPackage, gpus_here};
+use tableside::parity::on_card::{TABLE_HEAD, check};
 use tableside::telemetry::{self, LogFormat};
 
 use super::{DONE, FAILED, Outcome, configuration};

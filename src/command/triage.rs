@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tableside::folder;
+use tableside::offline;
 use tableside::telemetry::{self, LogFormat};
 
 use super::{Outcome, configuration, exit_code, print_report};
@@ -26,7 +26,7 @@ pub struct TriageArgs {
 pub fn triage(args: &TriageArgs) -> Outcome {
     let config = configuration(args.config.as_deref())?;
     telemetry::log_to_stderr(LogFormat::Text, "warn");
-    let triage = folder::triage(&args.folder, &config)?;
+    let triage = offline::triage(&args.folder, &config)?;
     if triage.skipped > 0 {
         eprintln!("{} files are no DICOM instances and were skipped", triage.skipped);
     }

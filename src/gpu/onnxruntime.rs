@@ -110,8 +110,8 @@ fn output_shape(session: &Session, name: &str, expected: usize) -> Result<Vec<i6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{phantom_exam, windows_of};
     use crate::engine::{Engine as _, Inference, OnnxRuntimeEngine, find_onnxruntime};
+    use crate::parity::{phantom_exam, windows_of};
 
     #[test]
     fn what_is_written_where_the_input_lies_is_judged_and_found_where_the_outputs_lie() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use dicom_dictionary_std::tags;
 
 use crate::exam::{ExamKey, Refusal, is_ct_image, number};
-use crate::folder::{FoundInstance, Survey};
+use crate::offline::{FoundInstance, Survey};
 use crate::part10::InstanceFile;
 
 /// One exam on the disk.

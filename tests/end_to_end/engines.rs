@@ -2,11 +2,11 @@
 //! was made.
 
 use serde_json::Value;
-use tableside::check::{
-    CheckReport, Comparison, EngineRun, EngineState, HALF_PRECISION, check, phantom_exam, windows_of,
-};
 use tableside::choice::EngineOptions;
 use tableside::engine::ModelPackage;
+use tableside::parity::{
+    CheckReport, Comparison, EngineRun, EngineState, HALF_PRECISION, check, phantom_exam, windows_of,
+};
 use tableside::scanner::series::load_folder;
 
 use crate::series::{onnxruntime, real_series};

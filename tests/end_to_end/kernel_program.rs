@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sha2::{Digest as _, Sha256};
-use tableside::check::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
 use tableside::engine::Inference;
+use tableside::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
 use tableside::preprocess::{InputGeometry, Padding, SlabSum, SourceAxis, taps};
 
 /// The folder of the kernels.

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use tableside::check::{CheckReport, EngineRun, EngineState, HALF_PRECISION, WindowEvidence, phantom_exam, windows_of};
 use tableside::choice::EngineOptions;
 use tableside::engine::{self, ModelFolders};
+use tableside::parity::{
+    CheckReport, EngineRun, EngineState, HALF_PRECISION, WindowEvidence, phantom_exam, windows_of,
+};
 use tableside::scanner::{self, ScanOptions, Source};
 
 use crate::command::{DONE, FAILED, Outcome, print_json};
@@ -47,7 +49,7 @@ pub fn check(args: &CheckArgs, folders: &ModelFolders, options: &EngineOptions) 
         None => phantom_exam()?,
     };
     let windows = windows_of(&exam, &package.manifest.input, usize::from(args.windows))?;
-    let report = tableside::check::check(&package, options, &windows);
+    let report = tableside::parity::check(&package, options, &windows);
     if let Some(file) = &args.evidence {
         write_evidence(&report, file)?;
     }

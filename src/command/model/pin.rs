@@ -17,7 +17,7 @@ pub fn pin(args: &PinArgs, folders: &ModelFolders, options: &EngineOptions) -> O
     let Some(folder) = package.folder.clone() else {
         return Err("the package in the program cannot be written: name a folder".into());
     };
-    let pinned = tableside::check::pin(&package, options)?;
+    let pinned = tableside::parity::pin(&package, options)?;
     package.write_with_self_test(&pinned.manifest_text, &pinned.png, &folder)?;
     eprintln!("{} is pinned: every engine has to pass its self-test", folder.display());
     Ok(DONE)

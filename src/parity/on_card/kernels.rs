@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, ValidAsZeroBits};
 
-use crate::check::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
 use crate::gpu::{Address, EvidenceArguments, Slab, Slice, Statistics, WindowArguments};
 use crate::gpu::{AxisTaps, Device, axes, described, slice_arguments, window_blocks};
+use crate::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
 use crate::preprocess::{InputGeometry, SlabSum};
 use crate::triage::{BONE_HU, TISSUE_HU};
 

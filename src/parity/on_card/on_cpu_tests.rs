@@ -15,9 +15,9 @@ use super::{Holds, OnDevice, Report, Row, SLABS, bandwidth, kernels_agree};
 use crate::config::Config;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
 use crate::exam::ExamKey;
-use crate::folder::triage_by;
 use crate::gpu::{CardThread, Device, DeviceNetwork, DevicePipeline, Failure, Work};
 use crate::inference::{Card, CardSlices, DueWindow, Serving, agrees_with_the_cpu};
+use crate::offline::triage_by;
 use crate::preprocess::{InputGeometry, Window};
 use crate::scanner::series::write_file;
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
@@ -53,7 +53,7 @@ fn the_check_and_exams_hold_on_a_driver_that_runs_on_the_cpu() {
     };
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     for test in ON_THIS_DRIVER {
-        let test = format!("check::on_card::on_cpu_tests::{test}");
+        let test = format!("parity::on_card::on_cpu_tests::{test}");
         let ran = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &test, "--include-ignored", "--nocapture"])
             .env("LD_LIBRARY_PATH", folder.path())

@@ -7,9 +7,9 @@ use super::table::Report;
 use super::{Holds, PROBABILITY_TOLERANCE, SLABS, on_cpu};
 use crate::config::Config;
 use crate::engine::{Engine as _, ModelPackage};
-use crate::folder::triage_by;
 use crate::gpu::{CardNetwork, CardThread, Failure};
 use crate::inference::{Card, Serving, card_test};
+use crate::offline::triage_by;
 use crate::triage::CaseReport;
 
 pub(super) fn measure(
