@@ -7,9 +7,9 @@ use dicom_core::{DataElement, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 
+use crate::dicom::InstanceFile;
 use crate::exam::{Content, InstanceHeader};
 use crate::ingest;
-use crate::part10::InstanceFile;
 use crate::preprocess::hounsfield_image;
 
 /// What a peer sends, from its A-ASSOCIATE-RQ to its last message: PDU reassembly.

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! - [`ingest`] speaks DICOM with scanners; [`spool`] puts what it acknowledges on the disk.
-//! - [`part10`] reads instances back from their files, pixel data frame by frame.
+//! - [`dicom`] is what files and the network have in common: data sets, instance files read frame by frame, PDUs, DIMSE.
 //! - [`exam`] reads geometry, orders slices into slabs, knows which windows are due and when an exam is over.
 //! - [`raster`] is sets of pixels; [`preprocess`] turns stored values into the model's plane; [`engine`] runs a model package on a window.
 //! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
@@ -35,6 +35,7 @@ pub mod alert;
 pub mod choice;
 pub mod config;
 pub mod daemon;
+pub mod dicom;
 pub mod engine;
 pub mod exam;
 #[cfg(any(test, fuzzing))]
@@ -46,7 +47,6 @@ pub mod inference;
 pub mod ingest;
 pub mod offline;
 pub mod parity;
-pub mod part10;
 pub mod pipeline;
 pub mod preprocess;
 pub mod raster;

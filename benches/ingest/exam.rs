@@ -4,7 +4,8 @@ use dicom_core::{PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::mem::InMemElement;
 use dicom_transfer_syntax_registry::entries::EXPLICIT_VR_LITTLE_ENDIAN;
-use tableside::scanner::{self, Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
+use tableside::dicom::UidSource;
+use tableside::scanner::{self, Instance, Phantom, PhantomKind, PhantomOptions};
 
 /// Bytes of a slice's pixel data, which is the last element of its data set.
 pub const PIXEL_BYTES: usize = 512 * 512 * 2;

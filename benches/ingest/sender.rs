@@ -11,7 +11,8 @@ use dicom_dictionary_std::uids;
 use dicom_ul::Pdu;
 use dicom_ul::association::Error;
 use dicom_ul::association::client::{ClientAssociation, ClientAssociationOptions};
-use tableside::scanner::{self, Instance};
+use tableside::dicom;
+use tableside::scanner::Instance;
 
 /// How long a receiver may take for an answer.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,7 +33,7 @@ pub struct Message {
 pub fn encode(instances: &[Instance], max_pdu: u32) -> Vec<Message> {
     let message = |(index, instance): (usize, &Instance)| {
         let identifier = (index % 0xFFFF + 1) as u16;
-        let bytes = scanner::store_request(instance, CONTEXT, identifier, max_pdu).unwrap();
+        let bytes = dicom::store_request(instance.outgoing(), CONTEXT, identifier, max_pdu).unwrap();
         Message { instance: instance.clone(), identifier, bytes }
     };
     instances.iter().enumerate().map(message).collect()
@@ -99,7 +100,7 @@ impl Association {
             }
         }
         let took = began.elapsed();
-        match scanner::status_of(&command, message.identifier)? {
+        match dicom::status_of(&command, message.identifier)? {
             // Success, or a warning (PS3.4 B.2.3): the instance was stored.
             status if status == 0 || status >> 12 == 0xB => Ok(took),
             status => Err(format!("status {status:04X}")),

@@ -14,8 +14,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use tableside::dicom::UidSource;
 use tableside::scanner::{
-    self, Instance, Phantom, PhantomKind, PhantomOptions, Quantiles, ScanOptions, SendOptions, Source, UidSource,
+    self, Instance, Phantom, PhantomKind, PhantomOptions, Quantiles, ScanOptions, SendOptions, Source,
 };
 
 use daemon::{Daemon, Seen};

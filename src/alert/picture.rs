@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::dicom::{ImageFile, InstanceFile};
 use crate::exam::{Content, InstanceHeader, PlaneCentre, PreparedSlice};
-use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
 
 use super::outline::Outline;

@@ -4,7 +4,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::attributes::{Attributes, text};
+use crate::dicom::attributes::{Attributes, text};
 
 /// What a slice's header says of its acquisition; what is absent is empty.
 #[derive(Debug, Clone, Default, PartialEq)]

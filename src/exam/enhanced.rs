@@ -3,8 +3,8 @@
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 
-use super::attributes::{Attributes, items, number};
 use super::header::{Content, image_content};
+use crate::dicom::attributes::{Attributes, items, number};
 
 /// More frames than this are taken for an attack on memory: a scan of 10 m in 1 mm slices.
 const MAX_FRAMES: usize = 10_000;

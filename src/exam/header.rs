@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::acquisition::{AcquisitionParameters, unfit_type};
-use super::attributes::{Attributes, number, text};
 use super::enhanced::{MULTI_FRAME_CT, frames, unfit_frame};
 use super::geometry::{GeometryError, Lps, OtherPlane, SliceGeometry};
+use crate::dicom::attributes::{Attributes, number, text};
 use crate::hex::hex;
 
 /// Names an exam in logs, metrics, paths and URLs without naming the patient: the first ten digits are derived from Study

@@ -2,7 +2,6 @@
 //! wrong with the acquisition, and when it is over.
 
 mod acquisition;
-mod attributes;
 mod completion;
 mod density_jump;
 mod division;
@@ -29,7 +28,6 @@ mod spacing;
 mod summed;
 
 pub use acquisition::AcquisitionParameters;
-pub(crate) use attributes::{number, numbers, text};
 pub use completion::{AssociationId, CompletionLimits, CompletionRule, Progress, Rhythm};
 pub use density_jump::{DensityJump, density_jumps};
 pub use division::{Division, Part};

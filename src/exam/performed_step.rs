@@ -7,7 +7,7 @@ use std::time::Instant;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::attributes::{items, text};
+use crate::dicom::attributes::{items, text};
 
 /// A procedure step that is completed or discontinued.
 #[derive(Debug, Clone, PartialEq, Eq)]

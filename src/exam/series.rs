@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::slab_slices::{SlabSlices, SliceId};
 use super::{ExamKey, LungAtBorder, Part, PlaneCentre, SliceHeader, Spacing, Thumbnail};
-use crate::part10::ImageFile;
+use crate::dicom::ImageFile;
 use crate::preprocess::{InputGeometry, Plane, SlabSum, Window};
 
 /// Number of a bin of the absolute z grid: bin k holds the slices with `k * slab_mm <= z < (k + 1) * slab_mm`.

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
 use super::PlaneCentre;
-use crate::part10::ImageFile;
+use crate::dicom::ImageFile;
 
 /// Names an image on a plane within this run of the program, by where the image lies, since two objects may claim one UID, and by
 /// where the plane does.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::judge::{DueWindow, judge_window};
 use super::planes::StoredSlice;
+use crate::dicom::ImageFile;
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage, self_test};
 use crate::exam::{ExamKey, Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
-use crate::part10::ImageFile;
 use crate::preprocess::{CellLayout, InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
 use crate::triage::SlabEvidence;
 

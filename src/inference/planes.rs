@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CardSlices;
+use crate::dicom::ImageFile;
 use crate::exam::{PlaneCentre, SeriesKey, SlabIndex, SliceHeader, SliceId};
-use crate::part10::ImageFile;
 use crate::preprocess::{HounsfieldImage, InPlane, InputGeometry, Plane, StoredImage};
 
 /// A slice as stored, and where it belongs.

@@ -206,10 +206,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::dicom::ImageFile;
     use crate::engine::{EmbeddedEngine, Inference};
     use crate::exam::{Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
     use crate::inference::{CardSlices, StoredSlice};
-    use crate::part10::ImageFile;
     use crate::preprocess::{CellLayout, InPlane, Plane, SlabSum, SourceAxis, StoredImage, Window};
     use crate::triage::SlabEvidence;
 

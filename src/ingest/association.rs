@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
 use super::access::{Offenders, Place, Places, WaitingPlace, may_send};
-use super::dimse::{CommandError, Operation, Request, Status};
 use super::negotiation::{Agreement, limit_exceeded, negotiate, refused};
 use super::object::{Checked, Requested, canonical, check};
-use super::pdu::{FragmentHead, Next, PduError, PduStream, command_pdus, encode};
 use super::procedure_step::ProcedureSteps;
 use super::refusals::{Carried, RefusedObject};
 use super::{IngestOptions, InstanceSink, StoredInstance};
+use crate::dicom::dimse::{CommandError, Operation, Request, Status};
+use crate::dicom::pdu::{FragmentHead, Next, PduError, PduStream, command_pdus, encode};
 use crate::exam::{AssociationId, Content, ExamKey};
 use crate::spool::{Incoming, Spool, Stored};
 use crate::telemetry;

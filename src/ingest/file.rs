@@ -6,8 +6,9 @@ use dicom_dictionary_std::tags;
 
 use super::may_be_slice;
 use super::object::{Checked, Requested, check};
-use crate::exam::{Identity, InstanceHeader, text};
-use crate::part10::{Head, Oddities, is_something_else, read_before_fault};
+use crate::dicom::attributes::text;
+use crate::dicom::{Head, Oddities, is_something_else, read_before_fault};
+use crate::exam::{Identity, InstanceHeader};
 
 /// A deflated data set may inflate to this, as where it is read back.
 const MOST_INFLATED: u64 = 1 << 30;

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::dimse::Request;
 use super::negotiation::negotiate;
 use super::object::{Requested, check};
-use super::pdu::{Next, PduStream};
+use crate::dicom::dimse::Request;
+use crate::dicom::pdu::{Next, PduStream};
 
 const MOST_PDU_BYTES: u32 = 16 * 1024;
 const MOST_OBJECT_BYTES: u64 = 1 << 20;

@@ -2,13 +2,11 @@
 
 mod access;
 mod association;
-mod dimse;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod negotiation;
 mod object;
-mod pdu;
 mod procedure_step;
 mod quick_ack;
 mod refusals;
@@ -26,7 +24,6 @@ use tokio::task::JoinSet;
 
 pub use access::{Scanner, parse_network};
 pub use association::AssociationError;
-pub use dimse::Status;
 pub use file::{CheckedFile, RefusedFile, check_file};
 pub use procedure_step::ended_steps;
 pub use refusals::may_be_slice;

@@ -6,12 +6,12 @@ use std::ops::Range;
 use dicom_dictionary_std::uids;
 use dicom_object::InMemDicomObject;
 
-use super::dimse::Status;
-use crate::exam::{HeaderError, InstanceHeader, is_ct_image};
-use crate::part10::{
+use crate::dicom::dimse::Status;
+use crate::dicom::{
     ExtentError, Keep, NativeSize, Oddities, Oddity, PixelData, PixelValue, ReadDataSet, encoding_of, read_data_set,
     take_uids,
 };
+use crate::exam::{HeaderError, InstanceHeader, is_ct_image};
 
 /// Why a data set is refused.
 #[derive(Debug, thiserror::Error)]

@@ -8,10 +8,11 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, OpenFileOptions};
 
-use super::dimse::{Operation, Request, Status};
 use super::object::{ObjectError, parse_whole};
-use crate::exam::{PerformedStep, is_uid, text};
-use crate::scanner::UidSource;
+use crate::dicom::UidSource;
+use crate::dicom::attributes::text;
+use crate::dicom::dimse::{Operation, Request, Status};
+use crate::exam::{PerformedStep, is_uid};
 use crate::spool::{Spool, SpoolError, replace_object};
 use crate::telemetry;
 

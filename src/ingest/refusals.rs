@@ -8,10 +8,11 @@ use std::time::Instant;
 use dicom_dictionary_std::tags;
 use jiff::Timestamp;
 
-use super::dimse::Request;
 use super::{InstanceSink, RefusedInstance};
-use crate::exam::{AssociationId, ExamKey, Identity, Refusal, Refusals, is_ct_image, text};
-use crate::part10::read_before_fault;
+use crate::dicom::attributes::text;
+use crate::dicom::dimse::Request;
+use crate::dicom::read_before_fault;
+use crate::exam::{AssociationId, ExamKey, Identity, Refusal, Refusals, is_ct_image};
 use crate::spool::Spool;
 
 /// An object that was refused.

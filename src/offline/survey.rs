@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::{FolderError, files};
+use crate::dicom::{Head, InstanceFile, OddityTally};
 use crate::exam::{ExamKey, Holdings, InstanceHeader, Refusal, Siblings};
 use crate::ingest::{CheckedFile, RefusedFile, check_file};
-use crate::part10::{Head, InstanceFile, OddityTally};
 
 /// A file that holds an instance.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use super::layout::{Again, Layouts};
 use super::priority::ON_TABLE;
 use super::tally::Tally;
 use super::versions::Versions;
+use crate::dicom::ImageFile;
 use crate::engine::{EngineError, Manifest};
 use crate::exam::{
     AssociationId, CompletionLimits, Content, Doubt, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses,
@@ -19,7 +20,6 @@ use crate::exam::{
     SlabIndex, Thumbnail, WindowInputs, best,
 };
 use crate::inference::{DueWindow, Judged};
-use crate::part10::ImageFile;
 use crate::preprocess::InputGeometry;
 use crate::triage::{
     Beginning, CaseReport, Densities, DrivingSlab, EarlyFlag, Findings, LesionSummary, SliceCounts, case_score,

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
+use crate::dicom::{ImageFile, InstanceFile};
 use crate::exam::{Content, ExamKey, InstanceHeader, LungAtBorder, Part, PlaneCentre, SeriesKey, lung_at_border};
 use crate::inference::{Planes, StoredSlice};
-use crate::part10::{ImageFile, InstanceFile};
 use crate::preprocess::{
     InputGeometry, PixelError, Plane, TissueCells, body_centre_mm, hounsfield_image, stored_image,
 };
@@ -239,8 +239,9 @@ fn decoded_slice(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dicom::UidSource;
     use crate::engine::ModelPackage;
-    use crate::scanner::{Phantom, PhantomKind, PhantomOptions, UidSource, enhanced, series};
+    use crate::scanner::{Phantom, PhantomKind, PhantomOptions, enhanced, series};
 
     #[test]
     fn each_turn_tells_what_is_left_before_it_decodes_and_every_frame_is_decoded_once() {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::decode::{Arrival, DecodedSlice, PlaneCentres};
 use super::judged_series::VolumeId;
+use crate::dicom::ImageFile;
 use crate::exam::{Centring, Content, Division, InstanceHeader, PlaneCentre, SliceHeader, joined};
-use crate::part10::ImageFile;
 
 /// A series is laid out anew while its slices come only once there are so many times as when it last was, as a fraction: each slice is
 /// decoded five times at most, however the slices contradict each other.

@@ -10,7 +10,6 @@
 //! 4. A [`Window`] is a slab between its neighbours, in ascending z.
 
 mod body_centre;
-mod codestream;
 mod pixels;
 mod resample;
 mod tissue;

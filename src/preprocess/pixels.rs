@@ -6,10 +6,10 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::DefaultDicomObject;
 use dicom_pixeldata::{PixelDecoder, PixelRepresentation};
 
-use super::codestream::{FrameSize, bare, frame_size, has_end_of_image, is_rle_frame};
 use super::turn::upright;
+use crate::dicom::codestream::{FrameSize, bare, frame_size, has_end_of_image, is_rle_frame};
+use crate::dicom::{FrameError, InstanceFile};
 use crate::exam::SliceHeader;
-use crate::part10::{FrameError, InstanceFile};
 
 /// A slice in Hounsfield units, row by row as stored.
 #[derive(Debug, Clone, PartialEq)]

@@ -88,7 +88,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::scanner::UidSource;
+    use crate::dicom::UidSource;
     use crate::scanner::phantom::{Phantom, PhantomKind, PhantomOptions};
 
     fn exam() -> Vec<Instance> {

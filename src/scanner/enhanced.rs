@@ -9,7 +9,8 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::mem::InMemElement;
 use dicom_object::{DefaultDicomObject, InMemDicomObject};
 
-use super::{Instance, ScannerError, UidSource, series};
+use super::{Instance, ScannerError, series};
+use crate::dicom::UidSource;
 
 /// Puts the slices of each series into so many objects, which are then a concatenation (PS3.3 section C.7.6.16.1.3). Frames are in
 /// the order of the slices; scouts stay as they are and come first.
@@ -101,7 +102,8 @@ fn common(first: &DefaultDicomObject, uid: &str) -> InMemDicomObject {
         !is_grouped(tag) && !LEFT_OUT.contains(&tag)
     });
     let mut object = InMemDicomObject::from_element_iter(kept.cloned());
-    let date_time = [tags::ACQUISITION_DATE, tags::ACQUISITION_TIME].map(|tag| crate::exam::text(first, tag)).concat();
+    let date_time =
+        [tags::ACQUISITION_DATE, tags::ACQUISITION_TIME].map(|tag| crate::dicom::attributes::text(first, tag)).concat();
     for (tag, vr, value) in [
         (tags::SOP_CLASS_UID, VR::UI, uids::ENHANCED_CT_IMAGE_STORAGE),
         (tags::SOP_INSTANCE_UID, VR::UI, uid),
@@ -155,7 +157,7 @@ fn content(number: usize) -> Vec<InMemDicomObject> {
 /// CT Image Frame Type (PS3.3 section C.8.15.3.1): the slice's own Image Type.
 fn frame_type(slice: &InMemDicomObject) -> InMemDicomObject {
     let mut item = InMemDicomObject::new_empty();
-    text(&mut item, tags::FRAME_TYPE, VR::CS, &crate::exam::text(slice, tags::IMAGE_TYPE));
+    text(&mut item, tags::FRAME_TYPE, VR::CS, &crate::dicom::attributes::text(slice, tags::IMAGE_TYPE));
     text(&mut item, tags::PIXEL_PRESENTATION, VR::CS, "MONOCHROME");
     text(&mut item, tags::VOLUMETRIC_PROPERTIES, VR::CS, "VOLUME");
     text(&mut item, tags::VOLUME_BASED_CALCULATION_TECHNIQUE, VR::CS, "NONE");

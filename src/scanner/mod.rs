@@ -17,8 +17,6 @@ mod report;
 mod send;
 pub mod series;
 mod target;
-mod uid;
-mod wire;
 
 pub use arrange::{Order, drop_slices, duplicate_slices, reorder};
 pub use enhanced::enhanced;
@@ -29,8 +27,6 @@ pub use report::{Failure, Progress, Quantiles, ScanReport};
 pub use send::{SendOptions, echo, send};
 pub use series::{Instance, Unreadable};
 pub use target::Target;
-pub use uid::UidSource;
-pub use wire::{status_of, store_request};
 
 /// Why the scanner could not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +118,6 @@ pub enum ScannerError {
 
 impl ScannerError {
     fn encoding(origin: &str, reason: &dyn std::error::Error) -> Self {
-        Self::Encoding { origin: origin.to_owned(), reason: wire::chain(reason) }
+        Self::Encoding { origin: origin.to_owned(), reason: crate::dicom::scu::chain(reason) }
     }
 }

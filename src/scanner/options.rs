@@ -8,8 +8,9 @@ use super::phantom::{Phantom, PhantomKind, PhantomOptions};
 use super::renumber::new_uids;
 use super::send::SendOptions;
 use super::series::{Unreadable, load_folder};
-use super::uid::entropy;
-use super::{Instance, Order, ScannerError, UidSource};
+use super::{Instance, Order, ScannerError};
+use crate::dicom::UidSource;
+use crate::dicom::uid::entropy;
 
 /// Where the exam comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

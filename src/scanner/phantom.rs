@@ -33,7 +33,8 @@ use lung::{Breath, Trees};
 use render::{Grid, PADDING, Scene};
 use scanner_room::add_noise;
 
-use super::{Instance, ScannerError, UidSource};
+use super::{Instance, ScannerError};
+use crate::dicom::UidSource;
 
 /// What the synthetic patient has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]

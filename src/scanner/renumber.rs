@@ -8,8 +8,8 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 
 use super::series::{from_object, transfer_syntax};
-use super::uid::UidSource;
 use super::{Instance, ScannerError};
+use crate::dicom::uid::UidSource;
 
 const IDENTITY: [Tag; 4] =
     [tags::STUDY_INSTANCE_UID, tags::SERIES_INSTANCE_UID, tags::SOP_INSTANCE_UID, tags::FRAME_OF_REFERENCE_UID];

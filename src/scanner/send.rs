@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use super::report::{Failure, Progress, ScanReport};
 use super::target::{Target, check_ae_title};
-use super::wire::{Connection, chain, echo_request, exchange, store_request};
 use super::{Instance, ScannerError};
+use crate::dicom::scu::{Connection, chain, echo_request, exchange, store_request};
 
 /// Presentation context identifiers are the odd numbers up to 255 (PS3.8 9.3.2.2).
 const MOST_CONTEXTS: usize = 128;
@@ -203,7 +203,7 @@ impl Lane {
             ));
         };
         let peer_max = self.connection.acceptor_max_pdu_length();
-        let message = match store_request(instance, context, message_id, peer_max) {
+        let message = match store_request(instance.outgoing(), context, message_id, peer_max) {
             Ok(message) => message,
             Err(reason) => return Sent::failed(format!("cannot encode the request: {reason}")),
         };

@@ -12,7 +12,7 @@ use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::scanner::UidSource;
+use crate::dicom::UidSource;
 use crate::scanner::phantom::{Phantom, PhantomKind, PhantomOptions};
 
 /// What the receiver does with the n-th message, counted over all associations.

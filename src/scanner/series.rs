@@ -13,8 +13,9 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::ScannerError;
+use crate::dicom::Outgoing;
+use crate::dicom::{Head, InstanceFile, is_something_else};
 use crate::exam::{ExamKey, InstanceHeader};
-use crate::part10::{Head, InstanceFile, is_something_else};
 
 /// What a file is shows in its first bytes.
 const BEGINNING: u64 = 64;
@@ -55,6 +56,12 @@ impl Instance {
         // A scanner's coordinates are metres at most: exact in an f64.
         #[allow(clippy::cast_precision_loss)]
         self.position_um.map(|um| um as f64 / 1000.0)
+    }
+
+    /// What of it goes over the wire.
+    #[must_use]
+    pub fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing { sop_class_uid: &self.sop_class_uid, sop_instance_uid: &self.sop_instance_uid, data: &self.data }
     }
 
     /// The instance read.
@@ -289,7 +296,7 @@ mod tests {
     use dicom_dictionary_std::uids;
 
     use super::*;
-    use crate::scanner::UidSource;
+    use crate::dicom::UidSource;
     use crate::scanner::phantom::{Phantom, PhantomKind, PhantomOptions};
 
     fn exam() -> Vec<Instance> {

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::claims::Claims;
 use super::{Incoming, SpoolError, entries, file_prefix, sync_parent, versions};
+use crate::dicom::InstanceFile;
 use crate::exam::{ExamKey, Holdings, Siblings};
-use crate::part10::InstanceFile;
 
 const ENDING: &str = "corrected";
 

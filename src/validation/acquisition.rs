@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::tags;
 
-use crate::exam::{ExamKey, Refusal, is_ct_image, number};
+use crate::dicom::InstanceFile;
+use crate::dicom::attributes::number;
+use crate::exam::{ExamKey, Refusal, is_ct_image};
 use crate::offline::{FoundInstance, Survey};
-use crate::part10::InstanceFile;
 
 /// One exam on the disk.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,8 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use serde_json::{Value, json};
-use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource, enhanced};
+use tableside::dicom::UidSource;
+use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, enhanced};
 
 use crate::daemon::{Daemon, flag, wait_for};
 use crate::dicom::{Association, changed, set_text};

@@ -3,7 +3,8 @@
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use serde_json::{Value, json};
-use tableside::scanner::{Instance, Order, PhantomKind, UidSource, enhanced, reorder, series::load_folder};
+use tableside::dicom::UidSource;
+use tableside::scanner::{Instance, Order, PhantomKind, enhanced, reorder, series::load_folder};
 
 use crate::daemon::Daemon;
 use crate::dicom::{Association, changed, set_text};

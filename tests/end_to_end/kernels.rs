@@ -1,13 +1,13 @@
 //! One arithmetic, two places: the CUDA kernels, compiled as C++, give the bits that `preprocess` and `triage` give. The same
 //! comparisons (`check::kernels`) hold the kernels on a card against the CPU in `tableside gpu-check`.
 
+use tableside::dicom::InstanceFile;
 use tableside::engine::{EmbeddedEngine, Engine as _, ModelPackage};
 use tableside::exam::{Content, InstanceHeader};
 use tableside::parity::kernels::{
     Comparison, KernelSlice, Kernels as _, evidence_agrees, hold_evidence, hold_windows, plane_of, slices_agree,
     windows_agree,
 };
-use tableside::part10::InstanceFile;
 use tableside::preprocess::{SlabSum, Window, stored_image};
 use tableside::scanner::series::load_folder;
 

@@ -3,7 +3,8 @@
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use serde_json::{Value, json};
-use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
+use tableside::dicom::UidSource;
+use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
 
 use crate::daemon::{Daemon, flag};
 use crate::dicom::{Association, changed, set_text};

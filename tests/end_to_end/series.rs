@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use dicom_object::FileMetaTableBuilder;
-use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
+use tableside::dicom::UidSource;
+use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
 use tempfile::TempDir;
 
 fn repository() -> PathBuf {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_pixeldata::PixelDecoder;
+use tableside::dicom::UidSource;
 use tableside::scanner::series::load_folder;
-use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
+use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
 
 use crate::grid::Grid;
 use crate::plane::Plane;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
-use tableside::scanner::{Instance, UidSource};
+use tableside::dicom::UidSource;
+use tableside::scanner::Instance;
 
 use crate::grid::{Across, Grid};
 use crate::plane::Plane;

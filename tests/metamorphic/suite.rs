@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tableside::scanner::UidSource;
+use tableside::dicom::UidSource;
 
 use crate::answer::{Answer, Answers, NEGATIVE, Tolerance};
 use crate::delivery::Delivery;

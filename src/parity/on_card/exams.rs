@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
+use crate::dicom::{ImageFile, InstanceFile};
 use crate::engine::{Engine, Manifest, ModelPackage};
 use crate::exam::{CompletionRule, Content, InstanceHeader, Part, PlaneCentre, SeriesKey, SliceHeader};
 use crate::gpu::{DevicePipeline, Failure, GpuError};
 use crate::inference::{DueWindow, Judged, StoredSlice, judge_window};
-use crate::part10::{ImageFile, InstanceFile};
 use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::{Arrival, Decoded, DecodedSlice, ReadInstance};

@@ -13,6 +13,7 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, result::stream::laun
 use super::exams::ExamSlices;
 use super::{Holds, OnDevice, Report, Row, SLABS, bandwidth, kernels_agree};
 use crate::config::Config;
+use crate::dicom::UidSource;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
 use crate::exam::ExamKey;
 use crate::gpu::{CardThread, Device, DeviceNetwork, DevicePipeline, Failure, Work};
@@ -20,7 +21,7 @@ use crate::inference::{Card, CardSlices, DueWindow, Serving, agrees_with_the_cpu
 use crate::offline::triage_by;
 use crate::preprocess::{InputGeometry, Window};
 use crate::scanner::series::write_file;
-use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
+use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
 use crate::telemetry;
 use crate::triage::{CaseReport, SlabEvidence};
 

@@ -8,7 +8,7 @@ use dicom_object::InMemDicomObject;
 
 use super::render::{Grid, PADDING};
 use super::{Phantom, PhantomOptions};
-use crate::scanner::uid::UidSource;
+use crate::dicom::uid::UidSource;
 use crate::scanner::{Instance, ScannerError, series};
 
 /// `RescaleIntercept`, HU: stored value 0 is -1024 HU.

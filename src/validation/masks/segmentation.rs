@@ -8,7 +8,8 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 
 use super::voxels::{Grid, VoxelMask};
-use crate::exam::{Lps, cross, dot, number, numbers, text};
+use crate::dicom::attributes::{number, numbers, text};
+use crate::exam::{Lps, cross, dot};
 
 /// Frames may lie off the regular grid by this share of a step.
 const MAX_OFF_GRID: f64 = 0.2;

@@ -5,7 +5,7 @@ use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 
-use crate::part10::{Encoding, Keep, read_data_set};
+use super::{Encoding, Keep, read_data_set};
 
 /// A response's status (PS3.7 annex C, PS3.4 table B.2-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Request {
         let read = read_data_set(command_set, Encoding::ImplicitVr, Keep::Described);
         let command = read.map_err(|error| refuse(&error))?.object;
         let number = |tag| command.get(tag).and_then(|element| element.to_int::<u16>().ok());
-        let text = |tag| crate::exam::text(&command, tag);
+        let text = |tag| super::attributes::text(&command, tag);
         let either =
             |affected, requested| Some(text(affected)).filter(|uid| !uid.is_empty()).unwrap_or_else(|| text(requested));
         let field = number(tags::COMMAND_FIELD).ok_or_else(|| refuse(&"it has no command field"))?;

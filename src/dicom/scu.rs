@@ -1,4 +1,4 @@
-//! DIMSE messages as bytes: encoded before they are due, so that sending is one write.
+//! The side that sends (an SCU): DIMSE messages as bytes, encoded before they are due, so that sending is one write.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,7 @@ use dicom_ul::pdu::{PDataValueType, Pdu};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::Instance;
-
-pub(super) type Connection = AsyncClientAssociation<TcpStream>;
+pub(crate) type Connection = AsyncClientAssociation<TcpStream>;
 
 const C_STORE_RQ: u16 = 0x0001;
 const C_ECHO_RQ: u16 = 0x0030;
@@ -27,34 +25,47 @@ const LARGEST_PDU: u32 = 256 * 1024;
 /// Bytes of a PDV before its fragment: length, context, control (PS3.8 9.3.5.1).
 const PDV_HEADER: u32 = 6;
 
+/// An instance that is to be sent, its data set encoded in the transfer syntax of the presentation context.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    pub sop_class_uid: &'a str,
+    pub sop_instance_uid: &'a str,
+    pub data: &'a [u8],
+}
+
 /// A C-STORE request with its data set as P-DATA-TF PDUs for one association, whose peer takes PDUs of `peer_max_pdu` bytes.
 ///
 /// # Errors
 ///
 /// If the command set cannot be encoded.
-pub fn store_request(instance: &Instance, context: u8, message_id: u16, peer_max_pdu: u32) -> Result<Vec<u8>, String> {
+pub fn store_request(
+    instance: Outgoing<'_>,
+    context: u8,
+    message_id: u16,
+    peer_max_pdu: u32,
+) -> Result<Vec<u8>, String> {
     let command = encode_command([
-        (tags::AFFECTED_SOP_CLASS_UID, VR::UI, instance.sop_class_uid.as_str().into()),
+        (tags::AFFECTED_SOP_CLASS_UID, VR::UI, instance.sop_class_uid.into()),
         (tags::COMMAND_FIELD, VR::US, C_STORE_RQ.into()),
         (tags::MESSAGE_ID, VR::US, message_id.into()),
         (tags::PRIORITY, VR::US, 0_u16.into()),
         (tags::COMMAND_DATA_SET_TYPE, VR::US, WITH_DATA_SET.into()),
-        (tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, instance.sop_instance_uid.as_str().into()),
+        (tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, instance.sop_instance_uid.into()),
     ])?;
     let mut message = Vec::with_capacity(command.len() + instance.data.len() + 16 * 1024);
     append_pdus(&mut message, context, true, &command, peer_max_pdu);
     // A deflated data set may be odd in a file, but no fragment is (PS3.5 A.5): a zero byte follows it.
     let data = if instance.data.len().is_multiple_of(2) {
-        Cow::Borrowed(&instance.data[..])
+        Cow::Borrowed(instance.data)
     } else {
-        Cow::Owned([&instance.data[..], &[0]].concat())
+        Cow::Owned([instance.data, &[0]].concat())
     };
     append_pdus(&mut message, context, false, &data, peer_max_pdu);
     Ok(message)
 }
 
 /// A C-ECHO request.
-pub(super) fn echo_request(context: u8, peer_max_pdu: u32) -> Result<Vec<u8>, String> {
+pub(crate) fn echo_request(context: u8, peer_max_pdu: u32) -> Result<Vec<u8>, String> {
     let command = encode_command([
         (tags::AFFECTED_SOP_CLASS_UID, VR::UI, dicom_dictionary_std::uids::VERIFICATION.into()),
         (tags::COMMAND_FIELD, VR::US, C_ECHO_RQ.into()),
@@ -92,7 +103,7 @@ fn append_pdus(message: &mut Vec<u8>, context: u8, command: bool, bytes: &[u8], 
 }
 
 /// Writes a message and waits for its response's status.
-pub(super) async fn exchange(
+pub(crate) async fn exchange(
     connection: &mut Connection,
     message: &[u8],
     message_id: u16,
@@ -146,7 +157,7 @@ pub fn status_of(command: &[u8], message_id: u16) -> Result<u16, String> {
 }
 
 /// An error with what caused it.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -181,25 +192,12 @@ mod tests {
 
     #[test]
     fn a_data_set_of_odd_length_is_padded() {
-        let mut instance = Instance {
-            sop_class_uid: "1.2".to_owned(),
-            sop_instance_uid: "1.3".to_owned(),
-            transfer_syntax_uid: "1.2.840.10008.1.2.1.99".to_owned(),
-            patient_id: String::new(),
-            study_instance_uid: String::new(),
-            series_instance_uid: String::new(),
-            series_number: None,
-            instance_number: None,
-            position_um: None,
-            scout: false,
-            origin: "test".to_owned(),
-            data: [1, 2, 3].as_slice().into(),
+        let store = |data| {
+            store_request(Outgoing { sop_class_uid: "1.2", sop_instance_uid: "1.3", data }, 1, 1, 4096)
+                .expect("encoded")
         };
-        let odd = store_request(&instance, 1, 1, 4096).expect("encoded");
-        assert!(odd.ends_with(&[0, 0, 0, 10, 0, 0, 0, 6, 1, 2, 1, 2, 3, 0]));
-        instance.data = [1, 2, 3, 4].as_slice().into();
-        let even = store_request(&instance, 1, 1, 4096).expect("encoded");
-        assert!(even.ends_with(&[0, 0, 0, 10, 0, 0, 0, 6, 1, 2, 1, 2, 3, 4]));
+        assert!(store(&[1, 2, 3]).ends_with(&[0, 0, 0, 10, 0, 0, 0, 6, 1, 2, 1, 2, 3, 0]));
+        assert!(store(&[1, 2, 3, 4]).ends_with(&[0, 0, 0, 10, 0, 0, 0, 6, 1, 2, 1, 2, 3, 4]));
     }
 
     #[test]

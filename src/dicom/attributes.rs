@@ -7,7 +7,7 @@ use dicom_object::mem::InMemElement;
 
 /// The attributes of one image, asked for by the tags that a CT Image has (PS3.3 section A.3).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attributes<'a> {
+pub(crate) struct Attributes<'a> {
     instance: &'a InMemDicomObject,
     /// Of a frame: its own functional groups, then those that it shares with all others.
     groups: Option<[Option<&'a InMemDicomObject>; 2]>,

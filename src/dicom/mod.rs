@@ -1,6 +1,11 @@
-//! Instances as Part 10 files: what precedes the pixel data is parsed, the pixel data stays in the file and is read frame by
+//! What files and the network have in common: data sets and their attributes, code streams, UIDs, PDUs, DIMSE.
+//!
+//! Instances are Part 10 files: what precedes the pixel data is parsed, the pixel data stays in the file and is read frame by
 //! frame, so that an object of many frames never is in memory as a whole.
 
+pub(crate) mod attributes;
+pub(crate) mod codestream;
+pub(crate) mod dimse;
 mod element;
 mod extent;
 mod frames;
@@ -8,8 +13,11 @@ mod head;
 mod native;
 mod oddity;
 mod other_files;
+pub(crate) mod pdu;
 mod reader;
+pub(crate) mod scu;
 mod text;
+pub(crate) mod uid;
 mod values;
 mod whole_elements;
 
@@ -26,6 +34,7 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use serde::{Deserialize, Serialize};
 
+pub use dimse::Status;
 use extent::read_data_set_from;
 pub use extent::{Encoding, ExtentError, Keep, PixelData, PixelValue, ReadDataSet, read_data_set};
 pub use frames::FrameError;
@@ -34,6 +43,8 @@ pub use head::Head;
 pub use native::NativeSize;
 pub use oddity::{Oddities, Oddity, OddityTally};
 pub use other_files::is_something_else;
+pub use scu::{Outgoing, status_of, store_request};
+pub use uid::UidSource;
 pub use whole_elements::read_before_fault;
 
 /// Where an image lies: a file, and which of its frames it is, from 0.

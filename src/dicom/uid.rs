@@ -33,7 +33,7 @@ impl UidSource {
 }
 
 /// A seed from the operating system, through the keys the standard library draws for its hash maps.
-pub(super) fn entropy() -> u64 {
+pub(crate) fn entropy() -> u64 {
     RandomState::new().hash_one(std::time::SystemTime::now())
 }
 
