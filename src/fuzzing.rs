@@ -8,9 +8,8 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 
 use crate::dicom::InstanceFile;
-use crate::exam::{Content, InstanceHeader};
+use crate::exam::{Content, InstanceHeader, hounsfield_image};
 use crate::ingest;
-use crate::preprocess::hounsfield_image;
 
 /// What a peer sends, from its A-ASSOCIATE-RQ to its last message: PDU reassembly.
 pub fn pdus(bytes: &[u8]) {

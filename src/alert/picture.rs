@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::dicom::{ImageFile, InstanceFile};
-use crate::exam::{Content, InstanceHeader, PlaneCentre, PreparedSlice};
-use crate::preprocess::{InputGeometry, Plane, hounsfield_image};
+use crate::dicom::ImageFile;
+use crate::exam::{PlaneCentre, PreparedSlice, plane_of};
+use crate::preprocess::InputGeometry;
 
 use super::outline::Outline;
 use crate::hex::hex;
@@ -107,14 +107,7 @@ pub fn picture_with_outlines(
     encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
 }
 
-fn grey(
-    PlacedImage { image: ImageFile { path, frame }, centre }: &PlacedImage,
-    plane: &InputGeometry,
-) -> Result<Vec<u8>, String> {
-    let file = InstanceFile::open(path).map_err(|error| error.to_string())?;
-    let header = InstanceHeader::read(&file.object).map_err(|error| error.to_string())?;
-    let Some(Content::Slice(slice)) = header.images.get(*frame) else { return Err("it is no axial slice".to_owned()) };
-    let image = hounsfield_image(&file, *frame, slice).map_err(|error| error.to_string())?;
+fn grey(PlacedImage { image, centre }: &PlacedImage, plane: &InputGeometry) -> Result<Vec<u8>, String> {
     let target = InputGeometry {
         rows: SIDE,
         columns: SIDE,
@@ -122,9 +115,8 @@ fn grey(
         hu_window: LUNG_WINDOW_HU,
         ..plane.clone()
     };
-    let centre = centre.unwrap_or_else(|| PlaneCentre::of_image(slice.geometry.centre));
-    let resampled = Plane::resample(&image, &slice.geometry.on_plane(centre), &target);
-    Ok(resampled.values().map(|value| (value * 255.0).round() as u8).collect())
+    let shown = plane_of(image, *centre, &target)?;
+    Ok(shown.values().map(|value| (value * 255.0).round() as u8).collect())
 }
 
 /// Outlines run along rows and columns only: every step between two corners is a straight stroke.

@@ -24,6 +24,7 @@ mod scanner_pauses;
 mod series;
 mod siblings;
 mod slab_slices;
+mod slice_image;
 mod spacing;
 mod summed;
 
@@ -53,5 +54,6 @@ pub use series::{PreparedSlice, Series, SeriesKey, SlabIndex, WINDOW_SLABS, Wind
 pub(crate) use series::{made_header, made_image, made_slice};
 pub use siblings::{Holdings, Place, Siblings};
 pub use slab_slices::{SlabSlices, SliceId};
+pub use slice_image::{PixelError, hounsfield_image, plane_of, stored_image};
 pub use spacing::{Spacing, Stretch};
 pub use summed::{Sum, sum_up};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::judge::{DueWindow, judge_window};
 use super::planes::StoredSlice;
-use crate::dicom::ImageFile;
+use crate::dicom::{CellLayout, ImageFile};
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage, self_test};
 use crate::exam::{ExamKey, Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
-use crate::preprocess::{CellLayout, InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
+use crate::preprocess::{InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
 use crate::triage::SlabEvidence;
 
 /// An engine on a card that keeps exams' slabs there. After an error it is of no more use.

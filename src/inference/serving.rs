@@ -206,11 +206,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::dicom::CellLayout;
     use crate::dicom::ImageFile;
     use crate::engine::{EmbeddedEngine, Inference};
     use crate::exam::{Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
     use crate::inference::{CardSlices, StoredSlice};
-    use crate::preprocess::{CellLayout, InPlane, Plane, SlabSum, SourceAxis, StoredImage, Window};
+    use crate::preprocess::{InPlane, Plane, SlabSum, SourceAxis, StoredImage, Window};
     use crate::triage::SlabEvidence;
 
     /// A card that falls off the bus after so many windows were collected, or takes so many.

@@ -4,8 +4,9 @@
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use crate::dicom::CellLayout;
 use crate::engine::{Inference, Manifest, OperatingPoint};
-use crate::preprocess::{CellLayout, InPlane, InputGeometry, Padding, Plane, SlabSum, SourceAxis, StoredImage};
+use crate::preprocess::{InPlane, InputGeometry, Padding, Plane, SlabSum, SourceAxis, StoredImage};
 
 /// One of these values; there must be one.
 fn one_of<T: Copy, const N: usize>(random: &mut StdRng, values: [T; N]) -> T {

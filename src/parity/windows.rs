@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::dicom::{ImageFile, InstanceFile, UidSource};
-use crate::exam::{Content, InstanceHeader, PlaneCentre, PreparedSlice, Series, SlabIndex, Thumbnail, is_ct_image};
-use crate::preprocess::{InputGeometry, Plane, Window, hounsfield_image};
+use crate::exam::{
+    Content, InstanceHeader, PlaneCentre, PreparedSlice, Series, SlabIndex, Thumbnail, hounsfield_image, is_ct_image,
+};
+use crate::preprocess::{InputGeometry, Plane, Window};
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, ScannerError};
 
 /// A window and the slab in its middle.

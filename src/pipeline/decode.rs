@@ -11,11 +11,12 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
 use crate::dicom::{ImageFile, InstanceFile};
-use crate::exam::{Content, ExamKey, InstanceHeader, LungAtBorder, Part, PlaneCentre, SeriesKey, lung_at_border};
-use crate::inference::{Planes, StoredSlice};
-use crate::preprocess::{
-    InputGeometry, PixelError, Plane, TissueCells, body_centre_mm, hounsfield_image, stored_image,
+use crate::exam::{
+    Content, ExamKey, InstanceHeader, LungAtBorder, Part, PixelError, PlaneCentre, SeriesKey, lung_at_border, plane_of,
+    stored_image,
 };
+use crate::inference::{Planes, StoredSlice};
+use crate::preprocess::{InputGeometry, Plane, TissueCells, body_centre_mm};
 use crate::telemetry;
 
 /// Images of one instance that are decoded at a turn: 0.02 to 0.2 s, after which another exam may come first. A slab has some three
@@ -193,12 +194,7 @@ fn decode_images(of: Turn<'_>, images: Range<usize>, mut started: Instant, mut t
 /// # Errors
 /// Why it cannot be had any more.
 pub fn plane_again(file: &ImageFile, centre: PlaneCentre, input: &InputGeometry) -> Result<Plane, String> {
-    let OpenInstance { read, file: instance, .. } = OpenInstance::open(&file.path)?;
-    let Some(Content::Slice(slice)) = read.header.images.get(file.frame) else {
-        return Err("a slice that was read before is none any more".to_owned());
-    };
-    let image = hounsfield_image(&instance, file.frame, slice).map_err(|error| error.to_string())?;
-    Ok(Plane::resample(&image, &slice.geometry.on_plane(centre), input))
+    plane_of(file, Some(centre), input).map_err(|error| format!("a stored instance cannot be read back: {error}"))
 }
 
 fn decoded_slice(

@@ -1,6 +1,6 @@
 //! From a slice's Hounsfield units to the network's window: the specification on the CPU.
 //!
-//! 0. Padding is air, and an image that lies turned in the patient's axial plane is made upright ([`stored_image`], [`Turn`]).
+//! 0. Padding is air, and an image that lies turned in the patient's axial plane is made upright ([`StoredImage`], [`upright`]).
 //! 1. Hounsfield units are clamped to the model's window and scaled to 0..=1 ([`Plane::resample`]); clamping comes
 //!    first, so that padding values far outside do not bleed into their neighbours.
 //! 2. The slice is resampled to the model's plane: square pixels of `pixel_mm` about one place of the patient for the whole
@@ -10,16 +10,16 @@
 //! 4. A [`Window`] is a slab between its neighbours, in ascending z.
 
 mod body_centre;
-mod pixels;
 mod resample;
+mod stored;
 mod tissue;
 mod turn;
 
 pub use body_centre::body_centre_mm;
-pub use pixels::{CellLayout, HounsfieldImage, Padding, PixelError, StoredImage, hounsfield_image, stored_image};
 pub use resample::{InPlane, SourceAxis, Taps, taps};
+pub use stored::{FEWEST_VALUES, HounsfieldImage, Padding, StoredImage};
 pub use tissue::TissueCells;
-pub use turn::Turn;
+pub use turn::{Turn, upright};
 
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,8 @@
 //! Quarter turns and mirrored images are none of these: rows and columns run along the patient's axes there, and
 //! [`super::InPlane`] says which way.
 
-use super::{CellLayout, StoredImage};
+use super::StoredImage;
+use crate::dicom::CellLayout;
 
 /// How a stored image lies in the patient's axial plane: x from right to left, y from anterior to posterior.
 #[derive(Debug, Clone, Copy, PartialEq)]

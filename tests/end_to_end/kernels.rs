@@ -3,12 +3,12 @@
 
 use tableside::dicom::InstanceFile;
 use tableside::engine::{EmbeddedEngine, Engine as _, ModelPackage};
-use tableside::exam::{Content, InstanceHeader};
+use tableside::exam::{Content, InstanceHeader, stored_image};
 use tableside::parity::kernels::{
     Comparison, KernelSlice, Kernels as _, evidence_agrees, hold_evidence, hold_windows, plane_of, slices_agree,
     windows_agree,
 };
-use tableside::preprocess::{SlabSum, Window, stored_image};
+use tableside::preprocess::{SlabSum, Window};
 use tableside::scanner::series::load_folder;
 
 use crate::kernel_program::{Checks, Program};

@@ -7,11 +7,12 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, DriverError};
 
 use super::Holds;
 use super::table::Report;
+use crate::dicom::CellLayout;
 use crate::engine::ModelPackage;
 use crate::gpu::Failure;
 use crate::gpu::{Address, EvidenceArguments, MAX_BATCH, Slab, Slice, Statistics, WindowArguments};
 use crate::gpu::{AxisTaps, Device, axes, described, slice_arguments, window_blocks};
-use crate::preprocess::{CellLayout, InPlane, InputGeometry, SourceAxis, StoredImage, share_of};
+use crate::preprocess::{InPlane, InputGeometry, SourceAxis, StoredImage, share_of};
 use crate::triage::{BONE_HU, TISSUE_HU};
 
 /// What a batch moves: several times what any card's caches hold.
