@@ -3,7 +3,6 @@
 mod flag;
 mod hub;
 mod moment;
-mod outline;
 mod picture;
 mod store;
 mod view;
@@ -12,7 +11,6 @@ mod web;
 pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, FlagState, Flags, Severity};
 pub use hub::{Event, Hub};
 pub use moment::{FlagEvent, Moment, Seen};
-pub use outline::{Outline, outlines};
 pub use picture::{PictureError, PlacedImage, edition, picture, picture_with_outlines};
 pub use store::{Store, StoreError};
 pub use view::{ExamState, ExamView, Record, SlabView, Status};

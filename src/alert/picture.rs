@@ -9,8 +9,8 @@ use crate::dicom::ImageFile;
 use crate::exam::{PlaneCentre, PreparedSlice, plane_of};
 use crate::preprocess::InputGeometry;
 
-use super::outline::Outline;
 use crate::hex::hex;
+use crate::raster::Outline;
 
 /// An image, and where the plane lies that it is shown on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::flag::{Flag, Flags};
-use super::outline::Outline;
 use super::picture::PlacedImage;
 use crate::exam::{ExamKey, Patient, SlabIndex};
+use crate::raster::Outline;
 use crate::triage::{CaseReport, LesionSummary, SliceCounts, Thresholds, Verdict};
 
 /// An exam as the console shows it.

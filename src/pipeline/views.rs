@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use super::case::{Case, Stage};
-use crate::alert::{ExamState, ExamView, PlacedImage, SlabView, edition, outlines};
+use crate::alert::{ExamState, ExamView, PlacedImage, SlabView, edition};
 use crate::engine::Manifest;
 use crate::exam::SlabIndex;
+use crate::raster::outlines;
 use crate::triage::Thresholds;
 
 /// The exam as things stand. Its flags are the hub's.

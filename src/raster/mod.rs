@@ -1,5 +1,10 @@
 //! Pixels of a plane as sets: what is set, what hangs together, what a shape fits into. Knows no patient and no network.
 
 mod mask;
+mod outline;
+mod regions;
 
 pub use mask::{Mask, Neighbours};
+pub use outline::{Outline, outlines};
+pub(crate) use regions::label;
+pub use regions::{Contact, Layer, PieceAt, Pieces, Run, components};

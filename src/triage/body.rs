@@ -1,8 +1,8 @@
 //! Where the patient's body is on a slab, from the slab's own values alone: what lies outside of it is no lung, whatever
 //! the network says.
 
-use super::components::Pieces;
 use crate::preprocess::InputGeometry;
+use crate::raster::Pieces;
 use crate::raster::{Mask, Neighbours};
 
 /// What is denser than this is tissue: half way between soft tissue and lung or air, HU.

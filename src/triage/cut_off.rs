@@ -5,11 +5,11 @@
 //! in the slab beside it as lungs do, and lies within the plane. What is gas is no lung; of what may be either it is said that
 //! somebody must look.
 
-use super::components::{PieceAt, Run};
 use super::evidence::TableRow;
 use crate::exam::{Doubt, QualityIssue, QualityKind, QualityLimits, Series};
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
+use crate::raster::{PieceAt, Run};
 
 /// An end of the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

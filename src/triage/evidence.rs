@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::aeration::Aeration;
 use super::body::{Body, CrossSection, Tissue};
-use super::components::{Contact, Pieces};
 use super::lesion_piece::LesionPieces;
 use crate::engine::{CaseHead, Inference, OperatingPoint};
 use crate::exam::{Series, SlabIndex, WindowInputs};
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
+use crate::raster::{Contact, Pieces};
 
 /// What the engine says of one slab.
 #[derive(Debug, Clone, PartialEq)]

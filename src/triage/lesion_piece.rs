@@ -1,10 +1,10 @@
 //! What one piece of a slab's lesion mask adds to its lesion. All of it comes from the slab alone, so that it is made once, and
 //! again only if the slab changes.
 
-use super::components::Pieces;
 use super::density::Histogram;
 use super::extent::Spans;
 use crate::raster::Mask;
+use crate::raster::Pieces;
 
 /// The pieces of a slab's lesion mask.
 #[derive(Debug, Clone, Default, PartialEq)]

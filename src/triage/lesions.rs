@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::components::{Layer, PieceAt, components};
 use super::density::{Densities, percentile_hu};
 use super::evidence::TableRow;
 use super::extent::{Part, largest_extent_mm};
@@ -13,6 +12,7 @@ use super::lungs::Lungs;
 use super::zones::{PerZone, Zone};
 use crate::exam::{Lps, SlabIndex};
 use crate::preprocess::InputGeometry;
+use crate::raster::{Layer, PieceAt, components};
 
 /// Components smaller than this are noise of the segmentation and are not listed, ml.
 pub const SMALLEST_LESION_ML: f64 = 0.1;

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::components::{Layer, PieceAt, Run, components};
 use super::evidence::TableRow;
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
+use crate::raster::{Layer, PieceAt, Run, components};
 
 /// A component of the lung masks with less than this share of the largest one's volume is not lung. The smaller lung has
 /// far more, unless it is gone.

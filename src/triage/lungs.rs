@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::aeration::Inflation;
 use super::body::SpinePlace;
-use super::components::{PieceAt, Run};
 use super::evidence::TableRow;
 use super::lesions::Side;
 use super::lung_pieces::LungPieces;
@@ -14,6 +13,7 @@ use super::zones::{PerZone, Zone};
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
+use crate::raster::{PieceAt, Run};
 
 /// Where lungs touch, they are parted no further from the patient's midline than this, mm.
 const PARTING_REACH_MM: f64 = 40.0;

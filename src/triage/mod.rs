@@ -3,7 +3,6 @@
 mod aeration;
 mod around;
 mod body;
-mod components;
 mod cut_off;
 mod dense_zone;
 mod density;
@@ -29,8 +28,6 @@ mod zones;
 
 pub use aeration::{Aeration, Inflation};
 pub use body::{BONE_HU, Body, CrossSection, SpinePlace, TISSUE_HU, Tissue};
-pub(crate) use components::label;
-pub use components::{Contact, PieceAt, Pieces, Run};
 pub use density::{Densities, HIGH_OPACITY_HU, Histogram};
 pub use driving::{DrivingSlab, driving_slabs};
 pub use evidence::{Contacts, EvidenceTable, SlabEvidence, TableRow, case_score, thicknesses_mm};

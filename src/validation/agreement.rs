@@ -2,8 +2,8 @@
 
 use super::{LesionAgreement, MaskAgreement};
 use crate::preprocess::InputGeometry;
-use crate::raster::Mask;
-use crate::triage::{Lungs, TableRow, label};
+use crate::raster::{Mask, label};
+use crate::triage::{Lungs, TableRow};
 
 /// Lesions smaller than this are left out when lesions are counted, ml.
 pub const SMALLEST_COUNTED_ML: f64 = 0.5;

@@ -8,7 +8,7 @@ use super::acquisition::Acquisition;
 use super::agreement::{DrawnMasks, agreement};
 use super::cases::{CaseInput, ListedCase};
 use super::{CaseResult, FlagTime, MaskAgreement, Observation, Outcome, PathPoint};
-use crate::alert::{self, PlacedImage, outlines};
+use crate::alert::{self, PlacedImage};
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityLimits, Series};
 use crate::inference::Serving;
@@ -16,6 +16,7 @@ use crate::pipeline::case::Case;
 use crate::pipeline::conclusion::Conclusion;
 use crate::pipeline::decode::Step;
 use crate::pipeline::judged_series::lung_mm;
+use crate::raster::outlines;
 use crate::triage::{CaseReport, Densities, Lungs, TableRow, Verdict, case_score};
 
 /// The folder of the pictures inside the output folder.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::raster::Mask;
+use super::Mask;
 
 /// A closed line through pixel corners, `[x, y]` in plane pixels: x to the patient's left, y to the back.
 pub type Outline = Vec<[u16; 2]>;

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::raster::Mask;
+use super::Mask;
 
 /// Slabs further apart than this are not connected: what lies between them was not seen, mm.
 const MAX_CONNECTION_MM: f64 = 10.0;
