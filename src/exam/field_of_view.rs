@@ -165,29 +165,29 @@ impl Border {
     }
 
     fn cut_region(&self, lung: &Mask, tissue: &Mask, input: &InputGeometry) -> Option<CutRegion> {
-        let mut pieces = self.lung.pieces(Neighbours::SidesAndCorners);
-        pieces.retain(|piece| piece.count() >= FEWEST_PIXELS);
-        if pieces.is_empty() {
+        let mut regions = self.lung.regions(Neighbours::SidesAndCorners);
+        regions.retain(|region| region.count() >= FEWEST_PIXELS);
+        if regions.is_empty() {
             return None;
         }
         let pixels_of = |cm2: f64| (cm2 / input.pixel_cm2()) as usize;
         let near_walls = walls(tissue, pixels_of(LEAST_BODY_CM2)).grown(WALL_PIXELS - 1);
         let (mut pixels, mut behind) = (0, Mask::empty(input.rows, input.columns));
-        for piece in pieces.iter().filter(|piece| self.lies_between_walls(piece, &near_walls)) {
-            let region = lung.reached(piece, Neighbours::SidesAndCorners);
+        for seed in regions.iter().filter(|region| self.lies_between_walls(region, &near_walls)) {
+            let region = lung.reached(seed, Neighbours::SidesAndCorners);
             if region.count() >= pixels_of(LEAST_LUNG_CM2) {
-                pixels += piece.count();
+                pixels += region.count();
                 behind = behind.with(&region);
             }
         }
         (pixels > 0).then_some(CutRegion { border_mm: pixels as f64 * input.pixel_mm, region: behind })
     }
 
-    /// Whether the border goes on with walls of the chest at the piece's ends, and nowhere with air.
-    fn lies_between_walls(&self, piece: &Mask, near_walls: &Mask) -> bool {
-        let columns = piece.columns();
-        let tissue = self.tissue.clone().common_with(&piece.grown(WALL_PIXELS - 1)).common_with(near_walls);
-        let air = self.air.clone().common_with(&piece.grown(1));
+    /// Whether the border goes on with walls of the chest at the region's ends, and nowhere with air.
+    fn lies_between_walls(&self, region: &Mask, near_walls: &Mask) -> bool {
+        let columns = region.columns();
+        let tissue = self.tissue.clone().common_with(&region.grown(WALL_PIXELS - 1)).common_with(near_walls);
+        let air = self.air.clone().common_with(&region.grown(1));
         let reach = |place: &dyn Fn(usize) -> usize| {
             let (least, most) =
                 tissue.pixels().map(place).fold((usize::MAX, 0), |(least, most), at| (least.min(at), most.max(at)));
@@ -211,8 +211,8 @@ fn around(at: usize, input: &InputGeometry) -> impl Iterator<Item = usize> {
 fn walls(tissue: &Mask, least: usize) -> Mask {
     let inside = tissue.clone().shrunk(WALL_PIXELS / 2);
     let none = Mask::empty(tissue.rows(), tissue.columns());
-    let pieces = inside.pieces(Neighbours::SidesAndCorners).into_iter();
-    pieces.filter(|piece| piece.count() >= least).fold(none, |walls, piece| walls.with(&piece))
+    let regions = inside.regions(Neighbours::SidesAndCorners).into_iter();
+    regions.filter(|region| region.count() >= least).fold(none, |walls, region| walls.with(&region))
 }
 
 #[cfg(test)]

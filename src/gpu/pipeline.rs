@@ -2,7 +2,7 @@
 //!
 //! A window: its slabs' sums become the network's input, tissue and bone come back, the network runs, and while it does the CPU
 //! finds the body; then the body's mask goes up and the evidence comes back. As soon as the kernel that makes it is queued the
-//! next window may be: the stream keeps them from each other's buffers, and while the CPU makes pieces of what came back the
+//! next window may be: the stream keeps them from each other's buffers, and while the CPU makes regions of what came back the
 //! network runs on.
 #![expect(unsafe_code, reason = "kernels are handed addresses")]
 

@@ -8,7 +8,7 @@ use crate::exam::{
     SeriesKey, SlabIndex, lungs_passed, shows_lung,
 };
 use crate::preprocess::{InputGeometry, Plane};
-use crate::triage::{Beginning, CutField, Densities, EvidenceTable, Findings, LungPieces, TableRow, beginning};
+use crate::triage::{Beginning, CutField, Densities, EvidenceTable, Findings, LungRegions, TableRow, beginning};
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
 const LUNG_SLAB_CM2: f64 = 10.0;
@@ -139,7 +139,7 @@ impl JudgedSeries {
             let rows = self.judged_from_the_start(direction);
             let raw = rows.iter().map(|row| row.evidence.lung_cm2);
             lungs_passed(&in_scan_order(&rows, raw, direction), MOST_GAS_CM2, passed_mm) && {
-                let lungs = LungPieces::find(&rows, input);
+                let lungs = LungRegions::find(&rows, input);
                 let areas = lungs.areas.iter().map(|area| area.lung_cm2);
                 lungs.volume_ml >= least_lung_ml
                     && lungs_passed(&in_scan_order(&rows, areas, direction), NO_LUNG_CM2, passed_mm)

@@ -333,19 +333,19 @@ impl Mask {
         changed | fill_runs(allowed, &mut reached.words[first..][..self.stride])
     }
 
-    /// The set's pieces, by their first pixels.
+    /// The set's regions, by their first pixels.
     #[must_use]
-    pub fn pieces(&self, neighbours: Neighbours) -> Vec<Self> {
+    pub fn regions(&self, neighbours: Neighbours) -> Vec<Self> {
         let mut left = self.clone();
-        let mut pieces = Vec::new();
+        let mut regions = Vec::new();
         while let Some(first) = left.first() {
             let mut seed = Self::empty(self.rows, self.columns);
             seed.insert(first);
-            let piece = left.reached(&seed, neighbours);
-            left = left.without(&piece);
-            pieces.push(piece);
+            let region = left.reached(&seed, neighbours);
+            left = left.without(&region);
+            regions.push(region);
         }
-        pieces
+        regions
     }
 
     fn first(&self) -> Option<usize> {
@@ -502,13 +502,13 @@ mod tests {
         }
 
         #[test]
-        fn pieces_are_apart_and_make_up_the_set((size, cells) in drawn(0.5)) {
+        fn regions_are_apart_and_make_up_the_set((size, cells) in drawn(0.5)) {
             let whole = set(&cells, size[1]);
-            let pieces = whole.pieces(Neighbours::SidesAndCorners);
-            prop_assert_eq!(pieces.iter().map(Mask::count).sum::<usize>(), whole.count());
-            for (at, piece) in pieces.iter().enumerate() {
-                let others = pieces[at + 1..].iter();
-                prop_assert!(others.map(|other| other.grown(1).common_with(piece)).all(|common| common.is_empty()));
+            let regions = whole.regions(Neighbours::SidesAndCorners);
+            prop_assert_eq!(regions.iter().map(Mask::count).sum::<usize>(), whole.count());
+            for (at, region) in regions.iter().enumerate() {
+                let others = regions[at + 1..].iter();
+                prop_assert!(others.map(|other| other.grown(1).common_with(region)).all(|common| common.is_empty()));
             }
         }
     }

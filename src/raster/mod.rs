@@ -7,4 +7,4 @@ mod regions;
 pub use mask::{Mask, Neighbours};
 pub use outline::{Outline, outlines};
 pub(crate) use regions::label;
-pub use regions::{Contact, Layer, PieceAt, Pieces, Run, components};
+pub use regions::{Adjacency, Layer, RegionAt, Regions, Run, components};

@@ -1,6 +1,6 @@
-//! Connected components, slab by slab: the pieces of one mask, whose pixels touch by side or corner, and the components
-//! of a stack of masks, whose pieces touch by lying above each other. A slab that changes costs its own pieces and its
-//! contacts with the slabs below and above; the components are then a fold over pieces, in slab order.
+//! Connected components, slab by slab: the regions of one mask, whose pixels touch by side or corner, and the components
+//! of a stack of masks, whose regions touch by lying above each other. A slab that changes costs its own regions and its
+//! adjacencies with the slabs below and above; the components are then a fold over regions, in slab order.
 
 use std::ops::Range;
 
@@ -14,34 +14,34 @@ const MAX_CONNECTION_MM: f64 = 10.0;
 pub struct Run {
     pub row: usize,
     pub columns: Range<usize>,
-    /// The piece that they belong to.
-    pub piece: usize,
+    /// The region that they belong to.
+    pub region: usize,
 }
 
-/// The connected pieces of one mask, numbered in the order of their first pixels.
+/// The connected regions of one mask, numbered in the order of their first pixels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pieces {
+pub struct Regions {
     runs: Vec<Run>,
     sizes: Vec<usize>,
 }
 
-impl Pieces {
-    /// The pieces of a mask.
+impl Regions {
+    /// The regions of a mask.
     #[must_use]
     pub fn of(mask: &Mask) -> Self {
         let mut runs = runs_of(mask);
         let mut sets = DisjointSets::new(runs.len());
-        find_contacts(&runs, &runs, Neighbours::InPlane, |above, below| sets.join(above, below));
+        find_adjacent(&runs, &runs, Neighbours::InPlane, |above, below| sets.join(above, below));
         let mut sizes: Vec<usize> = Vec::new();
         for at in 0..runs.len() {
             // A root comes before all others of its set.
             let root = sets.root(at);
-            let piece = if root == at { sizes.len() } else { runs[root].piece };
-            if piece == sizes.len() {
+            let region = if root == at { sizes.len() } else { runs[root].region };
+            if region == sizes.len() {
                 sizes.push(0);
             }
-            sizes[piece] += runs[at].columns.len();
-            runs[at].piece = piece;
+            sizes[region] += runs[at].columns.len();
+            runs[at].region = region;
         }
         Self { runs, sizes }
     }
@@ -52,36 +52,36 @@ impl Pieces {
         &self.runs
     }
 
-    /// How many pixels each piece has.
+    /// How many pixels each region has.
     #[must_use]
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
     }
 
-    /// The piece that a pixel belongs to.
+    /// The region that a pixel belongs to.
     #[must_use]
-    pub fn piece_at(&self, row: usize, column: usize) -> Option<usize> {
+    pub fn region_at(&self, row: usize, column: usize) -> Option<usize> {
         let after = self.runs.partition_point(|run| (run.row, run.columns.start) <= (row, column));
         let run = self.runs.get(after.checked_sub(1)?)?;
-        (run.row == row && run.columns.contains(&column)).then_some(run.piece)
+        (run.row == row && run.columns.contains(&column)).then_some(run.region)
     }
 
-    /// Which pieces of the slab below touch which of this one, each pair once.
+    /// Which regions of the slab below touch which of this one, each pair once.
     #[must_use]
-    pub fn contacts_with(&self, below: &Self) -> Vec<Contact> {
-        let mut contacts = Vec::new();
-        find_contacts(&below.runs, &self.runs, Neighbours::Above, |lower, upper| {
-            contacts.push(Contact { below: below.runs[lower].piece, above: self.runs[upper].piece });
+    pub fn adjacencies_with(&self, below: &Self) -> Vec<Adjacency> {
+        let mut adjacencies = Vec::new();
+        find_adjacent(&below.runs, &self.runs, Neighbours::Above, |lower, upper| {
+            adjacencies.push(Adjacency { below: below.runs[lower].region, above: self.runs[upper].region });
         });
-        contacts.sort_unstable();
-        contacts.dedup();
-        contacts
+        adjacencies.sort_unstable();
+        adjacencies.dedup();
+        adjacencies
     }
 }
 
-/// Two pieces of neighbouring slabs that touch.
+/// Two regions of neighbouring slabs that touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Contact {
+pub struct Adjacency {
     pub below: usize,
     pub above: usize,
 }
@@ -90,63 +90,66 @@ pub struct Contact {
 #[derive(Debug, Clone, Copy)]
 pub struct Layer<'a> {
     pub z_mm: f64,
-    /// How many pieces it has.
-    pub pieces: usize,
+    /// How many regions it has.
+    pub regions: usize,
     /// With the layer below it in the stack.
-    pub contacts: &'a [Contact],
+    pub adjacencies: &'a [Adjacency],
 }
 
-/// A piece in a stack.
+/// A region in a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PieceAt {
+pub struct RegionAt {
     /// Number of its slab in the stack.
     pub slab: usize,
-    pub piece: usize,
+    pub region: usize,
 }
 
-/// The components of a stack in ascending z, each as its pieces in order of slab and number.
+/// The components of a stack in ascending z, each as its regions in order of slab and number.
 #[must_use]
-pub fn components(stack: &[Layer<'_>]) -> Vec<Vec<PieceAt>> {
+pub fn components(stack: &[Layer<'_>]) -> Vec<Vec<RegionAt>> {
     let mut firsts = Vec::with_capacity(stack.len());
-    let mut pieces = 0;
+    let mut regions = 0;
     for layer in stack {
-        firsts.push(pieces);
-        pieces += layer.pieces;
+        firsts.push(regions);
+        regions += layer.regions;
     }
-    let mut sets = DisjointSets::new(pieces);
+    let mut sets = DisjointSets::new(regions);
     for (slab, pair) in stack.windows(2).enumerate() {
         if pair[1].z_mm - pair[0].z_mm <= MAX_CONNECTION_MM {
-            pair[1].contacts.iter().for_each(|contact| {
-                sets.join(firsts[slab] + contact.below, firsts[slab + 1] + contact.above);
+            pair[1].adjacencies.iter().for_each(|adjacency| {
+                sets.join(firsts[slab] + adjacency.below, firsts[slab + 1] + adjacency.above);
             });
         }
     }
-    let mut components: Vec<Vec<PieceAt>> = Vec::new();
-    let mut component_of = vec![0; pieces];
-    let all =
-        stack.iter().enumerate().flat_map(|(slab, layer)| (0..layer.pieces).map(move |piece| PieceAt { slab, piece }));
-    for (at, piece) in all.enumerate() {
+    let mut components: Vec<Vec<RegionAt>> = Vec::new();
+    let mut component_of = vec![0; regions];
+    let all = stack
+        .iter()
+        .enumerate()
+        .flat_map(|(slab, layer)| (0..layer.regions).map(move |region| RegionAt { slab, region }));
+    for (at, region) in all.enumerate() {
         let root = sets.root(at);
         if root == at {
             component_of[at] = components.len();
             components.push(Vec::new());
         }
-        components[component_of[root]].push(piece);
+        components[component_of[root]].push(region);
     }
     components
 }
 
-/// The pieces of each of these masks, in ascending z, and the components that they make.
+/// The regions of each of these masks, in ascending z, and the components that they make.
 #[must_use]
-pub fn label(masks: &[Mask], z_mm: &[f64]) -> (Vec<Pieces>, Vec<Vec<PieceAt>>) {
-    let pieces: Vec<Pieces> = masks.iter().map(Pieces::of).collect();
-    let contacts = pieces.windows(2).map(|pair| pair[1].contacts_with(&pair[0]));
-    let contacts: Vec<Vec<Contact>> = std::iter::once(Vec::new()).chain(contacts).collect();
-    let layers = pieces.iter().zip(&contacts).zip(z_mm);
-    let stack: Vec<Layer<'_>> =
-        layers.map(|((pieces, contacts), z_mm)| Layer { z_mm: *z_mm, pieces: pieces.sizes.len(), contacts }).collect();
+pub fn label(masks: &[Mask], z_mm: &[f64]) -> (Vec<Regions>, Vec<Vec<RegionAt>>) {
+    let regions: Vec<Regions> = masks.iter().map(Regions::of).collect();
+    let adjacencies = regions.windows(2).map(|pair| pair[1].adjacencies_with(&pair[0]));
+    let adjacencies: Vec<Vec<Adjacency>> = std::iter::once(Vec::new()).chain(adjacencies).collect();
+    let layers = regions.iter().zip(&adjacencies).zip(z_mm);
+    let stack: Vec<Layer<'_>> = layers
+        .map(|((regions, adjacencies), z_mm)| Layer { z_mm: *z_mm, regions: regions.sizes.len(), adjacencies })
+        .collect();
     let components = components(&stack);
-    (pieces, components)
+    (regions, components)
 }
 
 fn runs_of(mask: &Mask) -> Vec<Run> {
@@ -155,7 +158,7 @@ fn runs_of(mask: &Mask) -> Vec<Run> {
         let (row, column) = (at / mask.columns(), at % mask.columns());
         match runs.last_mut() {
             Some(run) if run.row == row && run.columns.end == column => run.columns.end += 1,
-            _ => runs.push(Run { row, columns: column..column + 1, piece: 0 }),
+            _ => runs.push(Run { row, columns: column..column + 1, region: 0 }),
         }
     }
     runs
@@ -171,7 +174,7 @@ enum Neighbours {
 }
 
 /// Finds all pairs of runs that touch, in one walk along both lists.
-fn find_contacts(first: &[Run], second: &[Run], neighbours: Neighbours, mut found: impl FnMut(usize, usize)) {
+fn find_adjacent(first: &[Run], second: &[Run], neighbours: Neighbours, mut found: impl FnMut(usize, usize)) {
     let (down, reach) = match neighbours {
         Neighbours::InPlane => (1, 1),
         Neighbours::Above => (0, 0),
@@ -230,8 +233,8 @@ mod tests {
         let masks: Vec<Mask> =
             slabs.iter().map(|pixels| Mask::from_fn(SIDE, SIDE, |at| pixels.contains(&at))).collect();
         let z_mm: Vec<f64> = (0..slabs.len()).map(|at| at as f64 * distance_mm).collect();
-        let (pieces, found) = label(&masks, &z_mm);
-        let size = |at: &PieceAt| pieces[at.slab].sizes()[at.piece];
+        let (regions, found) = label(&masks, &z_mm);
+        let size = |at: &RegionAt| regions[at.slab].sizes()[at.region];
         let mut sizes: Vec<usize> = found.iter().map(|component| component.iter().map(size).sum()).collect();
         sizes.sort_unstable();
         sizes
@@ -244,10 +247,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pixel_tells_its_piece() {
-        let pieces = Pieces::of(&Mask::from_pixels(SIDE, SIDE, [0, 1, 13, 5, 40]));
-        assert_eq!(pieces.sizes(), [3, 1, 1]);
-        let at = |pixel: usize| pieces.piece_at(pixel / SIDE, pixel % SIDE);
+    fn a_pixel_tells_its_region() {
+        let regions = Regions::of(&Mask::from_pixels(SIDE, SIDE, [0, 1, 13, 5, 40]));
+        assert_eq!(regions.sizes(), [3, 1, 1]);
+        let at = |pixel: usize| regions.region_at(pixel / SIDE, pixel % SIDE);
         assert_eq!([at(0), at(13), at(5), at(40)], [Some(0), Some(0), Some(1), Some(2)]);
         assert_eq!([at(2), at(12), at(39), at(41)], [None; 4]);
     }

@@ -2,7 +2,7 @@
 //! the network says.
 
 use crate::preprocess::InputGeometry;
-use crate::raster::Pieces;
+use crate::raster::Regions;
 use crate::raster::{Mask, Neighbours};
 
 /// What is denser than this is tissue: half way between soft tissue and lung or air, HU.
@@ -71,7 +71,7 @@ pub enum SpinePlace {
 }
 
 impl Body {
-    /// Finds the body on a slab: the largest connected piece of tissue, once what is thin has
+    /// Finds the body on a slab: the largest connected region of tissue, once what is thin has
     /// been taken away, all that has it in front and behind, and what it and thinner tissue shut off from the air around.
     /// So a lung that the field of view cuts at its side stays in, a lung behind the thin wall of a wasted chest too, and
     /// the air beside the chest and above a table stays out.
@@ -82,10 +82,10 @@ impl Body {
     pub fn find(found: &Tissue, input: &InputGeometry) -> Option<Self> {
         let tissue = &found.tissue;
         let side = (THINNEST_MM / input.pixel_mm).round().max(1.0) as usize;
-        let pieces = Pieces::of(&tissue.opened(side));
-        let (largest, _) = pieces.sizes().iter().enumerate().max_by_key(|(_, pixels)| **pixels)?;
+        let regions = Regions::of(&tissue.opened(side));
+        let (largest, _) = regions.sizes().iter().enumerate().max_by_key(|(_, pixels)| **pixels)?;
         let mut trunk = Mask::empty(input.rows, input.columns);
-        for run in pieces.runs().iter().filter(|run| run.piece == largest) {
+        for run in regions.runs().iter().filter(|run| run.region == largest) {
             run.columns.clone().for_each(|column| trunk.insert(run.row * input.columns + column));
         }
         let reach = (CUT_REACH_MM / input.pixel_mm).round() as usize;

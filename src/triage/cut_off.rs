@@ -9,7 +9,7 @@ use super::evidence::TableRow;
 use crate::exam::{Doubt, QualityIssue, QualityKind, QualityLimits, Series};
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
-use crate::raster::{PieceAt, Run};
+use crate::raster::{RegionAt, Run};
 
 /// An end of the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +39,11 @@ impl End {
 /// What aerated lung measures on a slab, HU: gas and air lie below, dense tissue above.
 const AERATED_HU: std::ops::RangeInclusive<f32> = -950.0..=-500.0;
 
-/// From this share of gas on a piece is none of the lung: emphysema keeps more of its walls, and a rim of partial volume
+/// From this share of gas on a region is none of the lung: emphysema keeps more of its walls, and a rim of partial volume
 /// surrounds any gas.
 const GAS_SHARE: f64 = 0.75;
 
-/// A piece is lung for certain if this share of it is aerated, and lies on lung of the slab beside it: lungs change little over 3 mm.
+/// A region is lung for certain if this share of it is aerated, and lies on lung of the slab beside it: lungs change little over 3 mm.
 const AERATED_SHARE: f64 = 0.5;
 const SHARED_SHARE: f64 = 0.5;
 
@@ -60,13 +60,13 @@ struct LungThere {
     possible_cm2: f64,
 }
 
-/// Looks at the pieces of a table's outermost slabs that are lung by their connection.
+/// Looks at the regions of a table's outermost slabs that are lung by their connection.
 pub struct EndOfLungs<'a> {
     pub series: &'a Series,
     /// In ascending z.
     pub rows: &'a [TableRow<'a>],
-    /// Whether a piece belongs to the lungs.
-    pub is_lung: &'a dyn Fn(PieceAt) -> bool,
+    /// Whether a region belongs to the lungs.
+    pub is_lung: &'a dyn Fn(RegionAt) -> bool,
     pub input: &'a InputGeometry,
     pub limits: &'a QualityLimits,
 }
@@ -103,20 +103,20 @@ impl EndOfLungs<'_> {
         (self.rows[one].z_mm - self.rows[other].z_mm).abs() <= NEXT_MM
     }
 
-    /// The lung on a row's slab, piece by piece, held against the row beside it.
+    /// The lung on a row's slab, region by region, held against the row beside it.
     fn lung_on(&self, row: usize, beside: usize) -> LungThere {
-        let pieces = &self.rows[row].evidence.lung_pieces;
+        let regions = &self.rows[row].evidence.lung_regions;
         let Some(plane) = self.series.slab_plane(self.rows[row].slab) else { return LungThere::default() };
         let beside = &self.rows[beside].evidence.lung;
-        let mut seen = vec![PieceSeen::default(); pieces.sizes().len()];
-        for run in pieces.runs() {
-            seen[run.piece].add(run, &plane, beside, self.input);
+        let mut seen = vec![RegionSeen::default(); regions.sizes().len()];
+        for run in regions.runs() {
+            seen[run.region].add(run, &plane, beside, self.input);
         }
         let mut there = LungThere::default();
-        for (piece, seen) in
-            seen.iter().enumerate().filter(|(piece, _)| (self.is_lung)(PieceAt { slab: row, piece: *piece }))
+        for (region, seen) in
+            seen.iter().enumerate().filter(|(region, _)| (self.is_lung)(RegionAt { slab: row, region: *region }))
         {
-            let cm2 = pieces.sizes()[piece] as f64 * self.input.pixel_cm2();
+            let cm2 = regions.sizes()[region] as f64 * self.input.pixel_cm2();
             if !seen.is_gas() {
                 there.possible_cm2 += cm2;
             }
@@ -128,9 +128,9 @@ impl EndOfLungs<'_> {
     }
 }
 
-/// What a piece's pixels are, counted.
+/// What a region's pixels are, counted.
 #[derive(Debug, Clone, Copy, Default)]
-struct PieceSeen {
+struct RegionSeen {
     pixels: usize,
     gas: usize,
     aerated: usize,
@@ -139,7 +139,7 @@ struct PieceSeen {
     is_at_border: bool,
 }
 
-impl PieceSeen {
+impl RegionSeen {
     fn add(&mut self, run: &Run, plane: &[f32], beside: &Mask, input: &InputGeometry) {
         let is_outermost = |at: usize, count: usize| at == 0 || at + 1 == count;
         self.is_at_border |= is_outermost(run.row, input.rows)

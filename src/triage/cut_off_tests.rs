@@ -2,7 +2,7 @@
 
 use super::super::evidence::SlabEvidence;
 use super::super::evidence::tests::{masks, rows_at, table_of};
-use super::super::lung_pieces::LungPieces;
+use super::super::lung_regions::LungRegions;
 use super::*;
 use crate::engine::ModelPackage;
 use crate::exam::made_image;
@@ -52,7 +52,7 @@ fn base(block: impl Fn(usize) -> Option<Block>) -> Option<QualityIssue> {
     let table = table_of(evidence);
     let z_mm: Vec<f64> = (0..SLABS).map(|slab| slab as f64 * 3.0).collect();
     let rows = rows_at(&table, &z_mm);
-    let lungs = LungPieces::find(&rows, &input);
+    let lungs = LungRegions::find(&rows, &input);
     let is_lung = |at| lungs.contain(at);
     EndOfLungs { series: &series, rows: &rows, is_lung: &is_lung, input: &input, limits: &limits }.cut_off(End::Base)
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::aeration::Aeration;
 use super::body::{Body, CrossSection, Tissue};
-use super::lesion_piece::LesionPieces;
+use super::lesion_region::LesionRegions;
 use crate::engine::{CaseHead, Inference, OperatingPoint};
 use crate::exam::{Series, SlabIndex, WindowInputs};
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
-use crate::raster::{Contact, Pieces};
+use crate::raster::{Adjacency, Regions};
 
 /// What the engine says of one slab.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +20,8 @@ pub struct SlabEvidence {
     pub lung: Mask,
     /// Lesion within the lung.
     pub lesion: Mask,
-    pub lung_pieces: Pieces,
-    pub lesion_pieces: LesionPieces,
+    pub lung_regions: Regions,
+    pub lesion_regions: LesionRegions,
     pub lung_cm2: f64,
     pub lesion_cm2: f64,
     /// `None` where there was too little tissue to find the body.
@@ -62,8 +62,8 @@ impl SlabEvidence {
         body: Option<CrossSection>,
         input: &InputGeometry,
     ) -> Self {
-        let lung_pieces = Pieces::of(&lung);
-        let lesion_pieces = LesionPieces::of(&lesion, lesion_hu, &lung_pieces);
+        let lung_regions = Regions::of(&lung);
+        let lesion_regions = LesionRegions::of(&lesion, lesion_hu, &lung_regions);
         let (lung_cm2, lesion_cm2) =
             (lung.count() as f64 * input.pixel_cm2(), lesion.count() as f64 * input.pixel_cm2());
         Self {
@@ -71,8 +71,8 @@ impl SlabEvidence {
             logit,
             lung,
             lesion,
-            lung_pieces,
-            lesion_pieces,
+            lung_regions,
+            lesion_regions,
             lung_cm2,
             lesion_cm2,
             body,
@@ -93,18 +93,18 @@ impl SlabEvidence {
     }
 }
 
-/// Which pieces of a row's masks touch which of the row below it in the table.
+/// Which regions of a row's masks touch which of the row below it in the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Contacts {
-    pub lung: Vec<Contact>,
-    pub lesion: Vec<Contact>,
+pub struct Adjacencies {
+    pub lung: Vec<Adjacency>,
+    pub lesion: Vec<Adjacency>,
 }
 
-impl Contacts {
+impl Adjacencies {
     fn between(below: &SlabEvidence, above: &SlabEvidence) -> Self {
         Self {
-            lung: above.lung_pieces.contacts_with(&below.lung_pieces),
-            lesion: above.lesion_pieces.pieces.contacts_with(&below.lesion_pieces.pieces),
+            lung: above.lung_regions.adjacencies_with(&below.lung_regions),
+            lesion: above.lesion_regions.regions.adjacencies_with(&below.lesion_regions.regions),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Contacts {
 struct Row {
     made_from: WindowInputs,
     evidence: SlabEvidence,
-    contacts: Contacts,
+    adjacencies: Adjacencies,
 }
 
 /// The evidence of a series, slab by slab. Every row remembers which slices of which slabs it was made from, and what it
@@ -133,11 +133,11 @@ impl EvidenceTable {
     /// Puts the evidence of a window into its row, in place of what was there.
     pub fn put(&mut self, slab: SlabIndex, made_from: WindowInputs, evidence: SlabEvidence) {
         let below = self.rows.range(..slab).next_back();
-        let contacts = below.map(|(_, below)| Contacts::between(&below.evidence, &evidence)).unwrap_or_default();
+        let adjacencies = below.map(|(_, below)| Adjacencies::between(&below.evidence, &evidence)).unwrap_or_default();
         if let Some((_, above)) = self.rows.range_mut(SlabIndex(slab.0 + 1)..).next() {
-            above.contacts = Contacts::between(&evidence, &above.evidence);
+            above.adjacencies = Adjacencies::between(&evidence, &above.evidence);
         }
-        self.rows.insert(slab, Row { made_from, evidence, contacts });
+        self.rows.insert(slab, Row { made_from, evidence, adjacencies });
     }
 
     /// The evidence in ascending z.
@@ -157,7 +157,7 @@ impl EvidenceTable {
         self.placed(|slab| series.slab_z_mm(slab))
     }
 
-    /// The rows in ascending z. Each must have a position: contacts are those with the next row in the table.
+    /// The rows in ascending z. Each must have a position: adjacencies are those with the next row in the table.
     fn placed(&self, z_mm_of: impl Fn(SlabIndex) -> Option<f64>) -> Vec<TableRow<'_>> {
         let placed: Vec<_> = self.rows.iter().filter_map(|(slab, row)| Some((*slab, z_mm_of(*slab)?, row))).collect();
         debug_assert_eq!(placed.len(), self.rows.len());
@@ -170,7 +170,7 @@ impl EvidenceTable {
                 z_mm,
                 thickness_mm,
                 evidence: &row.evidence,
-                contacts: &row.contacts,
+                adjacencies: &row.adjacencies,
             })
             .collect()
     }
@@ -186,7 +186,7 @@ pub struct TableRow<'a> {
     pub thickness_mm: f64,
     pub evidence: &'a SlabEvidence,
     /// With the row below.
-    pub contacts: &'a Contacts,
+    pub adjacencies: &'a Adjacencies,
 }
 
 impl TableRow<'_> {
@@ -259,16 +259,16 @@ pub(crate) mod tests {
             Mask::from_pixels(side, side, lesion.iter().copied()),
         );
         let hu: Vec<f32> = lesion.pixels().map(hu).collect();
-        let lung_pieces = Pieces::of(&lung);
-        let lesion_pieces = LesionPieces::of(&lesion, &hu, &lung_pieces);
+        let lung_regions = Regions::of(&lung);
+        let lesion_regions = LesionRegions::of(&lesion, &hu, &lung_regions);
         let (lung_cm2, lesion_cm2, body, change_hu) = (0.0, 0.0, None, 0.0);
         SlabEvidence {
             attention: 0.0,
             logit: 0.0,
             lung,
             lesion,
-            lung_pieces,
-            lesion_pieces,
+            lung_regions,
+            lesion_regions,
             lung_cm2,
             lesion_cm2,
             body,
@@ -277,13 +277,13 @@ pub(crate) mod tests {
         }
     }
 
-    /// Rows without contacts, for what does not look at components.
+    /// Rows without adjacencies, for what does not look at components.
     pub(crate) fn loose_rows<'a>(slabs: &'a [SlabEvidence], z_mm: &[f64]) -> Vec<TableRow<'a>> {
-        static NONE: Contacts = Contacts { lung: Vec::new(), lesion: Vec::new() };
+        static NONE: Adjacencies = Adjacencies { lung: Vec::new(), lesion: Vec::new() };
         let rows = z_mm.iter().zip(thicknesses_mm(z_mm)).zip(slabs).enumerate();
         rows.map(|(at, ((z_mm, thickness_mm), evidence))| {
             let slab = SlabIndex(at as i64);
-            TableRow { slab, z_mm: *z_mm, thickness_mm, evidence, contacts: &NONE }
+            TableRow { slab, z_mm: *z_mm, thickness_mm, evidence, adjacencies: &NONE }
         })
         .collect()
     }

@@ -15,7 +15,7 @@ static TURN: LazyLock<[(f64, f64); TURNS]> = LazyLock::new(|| {
     })
 });
 
-/// From where to where the centres of a piece's pixels reach along each direction in the plane, pixels.
+/// From where to where the centres of a region's pixels reach along each direction in the plane, pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spans([(f64, f64); TURNS]);
 

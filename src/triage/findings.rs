@@ -3,7 +3,7 @@
 use super::density::{Densities, HIGH_OPACITY_HU};
 use super::evidence::TableRow;
 use super::lesions::{Component, Lesion, lesion_components, lesions};
-use super::lung_pieces::LungPieces;
+use super::lung_regions::LungRegions;
 use super::lungs::Lungs;
 use super::pattern::Pattern;
 use super::report::LesionSummary;
@@ -27,10 +27,10 @@ impl<'a> Findings<'a> {
     /// What the rows show; `plane_centre` is the patient's position of the plane's centre.
     #[must_use]
     pub fn of(table: &[TableRow<'a>], input: &InputGeometry, densities: Densities, plane_centre: Lps) -> Self {
-        let pieces = LungPieces::find(table, input);
-        let components = lesion_components(table, &pieces, input);
-        let lesion_summary = LesionSummary::sum(&components, pieces.volume_ml, table, input);
-        let lungs = Lungs::of(pieces, table, input);
+        let regions = LungRegions::find(table, input);
+        let components = lesion_components(table, &regions, input);
+        let lesion_summary = LesionSummary::sum(&components, regions.volume_ml, table, input);
+        let lungs = Lungs::of(regions, table, input);
         let (lesions, zones_ml) = lesions(&components, table, &lungs, input, densities, plane_centre);
         let zone_score = ZoneScore::of(&lungs.zones_ml, &zones_ml);
         let pattern = Pattern::of(&lesions);
@@ -42,18 +42,18 @@ impl LesionSummary {
     /// What the rows amount to, without measuring each lesion: cheap enough for each row that comes.
     #[must_use]
     pub fn of(table: &[TableRow<'_>], input: &InputGeometry) -> Self {
-        let lungs = LungPieces::find(table, input);
+        let lungs = LungRegions::find(table, input);
         Self::sum(&lesion_components(table, &lungs, input), lungs.volume_ml, table, input)
     }
 
     fn sum(components: &[Component], lung_ml: f64, table: &[TableRow<'_>], input: &InputGeometry) -> Self {
         // The sum of nothing is -0.0.
         let volume_ml = components.iter().map(|component| component.volume_ml).sum::<f64>() + 0.0;
-        let pieces = components.iter().flat_map(|component| &component.pieces);
-        let high_opacity_ml: f64 = pieces
+        let regions = components.iter().flat_map(|component| &component.regions);
+        let high_opacity_ml: f64 = regions
             .map(|at| {
                 let row = &table[at.slab];
-                let histogram = &row.evidence.lesion_pieces.sums[at.piece].histogram;
+                let histogram = &row.evidence.lesion_regions.sums[at.region].histogram;
                 histogram.count_from(HIGH_OPACITY_HU) as f64 * row.pixel_ml(input)
             })
             .sum();

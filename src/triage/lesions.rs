@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::density::{Densities, percentile_hu};
 use super::evidence::TableRow;
 use super::extent::{Part, largest_extent_mm};
-use super::lesion_piece::LesionPiece;
+use super::lesion_region::LesionRegion;
 use super::location::{Place, places};
-use super::lung_pieces::LungPieces;
+use super::lung_regions::LungRegions;
 use super::lungs::Lungs;
 use super::zones::{PerZone, Zone};
 use crate::exam::{Lps, SlabIndex};
 use crate::preprocess::InputGeometry;
-use crate::raster::{Layer, PieceAt, components};
+use crate::raster::{Layer, RegionAt, components};
 
 /// Components smaller than this are noise of the segmentation and are not listed, ml.
 pub const SMALLEST_LESION_ML: f64 = 0.1;
@@ -50,7 +50,7 @@ pub struct Lesion {
     /// Share within 8 mm above the end of the lung.
     pub on_diaphragm_share: f64,
     /// Volume as a share of that of the ball with the same radius of gyration: 1 for a ball, 0.7 for an ellipsoid twice as
-    /// long as wide, far less for what is flat, branched or in pieces.
+    /// long as wide, far less for what is flat, branched or in parts.
     pub compactness: f64,
 }
 
@@ -83,29 +83,30 @@ impl std::fmt::Display for Lesion {
 
 /// A component of the lesion masks that counts: it lies in the lungs and is not smaller than [`SMALLEST_LESION_ML`].
 pub(super) struct Component {
-    pub pieces: Vec<PieceAt>,
+    pub regions: Vec<RegionAt>,
     pub volume_ml: f64,
 }
 
-/// The components of the lesion masks that count: a fold over pieces.
-pub(super) fn lesion_components(table: &[TableRow<'_>], lungs: &LungPieces, input: &InputGeometry) -> Vec<Component> {
+/// The components of the lesion masks that count: a fold over regions.
+pub(super) fn lesion_components(table: &[TableRow<'_>], lungs: &LungRegions, input: &InputGeometry) -> Vec<Component> {
     let stack: Vec<Layer<'_>> = table
         .iter()
         .map(|row| Layer {
             z_mm: row.z_mm,
-            pieces: row.evidence.lesion_pieces.sums.len(),
-            contacts: &row.contacts.lesion,
+            regions: row.evidence.lesion_regions.sums.len(),
+            adjacencies: &row.adjacencies.lesion,
         })
         .collect();
-    let piece = |at: &PieceAt| &table[at.slab].evidence.lesion_pieces.sums[at.piece];
-    // Lesion is lung, so that all its pieces lie in one component of the lung masks.
-    let is_in_lungs = |at: &PieceAt| piece(at).lung.is_some_and(|lung| lungs.contain(PieceAt { piece: lung, ..*at }));
+    let region = |at: &RegionAt| &table[at.slab].evidence.lesion_regions.sums[at.region];
+    // Lesion is lung, so that all its regions lie in one component of the lung masks.
+    let is_in_lungs =
+        |at: &RegionAt| region(at).lung.is_some_and(|lung| lungs.contain(RegionAt { region: lung, ..*at }));
     components(&stack)
         .into_iter()
-        .filter(|pieces| pieces.first().is_some_and(is_in_lungs))
-        .map(|pieces| {
-            let volume_ml = pieces.iter().map(|at| piece(at).pixels as f64 * table[at.slab].pixel_ml(input)).sum();
-            Component { pieces, volume_ml }
+        .filter(|regions| regions.first().is_some_and(is_in_lungs))
+        .map(|regions| {
+            let volume_ml = regions.iter().map(|at| region(at).pixels as f64 * table[at.slab].pixel_ml(input)).sum();
+            Component { regions, volume_ml }
         })
         .filter(|component| component.volume_ml >= SMALLEST_LESION_ML)
         .collect()
@@ -132,12 +133,12 @@ pub(super) fn lesions(
     let mut lesions: Vec<Lesion> = components
         .iter()
         .filter_map(|component| {
-            let parts = component.pieces.iter().map(|at| {
+            let parts = component.regions.iter().map(|at| {
                 let row = &table[at.slab];
                 LesionPart {
                     row,
-                    piece: &row.evidence.lesion_pieces.sums[at.piece],
-                    place: places[at.slab][at.piece],
+                    region: &row.evidence.lesion_regions.sums[at.region],
+                    place: places[at.slab][at.region],
                     height: lungs.height(at.slab),
                     pixel_ml: row.pixel_ml(input),
                 }
@@ -160,10 +161,10 @@ struct Frame {
     densities: Densities,
 }
 
-/// A piece of a lesion in its place.
+/// A region of a lesion in its place.
 struct LesionPart<'a> {
     row: &'a TableRow<'a>,
-    piece: &'a LesionPiece,
+    region: &'a LesionRegion,
     place: Place,
     /// In the lungs, 0 at their lowest slab and 1 at their uppermost.
     height: f64,
@@ -193,29 +194,29 @@ struct Sums {
 impl Sums {
     fn over(parts: &[LesionPart<'_>], frame: &Frame) -> Self {
         let mut sums = Self::default();
-        for LesionPart { row, piece, place, height, pixel_ml } in parts {
+        for LesionPart { row, region, place, height, pixel_ml } in parts {
             let ml = |pixels: usize| pixels as f64 * pixel_ml;
-            let from = |hu: i16| piece.histogram.count_from(hu);
-            sums.volume += ml(piece.pixels);
+            let from = |hu: i16| region.histogram.count_from(hu);
+            sums.volume += ml(region.pixels);
             sums.left += ml(place.left);
             sums.zones[Zone::of(Side::Left, *height)] += ml(place.left);
-            sums.zones[Zone::of(Side::Right, *height)] += ml(piece.pixels - place.left);
+            sums.zones[Zone::of(Side::Right, *height)] += ml(region.pixels - place.left);
             let consolidation = from(frame.densities.consolidation_hu);
             sums.consolidation += ml(consolidation);
             sums.ground_glass += ml(from(frame.densities.ground_glass_hu) - consolidation);
             sums.peripheral += ml(place.peripheral);
             sums.on_diaphragm += ml(place.on_diaphragm);
-            sums.basal += if *height < 1.0 / 3.0 { ml(piece.pixels) } else { 0.0 };
-            sums.apical += if *height >= 2.0 / 3.0 { ml(piece.pixels) } else { 0.0 };
-            sums.hu += piece.hu * pixel_ml;
-            sums.add_moments(row, piece, *pixel_ml, frame);
+            sums.basal += if *height < 1.0 / 3.0 { ml(region.pixels) } else { 0.0 };
+            sums.apical += if *height >= 2.0 / 3.0 { ml(region.pixels) } else { 0.0 };
+            sums.hu += region.hu * pixel_ml;
+            sums.add_moments(row, region, *pixel_ml, frame);
         }
         sums
     }
 
-    fn add_moments(&mut self, row: &TableRow<'_>, piece: &LesionPiece, pixel_ml: f64, frame: &Frame) {
+    fn add_moments(&mut self, row: &TableRow<'_>, region: &LesionRegion, pixel_ml: f64, frame: &Frame) {
         let Frame { pixel_mm, first_mm: [x_mm, y_mm], .. } = *frame;
-        let (pixels, columns, rows) = (piece.pixels as f64, piece.columns as f64, piece.rows as f64);
+        let (pixels, columns, rows) = (region.pixels as f64, region.columns as f64, region.rows as f64);
         self.moment[0] += (pixels * x_mm + columns * pixel_mm) * pixel_ml;
         self.moment[1] += (pixels * y_mm + rows * pixel_mm) * pixel_ml;
         self.moment[2] += pixels * row.z_mm * pixel_ml;
@@ -224,7 +225,7 @@ impl Sums {
         let first_mm2 = x_mm.powi(2) + y_mm.powi(2) + row.z_mm.powi(2) + own_mm2;
         self.second_moment += (pixels * first_mm2
             + 2.0 * pixel_mm * (x_mm * columns + y_mm * rows)
-            + pixel_mm.powi(2) * piece.squares as f64)
+            + pixel_mm.powi(2) * region.squares as f64)
             * pixel_ml;
     }
 
@@ -234,11 +235,11 @@ impl Sums {
         let side = if self.left > self.volume / 2.0 { Side::Left } else { Side::Right };
         let of_side = Zone::of_side(side).into_iter();
         let zone = of_side.reduce(|most, zone| if self.zones[zone] > self.zones[most] { zone } else { most })?;
-        let histograms: Vec<_> = parts.iter().map(|part| (&part.piece.histogram, part.pixel_ml)).collect();
+        let histograms: Vec<_> = parts.iter().map(|part| (&part.region.histogram, part.pixel_ml)).collect();
         let extents: Vec<Part<'_>> = parts
             .iter()
-            .map(|LesionPart { row, piece, .. }| Part {
-                spans: &piece.spans,
+            .map(|LesionPart { row, region, .. }| Part {
+                spans: &region.spans,
                 z_mm: row.z_mm,
                 thickness_mm: row.thickness_mm,
             })
@@ -275,7 +276,7 @@ impl Sums {
 /// The slab with the most pixels; of equals the lowest.
 fn key_slab(parts: &[LesionPart<'_>]) -> Option<SlabIndex> {
     let slabs = parts.chunk_by(|a, b| a.row.slab == b.row.slab);
-    let areas = slabs.map(|slab| (slab[0].row.slab, slab.iter().map(|part| part.piece.pixels).sum::<usize>()));
+    let areas = slabs.map(|slab| (slab[0].row.slab, slab.iter().map(|part| part.region.pixels).sum::<usize>()));
     areas.reduce(|best, slab| if slab.1 > best.1 { slab } else { best }).map(|(slab, _)| slab)
 }
 

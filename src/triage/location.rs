@@ -1,4 +1,4 @@
-//! Where in the lungs the pieces of lesions lie.
+//! Where in the lungs the regions of lesions lie.
 
 use super::evidence::TableRow;
 use super::lungs::Lungs;
@@ -15,7 +15,7 @@ const DIRECTIONS: usize = 16;
 /// is thinner, disease of the base is not.
 const ON_DIAPHRAGM_MM: f64 = 8.0;
 
-/// How many pixels of a piece of a lesion mask lie where.
+/// How many pixels of a region of a lesion mask lie where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub left: usize,
@@ -23,7 +23,7 @@ pub(super) struct Place {
     pub on_diaphragm: usize,
 }
 
-/// Where the pieces of each slab's lesion mask lie.
+/// Where the regions of each slab's lesion mask lie.
 pub(super) fn places(table: &[TableRow<'_>], lungs: &Lungs<'_>, input: &InputGeometry) -> Vec<Vec<Place>> {
     let radius = PERIPHERAL_MM / input.pixel_mm;
     let steps = std::array::from_fn(|number| {
@@ -32,15 +32,15 @@ pub(super) fn places(table: &[TableRow<'_>], lungs: &Lungs<'_>, input: &InputGeo
     });
     (0..table.len())
         .map(|slab| {
-            let pieces = &table[slab].evidence.lesion_pieces;
-            let mut places = vec![Place::default(); pieces.sums.len()];
+            let regions = &table[slab].evidence.lesion_regions;
+            let mut places = vec![Place::default(); regions.sums.len()];
             if places.is_empty() {
                 return places;
             }
             let outline = Outline::of(lungs.mask(slab));
             let below: Vec<usize> = below(table, slab).collect();
-            for run in pieces.pieces.runs() {
-                let place = &mut places[run.piece];
+            for run in regions.regions.runs() {
+                let place = &mut places[run.region];
                 let first = run.row * input.columns;
                 place.left += run.columns.end.saturating_sub(run.columns.start.max(lungs.left_from(slab)));
                 place.peripheral +=

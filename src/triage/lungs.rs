@@ -8,12 +8,12 @@ use super::aeration::Inflation;
 use super::body::SpinePlace;
 use super::evidence::TableRow;
 use super::lesions::Side;
-use super::lung_pieces::LungPieces;
+use super::lung_regions::LungRegions;
 use super::zones::{PerZone, Zone};
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
-use crate::raster::{PieceAt, Run};
+use crate::raster::{RegionAt, Run};
 
 /// Where lungs touch, they are parted no further from the patient's midline than this, mm.
 const PARTING_REACH_MM: f64 = 40.0;
@@ -70,19 +70,19 @@ impl<'a> Lungs<'a> {
     /// Finds the lungs in an evidence table.
     #[must_use]
     pub fn find(table: &[TableRow<'a>], input: &InputGeometry) -> Self {
-        Self::of(LungPieces::find(table, input), table, input)
+        Self::of(LungRegions::find(table, input), table, input)
     }
 
-    /// The lungs that these pieces make.
-    pub(super) fn of(pieces: LungPieces, table: &[TableRow<'a>], input: &InputGeometry) -> Self {
+    /// The lungs that these regions make.
+    pub(super) fn of(regions: LungRegions, table: &[TableRow<'a>], input: &InputGeometry) -> Self {
         let columns: Vec<Vec<usize>> =
-            (0..table.len()).map(|slab| lung_by_column(pieces.runs(table, slab), input.columns)).collect();
+            (0..table.len()).map(|slab| lung_by_column(regions.runs(table, slab), input.columns)).collect();
         let middle = midline(table, &columns);
         let left_from: Vec<usize> = columns.iter().map(|lung| left_from(lung, middle, input)).collect();
         let pixels: Vec<SidePixels> =
             columns.iter().zip(&left_from).map(|(lung, left_from)| SidePixels::of(lung, *left_from)).collect();
-        let masks = (0..table.len()).map(|slab| pieces.mask(table, slab)).collect();
-        let LungPieces { areas, volume_ml, .. } = pieces;
+        let masks = (0..table.len()).map(|slab| regions.mask(table, slab)).collect();
+        let LungRegions { areas, volume_ml, .. } = regions;
         let summary = LungSummary::of(table, &pixels, &areas, input);
         let mut lungs = Self {
             masks,
@@ -108,9 +108,9 @@ impl<'a> Lungs<'a> {
         self.masks.get(slab).is_some_and(|mask| mask.contains(at))
     }
 
-    /// Whether a piece of a table's lung mask is lung.
-    pub(super) fn contain_piece(&self, table: &[TableRow<'_>], PieceAt { slab, piece }: PieceAt) -> bool {
-        let mut runs = table[slab].evidence.lung_pieces.runs().iter().filter(|run| run.piece == piece);
+    /// Whether a region of a table's lung mask is lung.
+    pub(super) fn contain_region(&self, table: &[TableRow<'_>], RegionAt { slab, region }: RegionAt) -> bool {
+        let mut runs = table[slab].evidence.lung_regions.runs().iter().filter(|run| run.region == region);
         self.masks
             .get(slab)
             .zip(runs.next())

@@ -5,7 +5,7 @@ use super::around::{Explanation, explanation};
 use super::cut_off::{End, EndOfLungs};
 use super::evidence::TableRow;
 use super::field_of_view::CutField;
-use super::lung_pieces::LungPieces;
+use super::lung_regions::LungRegions;
 use super::lungs::Lungs;
 use super::steps::{STEP_NEIGHBOURS, Step, steps};
 use super::transfer::{Transfer, numbers_begin_late};
@@ -95,7 +95,7 @@ fn cut_off(
     input: &InputGeometry,
     limits: &QualityLimits,
 ) -> Vec<QualityIssue> {
-    let is_lung = |at| lungs.contain_piece(rows, at);
+    let is_lung = |at| lungs.contain_region(rows, at);
     let lungs = EndOfLungs { series, rows, is_lung: &is_lung, input, limits };
     [End::Apex, End::Base].into_iter().filter_map(|end| lungs.cut_off(end)).collect()
 }
@@ -139,7 +139,7 @@ pub fn beginning(
     if rows.iter().nth_back(1).is_none_or(|row| row.slab != below) {
         return Beginning::Unclear;
     }
-    let lungs = LungPieces::find(rows, input);
+    let lungs = LungRegions::find(rows, input);
     let is_lung = |at| lungs.contain(at);
     let cut_off = EndOfLungs { series, rows, is_lung: &is_lung, input, limits }.cut_off(End::Apex);
     let certain = cut_off.filter(|issue| issue.doubt.is_none() && numbers_begin_late(End::Apex, series).is_none());

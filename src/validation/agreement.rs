@@ -72,15 +72,15 @@ impl Volumes {
     /// How many lesions of at least [`SMALLEST_COUNTED_ML`] there are in a stack, and how many have a pixel in common with
     /// another stack.
     fn lesions_touched_by(&self, stack: &[Mask], other: &[Mask]) -> (usize, usize) {
-        let (pieces, components) = label(stack, &self.z_mm);
-        let touched: Vec<Vec<bool>> = pieces
+        let (regions, components) = label(stack, &self.z_mm);
+        let touched: Vec<Vec<bool>> = regions
             .iter()
             .zip(other)
-            .map(|(pieces, other)| {
-                let mut touched = vec![false; pieces.sizes().len()];
-                for run in pieces.runs() {
+            .map(|(regions, other)| {
+                let mut touched = vec![false; regions.sizes().len()];
+                for run in regions.runs() {
                     let first = run.row * other.columns();
-                    touched[run.piece] |= run.columns.clone().any(|column| other.contains(first + column));
+                    touched[run.region] |= run.columns.clone().any(|column| other.contains(first + column));
                 }
                 touched
             })
@@ -88,10 +88,10 @@ impl Volumes {
         let lesions: Vec<bool> = components
             .iter()
             .filter(|lesion| {
-                let ml = lesion.iter().map(|at| pieces[at.slab].sizes()[at.piece] as f64 * self.pixel_ml[at.slab]);
+                let ml = lesion.iter().map(|at| regions[at.slab].sizes()[at.region] as f64 * self.pixel_ml[at.slab]);
                 ml.sum::<f64>() >= SMALLEST_COUNTED_ML
             })
-            .map(|lesion| lesion.iter().any(|at| touched[at.slab][at.piece]))
+            .map(|lesion| lesion.iter().any(|at| touched[at.slab][at.region]))
             .collect();
         (lesions.len(), lesions.iter().filter(|touched| **touched).count())
     }
