@@ -25,13 +25,14 @@
 //! - [`raster`] is sets of pixels; [`preprocess`] turns stored values into the model's plane; [`engine`] runs a model package on a window.
 //! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
 //! - [`alert`] tells people: flags and their life, the console, the database of what must survive.
-//! - [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.
+//! - [`analysis`] is one exam's way to its conclusion, without threads; [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.
 //! - [`scanner`] is the simulated scanner and its phantom; [`offline`] analyses a folder without a network.
 //! - [`parity`] compares a model package's outputs in all engines with each other, and the kernels with the CPU.
 //! - `gpu` (feature `cuda`) is the way of a slice on an NVIDIA GPU.
 //! - [`config`] and [`telemetry`] are what operators see.
 
 pub mod alert;
+pub mod analysis;
 pub mod choice;
 pub mod config;
 pub mod daemon;

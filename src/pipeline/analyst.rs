@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
-use super::case::{Case, Stage};
-use super::conclusion::Conclusion;
-use super::decode::{DecodeJob, Step};
+use super::decoders::DecodeJob;
 use super::priority::{Claim, by_priority};
 use super::views::{exam_view, slab_view};
 use super::{AnalysisMode, EarlierOf, PipelineOptions};
 use crate::alert::Hub;
+use crate::analysis::{Case, Conclusion, Stage, Step};
 use crate::engine::Manifest;
 use crate::exam::{
     AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, QualityIssue, QualityKind, ScannerPauses,

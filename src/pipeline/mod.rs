@@ -3,15 +3,9 @@
 //! Instances come in as paths into the spool, so that any backlog waits on the disk. Verdicts and flags go out to the hub.
 
 mod analyst;
-pub(crate) mod case;
-pub(crate) mod conclusion;
-pub(crate) mod decode;
-pub(crate) mod judged_series;
-mod layout;
+mod decoders;
 mod priority;
 mod step_back;
-mod tally;
-mod versions;
 mod views;
 
 use std::sync::Arc;
@@ -90,7 +84,7 @@ impl Pipeline {
         let (messages, inbox) = crossbeam_channel::unbounded();
         let (jobs, jobs_out) = crossbeam_channel::bounded(options.decoders * 2);
         let (results, results_out) = crossbeam_channel::unbounded();
-        let mut threads = decode::start(options.decoders, &jobs_out, &results, serving.planes())?;
+        let mut threads = decoders::start(options.decoders, &jobs_out, &results, serving.planes())?;
         let analyst = Analyst::new(options, package.manifest.clone(), serving, hub, jobs, earlier);
         let spawned = std::thread::Builder::new().name("analyst".to_owned()).spawn(move || {
             step_back();

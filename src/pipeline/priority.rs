@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use crate::exam::ExamKey;
 
-/// A patient is on the table while the exam has no verdict and something came within this time.
-pub const ON_TABLE: Duration = Duration::from_secs(10);
-
 /// An exam that was not served for so long has waited enough.
 pub const ENOUGH_WAITING: Duration = Duration::from_secs(30);
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::case::{Case, Stage};
 use crate::alert::{ExamState, ExamView, PlacedImage, SlabView, edition};
+use crate::analysis::{Case, Stage};
 use crate::engine::Manifest;
 use crate::exam::SlabIndex;
 use crate::raster::outlines;

@@ -9,13 +9,10 @@ use super::agreement::{DrawnMasks, agreement};
 use super::cases::{CaseInput, ListedCase};
 use super::{CaseResult, FlagTime, MaskAgreement, Observation, Outcome, PathPoint};
 use crate::alert::{self, PlacedImage};
+use crate::analysis::{Case, Conclusion, Step, lung_mm};
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityLimits, Series};
 use crate::inference::Serving;
-use crate::pipeline::case::Case;
-use crate::pipeline::conclusion::Conclusion;
-use crate::pipeline::decode::Step;
-use crate::pipeline::judged_series::lung_mm;
 use crate::raster::outlines;
 use crate::triage::{CaseReport, Densities, Lungs, TableRow, Verdict, case_score};
 

@@ -6,15 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::analysis::{Arrival, Case, Conclusion, Decoded, DecodedSlice, ReadInstance};
 use crate::config::Config;
 use crate::dicom::{ImageFile, InstanceFile};
 use crate::engine::{Engine, Manifest, ModelPackage};
 use crate::exam::{CompletionRule, Content, InstanceHeader, Part, PlaneCentre, SeriesKey, SliceHeader, stored_image};
 use crate::gpu::{DevicePipeline, Failure, GpuError};
 use crate::inference::{DueWindow, Judged, StoredSlice, judge_window};
-use crate::pipeline::case::Case;
-use crate::pipeline::conclusion::Conclusion;
-use crate::pipeline::decode::{Arrival, Decoded, DecodedSlice, ReadInstance};
 use crate::preprocess::{InputGeometry, Plane, TissueCells};
 use crate::raster::Mask;
 use crate::scanner::Instance;

@@ -1,15 +1,11 @@
-//! The decode pool: threads that turn files of the spool into planes.
+//! From a file of the spool to planes, a few images at a turn.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
-
-use super::step_back::step_back;
 use crate::dicom::{ImageFile, InstanceFile};
 use crate::exam::{
     Content, ExamKey, InstanceHeader, LungAtBorder, Part, PixelError, PlaneCentre, SeriesKey, lung_at_border, plane_of,
@@ -63,14 +59,6 @@ struct OpenInstance {
     file: InstanceFile,
 }
 
-/// Images to decode.
-#[derive(Debug)]
-pub struct DecodeJob {
-    pub exam: ExamKey,
-    pub waiting: Waiting,
-    pub centres: PlaneCentres,
-}
-
 /// What comes of a job, in this order.
 #[derive(Debug)]
 pub enum Step {
@@ -103,30 +91,6 @@ pub struct DecodedSlice {
     pub body_mm: Option<[f64; 2]>,
     /// See [`lung_at_border`].
     pub lung_at_border: Option<Box<LungAtBorder>>,
-}
-
-/// Starts `threads` decoders. They end when `jobs` is closed.
-///
-/// # Errors
-/// If the system gives no threads.
-pub fn start(
-    threads: usize,
-    jobs: &Receiver<DecodeJob>,
-    results: &Sender<(ExamKey, Step)>,
-    planes: &Planes,
-) -> std::io::Result<Vec<JoinHandle<()>>> {
-    (0..threads)
-        .map(|number| {
-            let (jobs, results, planes) = (jobs.clone(), results.clone(), planes.clone());
-            std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
-                step_back();
-                for DecodeJob { exam, waiting, centres } in jobs {
-                    // Nobody listens any more where the analyst has stopped: then the jobs end too.
-                    waiting.take_turn(&exam, &planes, &centres, |step| drop(results.send((exam.clone(), step))));
-                }
-            })
-        })
-        .collect()
 }
 
 impl Waiting {

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use super::decode::{Arrival, Decoded, DecodedSlice, PlaneCentres, ReadInstance, Waiting, plane_again};
 use super::judged_series::{JudgedSeries, VolumeId, lung_mm};
 use super::layout::{Again, Layouts};
-use super::priority::ON_TABLE;
 use super::tally::Tally;
 use super::versions::Versions;
 use crate::dicom::ImageFile;
@@ -25,6 +24,9 @@ use crate::triage::{
     Beginning, CaseReport, Densities, DrivingSlab, EarlyFlag, Findings, LesionSummary, SliceCounts, case_score,
     driving_slabs, is_seen_beside_a_dense_lung, mixed,
 };
+
+/// A patient is on the table while the exam has no verdict and something came within this time.
+pub const ON_TABLE: Duration = Duration::from_secs(10);
 
 /// Where an exam is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +76,7 @@ pub struct Case {
     pub(super) versions: Versions,
     pub(super) refusals: Refusals,
     /// Another exam has the same study and Patient ID.
-    pub(super) shares_study: bool,
+    pub shares_study: bool,
     /// The instance, by its place, that the patient's particulars are taken from.
     identified_by: Option<usize>,
     series: BTreeMap<VolumeId, JudgedSeries>,

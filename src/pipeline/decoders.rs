@@ -1,0 +1,42 @@
+//! The decode pool: threads that turn files of the spool into planes.
+
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::step_back::step_back;
+use crate::analysis::{PlaneCentres, Step, Waiting};
+use crate::exam::ExamKey;
+use crate::inference::Planes;
+
+/// Images to decode.
+#[derive(Debug)]
+pub struct DecodeJob {
+    pub exam: ExamKey,
+    pub waiting: Waiting,
+    pub centres: PlaneCentres,
+}
+
+/// Starts `threads` decoders. They end when `jobs` is closed.
+///
+/// # Errors
+/// If the system gives no threads.
+pub fn start(
+    threads: usize,
+    jobs: &Receiver<DecodeJob>,
+    results: &Sender<(ExamKey, Step)>,
+    planes: &Planes,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    (0..threads)
+        .map(|number| {
+            let (jobs, results, planes) = (jobs.clone(), results.clone(), planes.clone());
+            std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
+                step_back();
+                for DecodeJob { exam, waiting, centres } in jobs {
+                    // Nobody listens any more where the analyst has stopped: then the jobs end too.
+                    waiting.take_turn(&exam, &planes, &centres, |step| drop(results.send((exam.clone(), step))));
+                }
+            })
+        })
+        .collect()
+}
