@@ -12,8 +12,8 @@ use crate::engine::{
     EmbeddedEngine, Engine, EngineError, EngineKind, GpuProbe, ModelPackage, OnnxRuntimeEngine, fits, self_test,
 };
 #[cfg(feature = "cuda")]
-use crate::gpu::{CardNetwork, CardThread};
-use crate::inference::{Card, Coming, Serving, card_test};
+use crate::gpu::{AcceleratorNetwork, AcceleratorThread};
+use crate::inference::{Accelerator, Coming, Serving, accelerator_test};
 use crate::preprocess::Window;
 
 /// Slabs on a card that serves: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
@@ -169,9 +169,9 @@ fn load_card(
     kind: EngineKind,
     options: &EngineOptions,
     slabs: usize,
-) -> Result<Box<dyn Card>, EngineError> {
+) -> Result<Box<dyn Accelerator>, EngineError> {
     let mut card = open_card(package, kind, options, slabs)?;
-    card_test(card.as_mut(), package)?;
+    accelerator_test(card.as_mut(), package)?;
     Ok(card)
 }
 
@@ -217,13 +217,13 @@ fn open_card(
     kind: EngineKind,
     options: &EngineOptions,
     slabs: usize,
-) -> Result<Box<dyn Card>, EngineError> {
+) -> Result<Box<dyn Accelerator>, EngineError> {
     let gpu = gpu(kind, package, options)?;
     if kind == EngineKind::TensorRt {
         return tensorrt(package, &gpu, options, slabs);
     }
-    let network = CardNetwork::OnnxRuntime { library: options.onnxruntime_library.clone() };
-    Ok(Box::new(CardThread::open(network, package, slabs)?))
+    let network = AcceleratorNetwork::OnnxRuntime { library: options.onnxruntime_library.clone() };
+    Ok(Box::new(AcceleratorThread::open(network, package, slabs)?))
 }
 
 #[cfg(feature = "tensorrt")]
@@ -232,9 +232,9 @@ fn tensorrt(
     gpu: &Gpu,
     options: &EngineOptions,
     slabs: usize,
-) -> Result<Box<dyn Card>, EngineError> {
+) -> Result<Box<dyn Accelerator>, EngineError> {
     let (kept, plan) = KeptPlan::read(package, gpu, plans(options)?)?;
-    match CardThread::open(CardNetwork::TensorRt { plan }, package, slabs) {
+    match AcceleratorThread::open(AcceleratorNetwork::TensorRt { plan }, package, slabs) {
         Ok(card) => Ok(Box::new(card)),
         Err(reason @ EngineError::Load { .. }) => Err(kept.refused(&reason)),
         Err(error) => Err(error),
@@ -242,12 +242,17 @@ fn tensorrt(
 }
 
 #[cfg(all(feature = "cuda", not(feature = "tensorrt")))]
-fn tensorrt(_: &ModelPackage, _: &Gpu, _: &EngineOptions, _: usize) -> Result<Box<dyn Card>, EngineError> {
+fn tensorrt(_: &ModelPackage, _: &Gpu, _: &EngineOptions, _: usize) -> Result<Box<dyn Accelerator>, EngineError> {
     Err(built_without("tensorrt"))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_card(_: &ModelPackage, kind: EngineKind, _: &EngineOptions, _: usize) -> Result<Box<dyn Card>, EngineError> {
+fn open_card(
+    _: &ModelPackage,
+    kind: EngineKind,
+    _: &EngineOptions,
+    _: usize,
+) -> Result<Box<dyn Accelerator>, EngineError> {
     Err(built_without(kind.name()))
 }
 

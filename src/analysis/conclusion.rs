@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::case::{Case, Stage};
-use super::judged_series::{JudgedSeries, VolumeId};
+use super::exam_analysis::{ExamAnalysis, Stage};
+use super::series_analysis::{SeriesAnalysis, VolumeId};
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityIssue, QualityKind, QualityLimits};
 use crate::preprocess::InputGeometry;
@@ -25,7 +25,7 @@ pub struct Conclusion<'a> {
     pub now: Instant,
 }
 
-impl Case {
+impl ExamAnalysis {
     /// Judges the exam and keeps the report. A verdict that stood while the scan went on, and still stands, keeps the time and
     /// the rule by which people were told.
     pub fn conclude(&mut self, context: &Conclusion<'_>) -> &CaseReport {
@@ -121,7 +121,7 @@ impl Case {
             Some(QualityIssue::of_series(QualityKind::UnfitSeries { count, reason: reason.to_owned() }))
         };
         let mut quality = match self.judged() {
-            Some((uid, judged @ JudgedSeries { series, table, .. })) => {
+            Some((uid, judged @ SeriesAnalysis { series, table, .. })) => {
                 let transfer = self.transfer(uid, judged);
                 acquisition_issues(series, &table.rows(series), lungs, &transfer, cut_field, input, limits)
             }
@@ -142,7 +142,7 @@ impl Case {
     }
 
     /// How the images of the judged series came.
-    fn transfer<'a>(&'a self, id: &VolumeId, judged: &JudgedSeries) -> Transfer<'a> {
+    fn transfer<'a>(&'a self, id: &VolumeId, judged: &SeriesAnalysis) -> Transfer<'a> {
         Transfer {
             lost: self.defects().count() + self.refusals.count(),
             announced: judged.series.expected(),

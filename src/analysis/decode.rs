@@ -61,7 +61,7 @@ struct OpenInstance {
 
 /// What comes of a job, in this order.
 #[derive(Debug)]
-pub enum Step {
+pub enum DecodeEvent {
     /// Images are left for another turn.
     Left(Waiting),
     Image(Arrival, Decoded),
@@ -100,7 +100,7 @@ impl Waiting {
     }
 
     /// Decodes the next images; what is left is told first, so that other threads can go on with it meanwhile.
-    pub fn take_turn(self, exam: &ExamKey, planes: &Planes, centres: &PlaneCentres, mut tell: impl FnMut(Step)) {
+    pub fn take_turn(self, exam: &ExamKey, planes: &Planes, centres: &PlaneCentres, mut tell: impl FnMut(DecodeEvent)) {
         let Self { arrival, opened } = self;
         let started = Instant::now();
         let opened =
@@ -111,17 +111,17 @@ impl Waiting {
                 let turn = first..images.min(first + IMAGES_A_TURN);
                 if turn.end < images {
                     let opened = Some((instance.clone(), turn.end));
-                    tell(Step::Left(Self { arrival: arrival.clone(), opened }));
+                    tell(DecodeEvent::Left(Self { arrival: arrival.clone(), opened }));
                 }
                 let of = Turn { exam, instance: &instance, planes, centres };
-                decode_images(of, turn, started, |decoded| tell(Step::Image(arrival.clone(), decoded)));
+                decode_images(of, turn, started, |decoded| tell(DecodeEvent::Image(arrival.clone(), decoded)));
             }
             Err(reason) => {
                 let unreadable = Decoded { instance: Err(reason), image: 0, slice: Ok(None) };
-                tell(Step::Image(arrival, unreadable));
+                tell(DecodeEvent::Image(arrival, unreadable));
             }
         }
-        tell(Step::Done);
+        tell(DecodeEvent::Done);
     }
 }
 
@@ -220,14 +220,14 @@ mod tests {
         while let Some(next) = waiting.pop() {
             next.take_turn(&exam, &planes, &PlaneCentres::default(), |step| {
                 told.push(match &step {
-                    Step::Left(_) => "left".to_owned(),
-                    Step::Image(_, decoded) => {
+                    DecodeEvent::Left(_) => "left".to_owned(),
+                    DecodeEvent::Image(_, decoded) => {
                         assert!(matches!(decoded.slice, Ok(Some(_))));
                         decoded.image.to_string()
                     }
-                    Step::Done => "done".to_owned(),
+                    DecodeEvent::Done => "done".to_owned(),
                 });
-                if let Step::Left(left) = step {
+                if let DecodeEvent::Left(left) = step {
                     waiting.push(left);
                 }
             });

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::decode::{Arrival, DecodedSlice, PlaneCentres};
-use super::judged_series::VolumeId;
+use super::series_analysis::VolumeId;
 use crate::dicom::ImageFile;
 use crate::exam::{Centring, Content, Division, InstanceHeader, PlaneCentre, SliceHeader, joined};
 

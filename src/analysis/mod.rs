@@ -1,15 +1,15 @@
 //! One exam's analysis, without threads: what has come of it, its evidence, its conclusion. Who runs it, and in which order exams
 //! take turns, is another's business.
 
-mod case;
 mod conclusion;
 mod decode;
-mod judged_series;
+mod exam_analysis;
 mod layout;
+mod series_analysis;
 mod tally;
 mod versions;
 
-pub use case::{Case, ON_TABLE, Stage};
 pub use conclusion::Conclusion;
-pub use decode::{Arrival, Decoded, DecodedSlice, PlaneCentres, ReadInstance, Step, Waiting};
-pub use judged_series::lung_mm;
+pub use decode::{Arrival, DecodeEvent, Decoded, DecodedSlice, PlaneCentres, ReadInstance, Waiting};
+pub use exam_analysis::{ExamAnalysis, ON_TABLE, Stage};
+pub use series_analysis::lung_mm;

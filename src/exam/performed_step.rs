@@ -48,7 +48,7 @@ impl PerformedStep {
         }
     }
 
-    fn concerns(&self, series: &JudgedSeriesId<'_>) -> bool {
+    fn concerns(&self, series: &AwaitedSeries<'_>) -> bool {
         let is_other =
             !self.patient_id.is_empty() && !series.patient_id.is_empty() && self.patient_id != series.patient_id;
         let is_named = self.study_instance_uids.contains(series.study_instance_uid)
@@ -59,7 +59,7 @@ impl PerformedStep {
 
 /// Which series a step is asked about, and what is here of it.
 #[derive(Debug, Clone, Copy)]
-pub struct JudgedSeriesId<'a> {
+pub struct AwaitedSeries<'a> {
     pub patient_id: &'a str,
     pub study_instance_uid: &'a str,
     pub series_instance_uid: &'a str,
@@ -94,7 +94,7 @@ impl PerformedSteps {
     /// What the steps say of a series; `None` if nothing, or if they list images of it that have not come. A step that lists
     /// other series alone is about these.
     #[must_use]
-    pub fn on(&self, series: &JudgedSeriesId<'_>) -> Option<StepWord> {
+    pub fn on(&self, series: &AwaitedSeries<'_>) -> Option<StepWord> {
         let (mut listing, mut vague) = (Vec::new(), None);
         for step in self.0.iter().filter(|step| step.concerns(series)) {
             match step.series.get(series.series_instance_uid) {
@@ -150,8 +150,7 @@ mod tests {
         let mut known = PerformedSteps::default();
         steps.iter().cloned().for_each(|step| known.note(step));
         let here: BTreeSet<String> = here.iter().map(|uid| (*uid).to_owned()).collect();
-        let series =
-            JudgedSeriesId { patient_id, study_instance_uid: "1.2", series_instance_uid: "1.2.3", here: &here };
+        let series = AwaitedSeries { patient_id, study_instance_uid: "1.2", series_instance_uid: "1.2.3", here: &here };
         known.on(&series)
     }
 

@@ -2,11 +2,10 @@
 //! the kernels of `kernels/*.cu` in the same bits. Slices go up once, and what comes back of a window is two masks, the
 //! Hounsfield units of the lesion and a few numbers; so do tissue and bone, from which the CPU finds the body meanwhile.
 //!
-//! [`CardThread`] is the card as the analysis knows it: one thread, in which a [`DevicePipeline`] queues all work on one stream. A
+//! [`AcceleratorThread`] is the card as the analysis knows it: one thread, in which a [`DevicePipeline`] queues all work on one stream. A
 //! [`DeviceNetwork`] is what it runs windows with.
 
 mod arguments;
-mod card;
 mod device;
 mod network;
 mod onnxruntime;
@@ -14,19 +13,20 @@ mod pair;
 mod pipeline;
 mod slabs;
 mod taps;
+mod thread;
 mod upload;
 
 pub use crate::engine::{DeviceNetwork, Failure};
 pub(crate) use arguments::{Address, EvidenceArguments, MAX_BATCH, Slab, Slice, Statistics, WindowArguments};
-pub use card::CardThread;
-#[cfg(test)]
-pub(crate) use card::Work;
 pub use device::Device;
 pub(crate) use device::window_blocks;
-pub use network::CardNetwork;
-pub use pipeline::{DevicePipeline, JudgedWindow};
+pub use network::AcceleratorNetwork;
+pub use pipeline::{DevicePipeline, QueuedEvidence};
 pub(crate) use pipeline::{axes, described, slice_arguments};
 pub(crate) use taps::AxisTaps;
+pub use thread::AcceleratorThread;
+#[cfg(test)]
+pub(crate) use thread::Work;
 pub use upload::SentSlice;
 
 /// Why the card gave no evidence.

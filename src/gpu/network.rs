@@ -7,7 +7,7 @@ use crate::engine::{DeviceNetwork, EngineKind, Failure, ModelPackage};
 
 /// The engine that runs a package's network on the card.
 #[derive(Debug, Clone)]
-pub enum CardNetwork {
+pub enum AcceleratorNetwork {
     /// With a plan that TensorRT built for this card.
     #[cfg(feature = "tensorrt")]
     TensorRt { plan: Vec<u8> },
@@ -15,7 +15,7 @@ pub enum CardNetwork {
     OnnxRuntime { library: Option<PathBuf> },
 }
 
-impl CardNetwork {
+impl AcceleratorNetwork {
     #[must_use]
     pub fn kind(&self) -> EngineKind {
         match self {

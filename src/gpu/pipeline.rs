@@ -44,7 +44,7 @@ pub struct BegunWindow<'pipeline, 'card>(&'pipeline mut DevicePipeline<'card>);
 
 /// A window whose evidence is queued.
 #[must_use]
-pub struct JudgedWindow {
+pub struct QueuedEvidence {
     body: Option<Body>,
     change_hu: f32,
 }
@@ -249,9 +249,9 @@ impl<'a> DevicePipeline<'a> {
     ///
     /// # Errors
     /// If the network says what is no number, or the card fails.
-    pub fn evidence(&mut self, judged: JudgedWindow) -> Result<SlabEvidence, GpuError> {
+    pub fn evidence(&mut self, judged: QueuedEvidence) -> Result<SlabEvidence, GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
-        let JudgedWindow { body, change_hu } = judged;
+        let QueuedEvidence { body, change_hu } = judged;
         let statistics = buffers.statistics.read()?[0];
         let outputs = ["lung", "lesion", "attention", "logit"];
         if let Some((output, _)) = outputs.iter().zip(statistics.not_finite).find(|(_, wrong)| *wrong > 0) {
@@ -288,7 +288,7 @@ impl BegunWindow<'_, '_> {
     ///
     /// # Errors
     /// As [`DevicePipeline::evidence`].
-    pub fn evidence_of(&mut self, earlier: JudgedWindow) -> Result<SlabEvidence, GpuError> {
+    pub fn evidence_of(&mut self, earlier: QueuedEvidence) -> Result<SlabEvidence, GpuError> {
         self.0.evidence(earlier)
     }
 
@@ -297,11 +297,11 @@ impl BegunWindow<'_, '_> {
     ///
     /// # Errors
     /// If the card fails.
-    pub fn queue_evidence(self) -> Result<JudgedWindow, GpuError> {
+    pub fn queue_evidence(self) -> Result<QueuedEvidence, GpuError> {
         let (tissue, change) = self.0.tissue()?;
         let body = Body::find(&tissue, &self.0.input);
         self.0.queue_evidence(body.as_ref())?;
-        Ok(JudgedWindow { body, change_hu: change_of_parts(change, &self.0.input) })
+        Ok(QueuedEvidence { body, change_hu: change_of_parts(change, &self.0.input) })
     }
 }
 

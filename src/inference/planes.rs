@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::CardSlices;
+use super::AcceleratorSlices;
 use crate::dicom::ImageFile;
 use crate::exam::{PlaneCentre, SeriesKey, SlabIndex, SliceHeader, SliceId};
 use crate::preprocess::{HounsfieldImage, InPlane, InputGeometry, Plane, StoredImage};
@@ -42,7 +42,7 @@ impl StoredSlice {
 #[derive(Clone)]
 pub struct Planes {
     input: InputGeometry,
-    card: Arc<Mutex<Option<Arc<dyn CardSlices>>>>,
+    card: Arc<Mutex<Option<Arc<dyn AcceleratorSlices>>>>,
 }
 
 impl Planes {
@@ -58,11 +58,11 @@ impl Planes {
         &self.input
     }
 
-    pub(super) fn set_card(&self, card: Option<Arc<dyn CardSlices>>) {
+    pub(super) fn set_card(&self, card: Option<Arc<dyn AcceleratorSlices>>) {
         *self.lock() = card;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn CardSlices>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn AcceleratorSlices>>> {
         self.card.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::judge::{DueWindow, Judged, judge_window};
-use super::{Card, Planes};
+use super::window_result::{QueuedWindow, WindowResult, infer_window};
+use super::{Accelerator, Planes};
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage};
 use crate::exam::ExamKey;
 use crate::telemetry;
@@ -52,14 +52,14 @@ impl EngineState {
 }
 
 /// A card whose network is being built.
-pub type Coming = Receiver<Result<Box<dyn Card>, EngineError>>;
+pub type Coming = Receiver<Result<Box<dyn Accelerator>, EngineError>>;
 
 /// Windows that a card has at once: while the CPU makes evidence of one, the network judges the next.
 const ON_CARD_AT_ONCE: usize = 2;
 
 /// The engine that serves, and the windows that were handed to it.
 pub struct Serving {
-    card: Option<Box<dyn Card>>,
+    card: Option<Box<dyn Accelerator>>,
     /// The card that takes over once its network is built.
     coming: Option<Coming>,
     /// The engine that serves where there is no card, or when it fails.
@@ -71,7 +71,7 @@ pub struct Serving {
 }
 
 struct Queued {
-    window: Arc<DueWindow>,
+    window: Arc<QueuedWindow>,
     is_on_card: bool,
 }
 
@@ -80,7 +80,7 @@ impl Serving {
     #[must_use]
     pub fn new(
         package: &ModelPackage,
-        card: Option<Box<dyn Card>>,
+        card: Option<Box<dyn Accelerator>>,
         coming: Option<Coming>,
         cpu: Box<dyn Engine>,
     ) -> Self {
@@ -122,26 +122,26 @@ impl Serving {
     }
 
     /// Hands a window over.
-    pub fn queue(&mut self, window: DueWindow) {
+    pub fn queue(&mut self, window: QueuedWindow) {
         let queued = self.hand_over(window);
         self.queued.push_back(queued);
     }
 
     /// Waits for what became of the window that was queued first; `None` if none was.
-    pub fn collect(&mut self) -> Option<(Arc<DueWindow>, Judged)> {
+    pub fn collect(&mut self) -> Option<(Arc<QueuedWindow>, WindowResult)> {
         let queued = self.queued.pop_front()?;
         let judged = self.finish(&queued);
         Some((queued.window, judged))
     }
 
     /// One window alone, with none queued.
-    pub fn judge(&mut self, window: DueWindow) -> Judged {
+    pub fn judge(&mut self, window: QueuedWindow) -> WindowResult {
         debug_assert!(self.queued.is_empty());
         let handed_over = self.hand_over(window);
         self.finish(&handed_over)
     }
 
-    fn hand_over(&mut self, window: DueWindow) -> Queued {
+    fn hand_over(&mut self, window: QueuedWindow) -> Queued {
         self.look_for_the_coming();
         let window = Arc::new(window);
         let handed_over = self.card.as_mut().map(|card| card.queue(&window));
@@ -152,14 +152,14 @@ impl Serving {
         Queued { window, is_on_card }
     }
 
-    fn finish(&mut self, queued: &Queued) -> Judged {
+    fn finish(&mut self, queued: &Queued) -> WindowResult {
         if let Some(card) = self.card.as_mut().filter(|_| queued.is_on_card) {
             match card.collect() {
-                Ok((evidence, took)) => return Judged { evidence: Ok(evidence), took },
+                Ok((evidence, took)) => return WindowResult { evidence: Ok(evidence), took },
                 Err(error) => self.card_failed(&error),
             }
         }
-        judge_window(self.cpu.as_mut(), &queued.window.job, &self.manifest)
+        infer_window(self.cpu.as_mut(), &queued.window.job, &self.manifest)
     }
 
     /// Lets go of what the card has of an exam; what is needed again is uploaded again.
@@ -193,7 +193,7 @@ impl Serving {
     }
 
     /// The CPU judges what the card before has of windows.
-    fn serve_by(&mut self, card: Option<Box<dyn Card>>) {
+    fn serve_by(&mut self, card: Option<Box<dyn Accelerator>>) {
         self.planes.set_card(card.as_ref().map(|card| card.slices()));
         self.card = card;
         self.queued.iter_mut().for_each(|queued| queued.is_on_card = false);
@@ -210,7 +210,7 @@ mod tests {
     use crate::dicom::ImageFile;
     use crate::engine::{EmbeddedEngine, Inference};
     use crate::exam::{Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
-    use crate::inference::{CardSlices, StoredSlice};
+    use crate::inference::{AcceleratorSlices, StoredSlice};
     use crate::preprocess::{InPlane, Plane, SlabSum, SourceAxis, StoredImage, Window};
     use crate::triage::SlabEvidence;
 
@@ -219,7 +219,7 @@ mod tests {
         windows: usize,
         takes: usize,
         engine: EmbeddedEngine,
-        queued: VecDeque<Arc<DueWindow>>,
+        queued: VecDeque<Arc<QueuedWindow>>,
         slices: Arc<CountedSlices>,
     }
 
@@ -229,7 +229,7 @@ mod tests {
         most: usize,
     }
 
-    impl CardSlices for CountedSlices {
+    impl AcceleratorSlices for CountedSlices {
         fn plane(&self, slice: StoredSlice) -> Result<Option<Plane>, EngineError> {
             if self.taken.fetch_add(1, Ordering::SeqCst) >= self.most {
                 return Err(FailingCard::gone());
@@ -259,12 +259,12 @@ mod tests {
         }
     }
 
-    impl Card for FailingCard {
-        fn slices(&self) -> Arc<dyn CardSlices> {
+    impl Accelerator for FailingCard {
+        fn slices(&self) -> Arc<dyn AcceleratorSlices> {
             self.slices.clone()
         }
 
-        fn queue(&mut self, window: &Arc<DueWindow>) -> Result<(), EngineError> {
+        fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
             self.takes = self.takes.checked_sub(1).ok_or_else(Self::gone)?;
             self.queued.push_back(Arc::clone(window));
             Ok(())
@@ -273,7 +273,7 @@ mod tests {
         fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
             self.windows = self.windows.checked_sub(1).ok_or_else(Self::gone)?;
             let window = self.queued.pop_front().unwrap();
-            let judged = judge_window(&mut self.engine, &window.job, &package().manifest);
+            let judged = infer_window(&mut self.engine, &window.job, &package().manifest);
             Ok((judged.evidence?, Duration::from_secs(1)))
         }
 
@@ -299,13 +299,13 @@ mod tests {
     }
 
     /// Windows that differ from each other.
-    fn window(number: i64) -> DueWindow {
+    fn window(number: i64) -> QueuedWindow {
         let input = &package().manifest.input;
         let mut sum = SlabSum::default();
         sum.add(&Plane::from_steps((0..input.plane_len()).map(|at| (at as i64 * number % 65_535) as u16).collect()));
         let (sum, slab) = (Arc::new(sum), SlabIndex(number));
         let sums = [sum.clone(), sum.clone(), sum];
-        DueWindow { series: series(), job: WindowJob { slab, inputs: [(slab, SlabSlices::default()); 3], sums } }
+        QueuedWindow { series: series(), job: WindowJob { slab, inputs: [(slab, SlabSlices::default()); 3], sums } }
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         let slabs: Vec<i64> = found.iter().map(|(window, _)| window.job.slab.0).collect();
         assert_eq!(slabs, [1, 2, 3, 4]);
         for (window, judged) in &found {
-            let expected = judge_window(&mut alone, &window.job, &package().manifest);
+            let expected = infer_window(&mut alone, &window.job, &package().manifest);
             assert_eq!(judged.evidence.as_ref().unwrap(), &expected.evidence.unwrap());
             // The card of this test says that it takes a second.
             assert_eq!(judged.took == Duration::from_secs(1), window.job.slab.0 == 1);
@@ -345,7 +345,7 @@ mod tests {
         let state = serving.state().clone();
         serving.judge(window(1)).evidence.unwrap();
         assert_eq!(state.engine(), "embedded");
-        built.send(Ok(FailingCard::new(1, 0) as Box<dyn Card>)).unwrap();
+        built.send(Ok(FailingCard::new(1, 0) as Box<dyn Accelerator>)).unwrap();
         let on_card = serving.judge(window(2));
         assert_eq!((state.engine(), on_card.took), ("cuda", Duration::from_secs(1)));
         serving.judge(window(3)).evidence.unwrap();
@@ -361,7 +361,7 @@ mod tests {
         before_third();
         serving.queue(window(3));
         while let Some((window, judged)) = serving.collect() {
-            let expected = judge_window(&mut alone, &window.job, &package().manifest);
+            let expected = infer_window(&mut alone, &window.job, &package().manifest);
             assert_eq!(judged.evidence.unwrap(), expected.evidence.unwrap());
             assert_eq!(window.job.slab, SlabIndex(found.len() as i64 + 1));
             found.push(judged.took == Duration::from_secs(1));
@@ -380,9 +380,9 @@ mod tests {
     #[test]
     fn a_card_that_comes_while_windows_are_queued_has_none_of_them() {
         let (built, coming) = crossbeam_channel::bounded(1);
-        let before: Box<dyn Card> = FailingCard::new(usize::MAX, 0);
+        let before: Box<dyn Accelerator> = FailingCard::new(usize::MAX, 0);
         let mut serving = Serving::new(package(), Some(before), Some(coming), Box::new(embedded()));
-        let comes = || built.send(Ok(FailingCard::new(1, 0) as Box<dyn Card>)).unwrap();
+        let comes = || built.send(Ok(FailingCard::new(1, 0) as Box<dyn Accelerator>)).unwrap();
         assert_eq!(judged_on_card(&mut serving, comes), [false, false, true]);
         assert!(serving.state().gpu_failure().is_none());
     }

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::decoders::DecodeJob;
-use super::priority::{Claim, by_priority};
+use super::priority::{Candidate, by_priority};
 use super::views::{exam_view, slab_view};
 use super::{AnalysisMode, EarlierOf, PipelineOptions};
 use crate::alert::Hub;
-use crate::analysis::{Case, Conclusion, Stage, Step};
+use crate::analysis::{Conclusion, DecodeEvent, ExamAnalysis, Stage};
 use crate::engine::Manifest;
 use crate::exam::{
     AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, QualityIssue, QualityKind, ScannerPauses,
     SlabIndex,
 };
-use crate::inference::{DueWindow, Judged, Serving};
+use crate::inference::{QueuedWindow, Serving, WindowResult};
 use crate::ingest::{RefusedInstance, StoredInstance};
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, Timing};
@@ -52,7 +52,7 @@ pub struct Analyst {
     hub: Arc<Hub>,
     jobs: Sender<DecodeJob>,
     earlier: EarlierOf,
-    cases: BTreeMap<ExamKey, Case>,
+    cases: BTreeMap<ExamKey, ExamAnalysis>,
     steps: PerformedSteps,
     pauses: ScannerPauses,
     /// Windows handed over so far: whose turn it is.
@@ -73,7 +73,7 @@ impl Analyst {
     }
 
     /// Works until told to stop.
-    pub fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, Step)>) {
+    pub fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, DecodeEvent)>) {
         loop {
             while let Ok((exam, step)) = decoded.try_recv() {
                 self.take_decoded(&exam, step);
@@ -150,7 +150,7 @@ impl Analyst {
         if self.cases.contains_key(key) {
             return;
         }
-        let mut case = Case::new(key.clone(), at);
+        let mut case = ExamAnalysis::new(key.clone(), at);
         case.report = self.hub.record(key).and_then(|record| record.report);
         let earlier = (self.earlier)(key);
         case.take_refusals(earlier.refusals);
@@ -193,14 +193,14 @@ impl Analyst {
     /// Whose turn it is.
     fn by_priority(&self) -> Vec<ExamKey> {
         let now = Instant::now();
-        let claims = self.cases.values().map(|case| Claim {
+        let candidates = self.cases.values().map(|case| Candidate {
             exam: case.key.clone(),
             is_on_table: case.is_on_table(now),
             over: case.rhythm.released(&self.options.completion).map(|at| now.saturating_duration_since(at)),
             waited: now.saturating_duration_since(case.last_served),
             score: case.running_score(&self.manifest),
         });
-        by_priority(claims.collect(), self.turn)
+        by_priority(candidates.collect(), self.turn)
     }
 
     /// Keeps the decoders busy without waiting for them.
@@ -228,13 +228,13 @@ impl Analyst {
         }
     }
 
-    fn take_decoded(&mut self, exam: &ExamKey, step: Step) {
+    fn take_decoded(&mut self, exam: &ExamKey, step: DecodeEvent) {
         let Some(case) = self.cases.get_mut(exam) else { return };
         match step {
             // What was begun goes on before what has not been: its file is open.
-            Step::Left(waiting) => case.waiting.push_front(waiting),
-            Step::Done => case.decoding -= 1,
-            Step::Image(arrival, decoded) => {
+            DecodeEvent::Left(waiting) => case.waiting.push_front(waiting),
+            DecodeEvent::Done => case.decoding -= 1,
+            DecodeEvent::Image(arrival, decoded) => {
                 case.add(decoded, &arrival, &self.manifest.input);
                 self.pauses.note(&case.scanner, &case.key, case.pauses());
                 self.publish(exam);
@@ -249,7 +249,7 @@ impl Analyst {
     }
 
     /// Which rule ends the exam and when, once everything is decoded.
-    fn completion(&self, case: &Case) -> Option<(CompletionRule, Instant)> {
+    fn completion(&self, case: &ExamAnalysis) -> Option<(CompletionRule, Instant)> {
         if case.stage == Stage::Complete || !case.is_decoded() {
             return None;
         }
@@ -258,7 +258,7 @@ impl Analyst {
     }
 
     /// The rule by which the exam is over, and since when.
-    fn is_over(&self, case: &Case, now: Instant) -> Option<(CompletionRule, Instant)> {
+    fn is_over(&self, case: &ExamAnalysis, now: Instant) -> Option<(CompletionRule, Instant)> {
         self.completion(case).filter(|(_, at)| *at <= now)
     }
 
@@ -298,7 +298,7 @@ impl Analyst {
     }
 
     /// The first window that is due.
-    fn next_window(&self, order: &[ExamKey]) -> Option<DueWindow> {
+    fn next_window(&self, order: &[ExamKey]) -> Option<QueuedWindow> {
         let now = Instant::now();
         let streaming = self.options.mode == AnalysisMode::Streaming;
         order.iter().filter_map(|key| self.cases.get(key)).find_map(|case| {
@@ -312,7 +312,7 @@ impl Analyst {
         })
     }
 
-    fn take_judged(&mut self, window: &DueWindow, judged: Judged) {
+    fn take_judged(&mut self, window: &QueuedWindow, judged: WindowResult) {
         telemetry::stage("inference", judged.took);
         let key = &window.series.exam;
         let Some(case) = self.cases.get_mut(key) else { return };

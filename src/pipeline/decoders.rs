@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::step_back::step_back;
-use crate::analysis::{PlaneCentres, Step, Waiting};
+use crate::analysis::{DecodeEvent, PlaneCentres, Waiting};
 use crate::exam::ExamKey;
 use crate::inference::Planes;
 
@@ -24,7 +24,7 @@ pub struct DecodeJob {
 pub fn start(
     threads: usize,
     jobs: &Receiver<DecodeJob>,
-    results: &Sender<(ExamKey, Step)>,
+    results: &Sender<(ExamKey, DecodeEvent)>,
     planes: &Planes,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     (0..threads)

@@ -16,7 +16,7 @@ const UNKNOWN: f64 = 0.5;
 
 /// What an exam has to say for itself.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Claim {
+pub struct Candidate {
     pub exam: ExamKey,
     pub is_on_table: bool,
     /// Since its scan seems to be over: the last association was released and none is open.
@@ -27,7 +27,7 @@ pub struct Claim {
     pub score: Option<f64>,
 }
 
-impl Claim {
+impl Candidate {
     fn has_waited_enough(&self) -> bool {
         self.waited >= ENOUGH_WAITING
     }
@@ -40,15 +40,15 @@ impl Claim {
 /// others by their probability. Every fourth turn goes to an exam that has waited enough, before the tables, or to the table that
 /// waited longest: while scanners keep the engine busy, a backlog and scans that go on still get a quarter of it.
 #[must_use]
-pub fn by_priority(mut claims: Vec<Claim>, turn: u64) -> Vec<ExamKey> {
+pub fn by_priority(mut candidates: Vec<Candidate>, turn: u64) -> Vec<ExamKey> {
     let before_table = turn % TURNS == TURNS - 1;
-    let rank = |claim: &Claim| match (claim.is_on_table, claim.has_waited_enough()) {
+    let rank = |candidate: &Candidate| match (candidate.is_on_table, candidate.has_waited_enough()) {
         (_, true) if before_table => 0,
         (true, _) => 1,
         (false, true) => 2,
         (false, false) => 3,
     };
-    claims.sort_by(|one, other| {
+    candidates.sort_by(|one, other| {
         let within_rank = match rank(one) {
             // None, a scan that goes on, is less than any time.
             1 if !before_table => other.over.cmp(&one.over),
@@ -57,7 +57,7 @@ pub fn by_priority(mut claims: Vec<Claim>, turn: u64) -> Vec<ExamKey> {
         };
         rank(one).cmp(&rank(other)).then(within_rank).then(other.waited.cmp(&one.waited))
     });
-    claims.into_iter().map(|claim| claim.exam).collect()
+    candidates.into_iter().map(|candidate| candidate.exam).collect()
 }
 
 #[cfg(test)]
@@ -70,47 +70,50 @@ mod tests {
         ExamKey::new(&format!("1.{name}"), &crate::exam::Patient::default())
     }
 
-    fn claim(name: usize, is_on_table: bool, waited_s: u64, score: Option<f64>) -> Claim {
-        Claim { exam: key(name), is_on_table, over: None, waited: Duration::from_secs(waited_s), score }
+    fn candidate(name: usize, is_on_table: bool, waited_s: u64, score: Option<f64>) -> Candidate {
+        Candidate { exam: key(name), is_on_table, over: None, waited: Duration::from_secs(waited_s), score }
     }
 
     #[test]
     fn the_patient_on_the_table_goes_before_any_backlog_and_the_backlog_by_probability() {
-        let claims = vec![
-            claim(1, false, 5, Some(0.1)),
-            claim(2, false, 1, Some(0.9)),
-            claim(3, true, 0, Some(0.0)),
-            claim(4, false, 2, None),
+        let candidates = vec![
+            candidate(1, false, 5, Some(0.1)),
+            candidate(2, false, 1, Some(0.9)),
+            candidate(3, true, 0, Some(0.0)),
+            candidate(4, false, 2, None),
         ];
-        assert_eq!(by_priority(claims, 0), [key(3), key(2), key(4), key(1)]);
+        assert_eq!(by_priority(candidates, 0), [key(3), key(2), key(4), key(1)]);
     }
 
     #[test]
     fn patients_on_several_tables_take_turns() {
-        let claims = vec![claim(1, true, 1, Some(0.9)), claim(2, true, 3, Some(0.1)), claim(3, true, 2, None)];
-        assert_eq!(by_priority(claims, 0), [key(2), key(3), key(1)]);
+        let candidates =
+            vec![candidate(1, true, 1, Some(0.9)), candidate(2, true, 3, Some(0.1)), candidate(3, true, 2, None)];
+        assert_eq!(by_priority(candidates, 0), [key(2), key(3), key(1)]);
     }
 
     #[test]
     fn of_patients_on_tables_those_whose_scan_is_over_go_first_in_the_order_of_its_end() {
-        let over = |name, over_s| Claim { over: Some(Duration::from_secs(over_s)), ..claim(name, true, 0, None) };
-        let claims = vec![claim(1, true, 9, Some(0.9)), over(2, 1), over(3, 2), claim(4, true, 8, None)];
-        assert_eq!(by_priority(claims, 0), [key(3), key(2), key(1), key(4)]);
+        let over =
+            |name, over_s| Candidate { over: Some(Duration::from_secs(over_s)), ..candidate(name, true, 0, None) };
+        let candidates = vec![candidate(1, true, 9, Some(0.9)), over(2, 1), over(3, 2), candidate(4, true, 8, None)];
+        assert_eq!(by_priority(candidates, 0), [key(3), key(2), key(1), key(4)]);
     }
 
     #[test]
     fn every_fourth_time_a_scan_that_goes_on_is_not_behind_those_that_are_over() {
-        let over = Claim { over: Some(Duration::from_secs(5)), ..claim(1, true, 0, None) };
-        let claims = vec![over, claim(2, true, 1, None)];
-        assert_eq!(by_priority(claims.clone(), 2), [key(1), key(2)]);
-        assert_eq!(by_priority(claims, 3), [key(2), key(1)]);
+        let over = Candidate { over: Some(Duration::from_secs(5)), ..candidate(1, true, 0, None) };
+        let candidates = vec![over, candidate(2, true, 1, None)];
+        assert_eq!(by_priority(candidates.clone(), 2), [key(1), key(2)]);
+        assert_eq!(by_priority(candidates, 3), [key(2), key(1)]);
     }
 
     #[test]
     fn who_has_waited_enough_goes_before_the_likelier_and_every_fourth_time_before_the_table() {
-        let claims = vec![claim(1, false, 31, Some(0.1)), claim(2, false, 29, Some(0.9)), claim(3, true, 0, None)];
-        assert_eq!(by_priority(claims.clone(), 2), [key(3), key(1), key(2)]);
-        assert_eq!(by_priority(claims, 3), [key(1), key(3), key(2)]);
+        let candidates =
+            vec![candidate(1, false, 31, Some(0.1)), candidate(2, false, 29, Some(0.9)), candidate(3, true, 0, None)];
+        assert_eq!(by_priority(candidates.clone(), 2), [key(3), key(1), key(2)]);
+        assert_eq!(by_priority(candidates, 3), [key(1), key(3), key(2)]);
     }
 
     proptest! {
@@ -125,12 +128,12 @@ mod tests {
             let longest_s = ENOUGH_WAITING.as_secs() + TURNS * (exams as u64 + 1);
             let mut served_s = vec![0_u64; exams];
             for now_s in 0..2000 {
-                let claims = (0..exams).map(|name| {
+                let candidates = (0..exams).map(|name| {
                     let score = name.checked_sub(tables).and_then(|name| scores[name]);
                     let over = (name < tables && over[name]).then_some(Duration::from_secs(now_s));
-                    Claim { over, ..claim(name, name < tables, now_s - served_s[name], score) }
+                    Candidate { over, ..candidate(name, name < tables, now_s - served_s[name], score) }
                 });
-                let first = by_priority(claims.collect(), now_s).remove(0);
+                let first = by_priority(candidates.collect(), now_s).remove(0);
                 let first = (0..exams).find(|name| key(*name) == first).unwrap();
                 served_s[first] = now_s;
                 for (name, served_s) in served_s.iter().enumerate() {
@@ -144,9 +147,9 @@ mod tests {
             all in prop::collection::vec((any::<bool>(), 0..100_u64, prop::option::of(0.0..1.0_f64)), 0..12),
             turn in any::<u64>(),
         ) {
-            let claims: Vec<Claim> =
-                all.iter().enumerate().map(|(name, (table, waited, score))| claim(name, *table, *waited, *score)).collect();
-            let mut ordered = by_priority(claims, turn);
+            let candidates: Vec<Candidate> =
+                all.iter().enumerate().map(|(name, (table, waited, score))| candidate(name, *table, *waited, *score)).collect();
+            let mut ordered = by_priority(candidates, turn);
             ordered.sort();
             let mut exams: Vec<ExamKey> = (0..all.len()).map(key).collect();
             exams.sort();

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 
 use crate::alert::{ExamState, ExamView, PlacedImage, SlabView, edition};
-use crate::analysis::{Case, Stage};
+use crate::analysis::{ExamAnalysis, Stage};
 use crate::engine::Manifest;
 use crate::exam::SlabIndex;
 use crate::raster::outlines;
 use crate::triage::Thresholds;
 
 /// The exam as things stand. Its flags are the hub's.
-pub fn exam_view(case: &Case, manifest: &Manifest) -> ExamView {
+pub fn exam_view(case: &ExamAnalysis, manifest: &Manifest) -> ExamView {
     let judged = case.judged().map(|(_, judged)| judged);
     let positions = judged.map(|judged| judged.series.positions_mm()).unwrap_or_default();
     let has_verdict = case.stage != Stage::Receiving;
@@ -46,7 +46,7 @@ pub fn exam_view(case: &Case, manifest: &Manifest) -> ExamView {
 }
 
 /// A judged slab with the file of its picture; `None` if there is no such slab.
-pub fn slab_view(case: &Case, slab: SlabIndex, manifest: &Manifest) -> Option<(SlabView, Option<PlacedImage>)> {
+pub fn slab_view(case: &ExamAnalysis, slab: SlabIndex, manifest: &Manifest) -> Option<(SlabView, Option<PlacedImage>)> {
     let (_, judged) = case.judged()?;
     let (z_mm, evidence) = judged.series.slab_z_mm(slab).zip(judged.table.row(slab))?;
     let file = judged.series.middle_slice(slab).map(PlacedImage::of);

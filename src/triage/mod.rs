@@ -1,6 +1,7 @@
 //! Triage: from the slabs' evidence to a verdict. Evidence is a table, the case is a fold over it.
 
 mod aeration;
+mod anatomy_jumps;
 mod around;
 mod body;
 mod cut_off;
@@ -21,12 +22,12 @@ mod quality;
 #[cfg(test)]
 mod reference;
 mod report;
-mod steps;
 mod transfer;
 mod verdict;
 mod zones;
 
 pub use aeration::{Aeration, Inflation};
+pub use anatomy_jumps::{AnatomyJump, anatomy_jumps, change_hu, change_of_parts};
 pub use body::{BONE_HU, Body, CrossSection, SpinePlace, TISSUE_HU, Tissue};
 pub use density::{Densities, HIGH_OPACITY_HU, Histogram};
 pub use driving::{DrivingSlab, driving_slabs};
@@ -44,7 +45,6 @@ pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
     schema,
 };
-pub use steps::{Step, change_hu, change_of_parts, steps};
 pub use transfer::Transfer;
 pub use verdict::{Facts, Judgement, Verdict, is_seen_beside_a_dense_lung, judge};
 pub use zones::{Zone, ZoneInvolvement, ZoneScore};

@@ -1,13 +1,13 @@
 //! What is wrong with an acquisition, from its slices' positions and headers, its noise, and what the slabs show.
 
 use super::aeration::Inflation;
+use super::anatomy_jumps::{AnatomyJump, JUMP_NEIGHBOURS, anatomy_jumps};
 use super::around::{Explanation, explanation};
 use super::cut_off::{End, EndOfLungs};
 use super::evidence::TableRow;
 use super::field_of_view::CutField;
 use super::lung_regions::LungRegions;
 use super::lungs::Lungs;
-use super::steps::{STEP_NEIGHBOURS, Step, steps};
 use super::transfer::{Transfer, numbers_begin_late};
 use crate::exam::{
     Kernel, KeySlice, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, RepeatedImages,
@@ -153,12 +153,12 @@ fn anatomy(
     (spacing, no_anatomy): (&Spacing, &[[f64; 2]]),
     [slab_mm, max_step]: [f64; 2],
 ) -> Vec<QualityIssue> {
-    let reach_mm = (STEP_NEIGHBOURS + 1) as f64 * slab_mm.max(spacing.usual_mm);
+    let reach_mm = (JUMP_NEIGHBOURS + 1) as f64 * slab_mm.max(spacing.usual_mm);
     let is_anatomy =
         |z_mm: f64| !no_anatomy.iter().any(|[from_mm, to_mm]| (from_mm - reach_mm..=to_mm + reach_mm).contains(&z_mm));
-    let steps = steps(rows, max_step).into_iter().filter(|step| is_anatomy(rows[step.row].z_mm));
-    let steps = steps.filter_map(|Step { row, times_usual }| {
-        // A step shows on the slabs beside it as well.
+    let jumps = anatomy_jumps(rows, max_step).into_iter().filter(|jump| is_anatomy(rows[jump.row].z_mm));
+    let jumps = jumps.filter_map(|AnatomyJump { row, times_usual }| {
+        // A jump shows on the slabs beside it as well.
         let [below, above] = [row.saturating_sub(1), (row + 1).min(rows.len() - 1)].map(|row| rows[row].z_mm);
         let doubt = match explanation(series, spacing, [below - slab_mm, above + slab_mm]) {
             None => None,
@@ -174,7 +174,7 @@ fn anatomy(
         let patient_position = slice.map(|slice| slice.header.acquisition.patient_position.clone());
         issue(QualityKind::OrientationMismatch { patient_position: patient_position.unwrap_or_default() }, slice)
     });
-    mismatch.into_iter().chain(steps).collect()
+    mismatch.into_iter().chain(jumps).collect()
 }
 
 /// Where all images claim one position, or a few.

@@ -9,7 +9,7 @@ use super::agreement::{DrawnMasks, agreement};
 use super::cases::{CaseInput, ListedCase};
 use super::{CaseResult, FlagTime, MaskAgreement, Observation, Outcome, PathPoint};
 use crate::alert::{self, PlacedImage};
-use crate::analysis::{Case, Conclusion, Step, lung_mm};
+use crate::analysis::{Conclusion, DecodeEvent, ExamAnalysis, lung_mm};
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityLimits, Series};
 use crate::inference::Serving;
@@ -139,7 +139,7 @@ impl Observer<'_> {
 
 /// A case on its way, and what is noted on the way.
 struct Scan {
-    case: Case,
+    case: ExamAnalysis,
     started: Instant,
     path: Vec<PathPoint>,
     /// Slices that had come when the early flag was raised.
@@ -149,7 +149,7 @@ struct Scan {
 impl Scan {
     fn new(acquisition: &Acquisition) -> Self {
         let started = Instant::now();
-        let mut case = Case::new(acquisition.exam.clone(), started);
+        let mut case = ExamAnalysis::new(acquisition.exam.clone(), started);
         acquisition.refused.iter().for_each(|refusal| case.refuse(refusal.clone(), started));
         Self { case, started, path: Vec::new(), flagged_after: None }
     }
@@ -173,9 +173,9 @@ impl Scan {
             let mut images = Vec::new();
             let (exam, centres) = (self.case.key.clone(), self.case.plane_centres());
             waiting.take_turn(&exam, observer.serving.planes(), &centres, |step| match step {
-                Step::Left(waiting) => self.case.waiting.push_front(waiting),
-                Step::Image(arrival, decoded) => images.push((arrival, decoded)),
-                Step::Done => {}
+                DecodeEvent::Left(waiting) => self.case.waiting.push_front(waiting),
+                DecodeEvent::Image(arrival, decoded) => images.push((arrival, decoded)),
+                DecodeEvent::Done => {}
             });
             for (arrival, decoded) in images {
                 self.case.add(decoded, &arrival, input);

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::analysis::{Arrival, Case, Conclusion, Decoded, DecodedSlice, ReadInstance};
+use crate::analysis::{Arrival, Conclusion, Decoded, DecodedSlice, ExamAnalysis, ReadInstance};
 use crate::config::Config;
 use crate::dicom::{ImageFile, InstanceFile};
 use crate::engine::{Engine, Manifest, ModelPackage};
 use crate::exam::{CompletionRule, Content, InstanceHeader, Part, PlaneCentre, SeriesKey, SliceHeader, stored_image};
 use crate::gpu::{DevicePipeline, Failure, GpuError};
-use crate::inference::{DueWindow, Judged, StoredSlice, judge_window};
+use crate::inference::{QueuedWindow, StoredSlice, WindowResult, infer_window};
 use crate::preprocess::{InputGeometry, Plane, TissueCells};
 use crate::raster::Mask;
 use crate::scanner::Instance;
@@ -87,7 +87,7 @@ impl ExamSlices {
     }
 
     /// The windows that the exam asks for, in the order in which it does.
-    pub fn windows(&self) -> Vec<DueWindow> {
+    pub fn windows(&self) -> Vec<QueuedWindow> {
         let mut case = self.case();
         let asked = || {
             let window = case.next_window(&self.input, true)?;
@@ -98,9 +98,9 @@ impl ExamSlices {
     }
 
     /// The exam with all its slices and no evidence yet.
-    fn case(&self) -> Case {
+    fn case(&self) -> ExamAnalysis {
         let now = Instant::now();
-        let mut case = Case::new(self.slices[0].instance.header.exam_key(), now);
+        let mut case = ExamAnalysis::new(self.slices[0].instance.header.exam_key(), now);
         let mut arrived: Vec<Arrival> = Vec::new();
         for ExamSlice { instance, stored, centre, file: ImageFile { path, frame }, .. } in &self.slices {
             let (image, in_plane) = (stored.image.hounsfield(), &stored.in_plane);
@@ -178,13 +178,13 @@ pub(super) fn compare(
     let manifest = &package.manifest;
     let (mut on_cpu, mut on_card) = (exam.case(), exam.case());
     while let Some(window) = on_cpu.next_window(&manifest.input, true) {
-        on_cpu.take_judged(&window, judge_window(cpu, &window.job, manifest), manifest)?;
+        on_cpu.take_judged(&window, infer_window(cpu, &window.job, manifest), manifest)?;
     }
     let uploaded_before = pipeline.uploaded();
     exam.upload(pipeline)?;
     while let Some(window) = on_card.next_window(&manifest.input, true) {
         let evidence = pipeline.judge(&window.series, &window.job)?;
-        on_card.take_judged(&window, Judged { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
+        on_card.take_judged(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
     }
     pipeline.forget(&exam.series().exam);
     let (cpu_verdict, cpu_probability) = conclude(&mut on_cpu, config, manifest)?;
@@ -199,7 +199,7 @@ pub(super) fn compare(
     })
 }
 
-fn conclude(case: &mut Case, config: &Config, manifest: &Manifest) -> Result<(Verdict, f64), Failure> {
+fn conclude(case: &mut ExamAnalysis, config: &Config, manifest: &Manifest) -> Result<(Verdict, f64), Failure> {
     let now = Instant::now();
     let report = case.conclude(&Conclusion {
         manifest,
@@ -214,7 +214,7 @@ fn conclude(case: &mut Case, config: &Config, manifest: &Manifest) -> Result<(Ve
 }
 
 /// How many slabs both tables have, and how many of the pixels of their masks differ.
-fn differing(one: &Case, other: &Case) -> (usize, (usize, usize)) {
+fn differing(one: &ExamAnalysis, other: &ExamAnalysis) -> (usize, (usize, usize)) {
     let (Some((_, one)), Some((_, other))) = (one.judged(), other.judged()) else { return (0, (0, 0)) };
     let (mut slabs, mut pixels) = (0, (0, 0));
     for slab in one.series.slab_indices() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::exams::{self, ExamSlices};
 use super::table::Report;
 use crate::gpu::{Device, DevicePipeline, Failure};
-use crate::inference::{DueWindow, StoredSlice};
+use crate::inference::{QueuedWindow, StoredSlice};
 use crate::scanner::Quantiles;
 
 /// Windows that are timed.
@@ -23,7 +23,7 @@ pub(super) fn measure(
     exam.upload(pipeline)?;
     let windows = exam.windows();
     let window = |at: usize| &windows[at % windows.len()];
-    let judge = |pipeline: &mut DevicePipeline<'_>, window: &DueWindow| pipeline.judge(&window.series, &window.job);
+    let judge = |pipeline: &mut DevicePipeline<'_>, window: &QueuedWindow| pipeline.judge(&window.series, &window.job);
     for at in 0..WARM_UP {
         judge(pipeline, window(at))?;
     }

@@ -21,7 +21,7 @@ use super::phantom_exam;
 use crate::choice;
 use crate::config::Config;
 use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
-use crate::gpu::{CardNetwork, Device, DevicePipeline, Failure};
+use crate::gpu::{AcceleratorNetwork, Device, DevicePipeline, Failure};
 use crate::scanner::series::load_folder;
 use exams::{ExamSlices, compare};
 
@@ -94,12 +94,12 @@ fn on_cpu(config: &Config, package: &ModelPackage) -> Result<Box<dyn Engine>, En
 }
 
 /// TensorRT's plan is built here: its time is no part of the check, and none need be kept.
-fn network(kind: EngineKind, config: &Config, package: &ModelPackage) -> Result<CardNetwork, Failure> {
+fn network(kind: EngineKind, config: &Config, package: &ModelPackage) -> Result<AcceleratorNetwork, Failure> {
     engine::fits(package)?;
     match kind {
         #[cfg(feature = "tensorrt")]
-        EngineKind::TensorRt => Ok(CardNetwork::TensorRt { plan: engine::tensorrt::plan(package)? }),
-        EngineKind::Cuda => Ok(CardNetwork::OnnxRuntime { library: config.engine.onnxruntime_library.clone() }),
+        EngineKind::TensorRt => Ok(AcceleratorNetwork::TensorRt { plan: engine::tensorrt::plan(package)? }),
+        EngineKind::Cuda => Ok(AcceleratorNetwork::OnnxRuntime { library: config.engine.onnxruntime_library.clone() }),
         _ => {
             let reason = format!("this program was built without the feature {}", kind.name());
             Err(EngineError::Absent { engine: kind.name(), reason }.into())

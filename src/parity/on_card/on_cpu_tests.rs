@@ -16,8 +16,8 @@ use crate::config::Config;
 use crate::dicom::UidSource;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
 use crate::exam::ExamKey;
-use crate::gpu::{CardThread, Device, DeviceNetwork, DevicePipeline, Failure, Work};
-use crate::inference::{Card, CardSlices, DueWindow, Serving, agrees_with_the_cpu};
+use crate::gpu::{AcceleratorThread, Device, DeviceNetwork, DevicePipeline, Failure, Work};
+use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, Serving, agrees_with_the_cpu};
 use crate::offline::triage_by;
 use crate::preprocess::{InputGeometry, Window};
 use crate::scanner::series::write_file;
@@ -124,12 +124,12 @@ fn assert_same(found: &[serde_json::Value], expected: &[serde_json::Value]) {
     }
 }
 
-fn card(package: &ModelPackage, slabs: usize, end: Option<(usize, End)>) -> CardThread {
+fn card(package: &ModelPackage, slabs: usize, end: Option<(usize, End)>) -> AcceleratorThread {
     let input = package.manifest.input.clone();
     let with_network = move |device: &Device, work: &mut Work<'_>| {
         work(&mut NetworkOnCpu { end, ..NetworkOnCpu::new(device.stream(), &input) })
     };
-    CardThread::start(EngineKind::Cuda, package, slabs, with_network).unwrap()
+    AcceleratorThread::start(EngineKind::Cuda, package, slabs, with_network).unwrap()
 }
 
 #[test]
@@ -278,7 +278,7 @@ impl Engine for EngineOnCpu {
 
 /// A card, and the exams whose memory there was freed.
 struct Watched {
-    card: CardThread,
+    card: AcceleratorThread,
     forgotten: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -292,12 +292,12 @@ impl Engine for Watched {
     }
 }
 
-impl Card for Watched {
-    fn slices(&self) -> Arc<dyn CardSlices> {
+impl Accelerator for Watched {
+    fn slices(&self) -> Arc<dyn AcceleratorSlices> {
         self.card.slices()
     }
 
-    fn queue(&mut self, window: &Arc<DueWindow>) -> Result<(), EngineError> {
+    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
         self.card.queue(window)
     }
 

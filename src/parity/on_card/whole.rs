@@ -7,20 +7,20 @@ use super::table::Report;
 use super::{Holds, PROBABILITY_TOLERANCE, SLABS, on_cpu};
 use crate::config::Config;
 use crate::engine::{Engine as _, ModelPackage};
-use crate::gpu::{CardNetwork, CardThread, Failure};
-use crate::inference::{Card, Serving, card_test};
+use crate::gpu::{AcceleratorNetwork, AcceleratorThread, Failure};
+use crate::inference::{Accelerator, Serving, accelerator_test};
 use crate::offline::triage_by;
 use crate::triage::CaseReport;
 
 pub(super) fn measure(
     report: &mut Report<'_>,
-    network: CardNetwork,
+    network: AcceleratorNetwork,
     package: &ModelPackage,
     config: &Config,
     folder: &Path,
 ) -> Result<(), Failure> {
-    let mut card = CardThread::open(network, package, SLABS)?;
-    card_test(&mut card, package)?;
+    let mut card = AcceleratorThread::open(network, package, SLABS)?;
+    accelerator_test(&mut card, package)?;
     let name = card.name();
     let on_card = triage(Some(Box::new(card)), package, config, folder)?;
     let on_cpu = triage(None, package, config, folder)?;
@@ -55,7 +55,7 @@ struct Triaged {
 }
 
 fn triage(
-    card: Option<Box<dyn Card>>,
+    card: Option<Box<dyn Accelerator>>,
     package: &ModelPackage,
     config: &Config,
     folder: &Path,

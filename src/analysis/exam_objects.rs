@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use super::super::decode::Arrival;
 use super::super::versions::Standing;
-use super::{Case, Refutes};
+use super::{ExamAnalysis, Refutes};
 use crate::exam::{InstanceHeader, Refusal, Refusals};
 
-impl Case {
+impl ExamAnalysis {
     /// Notes that an object of the exam was refused. A verdict that knows nothing of it is open again.
     pub fn refuse(&mut self, refusal: Refusal, at: Instant) {
         if self.identified_by.is_none() {

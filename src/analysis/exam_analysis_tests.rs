@@ -30,7 +30,7 @@ fn input() -> InputGeometry {
 /// An exam whose evidence is made up: there is lung from z = 0 mm down to -200 mm, and beyond it gas that looks like lung
 /// where a test says so.
 struct Scan {
-    case: Case,
+    case: ExamAnalysis,
     lung_to_mm: f64,
     gas_cm2: f64,
     /// The SOP Instance UID of the next instance, where it is not a new one.
@@ -40,7 +40,7 @@ struct Scan {
 impl Scan {
     fn new() -> Self {
         Self {
-            case: Case::new(ExamKey::new("1.2", &Patient::default()), Instant::now()),
+            case: ExamAnalysis::new(ExamKey::new("1.2", &Patient::default()), Instant::now()),
             lung_to_mm: -200.0,
             gas_cm2: 0.0,
             named: None,
@@ -118,7 +118,7 @@ impl Scan {
         let limits = CompletionLimits::default();
         while let Some(window) = self.case.next_window(&input(), finishing) {
             let z_mm = window.job.slab.0 as f64 * input().slab_mm;
-            let judged = Judged { evidence: Ok(self.evidence(z_mm)), took: Duration::ZERO };
+            let judged = WindowResult { evidence: Ok(self.evidence(z_mm)), took: Duration::ZERO };
             self.case.take_judged(&window, judged, &MANIFEST).unwrap();
             self.case.look_for_the_end(&input(), &limits, LEAST_LUNG_ML);
         }
@@ -132,7 +132,7 @@ impl Scan {
         SlabEvidence { logit: -3.0, lung_cm2, ..masks(SIDE, &lung, &[]) }
     }
 
-    fn judged_series(&self) -> &str {
+    fn series_analysis(&self) -> &str {
         &self.case.judged().unwrap().0.series_instance_uid
     }
 
@@ -256,11 +256,11 @@ fn a_better_series_takes_over_and_does_not_refute_the_rule_that_was_right_about_
     let mut scan = Scan::new();
     scan.slices("1.9", 30.0, -243.0);
     scan.conclude(CompletionRule::ExpectedCount);
-    assert_eq!(scan.judged_series(), "1.9");
+    assert_eq!(scan.series_analysis(), "1.9");
     scan.slices("1.3", 30.0, -225.0);
     assert_eq!(scan.case.stage, Stage::Trailing, "it does not show as much yet");
     scan.slices("1.3", -225.0, -246.0);
-    assert_eq!(scan.judged_series(), "1.3");
+    assert_eq!(scan.series_analysis(), "1.3");
     assert_eq!(scan.case.stage, Stage::Receiving);
     assert!(scan.believes(CompletionRule::ExpectedCount));
     let report = scan.conclude(CompletionRule::QuietTime);
@@ -296,7 +296,7 @@ fn a_window_whose_slab_changes_while_it_is_judged_is_due_again_and_one_that_is_u
     assert_ne!(again.job.inputs, first.job.inputs);
     for window in [&first, &second, &again] {
         assert!(scan.case.has_windows_under_way());
-        let judged = Judged { evidence: Ok(scan.evidence(0.0)), took: Duration::ZERO };
+        let judged = WindowResult { evidence: Ok(scan.evidence(0.0)), took: Duration::ZERO };
         scan.case.take_judged(window, judged, &MANIFEST).unwrap();
     }
     assert!(!scan.case.has_windows_under_way());

@@ -39,7 +39,7 @@ impl VolumeId {
 
 /// One volume with its evidence.
 #[derive(Debug, Default)]
-pub struct JudgedSeries {
+pub struct SeriesAnalysis {
     pub series: Series,
     pub table: EvidenceTable,
     is_sharp: bool,
@@ -53,7 +53,7 @@ pub struct JudgedSeries {
     pauses: Pauses,
 }
 
-impl JudgedSeries {
+impl SeriesAnalysis {
     pub fn findings(&self, input: &InputGeometry, densities: Densities) -> Findings<'_> {
         let centre = self.series.slices().next().map(|slice| slice.header.geometry.centre).unwrap_or_default();
         Findings::of(&self.table.rows(&self.series), input, densities, centre)

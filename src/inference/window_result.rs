@@ -8,21 +8,21 @@ use crate::triage::{SlabEvidence, change_hu};
 
 /// A window that is due, and whose it is.
 #[derive(Debug, Clone)]
-pub struct DueWindow {
+pub struct QueuedWindow {
     pub series: SeriesKey,
     pub job: WindowJob,
 }
 
 /// What became of a window.
 #[derive(Debug)]
-pub struct Judged {
+pub struct WindowResult {
     pub evidence: Result<SlabEvidence, EngineError>,
     /// How long the engine was at it.
     pub took: Duration,
 }
 
 /// Runs the engine on a window and applies the operating point to what it says.
-pub fn judge_window(engine: &mut dyn Engine, job: &WindowJob, manifest: &Manifest) -> Judged {
+pub fn infer_window(engine: &mut dyn Engine, job: &WindowJob, manifest: &Manifest) -> WindowResult {
     let (input, window) = (&manifest.input, job.window(&manifest.input));
     let started = Instant::now();
     let inference = engine.infer(&window);
@@ -33,5 +33,5 @@ pub fn judge_window(engine: &mut dyn Engine, job: &WindowJob, manifest: &Manifes
         let evidence = SlabEvidence::new(&inference, slab_plane, input, &manifest.operating_point);
         SlabEvidence { change_hu: change_hu(&window, input), ..evidence }
     });
-    Judged { evidence, took }
+    WindowResult { evidence, took }
 }

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::decode::{Arrival, Decoded, DecodedSlice, PlaneCentres, ReadInstance, Waiting, plane_again};
-use super::judged_series::{JudgedSeries, VolumeId, lung_mm};
 use super::layout::{Again, Layouts};
+use super::series_analysis::{SeriesAnalysis, VolumeId, lung_mm};
 use super::tally::Tally;
 use super::versions::Versions;
 use crate::dicom::ImageFile;
 use crate::engine::{EngineError, Manifest};
 use crate::exam::{
-    AssociationId, CompletionLimits, Content, Doubt, ExamKey, InstanceHeader, JudgedSeriesId, Patient, Pauses,
+    AssociationId, AwaitedSeries, CompletionLimits, Content, Doubt, ExamKey, InstanceHeader, Patient, Pauses,
     PerformedSteps, PreparedSlice, Progress, QualityIssue, QualityLimits, Reconstruction, Refusals, Rhythm, SeriesKey,
     SlabIndex, Thumbnail, WindowInputs, best,
 };
-use crate::inference::{DueWindow, Judged};
+use crate::inference::{QueuedWindow, WindowResult};
 use crate::preprocess::InputGeometry;
 use crate::triage::{
     Beginning, CaseReport, Densities, DrivingSlab, EarlyFlag, Findings, LesionSummary, SliceCounts, case_score,
@@ -48,7 +48,7 @@ enum Refutes {
 
 /// An exam and everything known of it.
 #[derive(Debug)]
-pub struct Case {
+pub struct ExamAnalysis {
     pub key: ExamKey,
     pub stage: Stage,
     pub rhythm: Rhythm,
@@ -79,7 +79,7 @@ pub struct Case {
     pub shares_study: bool,
     /// The instance, by its place, that the patient's particulars are taken from.
     identified_by: Option<usize>,
-    series: BTreeMap<VolumeId, JudgedSeries>,
+    series: BTreeMap<VolumeId, SeriesAnalysis>,
     /// Which volumes there are, and where their planes lie.
     layouts: Layouts,
     /// Windows that were handed over and have not come back.
@@ -90,7 +90,7 @@ pub struct Case {
     pub(super) inference_time: Duration,
 }
 
-impl Case {
+impl ExamAnalysis {
     #[must_use]
     pub fn new(key: ExamKey, now: Instant) -> Self {
         Self {
@@ -318,7 +318,7 @@ impl Case {
         let Some((id, judged)) = self.judged() else { return Progress { usual, ..Progress::default() } };
         let uid = &id.series_instance_uid;
         let nothing = BTreeSet::new();
-        let step = steps.on(&JudgedSeriesId {
+        let step = steps.on(&AwaitedSeries {
             patient_id: &self.patient.id,
             study_instance_uid: &self.study_instance_uid,
             series_instance_uid: uid,
@@ -338,7 +338,7 @@ impl Case {
     /// The exam's longest pauses so far.
     #[must_use]
     pub fn pauses(&self) -> Pauses {
-        self.series.values().map(JudgedSeries::pauses).fold(Pauses::default(), Pauses::longest)
+        self.series.values().map(SeriesAnalysis::pauses).fold(Pauses::default(), Pauses::longest)
     }
 
     /// Takes the patient's particulars from the instance that came last.
@@ -359,7 +359,7 @@ impl Case {
 
     /// The volume that is judged; the rules stand in [`crate::exam::best`]'s module.
     #[must_use]
-    pub fn judged(&self) -> Option<(&VolumeId, &JudgedSeries)> {
+    pub fn judged(&self) -> Option<(&VolumeId, &SeriesAnalysis)> {
         let all: Vec<Reconstruction<'_>> = self.series.iter().map(|(id, series)| series.reconstruction(id)).collect();
         let Reconstruction { series_instance_uid, part, .. } = best(&all)?;
         self.series.iter().find(|(id, _)| (id.series_instance_uid.as_str(), &id.part) == (series_instance_uid, part))
@@ -435,7 +435,7 @@ impl Case {
 
     /// The next window of the judged series that is due and not under way; see [`Series::next_window`].
     #[must_use]
-    pub fn next_window(&self, input: &InputGeometry, finishing: bool) -> Option<DueWindow> {
+    pub fn next_window(&self, input: &InputGeometry, finishing: bool) -> Option<QueuedWindow> {
         if self.engine_failure.is_some() {
             return None;
         }
@@ -447,11 +447,11 @@ impl Case {
             judged.table.is_done(slab, inputs) || is_under_way(slab, inputs)
         })?;
         let VolumeId { series_instance_uid, part } = id.clone();
-        Some(DueWindow { series: SeriesKey { exam: self.key.clone(), series_instance_uid, part }, job })
+        Some(QueuedWindow { series: SeriesKey { exam: self.key.clone(), series_instance_uid, part }, job })
     }
 
     /// Notes that a window was handed over.
-    pub fn hand_over(&mut self, window: &DueWindow) {
+    pub fn hand_over(&mut self, window: &QueuedWindow) {
         self.under_way.push((VolumeId::of(&window.series), window.job.slab, window.job.inputs));
     }
 
@@ -464,7 +464,12 @@ impl Case {
     ///
     /// # Errors
     /// Why there is no evidence of it; the exam is not analysed any further then.
-    pub fn take_judged(&mut self, window: &DueWindow, judged: Judged, manifest: &Manifest) -> Result<(), EngineError> {
+    pub fn take_judged(
+        &mut self,
+        window: &QueuedWindow,
+        judged: WindowResult,
+        manifest: &Manifest,
+    ) -> Result<(), EngineError> {
         let (id, job) = (VolumeId::of(&window.series), &window.job);
         self.under_way.retain(|(volume, slab, inputs)| (volume, *slab, *inputs) != (&id, job.slab, job.inputs));
         let evidence = judged.evidence.inspect_err(|error| self.engine_failure = Some(error.to_string()))?;
@@ -579,9 +584,9 @@ impl Case {
     }
 }
 
-#[path = "case_objects.rs"]
+#[path = "exam_objects.rs"]
 mod objects;
 
 #[cfg(test)]
-#[path = "case_tests.rs"]
+#[path = "exam_analysis_tests.rs"]
 mod tests;

@@ -10,10 +10,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use cudarc::driver::DriverError;
 
 use super::upload::{SLOTS, SentSlice};
-use super::{CardNetwork, Device, DeviceNetwork, DevicePipeline, Failure, GpuError, JudgedWindow};
+use super::{AcceleratorNetwork, Device, DeviceNetwork, DevicePipeline, Failure, GpuError, QueuedEvidence};
 use crate::engine::{Engine, EngineError, EngineKind, Inference, ModelPackage, OutputNames, checked};
 use crate::exam::ExamKey;
-use crate::inference::{Card, CardSlices, DueWindow, StoredSlice};
+use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, StoredSlice};
 use crate::preprocess::{Plane, Window};
 use crate::triage::SlabEvidence;
 
@@ -30,7 +30,7 @@ type Reply<T> = Sender<T>;
 #[expect(clippy::large_enum_variant, reason = "a few at a time, most of them slices")]
 enum Request {
     Slice(StoredSlice, Reply<Option<Plane>>),
-    Window(Arc<DueWindow>, Reply<(SlabEvidence, Duration)>),
+    Window(Arc<QueuedWindow>, Reply<(SlabEvidence, Duration)>),
     /// A window that the host made.
     Inference(Window, Reply<[Vec<f32>; 4]>),
     Forget(ExamKey),
@@ -63,7 +63,7 @@ impl Display for Ending {
 }
 
 /// The first card with a package's network.
-pub struct CardThread {
+pub struct AcceleratorThread {
     requests: Requests,
     /// Of the windows that were queued.
     answers: VecDeque<Receiver<(SlabEvidence, Duration)>>,
@@ -72,12 +72,12 @@ pub struct CardThread {
     ended: Receiver<()>,
 }
 
-impl CardThread {
+impl AcceleratorThread {
     /// Opens the card with room for so many slabs and loads the network there.
     ///
     /// # Errors
     /// [`EngineError::Load`] if the engine refuses the network; another error if it is not here, or the card refuses or does not answer.
-    pub fn open(network: CardNetwork, package: &ModelPackage, slabs: usize) -> Result<Self, EngineError> {
+    pub fn open(network: AcceleratorNetwork, package: &ModelPackage, slabs: usize) -> Result<Self, EngineError> {
         let package_there = package.clone();
         Self::start(network.kind(), package, slabs, move |device, work| network.run(&package_there, device, work))
     }
@@ -134,7 +134,7 @@ impl CardThread {
     }
 }
 
-impl Drop for CardThread {
+impl Drop for AcceleratorThread {
     /// Waits until memory and libraries have been given back: the process may end next, or open the card again.
     fn drop(&mut self) {
         // A thread that has ended takes no requests.
@@ -177,7 +177,7 @@ impl Requests {
 /// What is done with the network once it is there.
 pub(crate) type Work<'a> = dyn FnMut(&mut dyn DeviceNetwork) -> Result<(), Failure> + 'a;
 
-impl Engine for CardThread {
+impl Engine for AcceleratorThread {
     fn name(&self) -> &'static str {
         self.requests.engine
     }
@@ -190,12 +190,12 @@ impl Engine for CardThread {
     }
 }
 
-impl Card for CardThread {
-    fn slices(&self) -> Arc<dyn CardSlices> {
+impl Accelerator for AcceleratorThread {
+    fn slices(&self) -> Arc<dyn AcceleratorSlices> {
         Arc::new(self.requests.clone())
     }
 
-    fn queue(&mut self, window: &Arc<DueWindow>) -> Result<(), EngineError> {
+    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
         let answer = self.requests.send(|reply| Request::Window(Arc::clone(window), reply))?;
         self.answers.push_back(answer);
         Ok(())
@@ -213,7 +213,7 @@ impl Card for CardThread {
     }
 }
 
-impl CardSlices for Requests {
+impl AcceleratorSlices for Requests {
     fn plane(&self, slice: StoredSlice) -> Result<Option<Plane>, EngineError> {
         let answer = self.send(|reply| Request::Slice(slice, reply))?;
         self.receive(&answer)
@@ -234,7 +234,7 @@ enum UnderWay {
         reply: Reply<Option<Plane>>,
     },
     Window {
-        judged: JudgedWindow,
+        judged: QueuedEvidence,
         /// Since when no window before it kept the card.
         since: Instant,
         reply: Reply<(SlabEvidence, Duration)>,
@@ -287,7 +287,7 @@ impl Worker<'_, '_> {
     }
 
     /// Queues a window, and waits for the one before while the network runs.
-    fn begin(&mut self, window: &DueWindow, reply: Reply<(SlabEvidence, Duration)>) -> Result<(), Failure> {
+    fn begin(&mut self, window: &QueuedWindow, reply: Reply<(SlabEvidence, Duration)>) -> Result<(), Failure> {
         let mut since = Instant::now();
         let is_window = |under_way: &UnderWay| matches!(under_way, UnderWay::Window { .. });
         let before_earlier = self.under_way.iter().position(is_window).unwrap_or(0);

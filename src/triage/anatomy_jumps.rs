@@ -4,9 +4,9 @@
 use super::evidence::TableRow;
 use crate::preprocess::{InputGeometry, Window};
 
-/// How many slabs on either side tell what change is usual around a slab: a step shows on two of them at most, the
+/// How many slabs on either side tell what change is usual around a slab: a jump shows on two of them at most, the
 /// change itself grows and falls over more.
-pub const STEP_NEIGHBOURS: usize = 4;
+pub const JUMP_NEIGHBOURS: usize = 4;
 
 /// Fewer neighbours than this tell nothing.
 const MIN_NEIGHBOURS: usize = 5;
@@ -14,7 +14,7 @@ const MIN_NEIGHBOURS: usize = 5;
 /// Slabs count as side by side, and as comparable, within this share of the usual distance.
 const SAME_SHARE: f64 = 0.3;
 
-/// A change above the usual one by less than this is no step, however little is usual, HU: drawn patients change hardly at
+/// A change above the usual one by less than this is no jump, however little is usual, HU: drawn patients change hardly at
 /// all from slab to slab.
 const MIN_EXCESS_HU: f64 = 5.0;
 
@@ -24,7 +24,7 @@ const MIN_LUNG_CM2: f64 = 10.0;
 const CHANGE_PARTS: f32 = (1_u64 << 32) as f32;
 
 /// How much the anatomy changes across a window's middle slab: the mean absolute difference of the slabs below and above it,
-/// HU clamped to the model's window. A step within the middle slab or at either of its faces shows whole in it. Differences are
+/// HU clamped to the model's window. A jump within the middle slab or at either of its faces shows whole in it. Differences are
 /// counted in whole parts of 2^-32, so that their sum is the same in any order.
 #[must_use]
 pub fn change_hu(window: &Window, input: &InputGeometry) -> f32 {
@@ -42,26 +42,26 @@ pub fn change_of_parts(parts: u64, input: &InputGeometry) -> f32 {
     (parts as f64 / f64::from(CHANGE_PARTS) / input.plane_len() as f64 * f64::from(high - low)) as f32
 }
 
-/// A step in the anatomy.
+/// A jump of the anatomy.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
+pub struct AnatomyJump {
     /// The row of the table that it shows on most.
     pub row: usize,
     /// The change across that row's slab, in terms of the median around it.
     pub times_usual: f64,
 }
 
-/// The steps in rows of ascending z: where the change is more than `max_step` times the median of the slabs around. On the
+/// The jumps in rows of ascending z: where the change is more than `max_step` times the median of the slabs around. On the
 /// eleven patients at hand it is nowhere more than 1.26 times (median 1.0, median deviation 0.05).
 #[must_use]
-pub fn steps(rows: &[TableRow<'_>], max_step: f64) -> Vec<Step> {
-    let candidates: Vec<Step> = (0..rows.len())
+pub fn anatomy_jumps(rows: &[TableRow<'_>], max_step: f64) -> Vec<AnatomyJump> {
+    let candidates: Vec<AnatomyJump> = (0..rows.len())
         .filter(|row| rows[*row].evidence.lung_cm2 >= MIN_LUNG_CM2)
-        .filter_map(|row| Some(Step { row, times_usual: times_usual(rows, row)? }))
-        .filter(|step| step.times_usual > max_step)
+        .filter_map(|row| Some(AnatomyJump { row, times_usual: times_usual(rows, row)? }))
+        .filter(|jump| jump.times_usual > max_step)
         .collect();
-    // A step shows on both slabs beside it.
-    let largest = |run: &[Step]| run.iter().copied().max_by(|a, b| a.times_usual.total_cmp(&b.times_usual));
+    // A jump shows on both slabs beside it.
+    let largest = |run: &[AnatomyJump]| run.iter().copied().max_by(|a, b| a.times_usual.total_cmp(&b.times_usual));
     candidates.chunk_by(|a, b| a.row + 1 == b.row).filter_map(largest).collect()
 }
 
@@ -72,7 +72,7 @@ fn times_usual(rows: &[TableRow<'_>], row: usize) -> Option<f64> {
         *other != row
             && self::span_mm(rows, *other).is_some_and(|other_mm| (other_mm - span_mm).abs() <= SAME_SHARE * span_mm)
     };
-    let around = row.saturating_sub(STEP_NEIGHBOURS)..(row + STEP_NEIGHBOURS + 1).min(rows.len());
+    let around = row.saturating_sub(JUMP_NEIGHBOURS)..(row + JUMP_NEIGHBOURS + 1).min(rows.len());
     let change = |row: usize| f64::from(rows[row].evidence.change_hu);
     let mut changes: Vec<f64> = around.filter(is_comparable).map(change).collect();
     if changes.len() < MIN_NEIGHBOURS {
@@ -110,34 +110,34 @@ mod tests {
     }
 
     #[test]
-    fn a_chest_has_no_steps_and_one_that_jumps_has_one() {
+    fn a_chest_has_no_jumps_and_one_that_jumps_has_one() {
         let (mut evidence, z_mm) = chest();
-        assert_eq!(steps(&loose_rows(&evidence, &z_mm), 1.5), []);
+        assert_eq!(anatomy_jumps(&loose_rows(&evidence, &z_mm), 1.5), []);
         evidence[30].change_hu *= 2.0;
         evidence[31].change_hu *= 1.9;
-        let found = steps(&loose_rows(&evidence, &z_mm), 1.5);
-        assert_eq!(found.iter().map(|step| step.row).collect::<Vec<_>>(), [30]);
+        let found = anatomy_jumps(&loose_rows(&evidence, &z_mm), 1.5);
+        assert_eq!(found.iter().map(|jump| jump.row).collect::<Vec<_>>(), [30]);
         assert!((1.8..2.1).contains(&found[0].times_usual), "{found:?}");
     }
 
     #[test]
-    fn a_change_where_slabs_are_missing_or_without_lung_or_of_little_is_no_step() {
+    fn a_change_where_slabs_are_missing_or_without_lung_or_of_little_is_no_jump() {
         let (mut evidence, mut z_mm) = chest();
         evidence[30].change_hu *= 2.0;
         z_mm.iter_mut().skip(31).for_each(|z_mm| *z_mm += 9.0);
-        assert_eq!(steps(&loose_rows(&evidence, &z_mm), 1.5), []);
+        assert_eq!(anatomy_jumps(&loose_rows(&evidence, &z_mm), 1.5), []);
         let (_, z_mm) = chest();
         evidence[30].lung_cm2 = 0.0;
-        assert_eq!(steps(&loose_rows(&evidence, &z_mm), 1.5), []);
+        assert_eq!(anatomy_jumps(&loose_rows(&evidence, &z_mm), 1.5), []);
         let drawn: Vec<SlabEvidence> = (0..60).map(|at| slab(if at == 30 { 4.0 } else { 0.5 })).collect();
-        assert_eq!(steps(&loose_rows(&drawn, &z_mm), 1.5), []);
+        assert_eq!(anatomy_jumps(&loose_rows(&drawn, &z_mm), 1.5), []);
     }
 
     #[test]
     fn no_table_is_too_short_to_be_looked_at() {
         let (evidence, z_mm) = chest();
         for len in 0..6 {
-            assert_eq!(steps(&loose_rows(&evidence[..len], &z_mm[..len]), 1.5), []);
+            assert_eq!(anatomy_jumps(&loose_rows(&evidence[..len], &z_mm[..len]), 1.5), []);
         }
     }
 

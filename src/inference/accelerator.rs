@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::judge::{DueWindow, judge_window};
 use super::planes::StoredSlice;
+use super::window_result::{QueuedWindow, infer_window};
 use crate::dicom::{CellLayout, ImageFile};
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage, self_test};
 use crate::exam::{ExamKey, Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
@@ -12,15 +12,15 @@ use crate::preprocess::{InPlane, InputGeometry, Plane, SlabSum, SourceAxis, Stor
 use crate::triage::SlabEvidence;
 
 /// An engine on a card that keeps exams' slabs there. After an error it is of no more use.
-pub trait Card: Engine {
+pub trait Accelerator: Engine {
     /// The way by which slices come to it.
-    fn slices(&self) -> Arc<dyn CardSlices>;
+    fn slices(&self) -> Arc<dyn AcceleratorSlices>;
 
     /// Hands a window over. Of its slabs those whose slices do not lie on the card just so are uploaded.
     ///
     /// # Errors
     /// If the card has failed.
-    fn queue(&mut self, window: &Arc<DueWindow>) -> Result<(), EngineError>;
+    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError>;
 
     /// Waits for the evidence of the window that was queued first.
     ///
@@ -33,7 +33,7 @@ pub trait Card: Engine {
 }
 
 /// The way by which slices come to a card, for many threads at once.
-pub trait CardSlices: Send + Sync {
+pub trait AcceleratorSlices: Send + Sync {
     /// Adds a slice to its slab and gives its plane; `None` if the card does not take its size.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ pub trait CardSlices: Send + Sync {
 ///
 /// # Errors
 /// If the card fails or says anything else.
-pub fn card_test(card: &mut dyn Card, package: &ModelPackage) -> Result<(), EngineError> {
+pub fn accelerator_test(card: &mut dyn Accelerator, package: &ModelPackage) -> Result<(), EngineError> {
     self_test(card, package)?;
     match package.self_test() {
         Some((_, window)) => agrees_with_the_cpu(card, &package.manifest, &window),
@@ -54,14 +54,14 @@ pub fn card_test(card: &mut dyn Card, package: &ModelPackage) -> Result<(), Engi
     }
 }
 
-/// The second half of [`card_test`], with slices that look like the slabs of this window.
+/// The second half of [`accelerator_test`], with slices that look like the slabs of this window.
 pub(crate) fn agrees_with_the_cpu(
-    card: &mut dyn Card,
+    card: &mut dyn Accelerator,
     manifest: &Manifest,
     window: &Window,
 ) -> Result<(), EngineError> {
     let input = &manifest.input;
-    let differs = |engine: &dyn Card, what: &str| EngineError::SelfTest {
+    let differs = |engine: &dyn Accelerator, what: &str| EngineError::SelfTest {
         engine: engine.name(),
         reason: format!("{what} is not what the CPU makes of it"),
     };
@@ -93,10 +93,10 @@ pub(crate) fn agrees_with_the_cpu(
     let jobs = [job([below.clone(), middle.clone(), above]), job([middle, elsewhere, below])];
     let mut expected = Vec::new();
     for job in &jobs {
-        expected.push(judge_window(card, job, manifest).evidence?);
+        expected.push(infer_window(card, job, manifest).evidence?);
     }
     for job in jobs {
-        card.queue(&Arc::new(DueWindow { series: series.clone(), job }))?;
+        card.queue(&Arc::new(QueuedWindow { series: series.clone(), job }))?;
     }
     for (expected, way) in expected.into_iter().zip(["its slices", "their sum"]) {
         if card.collect()?.0 != expected {
