@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::alert::{self, Hub, Status, Store, StoreError, WebOptions};
-use crate::choice::{self, EngineOptions};
 use crate::config::Config;
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, Contents, ExamKey};
-use crate::inference::{EngineState, Serving};
 use crate::ingest::{self, Door, InstanceSink, RefusedInstance, StoredInstance, Tls, TlsError};
 use crate::pipeline::{Earlier, Pipeline, PipelineOptions, step_back};
+use crate::serving::choice::{self, EngineOptions};
+use crate::serving::{EngineState, Serving};
 use crate::spool::{Retention, Spool, SpoolError};
 use crate::telemetry::{self, MetricsError};
 

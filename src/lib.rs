@@ -33,7 +33,6 @@
 
 pub mod alert;
 pub mod analysis;
-pub mod choice;
 pub mod config;
 pub mod daemon;
 pub mod dicom;
@@ -52,6 +51,7 @@ pub mod pipeline;
 pub mod preprocess;
 pub mod raster;
 pub mod scanner;
+pub mod serving;
 pub mod spool;
 pub mod telemetry;
 pub mod triage;

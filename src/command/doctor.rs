@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use tableside::choice;
 use tableside::engine::{self, Gpu, GpuProbe, ModelPackage};
 use tableside::parity::{EngineCheck, EngineState, check, phantom_exam, windows_of};
+use tableside::serving::choice;
 use tableside::telemetry::{self, LogFormat};
 
 use super::{DONE, FAILED, Outcome, configuration, print_json};

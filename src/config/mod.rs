@@ -7,10 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::choice::{EngineChoice, EngineOptions};
 use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
 use crate::pipeline::AnalysisMode;
+use crate::serving::choice::{EngineChoice, EngineOptions};
 use crate::spool::RetentionOptions;
 use crate::telemetry::LogFormat;
 use crate::triage::Densities;

@@ -1,17 +1,14 @@
 //! From an exam's slices to the evidence of its windows, whoever makes it: an engine on the CPU that is handed windows, or a card
-//! on which the slabs lie already ([`Accelerator`]). [`Serving`] is what the analysis asks; it knows which of them serves and what to do
-//! when the card fails.
+//! on which the slabs lie already ([`Accelerator`]).
 //!
 //! The CPU keeps every slab's sum, also while a card serves: what lies on the card is a copy that may be lost at any time.
 
 mod accelerator;
 mod planes;
-mod serving;
 mod window_result;
 
 #[cfg(all(test, feature = "cuda"))]
 pub(crate) use accelerator::agrees_with_the_cpu;
 pub use accelerator::{Accelerator, AcceleratorSlices, accelerator_test};
 pub use planes::{Planes, StoredSlice};
-pub use serving::{Coming, EngineState, Serving};
 pub use window_result::{QueuedWindow, WindowResult, infer_window};

@@ -58,7 +58,7 @@ impl Planes {
         &self.input
     }
 
-    pub(super) fn set_card(&self, card: Option<Arc<dyn AcceleratorSlices>>) {
+    pub fn set_card(&self, card: Option<Arc<dyn AcceleratorSlices>>) {
         *self.lock() = card;
     }
 

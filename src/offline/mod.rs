@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::alert::{self, Hub, PictureError, Store, StoreError};
-use crate::choice;
 use crate::config::Config;
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, Refusal};
-use crate::inference::Serving;
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
 use crate::pipeline::{AnalysisMode, Earlier, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
+use crate::serving::{Serving, choice};
 use crate::triage::CaseReport;
 pub(crate) use survey::{FoundInstance, Survey};
 

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::choice::{self, EngineOptions};
 use crate::engine::{Engine, EngineError, EngineKind, Inference, Manifest, ModelPackage, OperatingPoint};
 use crate::exam::SlabIndex;
 use crate::scanner::Quantiles;
+use crate::serving::choice::{self, EngineOptions};
 use crate::triage::{SlabEvidence, case_score};
 
 pub use pin::{PinError, Pinned, pin};

@@ -3,8 +3,8 @@
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::windows::{WindowError, phantom_exam, windows_of};
-use crate::choice::{self, EngineOptions};
 use crate::engine::{EngineError, EngineKind, ModelPackage, SelfTest, png_of, window_of};
+use crate::serving::choice::{self, EngineOptions};
 
 /// The window's file in the package.
 const WINDOW_FILE: &str = "self_test.png";

@@ -18,8 +18,9 @@ use crate::exam::{
     AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, QualityIssue, QualityKind, ScannerPauses,
     SlabIndex,
 };
-use crate::inference::{QueuedWindow, Serving, WindowResult};
+use crate::inference::{QueuedWindow, WindowResult};
 use crate::ingest::{RefusedInstance, StoredInstance};
+use crate::serving::Serving;
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, Timing};
 

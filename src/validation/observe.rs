@@ -12,8 +12,8 @@ use crate::alert::{self, PlacedImage};
 use crate::analysis::{Conclusion, DecodeEvent, ExamAnalysis, lung_mm};
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityLimits, Series};
-use crate::inference::Serving;
 use crate::raster::outlines;
+use crate::serving::Serving;
 use crate::triage::{CaseReport, Densities, Lungs, TableRow, Verdict, case_score};
 
 /// The folder of the pictures inside the output folder.

@@ -6,9 +6,9 @@ use super::CaseResult;
 use super::cases::ListedCase;
 use super::journal::{Journal, JournalError, RunIdentity};
 use super::observe::{Observer, PICTURES};
-use crate::choice::{self, EngineOptions};
 use crate::engine::{EngineError, ModelPackage};
 use crate::exam::QualityLimits;
+use crate::serving::choice::{self, EngineOptions};
 use crate::triage::Densities;
 
 /// How cases are run.

@@ -2,12 +2,12 @@
 //! was made.
 
 use serde_json::Value;
-use tableside::choice::EngineOptions;
 use tableside::engine::ModelPackage;
 use tableside::parity::{
     CheckReport, Comparison, EngineRun, EngineState, HALF_PRECISION, check, phantom_exam, windows_of,
 };
 use tableside::scanner::series::load_folder;
+use tableside::serving::choice::EngineOptions;
 
 use crate::series::{onnxruntime, real_series};
 

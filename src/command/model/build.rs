@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use tableside::choice::{self, EngineOptions};
 use tableside::engine::ModelFolders;
+use tableside::serving::choice::{self, EngineOptions};
 
 use crate::command::{DONE, Outcome};
 

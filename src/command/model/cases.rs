@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tableside::choice::{EngineChoice, EngineOptions};
 use tableside::config::Config;
 use tableside::engine::ModelPackage;
+use tableside::serving::choice::{EngineChoice, EngineOptions};
 use tableside::validation::cases::{self, ListedCase};
 use tableside::validation::{CaseResult, Outcome, Run, RunOptions, run};
 

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use tableside::choice::EngineOptions;
 use tableside::engine::{self, ModelFolders};
 use tableside::parity::{
     CheckReport, EngineRun, EngineState, HALF_PRECISION, WindowEvidence, phantom_exam, windows_of,
 };
 use tableside::scanner::{self, ScanOptions, Source};
+use tableside::serving::choice::EngineOptions;
 
 use crate::command::{DONE, FAILED, Outcome, print_json};
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tableside::choice::{self, EngineOptions};
 use tableside::engine::{EngineKind, ListedPackage, ModelFolders};
+use tableside::serving::choice::{self, EngineOptions};
 
 use crate::command::{DONE, FAILED, Outcome, print_json};
 

@@ -1,8 +1,8 @@
 //! `model pin`: the self-test of a package.
 
 use clap::Args;
-use tableside::choice::EngineOptions;
 use tableside::engine::ModelFolders;
+use tableside::serving::choice::EngineOptions;
 
 use crate::command::{DONE, Outcome};
 

@@ -18,11 +18,11 @@ pub use table::{Holds, Row, TABLE_HEAD};
 
 use super::kernels::{Agreement, Comparison, evidence_agrees, slices_agree, windows_agree};
 use super::phantom_exam;
-use crate::choice;
 use crate::config::Config;
 use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
 use crate::gpu::{AcceleratorNetwork, Device, DevicePipeline, Failure};
 use crate::scanner::series::load_folder;
+use crate::serving::choice;
 use exams::{ExamSlices, compare};
 
 /// Random inputs on which each kernel is held against the CPU.

@@ -17,11 +17,12 @@ use crate::dicom::UidSource;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
 use crate::exam::ExamKey;
 use crate::gpu::{AcceleratorThread, Device, DeviceNetwork, DevicePipeline, Failure, Work};
-use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, Serving, agrees_with_the_cpu};
+use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, agrees_with_the_cpu};
 use crate::offline::triage_by;
 use crate::preprocess::{InputGeometry, Window};
 use crate::scanner::series::write_file;
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
+use crate::serving::Serving;
 use crate::telemetry;
 use crate::triage::{CaseReport, SlabEvidence};
 

@@ -8,8 +8,9 @@ use super::{Holds, PROBABILITY_TOLERANCE, SLABS, on_cpu};
 use crate::config::Config;
 use crate::engine::{Engine as _, ModelPackage};
 use crate::gpu::{AcceleratorNetwork, AcceleratorThread, Failure};
-use crate::inference::{Accelerator, Serving, accelerator_test};
+use crate::inference::{Accelerator, accelerator_test};
 use crate::offline::triage_by;
+use crate::serving::Serving;
 use crate::triage::CaseReport;
 
 pub(super) fn measure(

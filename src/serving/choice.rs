@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::{PendingAccelerator, Serving};
 #[cfg(feature = "cuda")]
 use crate::engine::Gpu;
 #[cfg(feature = "tensorrt")]
@@ -13,7 +14,7 @@ use crate::engine::{
 };
 #[cfg(feature = "cuda")]
 use crate::gpu::{AcceleratorNetwork, AcceleratorThread};
-use crate::inference::{Accelerator, Coming, Serving, accelerator_test};
+use crate::inference::{Accelerator, accelerator_test};
 use crate::preprocess::Window;
 
 /// Slabs on a card that serves: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
@@ -129,7 +130,7 @@ impl Search<'_> {
     }
 
     /// Builds TensorRT's plan in a thread of its own.
-    fn build(&self) -> Coming {
+    fn build(&self) -> PendingAccelerator {
         let (built, coming) = crossbeam_channel::bounded(1);
         let (package, options) = (self.package.clone(), self.options.clone());
         tracing::info!("TensorRT builds its plan for this card; another engine serves meanwhile");

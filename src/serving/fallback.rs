@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::window_result::{QueuedWindow, WindowResult, infer_window};
-use super::{Accelerator, Planes};
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage};
 use crate::exam::ExamKey;
+use crate::inference::{Accelerator, Planes, QueuedWindow, WindowResult, infer_window};
 use crate::telemetry;
 
 /// Which engine serves at present; cheap to clone.
@@ -52,7 +51,7 @@ impl EngineState {
 }
 
 /// A card whose network is being built.
-pub type Coming = Receiver<Result<Box<dyn Accelerator>, EngineError>>;
+pub type PendingAccelerator = Receiver<Result<Box<dyn Accelerator>, EngineError>>;
 
 /// Windows that a card has at once: while the CPU makes evidence of one, the network judges the next.
 const ON_CARD_AT_ONCE: usize = 2;
@@ -61,7 +60,7 @@ const ON_CARD_AT_ONCE: usize = 2;
 pub struct Serving {
     card: Option<Box<dyn Accelerator>>,
     /// The card that takes over once its network is built.
-    coming: Option<Coming>,
+    coming: Option<PendingAccelerator>,
     /// The engine that serves where there is no card, or when it fails.
     cpu: Box<dyn Engine>,
     manifest: Manifest,
@@ -81,7 +80,7 @@ impl Serving {
     pub fn new(
         package: &ModelPackage,
         card: Option<Box<dyn Accelerator>>,
-        coming: Option<Coming>,
+        coming: Option<PendingAccelerator>,
         cpu: Box<dyn Engine>,
     ) -> Self {
         let name = card.as_ref().map_or(cpu.name(), |card| card.name());

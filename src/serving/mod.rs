@@ -1,0 +1,6 @@
+//! Which engine serves ([`choice`]), and the one in place of the other when an accelerator fails or comes later ([`Serving`]).
+
+pub mod choice;
+mod fallback;
+
+pub use fallback::{EngineState, PendingAccelerator, Serving};
