@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::alert::{self, Hub, Status, Store, StoreError, WebOptions};
+use crate::alert::{Hub, Store, StoreError};
 use crate::config::Config;
+use crate::console::{self, Status, WebOptions};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, Contents, ExamKey};
 use crate::ingest::{self, Door, InstanceSink, RefusedInstance, StoredInstance, Tls, TlsError};
@@ -125,7 +126,7 @@ impl Daemon {
             plane: package.manifest.input,
         };
         let console = tokio::spawn(async move {
-            if let Err(error) = alert::serve(console_listener, web, stopping).await {
+            if let Err(error) = console::serve(console_listener, web, stopping).await {
                 tracing::error!(%error, "the console has stopped");
             }
         });

@@ -24,7 +24,7 @@
 //! - [`exam`] reads geometry, orders slices into slabs, knows which windows are due and when an exam is over.
 //! - [`raster`] is sets of pixels; [`preprocess`] turns stored values into the model's plane; [`engine`] runs a model package on a window.
 //! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
-//! - [`alert`] tells people: flags and their life, the console, the database of what must survive.
+//! - [`alert`] keeps flags and their life, and the database of what must survive; [`console`] shows them.
 //! - [`analysis`] is one exam's way to its conclusion, without threads; [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.
 //! - [`scanner`] is the simulated scanner and its phantom; [`offline`] analyses a folder without a network.
 //! - [`parity`] compares a model package's outputs in all engines with each other, and the kernels with the CPU.
@@ -34,6 +34,7 @@
 pub mod alert;
 pub mod analysis;
 pub mod config;
+pub mod console;
 pub mod daemon;
 pub mod dicom;
 pub mod engine;

@@ -8,9 +8,9 @@ use tokio::sync::broadcast;
 
 use super::flag::{AcknowledgeError, Flags};
 use super::moment::Seen;
-use super::picture::PlacedImage;
 use super::store::Store;
 use super::view::{ExamState, ExamView, Record, SlabView};
+use crate::analysis::PlacedImage;
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};

@@ -1,4 +1,4 @@
-//! What the console shows of exams and daemon, and what is kept of an exam.
+//! What the console shows of exams, and what is kept of an exam.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::flag::{Flag, Flags};
-use super::picture::PlacedImage;
+use crate::analysis::PlacedImage;
 use crate::exam::{ExamKey, Patient, SlabIndex};
 use crate::raster::Outline;
 use crate::triage::{CaseReport, LesionSummary, SliceCounts, Thresholds, Verdict};
@@ -63,21 +63,6 @@ pub struct SlabView {
     pub picture: String,
     pub lung: Vec<Outline>,
     pub lesion: Vec<Outline>,
-}
-
-/// The daemon's own state.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Status {
-    pub version: String,
-    pub ready: bool,
-    pub problems: Vec<String>,
-    /// What whoever looks should know although everything works.
-    pub notices: Vec<String>,
-    pub engine: String,
-    pub model: String,
-    pub ae_title: String,
-    pub dicom_address: String,
-    pub port: u16,
 }
 
 /// One exam as it is kept.

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::alert::{self, Hub, PictureError, Store, StoreError};
+use crate::alert::{Hub, Store, StoreError};
 use crate::config::Config;
+use crate::console::{self, PictureError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, Refusal};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
@@ -161,7 +162,7 @@ impl Triage {
             }
             for slab in key_slabs.iter().filter_map(|index| record.slabs.get(index)) {
                 let Some(file) = record.pictures.get(&slab.index) else { continue };
-                let png = alert::picture_with_outlines(file, &self.plane, &slab.lung, &slab.lesion)?;
+                let png = console::picture_with_outlines(file, &self.plane, &slab.lung, &slab.lesion)?;
                 let path = out.join(format!("{}_z{:.1}.png", report.exam, slab.z_mm));
                 std::fs::write(&path, png).map_err(|source| write(&path, source))?;
                 drawn.push(path);

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::alert::{ExamState, ExamView, PlacedImage, SlabView, edition};
-use crate::analysis::{ExamAnalysis, Stage};
+use crate::alert::{ExamState, ExamView, SlabView};
+use crate::analysis::{ExamAnalysis, PlacedImage, Stage, edition};
 use crate::engine::Manifest;
 use crate::exam::SlabIndex;
 use crate::raster::outlines;

@@ -19,17 +19,16 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
 
-use super::flag::AcknowledgeError;
-use super::hub::{Event, Hub};
-use super::picture::{edition, picture};
-use super::view::Status;
+use super::{Status, picture};
+use crate::alert::{AcknowledgeError, Event, Hub};
+use crate::analysis::edition;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::hex::hex;
 use crate::preprocess::InputGeometry;
 
 /// The page's files, part of the program.
 #[derive(rust_embed::RustEmbed)]
-#[folder = "src/alert/console"]
+#[folder = "src/console/page"]
 struct Page;
 
 /// What the console shows and serves.

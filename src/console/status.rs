@@ -1,0 +1,18 @@
+//! What the console shows of the daemon.
+
+use serde::Serialize;
+
+/// The daemon's own state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    pub version: String,
+    pub ready: bool,
+    pub problems: Vec<String>,
+    /// What whoever looks should know although everything works.
+    pub notices: Vec<String>,
+    pub engine: String,
+    pub model: String,
+    pub ae_title: String,
+    pub dicom_address: String,
+    pub port: u16,
+}
