@@ -9,8 +9,8 @@ use tokio::sync::broadcast;
 use super::flag::{AcknowledgeError, Flags};
 use super::moment::Seen;
 use super::store::Store;
-use super::view::{ExamState, ExamView, Record, SlabView};
-use crate::analysis::PlacedImage;
+use super::view::{Record, ShownExam, ShownSlab};
+use crate::analysis::{ExamState, ExamView, Listener, PlacedImage, SlabView};
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};
@@ -18,8 +18,8 @@ use crate::triage::{CaseReport, EarlyFlag};
 /// What is sent to those who watch.
 #[derive(Debug, Clone)]
 pub enum Event {
-    Exam(Box<ExamView>),
-    Slab(ExamKey, Box<SlabView>),
+    Exam(Box<ShownExam>),
+    Slab(ExamKey, Box<ShownSlab>),
 }
 
 /// Events that a watcher may lag behind before it has to fetch everything again.
@@ -56,9 +56,9 @@ impl Hub {
 
     /// The exams at hand, newest first.
     #[must_use]
-    pub fn exams(&self) -> Vec<ExamView> {
-        let mut exams: Vec<ExamView> = self.records().values().map(|record| record.exam.clone()).collect();
-        exams.sort_by_key(|exam| std::cmp::Reverse(exam.started));
+    pub fn exams(&self) -> Vec<ShownExam> {
+        let mut exams: Vec<ShownExam> = self.records().values().map(Record::shown).collect();
+        exams.sort_by_key(|shown| std::cmp::Reverse(shown.exam.started));
         exams
     }
 
@@ -73,115 +73,6 @@ impl Hub {
     pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
         let record = self.store.load(key).filter(|record| record.final_report().is_some())?;
         Some(record.exam.slices.contents())
-    }
-
-    /// The exams that are known with the same study and Patient ID, and another person.
-    #[must_use]
-    pub fn siblings(&self, key: &ExamKey) -> BTreeSet<ExamKey> {
-        let mut siblings = self.store.keys_of_study(key);
-        siblings.extend(self.records().keys().cloned());
-        siblings.retain(|other| other.is_sibling_of(key));
-        siblings
-    }
-
-    /// Adds an issue to an exam's report, unless it is there.
-    pub fn add_issue(&self, key: &ExamKey, issue: &QualityIssue) {
-        let Some(mut known) = self.record(key) else { return };
-        let Some(report) = known.report.as_mut().filter(|report| !report.quality.contains(issue)) else { return };
-        report.quality.push(issue.clone());
-        let report = report.clone();
-        {
-            let mut records = self.records();
-            let record = records.entry(key.clone()).or_insert(known);
-            record.report = Some(report);
-            record.exam.updated = Timestamp::now();
-            self.send(Event::Exam(Box::new(record.exam.clone())));
-            forget_oldest(&mut records);
-        }
-        self.save(key);
-    }
-
-    /// Forgets the slabs of an exam, which are made anew.
-    pub fn forget_slabs(&self, key: &ExamKey) {
-        if let Some(record) = self.records().get_mut(key) {
-            record.slabs.clear();
-            record.pictures.clear();
-        }
-    }
-
-    /// Brings an exam up to date; its flags are the hub's own and stay, but what a verdict said of a scan that goes on is pending.
-    pub fn update(&self, exam: ExamView) {
-        let key = exam.key.clone();
-        let mut is_reopened = false;
-        {
-            let mut records = self.records();
-            let record = self.put(&mut records, exam);
-            if record.exam.state == ExamState::Receiving {
-                let seen = Seen::of(&record.exam.slices, Timestamp::now());
-                is_reopened = record.flags.reopen(&seen);
-                record.exam.flags = record.flags.all().to_vec();
-            }
-            let view = record.exam.clone();
-            forget_oldest(&mut records);
-            self.send(Event::Exam(Box::new(view)));
-        }
-        if is_reopened {
-            telemetry::flag("rescan", "pending");
-            self.save(&key);
-        }
-    }
-
-    /// Puts a slab in its place and names the slice of its picture.
-    pub fn put_slab(&self, key: &ExamKey, slab: SlabView, picture: Option<PlacedImage>) {
-        if let Some(record) = self.records().get_mut(key) {
-            if let Some(picture) = picture {
-                record.pictures.insert(slab.index, picture);
-            }
-            record.slabs.insert(slab.index, slab.clone());
-            self.send(Event::Slab(key.clone(), Box::new(slab)));
-        }
-    }
-
-    /// Raises the early flag if none stands. `true` if it was raised.
-    pub fn raise_early(&self, key: &ExamKey, early: &EarlyFlag) -> bool {
-        let mut raised = false;
-        self.change_flags(key, |flags| raised = flags.raise_early(early, Timestamp::now()));
-        if raised {
-            telemetry::flag("suspected", "early");
-            self.save(key);
-        }
-        raised
-    }
-
-    /// Asks for a rescan while the scan runs, if nothing does so already.
-    pub fn raise_rescan(&self, key: &ExamKey, issue: &QualityIssue, limits: &QualityLimits) {
-        let mut raised = false;
-        let slices = self.record(key).map(|record| record.exam.slices).unwrap_or_default();
-        let seen = Seen::of(&slices, Timestamp::now());
-        self.change_flags(key, |flags| raised = flags.raise_rescan(issue, limits, &seen));
-        if raised {
-            telemetry::flag("rescan", "early");
-            self.save(key);
-        }
-    }
-
-    /// Shows and keeps a verdict, and sees to the flags. The database comes last: watchers do not wait for the disk.
-    pub fn conclude(&self, exam: ExamView, report: &CaseReport, limits: &QualityLimits) {
-        let key = exam.key.clone();
-        {
-            let mut records = self.records();
-            let record = self.put(&mut records, exam);
-            let before = record.flags.clone();
-            record.flags.conclude(report, limits, Timestamp::now());
-            record.exam.flags = record.flags.all().to_vec();
-            record.report = Some(report.clone());
-            for flag in record.flags.changed_since(&before) {
-                telemetry::flag(flag.kind.as_str(), flag.state.as_str());
-            }
-            self.send(Event::Exam(Box::new(record.exam.clone())));
-        }
-        self.concluded.notify_all();
-        self.save(&key);
     }
 
     /// Waits for an exam's verdict. `None` if `is_alive` ceases to hold before.
@@ -207,7 +98,7 @@ impl Hub {
     ///
     /// # Errors
     /// If there is no such exam or flag, or nobody is named.
-    pub fn acknowledge(&self, key: &ExamKey, flag: &str, by: &str) -> Result<ExamView, AcknowledgeError> {
+    pub fn acknowledge(&self, key: &ExamKey, flag: &str, by: &str) -> Result<ShownExam, AcknowledgeError> {
         let now = Timestamp::now();
         let known = self.record(key).ok_or(AcknowledgeError::NoSuchFlag)?.exam;
         let seen = Seen { at: now, score: known.score, ..Seen::of(&known.slices, now) };
@@ -233,18 +124,17 @@ impl Hub {
                 flags: Flags::default(),
             })
         });
-        record.exam = ExamView { flags: record.flags.all().to_vec(), started: record.exam.started, ..exam };
+        record.exam = ExamView { started: record.exam.started, ..exam };
         record
     }
 
-    fn change_flags(&self, key: &ExamKey, change: impl FnOnce(&mut Flags)) -> Option<ExamView> {
+    fn change_flags(&self, key: &ExamKey, change: impl FnOnce(&mut Flags)) -> Option<ShownExam> {
         let mut records = self.records();
         let record = records.get_mut(key)?;
         change(&mut record.flags);
-        record.exam.flags = record.flags.all().to_vec();
-        let exam = record.exam.clone();
-        self.send(Event::Exam(Box::new(exam.clone())));
-        Some(exam)
+        let shown = record.shown();
+        self.send(Event::Exam(Box::new(shown.clone())));
+        Some(shown)
     }
 
     fn save(&self, key: &ExamKey) {
@@ -265,12 +155,117 @@ impl Hub {
     }
 }
 
+impl Listener for Hub {
+    fn known_report(&self, key: &ExamKey) -> Option<CaseReport> {
+        self.record(key)?.report
+    }
+
+    fn siblings(&self, key: &ExamKey) -> BTreeSet<ExamKey> {
+        let mut siblings = self.store.keys_of_study(key);
+        siblings.extend(self.records().keys().cloned());
+        siblings.retain(|other| other.is_sibling_of(key));
+        siblings
+    }
+
+    fn add_issue(&self, key: &ExamKey, issue: &QualityIssue) {
+        let Some(mut known) = self.record(key) else { return };
+        let Some(report) = known.report.as_mut().filter(|report| !report.quality.contains(issue)) else { return };
+        report.quality.push(issue.clone());
+        let report = report.clone();
+        {
+            let mut records = self.records();
+            let record = records.entry(key.clone()).or_insert(known);
+            record.report = Some(report);
+            record.exam.updated = Timestamp::now();
+            self.send(Event::Exam(Box::new(record.shown())));
+            forget_oldest(&mut records);
+        }
+        self.save(key);
+    }
+
+    fn forget_slabs(&self, key: &ExamKey) {
+        if let Some(record) = self.records().get_mut(key) {
+            record.slabs.clear();
+            record.pictures.clear();
+        }
+    }
+
+    fn update(&self, exam: ExamView) {
+        let key = exam.key.clone();
+        let mut is_reopened = false;
+        {
+            let mut records = self.records();
+            let record = self.put(&mut records, exam);
+            if record.exam.state == ExamState::Receiving {
+                let seen = Seen::of(&record.exam.slices, Timestamp::now());
+                is_reopened = record.flags.reopen(&seen);
+            }
+            let shown = record.shown();
+            forget_oldest(&mut records);
+            self.send(Event::Exam(Box::new(shown)));
+        }
+        if is_reopened {
+            telemetry::flag("rescan", "pending");
+            self.save(&key);
+        }
+    }
+
+    fn put_slab(&self, key: &ExamKey, slab: SlabView, picture: Option<PlacedImage>) {
+        if let Some(record) = self.records().get_mut(key) {
+            record.slabs.insert(slab.index, slab.clone());
+            let shown = ShownSlab::new(key, slab, picture.as_ref());
+            if let Some(picture) = picture {
+                record.pictures.insert(shown.slab.index, picture);
+            }
+            self.send(Event::Slab(key.clone(), Box::new(shown)));
+        }
+    }
+
+    fn raise_early(&self, key: &ExamKey, early: &EarlyFlag) -> bool {
+        let mut raised = false;
+        self.change_flags(key, |flags| raised = flags.raise_early(early, Timestamp::now()));
+        if raised {
+            telemetry::flag("suspected", "early");
+            self.save(key);
+        }
+        raised
+    }
+
+    fn raise_rescan(&self, key: &ExamKey, issue: &QualityIssue, limits: &QualityLimits) {
+        let mut raised = false;
+        let slices = self.record(key).map(|record| record.exam.slices).unwrap_or_default();
+        let seen = Seen::of(&slices, Timestamp::now());
+        self.change_flags(key, |flags| raised = flags.raise_rescan(issue, limits, &seen));
+        if raised {
+            telemetry::flag("rescan", "early");
+            self.save(key);
+        }
+    }
+
+    fn conclude(&self, exam: ExamView, report: &CaseReport, limits: &QualityLimits) {
+        let key = exam.key.clone();
+        {
+            let mut records = self.records();
+            let record = self.put(&mut records, exam);
+            let before = record.flags.clone();
+            record.flags.conclude(report, limits, Timestamp::now());
+            record.report = Some(report.clone());
+            for flag in record.flags.changed_since(&before) {
+                telemetry::flag(flag.kind.as_str(), flag.state.as_str());
+            }
+            self.send(Event::Exam(Box::new(record.shown())));
+        }
+        self.concluded.notify_all();
+        self.save(&key);
+    }
+}
+
 /// How long it took until somebody knew.
-fn tell_acknowledgement(exam: &ExamView, flag: &str, now: Timestamp) {
+fn tell_acknowledgement(ShownExam { exam, flags }: &ShownExam, flag: &str, now: Timestamp) {
     // A clock that was set back makes no time negative.
     let since = |then: Timestamp| now.duration_since(then).try_into().unwrap_or_default();
     telemetry::notified(Until::Acknowledgement, since(exam.started), since(exam.last_slice.unwrap_or(exam.started)));
-    if let Some(flag) = exam.flags.iter().find(|known| known.id == flag) {
+    if let Some(flag) = flags.iter().find(|known| known.id == flag) {
         telemetry::acknowledged(since(flag.raised));
     }
 }

@@ -10,4 +10,4 @@ pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, FlagState, Fla
 pub use hub::{Event, Hub};
 pub use moment::{FlagEvent, Moment, Seen};
 pub use store::{Store, StoreError};
-pub use view::{ExamState, ExamView, Record, SlabView};
+pub use view::{Record, ShownExam, ShownSlab};

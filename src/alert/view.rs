@@ -2,67 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::flag::{Flag, Flags};
-use crate::analysis::PlacedImage;
-use crate::exam::{ExamKey, Patient, SlabIndex};
-use crate::raster::Outline;
-use crate::triage::{CaseReport, LesionSummary, SliceCounts, Thresholds, Verdict};
+use crate::analysis::{ExamState, ExamView, PlacedImage, SlabView, edition};
+use crate::exam::{ExamKey, SlabIndex};
+use crate::triage::CaseReport;
 
-/// An exam as the console shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExamView {
-    pub key: ExamKey,
-    pub state: ExamState,
-    pub patient: Patient,
-    /// Calling AE title.
-    pub scanner: String,
-    pub description: String,
-    pub started: Timestamp,
-    /// When the last slice was on the disk.
-    #[serde(default)]
-    pub last_slice: Option<Timestamp>,
-    pub updated: Timestamp,
-    pub slices: SliceCounts,
-    /// Lowest and highest slice of the judged series.
-    pub z_mm: Option<[f64; 2]>,
-    pub slabs: usize,
-    /// Running case probability, final once complete.
-    pub score: Option<f64>,
-    pub threshold: Thresholds,
-    pub verdict: Option<Verdict>,
-    pub reason: String,
-    pub revised: bool,
-    /// What was found so far, final once complete; absent as long as nothing is judged.
-    pub lesions: Option<LesionSummary>,
+/// An exam with its flags.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownExam {
+    #[serde(flatten)]
+    pub exam: ExamView,
     pub flags: Vec<Flag>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExamState {
-    Receiving,
-    /// The verdict stands although more comes: it lies beyond the lungs, or in a series that is not judged.
-    Trailing,
-    Complete,
+/// A slab with the address of its picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownSlab {
+    #[serde(flatten)]
+    pub slab: SlabView,
+    pub picture: String,
 }
 
-/// A slab's evidence as the console shows it. Outlines are in plane pixels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SlabView {
-    pub index: SlabIndex,
-    pub z_mm: f64,
-    pub lung_cm2: f64,
-    pub lesion_cm2: f64,
-    pub attention: f32,
-    pub logit: f32,
-    /// The running score once this slab was judged.
-    pub score: Option<f64>,
-    pub picture: String,
-    pub lung: Vec<Outline>,
-    pub lesion: Vec<Outline>,
+impl ShownSlab {
+    /// The address has no leading slash, so that it holds below whatever path a proxy puts the console. The console keeps a picture
+    /// for as long as its address stays.
+    #[must_use]
+    pub fn new(exam: &ExamKey, slab: SlabView, image: Option<&PlacedImage>) -> Self {
+        let edition = image.map(edition).unwrap_or_default();
+        Self { picture: format!("api/exams/{exam}/slabs/{}.png?v={edition}", slab.index.0), slab }
+    }
 }
 
 /// One exam as it is kept.
@@ -77,6 +47,18 @@ pub struct Record {
 }
 
 impl Record {
+    #[must_use]
+    pub fn shown(&self) -> ShownExam {
+        ShownExam { exam: self.exam.clone(), flags: self.flags.all().to_vec() }
+    }
+
+    /// The slabs in ascending z.
+    #[must_use]
+    pub fn shown_slabs(&self) -> Vec<ShownSlab> {
+        let shown = |slab: &SlabView| ShownSlab::new(&self.exam.key, slab.clone(), self.pictures.get(&slab.index));
+        self.slabs.values().map(shown).collect()
+    }
+
     /// The case report, unless slices have come since that it does not know of.
     #[must_use]
     pub fn final_report(&self) -> Option<&CaseReport> {

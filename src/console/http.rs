@@ -102,8 +102,8 @@ async fn exams(State(options): State<WebOptions>) -> Response {
 async fn exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Response {
     match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
         Some(record) => {
-            let slabs: Vec<_> = record.slabs.into_values().collect();
-            Json(json!({ "exam": record.exam, "slabs": slabs, "report": record.report })).into_response()
+            let (exam, slabs) = (record.shown(), record.shown_slabs());
+            Json(json!({ "exam": exam, "slabs": slabs, "report": record.report })).into_response()
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
     }

@@ -9,10 +9,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::decoders::DecodeJob;
 use super::priority::{Candidate, by_priority};
-use super::views::{exam_view, slab_view};
 use super::{AnalysisMode, EarlierOf, PipelineOptions};
-use crate::alert::Hub;
-use crate::analysis::{Conclusion, DecodeEvent, ExamAnalysis, Stage};
+use crate::analysis::{Conclusion, DecodeEvent, ExamAnalysis, Listener, Stage};
 use crate::engine::Manifest;
 use crate::exam::{
     AssociationId, CompletionRule, ExamKey, PerformedStep, PerformedSteps, QualityIssue, QualityKind, ScannerPauses,
@@ -50,7 +48,7 @@ pub struct Analyst {
     options: PipelineOptions,
     manifest: Manifest,
     serving: Serving,
-    hub: Arc<Hub>,
+    listener: Arc<dyn Listener>,
     jobs: Sender<DecodeJob>,
     earlier: EarlierOf,
     cases: BTreeMap<ExamKey, ExamAnalysis>,
@@ -65,12 +63,12 @@ impl Analyst {
         options: PipelineOptions,
         manifest: Manifest,
         serving: Serving,
-        hub: Arc<Hub>,
+        listener: Arc<dyn Listener>,
         jobs: Sender<DecodeJob>,
         earlier: EarlierOf,
     ) -> Self {
         let (cases, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
-        Self { options, manifest, serving, hub, jobs, earlier, cases, steps, pauses, turn: 0 }
+        Self { options, manifest, serving, listener, jobs, earlier, cases, steps, pauses, turn: 0 }
     }
 
     /// Works until told to stop.
@@ -152,7 +150,7 @@ impl Analyst {
             return;
         }
         let mut case = ExamAnalysis::new(key.clone(), at);
-        case.report = self.hub.record(key).and_then(|record| record.report);
+        case.report = self.listener.known_report(key);
         let earlier = (self.earlier)(key);
         case.take_refusals(earlier.refusals);
         for path in earlier.instances {
@@ -165,13 +163,13 @@ impl Analyst {
 
     /// Tells the exams with the same study and Patient ID that there is another one. Whether there are any.
     fn tell_siblings(&mut self, key: &ExamKey) -> bool {
-        let mut siblings = self.hub.siblings(key);
+        let mut siblings = self.listener.siblings(key);
         for (sibling, case) in self.cases.iter_mut().filter(|(sibling, _)| sibling.is_sibling_of(key)) {
             case.shares_study = true;
             siblings.insert(sibling.clone());
         }
         for sibling in &siblings {
-            self.hub.add_issue(sibling, &QualityIssue::of_series(QualityKind::SharedStudy));
+            self.listener.add_issue(sibling, &QualityIssue::of_series(QualityKind::SharedStudy));
         }
         !siblings.is_empty()
     }
@@ -245,7 +243,7 @@ impl Analyst {
 
     fn publish(&self, key: &ExamKey) {
         if let Some(case) = self.cases.get(key) {
-            self.hub.update(exam_view(case, &self.manifest));
+            self.listener.update(case.view(&self.manifest));
         }
     }
 
@@ -273,7 +271,7 @@ impl Analyst {
             });
             if ends && self.cases.get_mut(key).is_some_and(|case| !case.settle()) {
                 self.serving.forget(key);
-                self.hub.forget_slabs(key);
+                self.listener.forget_slabs(key);
             }
         }
     }
@@ -327,7 +325,7 @@ impl Analyst {
         let raised = case.early_flag(&self.manifest, limits, *densities, Instant::now());
         if let Some(early) = raised {
             self.publish(key);
-            if self.hub.raise_early(key, &early) {
+            if self.listener.raise_early(key, &early) {
                 tracing::warn!(exam = %key, score = early.score, slices = early.after_slices, "early flag: COVID-19 pneumonia suspected");
                 self.tell_early_flag(key);
             }
@@ -336,7 +334,7 @@ impl Analyst {
             self.cases.get_mut(key).and_then(|case| case.apex_cut_off(&self.manifest.input, &self.options.limits));
         if let Some(issue) = apex {
             self.publish(key);
-            self.hub.raise_rescan(key, &issue, &self.options.limits);
+            self.listener.raise_rescan(key, &issue, &self.options.limits);
             tracing::warn!(exam = %key, %issue, "early flag: rescan");
         }
         let published = Instant::now();
@@ -353,8 +351,8 @@ impl Analyst {
     }
 
     fn publish_slab(&self, key: &ExamKey, slab: SlabIndex) {
-        if let Some((view, file)) = self.cases.get(key).and_then(|case| slab_view(case, slab, &self.manifest)) {
-            self.hub.put_slab(key, view, file);
+        if let Some((view, file)) = self.cases.get(key).and_then(|case| case.slab_view(slab, &self.manifest)) {
+            self.listener.put_slab(key, view, file);
         }
     }
 
@@ -391,9 +389,9 @@ impl Analyst {
         if case.stage == Stage::Complete {
             self.serving.forget(&key);
         }
-        let view = self.cases.get(&key).map(|case| exam_view(case, &self.manifest));
+        let view = self.cases.get(&key).map(|case| case.view(&self.manifest));
         if let Some(view) = view {
-            self.hub.conclude(view, &report, &self.options.limits);
+            self.listener.conclude(view, &report, &self.options.limits);
         }
         self.forget_finished();
         true

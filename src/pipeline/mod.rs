@@ -1,12 +1,11 @@
 //! The pipeline behind ingest: the decode pool and the one analyst thread, which owns the exams and the engine.
 //!
-//! Instances come in as paths into the spool, so that any backlog waits on the disk. Verdicts and flags go out to the hub.
+//! Instances come in as paths into the spool, so that any backlog waits on the disk. Verdicts and flags go out to the listener.
 
 mod analyst;
 mod decoders;
 mod priority;
 mod step_back;
-mod views;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,7 +13,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use crate::alert::Hub;
+use crate::analysis::Listener;
 use crate::engine::ModelPackage;
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits, Refusals};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
@@ -77,7 +76,7 @@ impl Pipeline {
         options: PipelineOptions,
         package: &ModelPackage,
         serving: Serving,
-        hub: Arc<Hub>,
+        listener: Arc<dyn Listener>,
         earlier: EarlierOf,
     ) -> std::io::Result<Self> {
         // Messages are small; what they speak of waits in the spool. So this channel needs no bound.
@@ -85,7 +84,7 @@ impl Pipeline {
         let (jobs, jobs_out) = crossbeam_channel::bounded(options.decoders * 2);
         let (results, results_out) = crossbeam_channel::unbounded();
         let mut threads = decoders::start(options.decoders, &jobs_out, &results, serving.planes())?;
-        let analyst = Analyst::new(options, package.manifest.clone(), serving, hub, jobs, earlier);
+        let analyst = Analyst::new(options, package.manifest.clone(), serving, listener, jobs, earlier);
         let spawned = std::thread::Builder::new().name("analyst".to_owned()).spawn(move || {
             step_back();
             analyst.run(&inbox, &results_out);
