@@ -9,9 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::alert::{Hub, Store, StoreError};
 use crate::config::Config;
-use crate::console::{self, Status, WebOptions};
+use crate::console::{self, Hub, Status, WebOptions};
+use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, Contents, ExamKey};
 use crate::ingest::{self, Door, InstanceSink, RefusedInstance, StoredInstance, Tls, TlsError};
@@ -30,8 +30,8 @@ pub enum StartError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    #[error("{path}: {source}; if it is damaged, move it away: verdicts are made again from the spool")]
-    Database { path: PathBuf, source: StoreError },
+    #[error("{path}: {source}")]
+    Database { path: PathBuf, source: DatabaseError },
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     #[error("cannot listen on {address} ({what}): {source}; is another program using the port?")]
@@ -70,9 +70,9 @@ impl Daemon {
         let recovery = spool.recovery();
         tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
         telemetry::spool_recovered(recovery.placed, recovery.set_aside);
-        let database = config.data.join("tableside.db");
-        let store = Store::open(&database).map_err(|source| StartError::Database { path: database, source })?;
-        let hub = Arc::new(Hub::new(store));
+        let path = config.data.join("tableside.db");
+        let database = Database::open(&path).map_err(|source| StartError::Database { path, source })?;
+        let hub = Arc::new(Hub::new(Some(database)));
 
         let (dicom_listener, dicom_address) = listen(config.dicom_listen, "DICOM").await?;
         let mut doors = vec![Door { listener: dicom_listener, tls: None }];

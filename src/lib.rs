@@ -36,6 +36,7 @@ pub mod analysis;
 pub mod config;
 pub mod console;
 pub mod daemon;
+pub mod database;
 pub mod dicom;
 pub mod engine;
 pub mod exam;

@@ -96,6 +96,14 @@ pub struct Flag {
     pub life: Vec<Moment>,
 }
 
+impl Flag {
+    /// What a flag is called within its exam.
+    #[must_use]
+    pub fn id_of(kind: FlagKind) -> String {
+        kind.as_str().to_owned()
+    }
+}
+
 /// All flags of one exam.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -108,6 +116,14 @@ pub enum AcknowledgeError {
     NoSuchFlag,
     #[error("\"by\" must say in 1 to 64 characters who acknowledges the flag")]
     NoName,
+    #[error("the acknowledgement could not be written to the disk: press again")]
+    NotKept,
+}
+
+impl From<Vec<Flag>> for Flags {
+    fn from(flags: Vec<Flag>) -> Self {
+        Self(flags)
+    }
 }
 
 impl Flags {
@@ -242,7 +258,7 @@ impl Flags {
         let Said { severity, text, remedy } = said;
         let moment = Moment { event: state.into(), seen: seen.clone() };
         let fresh = Flag {
-            id: kind.as_str().to_owned(),
+            id: Flag::id_of(kind),
             kind,
             severity,
             state,

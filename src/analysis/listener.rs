@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::placed_image::PlacedImage;
 use super::view::{ExamView, SlabView};
 use crate::exam::{ExamKey, QualityIssue, QualityLimits};
 use crate::triage::{CaseReport, EarlyFlag};
@@ -25,8 +24,8 @@ pub trait Listener: Send + Sync {
     /// Brings an exam up to date; what a verdict said of a scan that goes on is pending.
     fn update(&self, exam: ExamView);
 
-    /// Puts a slab in its place; the image stands for it.
-    fn put_slab(&self, key: &ExamKey, slab: SlabView, image: Option<PlacedImage>);
+    /// Puts a slab in its place.
+    fn put_slab(&self, key: &ExamKey, slab: SlabView);
 
     /// Raises the early flag if none stands. `true` if it was raised.
     fn raise_early(&self, key: &ExamKey, early: &EarlyFlag) -> bool;

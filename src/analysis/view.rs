@@ -7,7 +7,7 @@ use super::exam_analysis::{ExamAnalysis, Stage};
 use super::placed_image::PlacedImage;
 use crate::engine::Manifest;
 use crate::exam::{ExamKey, Patient, SlabIndex};
-use crate::raster::{Outline, outlines};
+use crate::raster::PackedMask;
 use crate::triage::{LesionSummary, SliceCounts, Thresholds, Verdict};
 
 /// An exam as things stand.
@@ -47,8 +47,8 @@ pub enum ExamState {
     Complete,
 }
 
-/// A slab's evidence. Outlines are in plane pixels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A slab's evidence.
+#[derive(Debug, Clone, PartialEq)]
 pub struct SlabView {
     pub index: SlabIndex,
     pub z_mm: f64,
@@ -58,8 +58,10 @@ pub struct SlabView {
     pub logit: f32,
     /// The running score once this slab was judged.
     pub score: Option<f64>,
-    pub lung: Vec<Outline>,
-    pub lesion: Vec<Outline>,
+    pub lung: PackedMask,
+    pub lesion: PackedMask,
+    /// The image that stands for it.
+    pub image: Option<PlacedImage>,
 }
 
 impl ExamAnalysis {
@@ -99,13 +101,12 @@ impl ExamAnalysis {
         }
     }
 
-    /// A slab that was analysed, with the image that stands for it; `None` if there is no such slab.
+    /// A slab that was analysed; `None` if there is no such slab.
     #[must_use]
-    pub fn slab_view(&self, slab: SlabIndex, manifest: &Manifest) -> Option<(SlabView, Option<PlacedImage>)> {
+    pub fn slab_view(&self, slab: SlabIndex, manifest: &Manifest) -> Option<SlabView> {
         let (_, judged) = self.judged()?;
         let (z_mm, evidence) = judged.series.slab_z_mm(slab).zip(judged.table.row(slab))?;
-        let file = judged.series.middle_slice(slab).map(PlacedImage::of);
-        let view = SlabView {
+        Some(SlabView {
             index: slab,
             z_mm,
             lung_cm2: evidence.lung_cm2,
@@ -113,9 +114,9 @@ impl ExamAnalysis {
             attention: evidence.attention,
             logit: evidence.logit,
             score: self.running_score(manifest),
-            lung: outlines(&evidence.lung),
-            lesion: outlines(&evidence.lesion),
-        };
-        Some((view, file))
+            lung: PackedMask::of(&evidence.lung),
+            lesion: PackedMask::of(&evidence.lesion),
+            image: judged.series.middle_slice(slab).map(PlacedImage::of),
+        })
     }
 }

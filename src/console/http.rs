@@ -19,8 +19,10 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
 
+use super::hub::{Event, Hub};
+use super::view::{ShownExam, ShownSlab};
 use super::{Status, picture};
-use crate::alert::{AcknowledgeError, Event, Hub};
+use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::hex::hex;
@@ -102,7 +104,9 @@ async fn exams(State(options): State<WebOptions>) -> Response {
 async fn exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Response {
     match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
         Some(record) => {
-            let (exam, slabs) = (record.shown(), record.shown_slabs());
+            let slabs: Vec<ShownSlab> =
+                record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
+            let exam = ShownExam::of(&record);
             Json(json!({ "exam": exam, "slabs": slabs, "report": record.report })).into_response()
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
@@ -117,7 +121,7 @@ async fn slab_picture(
 ) -> Response {
     let file = (|| {
         let index = SlabIndex(name.strip_suffix(".png")?.parse().ok()?);
-        options.hub.record(&ExamKey::parse(&key)?)?.pictures.get(&index).cloned()
+        options.hub.record(&ExamKey::parse(&key)?)?.slabs.get(&index)?.image.clone()
     })();
     let Some(file) = file else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
     let known = headers.get(header::IF_NONE_MATCH).cloned();
@@ -168,7 +172,8 @@ async fn acknowledge(
         Ok(Ok(exam)) => Json(exam).into_response(),
         Ok(Err(error @ AcknowledgeError::NoSuchFlag)) => problem(StatusCode::NOT_FOUND, &error.to_string()),
         Ok(Err(error @ AcknowledgeError::NoName)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
-        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the acknowledgement was not kept"),
+        Ok(Err(error @ AcknowledgeError::NotKept)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, &AcknowledgeError::NotKept.to_string()),
     }
 }
 

@@ -1,9 +1,13 @@
-//! The console: what people see and press, over HTTP.
+//! The console: what people see and press, over HTTP; the hub keeps what is shown and spreads it to those who watch.
 
 mod http;
+mod hub;
 mod picture;
 mod status;
+mod view;
 
 pub use http::{WebOptions, serve};
+pub use hub::{Event, Hub};
 pub use picture::{PictureError, picture, picture_with_outlines};
 pub use status::Status;
+pub use view::{ShownExam, ShownSlab, outlines_of};

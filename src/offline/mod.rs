@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::alert::{Hub, Store, StoreError};
 use crate::config::Config;
-use crate::console::{self, PictureError};
+use crate::console::{self, Hub, PictureError, outlines_of};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, Refusal};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
@@ -30,8 +29,6 @@ pub enum FolderError {
     Model(#[from] PackageError),
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
     #[error("the analysis stopped before its verdict")]
@@ -76,7 +73,7 @@ pub(crate) fn triage_by(
     if exams.is_empty() {
         return Err(FolderError::NoDicom(folder.to_owned()));
     }
-    let hub = Arc::new(Hub::new(Store::in_memory()?));
+    let hub = Arc::new(Hub::new(None));
     // A folder is whole: its end is known, nothing needs to be waited for.
     let completion = CompletionLimits {
         release_grace: Duration::ZERO,
@@ -161,8 +158,13 @@ impl Triage {
                 key_slabs.extend(record.slabs.keys().skip(step).step_by(step).take(PICTURES_WITHOUT_LESIONS));
             }
             for slab in key_slabs.iter().filter_map(|index| record.slabs.get(index)) {
-                let Some(file) = record.pictures.get(&slab.index) else { continue };
-                let png = console::picture_with_outlines(file, &self.plane, &slab.lung, &slab.lesion)?;
+                let Some(image) = &slab.image else { continue };
+                let png = console::picture_with_outlines(
+                    image,
+                    &self.plane,
+                    &outlines_of(&slab.lung),
+                    &outlines_of(&slab.lesion),
+                )?;
                 let path = out.join(format!("{}_z{:.1}.png", report.exam, slab.z_mm));
                 std::fs::write(&path, png).map_err(|source| write(&path, source))?;
                 drawn.push(path);

@@ -351,8 +351,8 @@ impl Analyst {
     }
 
     fn publish_slab(&self, key: &ExamKey, slab: SlabIndex) {
-        if let Some((view, file)) = self.cases.get(key).and_then(|case| case.slab_view(slab, &self.manifest)) {
-            self.listener.put_slab(key, view, file);
+        if let Some(slab) = self.cases.get(key).and_then(|case| case.slab_view(slab, &self.manifest)) {
+            self.listener.put_slab(key, slab);
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod mask;
 mod outline;
+mod packed;
 mod regions;
 
 pub use mask::{Mask, Neighbours};
 pub use outline::{Outline, outlines};
+pub use packed::PackedMask;
 pub(crate) use regions::label;
 pub use regions::{Adjacency, Layer, RegionAt, Regions, Run, components};

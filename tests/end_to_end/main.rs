@@ -21,6 +21,7 @@ mod command_line;
 mod completion;
 mod console;
 mod corrected;
+mod database;
 mod durability;
 mod engines;
 mod enhanced;

@@ -6,11 +6,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use super::flag::{AcknowledgeError, Flags};
-use super::moment::Seen;
-use super::store::Store;
-use super::view::{Record, ShownExam, ShownSlab};
-use crate::analysis::{ExamState, ExamView, Listener, PlacedImage, SlabView};
+use super::view::{ShownExam, ShownSlab};
+use crate::alert::{AcknowledgeError, Flags, Seen};
+use crate::analysis::{ExamState, ExamView, Listener, SlabView};
+use crate::database::{Database, Record};
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};
@@ -28,8 +27,11 @@ const BACKLOG: usize = 1024;
 /// Who waits for a verdict looks this often whether one can still come.
 const CONCLUSION_POLL: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// Exams that are kept at hand; the database keeps them all.
-const KEPT_EXAMS: usize = 50;
+/// Exams that are shown.
+const SHOWN_EXAMS: usize = 50;
+
+/// Finished exams that are kept at hand with their slabs; the database keeps them all.
+const FINISHED_AT_HAND: usize = 8;
 
 /// The exams and their watchers. Cheap to call from any thread; nothing waits for a slow watcher.
 #[derive(Debug)]
@@ -37,15 +39,15 @@ pub struct Hub {
     records: Mutex<BTreeMap<ExamKey, Record>>,
     events: broadcast::Sender<Event>,
     concluded: Condvar,
-    store: Store,
+    /// `None` keeps all exams at hand, for as long as the process lives.
+    database: Option<Database>,
 }
 
 impl Hub {
-    /// Starts with what the database remembers.
+    /// A hub with what the database remembers.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        let records = store.newest(KEPT_EXAMS).into_iter().map(|record| (record.exam.key.clone(), record)).collect();
-        Self { records: Mutex::new(records), events: broadcast::Sender::new(BACKLOG), concluded: Condvar::new(), store }
+    pub fn new(database: Option<Database>) -> Self {
+        Self { records: Mutex::default(), events: broadcast::Sender::new(BACKLOG), concluded: Condvar::new(), database }
     }
 
     /// All later events.
@@ -54,25 +56,35 @@ impl Hub {
         self.events.subscribe()
     }
 
-    /// The exams at hand, newest first.
+    /// The newest exams, newest first, and all that have no verdict yet.
     #[must_use]
     pub fn exams(&self) -> Vec<ShownExam> {
-        let mut exams: Vec<ShownExam> = self.records().values().map(Record::shown).collect();
-        exams.sort_by_key(|shown| std::cmp::Reverse(shown.exam.started));
-        exams
+        // What is on the disk is asked for first: an exam that is written in between stands in both, and the one at hand counts.
+        let kept = self.database.as_ref().map(|database| database.newest(0, SHOWN_EXAMS)).unwrap_or_default();
+        let mut shown: BTreeMap<ExamKey, ShownExam> =
+            kept.into_iter().map(|(exam, flags)| (exam.key.clone(), ShownExam::new(exam, &flags))).collect();
+        shown.extend(self.records().values().map(|record| (record.exam.key.clone(), ShownExam::of(record))));
+        let mut shown: Vec<ShownExam> = shown.into_values().collect();
+        shown.sort_by_key(|shown| std::cmp::Reverse(shown.exam.started));
+        let mut newest = 0..SHOWN_EXAMS;
+        shown.retain(|shown| newest.next().is_some() || shown.exam.state != ExamState::Complete);
+        shown
     }
 
     #[must_use]
     pub fn record(&self, key: &ExamKey) -> Option<Record> {
         let at_hand = self.records().get(key).cloned();
-        at_hand.or_else(|| self.store.load(key))
+        at_hand.or_else(|| self.kept(key))
+    }
+
+    fn kept(&self, key: &ExamKey) -> Option<Record> {
+        self.database.as_ref()?.record(key)
     }
 
     /// What the exam's kept verdict was made from; `None` for an exam without one.
     #[must_use]
     pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
-        let record = self.store.load(key).filter(|record| record.final_report().is_some())?;
-        Some(record.exam.slices.contents())
+        self.database.as_ref()?.judged_contents(key)
     }
 
     /// Waits for an exam's verdict. `None` if `is_alive` ceases to hold before.
@@ -81,7 +93,7 @@ impl Hub {
         loop {
             let report = match records.get(key) {
                 Some(record) => record.final_report().cloned(),
-                None => self.store.load(key).and_then(|record| record.final_report().cloned()),
+                None => self.kept(key).and_then(|record| record.final_report().cloned()),
             };
             if report.is_some() {
                 return report;
@@ -105,8 +117,8 @@ impl Hub {
         let mut outcome = Err(AcknowledgeError::NoSuchFlag);
         let exam = self.change_flags(key, |flags| outcome = flags.acknowledge(flag, by, seen));
         let is_first = outcome?;
-        self.save(key);
         let exam = exam.ok_or(AcknowledgeError::NoSuchFlag)?;
+        self.save_now(key)?;
         if is_first {
             tell_acknowledgement(&exam, flag, now);
         }
@@ -116,12 +128,11 @@ impl Hub {
     /// Puts an exam in its record, an earlier one where the database has it; flags and the time of the first slice stay.
     fn put<'a>(&self, records: &'a mut BTreeMap<ExamKey, Record>, exam: ExamView) -> &'a mut Record {
         let record = records.entry(exam.key.clone()).or_insert_with(|| {
-            self.store.load(&exam.key).unwrap_or_else(|| Record {
+            self.kept(&exam.key).unwrap_or_else(|| Record {
                 exam: exam.clone(),
+                flags: Flags::default(),
                 slabs: BTreeMap::new(),
                 report: None,
-                pictures: BTreeMap::new(),
-                flags: Flags::default(),
             })
         });
         record.exam = ExamView { started: record.exam.started, ..exam };
@@ -132,16 +143,38 @@ impl Hub {
         let mut records = self.records();
         let record = records.get_mut(key)?;
         change(&mut record.flags);
-        let shown = record.shown();
+        let shown = ShownExam::of(record);
         self.send(Event::Exam(Box::new(shown.clone())));
         Some(shown)
     }
 
     fn save(&self, key: &ExamKey) {
-        if let Some(record) = self.record(key)
-            && let Err(error) = self.store.save(&record)
-        {
-            tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown but not kept");
+        if let Some((database, record)) = self.database.as_ref().zip(self.record(key)) {
+            database.save(record);
+        }
+    }
+
+    /// Returns once the exam is on the disk.
+    fn save_now(&self, key: &ExamKey) -> Result<(), AcknowledgeError> {
+        let Some((database, record)) = self.database.as_ref().zip(self.record(key)) else { return Ok(()) };
+        if database.save_now(record) { Ok(()) } else { Err(AcknowledgeError::NotKept) }
+    }
+
+    /// Lets the longest finished exams go, which the database has; those that have no verdict yet stay.
+    fn forget_oldest(&self, records: &mut BTreeMap<ExamKey, Record>) {
+        if self.database.is_none() {
+            return;
+        }
+        loop {
+            let finished = records.values().filter(|record| record.exam.state == ExamState::Complete);
+            if finished.clone().count() <= FINISHED_AT_HAND {
+                return;
+            }
+            let Some(oldest) = finished.min_by_key(|record| record.exam.updated).map(|record| record.exam.key.clone())
+            else {
+                return;
+            };
+            records.remove(&oldest);
         }
     }
 
@@ -161,7 +194,7 @@ impl Listener for Hub {
     }
 
     fn siblings(&self, key: &ExamKey) -> BTreeSet<ExamKey> {
-        let mut siblings = self.store.keys_of_study(key);
+        let mut siblings = self.database.as_ref().map(|database| database.keys_of_study(key)).unwrap_or_default();
         siblings.extend(self.records().keys().cloned());
         siblings.retain(|other| other.is_sibling_of(key));
         siblings
@@ -177,8 +210,8 @@ impl Listener for Hub {
             let record = records.entry(key.clone()).or_insert(known);
             record.report = Some(report);
             record.exam.updated = Timestamp::now();
-            self.send(Event::Exam(Box::new(record.shown())));
-            forget_oldest(&mut records);
+            self.send(Event::Exam(Box::new(ShownExam::of(record))));
+            self.forget_oldest(&mut records);
         }
         self.save(key);
     }
@@ -186,7 +219,6 @@ impl Listener for Hub {
     fn forget_slabs(&self, key: &ExamKey) {
         if let Some(record) = self.records().get_mut(key) {
             record.slabs.clear();
-            record.pictures.clear();
         }
     }
 
@@ -200,8 +232,8 @@ impl Listener for Hub {
                 let seen = Seen::of(&record.exam.slices, Timestamp::now());
                 is_reopened = record.flags.reopen(&seen);
             }
-            let shown = record.shown();
-            forget_oldest(&mut records);
+            let shown = ShownExam::of(record);
+            self.forget_oldest(&mut records);
             self.send(Event::Exam(Box::new(shown)));
         }
         if is_reopened {
@@ -210,13 +242,10 @@ impl Listener for Hub {
         }
     }
 
-    fn put_slab(&self, key: &ExamKey, slab: SlabView, picture: Option<PlacedImage>) {
+    fn put_slab(&self, key: &ExamKey, slab: SlabView) {
+        let shown = ShownSlab::new(key, &slab);
         if let Some(record) = self.records().get_mut(key) {
-            record.slabs.insert(slab.index, slab.clone());
-            let shown = ShownSlab::new(key, slab, picture.as_ref());
-            if let Some(picture) = picture {
-                record.pictures.insert(shown.slab.index, picture);
-            }
+            record.slabs.insert(slab.index, slab);
             self.send(Event::Slab(key.clone(), Box::new(shown)));
         }
     }
@@ -253,7 +282,7 @@ impl Listener for Hub {
             for flag in record.flags.changed_since(&before) {
                 telemetry::flag(flag.kind.as_str(), flag.state.as_str());
             }
-            self.send(Event::Exam(Box::new(record.shown())));
+            self.send(Event::Exam(Box::new(ShownExam::of(record))));
         }
         self.concluded.notify_all();
         self.save(&key);
@@ -267,17 +296,5 @@ fn tell_acknowledgement(ShownExam { exam, flags }: &ShownExam, flag: &str, now: 
     telemetry::notified(Until::Acknowledgement, since(exam.started), since(exam.last_slice.unwrap_or(exam.started)));
     if let Some(flag) = flags.iter().find(|known| known.id == flag) {
         telemetry::acknowledged(since(flag.raised));
-    }
-}
-
-/// Lets the longest finished exams go; those that have no verdict yet stay.
-fn forget_oldest(records: &mut BTreeMap<ExamKey, Record>) {
-    while records.len() > KEPT_EXAMS {
-        let finished = records.values().filter(|record| record.exam.state == ExamState::Complete);
-        let Some(oldest) = finished.min_by_key(|record| record.exam.updated).map(|record| record.exam.key.clone())
-        else {
-            return;
-        };
-        records.remove(&oldest);
     }
 }

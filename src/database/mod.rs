@@ -1,0 +1,150 @@
+//! What must survive a restart: exams with their verdicts, slabs with their masks, flags and their moments, in one `SQLite` file
+//! (`schema` says how). Instances are not here: they lie in the spool.
+//!
+//! Writing is a thread's work, so that no analysis waits for a disk. What is to be written replaces what still waits of the same
+//! exam, and all that waits goes in one transaction: a slow disk makes the transactions larger, not the queue. Until it is on
+//! the disk, what waits is what readers get.
+
+mod record;
+mod rows;
+mod schema;
+mod version_1;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use rusqlite_migration::MigrationDefinitionError;
+
+use crate::alert::Flags;
+use crate::analysis::{ExamState, ExamView};
+use crate::exam::{Contents, ExamKey};
+pub use record::Record;
+use writer::Writer;
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{0}; if the file is damaged, move it away: verdicts are made again from the spool")]
+    Unusable(rusqlite::Error),
+    #[error("an exam cannot be written as JSON, or read back: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(
+        "a newer version of Tableside wrote this database (layout {found}; this version knows {known}): start that version, or restore the database from before the upgrade"
+    )]
+    Newer { found: usize, known: usize },
+    #[error("the database cannot be brought to this version's layout: {0}")]
+    Migration(String),
+    #[error("the database's thread does not start: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The database of a running daemon.
+#[derive(Debug)]
+pub struct Database {
+    reader: Mutex<Connection>,
+    writer: Writer,
+}
+
+impl Database {
+    /// Opens or makes the database, and brings an earlier one to this version's layout: all of it or nothing.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, is no database, or was written by a newer version.
+    pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        let mut connection = connect(path)?;
+        migrate(&mut connection)?;
+        Ok(Self { writer: Writer::start(connection)?, reader: Mutex::new(connect(path)?) })
+    }
+
+    /// Has an exam written soon.
+    pub fn save(&self, record: Record) {
+        self.writer.save(record);
+    }
+
+    /// Writes an exam; it is on the disk when this returns `true`. `false` if it could not be written, which is in the log.
+    #[must_use]
+    pub fn save_now(&self, record: Record) -> bool {
+        self.writer.save_now(record)
+    }
+
+    /// One exam; `None` if it is not there or cannot be read.
+    #[must_use]
+    pub fn record(&self, key: &ExamKey) -> Option<Record> {
+        let waiting = self.writer.waiting(key).map(|record| (*record).clone());
+        waiting.or_else(|| {
+            let read = rows::record(&self.reader(), key);
+            read.inspect_err(|error| tracing::error!(exam = %key, %error, "an earlier exam cannot be read")).ok()?
+        })
+    }
+
+    /// What the exam's final report was made from; `None` for an exam without one.
+    #[must_use]
+    pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
+        if let Some(record) = self.writer.waiting(key) {
+            return record.final_report().map(|_| record.exam.slices.contents());
+        }
+        let condition = "WHERE key = ?1 AND EXISTS (SELECT 1 FROM report WHERE report.exam = exam.key)";
+        let exams = self.exams(condition, [key.to_string()]);
+        exams.first().filter(|exam| exam.state == ExamState::Complete).map(|exam| exam.slices.contents())
+    }
+
+    /// The exams that share this one's study and Patient ID, itself among them.
+    #[must_use]
+    pub fn keys_of_study(&self, key: &ExamKey) -> BTreeSet<ExamKey> {
+        let mut keys = self.writer.keys();
+        keys.retain(|other| other.study() == key.study());
+        keys.extend(self.exams("WHERE study = ?1", [key.study()]).into_iter().map(|exam| exam.key));
+        keys
+    }
+
+    /// The newest exams on the disk with their flags, newest first: `count` of them after the first `skip`.
+    #[must_use]
+    pub fn newest(&self, skip: usize, count: usize) -> Vec<(ExamView, Flags)> {
+        let exams = self.exams("ORDER BY started_us DESC, key LIMIT ?1 OFFSET ?2", [count as i64, skip as i64]);
+        let reader = self.reader();
+        let flags = |key: &ExamKey| {
+            rows::flags(&reader, key).unwrap_or_else(|error| {
+                tracing::error!(exam = %key, %error, "an exam's flags cannot be read");
+                Flags::default()
+            })
+        };
+        exams.into_iter().map(|exam| (flags(&exam.key), exam)).map(|(flags, exam)| (exam, flags)).collect()
+    }
+
+    fn exams(&self, condition: &str, params: impl rusqlite::Params) -> Vec<ExamView> {
+        rows::exams(&self.reader(), condition, params).unwrap_or_else(|error| {
+            tracing::error!(%error, "earlier exams cannot be read from the database");
+            Vec::new()
+        })
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, DatabaseError> {
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
+    let connection = Connection::open(path).map_err(DatabaseError::Unusable)?;
+    connection.execute_batch(pragmas).map_err(DatabaseError::Unusable)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
+    let migrated = schema::MIGRATIONS.to_latest(connection);
+    migrated.map_err(|error| match error {
+        rusqlite_migration::Error::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => {
+            let found = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+            DatabaseError::Newer { found: found.unwrap_or_default() as usize, known: schema::LAYOUT }
+        }
+        other => DatabaseError::Migration(other.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! One exam as it is kept.
+
+use std::collections::BTreeMap;
+
+use crate::alert::Flags;
+use crate::analysis::{ExamState, ExamView, SlabView};
+use crate::exam::SlabIndex;
+use crate::triage::CaseReport;
+
+/// An exam with all that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub exam: ExamView,
+    pub flags: Flags,
+    pub slabs: BTreeMap<SlabIndex, SlabView>,
+    pub report: Option<CaseReport>,
+}
+
+impl Record {
+    /// The case report, unless slices have come since that it does not know of.
+    #[must_use]
+    pub fn final_report(&self) -> Option<&CaseReport> {
+        self.report.as_ref().filter(|_| self.exam.state == ExamState::Complete)
+    }
+}

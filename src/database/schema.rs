@@ -1,0 +1,113 @@
+//! The layout of the database, and the ways to it from earlier ones. `user_version` names the layout; the migrations are never
+//! changed once they are released.
+
+use std::sync::LazyLock;
+
+use rusqlite_migration::{M, Migrations};
+
+use super::version_1;
+
+/// Layout 1: an exam is one JSON document.
+const DOCUMENTS: &str = "
+CREATE TABLE IF NOT EXISTS exam (key TEXT PRIMARY KEY, started TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+";
+
+/// Layout 2: columns. Times are microseconds since 1970 UTC, `study` is what the keys of one study's exams begin with. A
+/// mask is its words, 64 pixels each, little endian, as one DEFLATE stream.
+const COLUMNS: &str = "
+ALTER TABLE exam RENAME TO document;
+CREATE TABLE exam (
+    key TEXT PRIMARY KEY,
+    study TEXT NOT NULL,
+    state TEXT NOT NULL,
+    patient_name TEXT NOT NULL,
+    patient_id TEXT NOT NULL,
+    patient_birth_date TEXT NOT NULL,
+    patient_sex TEXT NOT NULL,
+    scanner TEXT NOT NULL,
+    description TEXT NOT NULL,
+    started_us INTEGER NOT NULL,
+    last_slice_us INTEGER,
+    updated_us INTEGER NOT NULL,
+    images_received INTEGER NOT NULL,
+    instances INTEGER NOT NULL,
+    slices_analysed INTEGER NOT NULL,
+    images_kept INTEGER NOT NULL,
+    slices_failed INTEGER NOT NULL,
+    objects_refused INTEGER NOT NULL,
+    instances_replaced INTEGER NOT NULL,
+    images_expected INTEGER,
+    lowest_mm REAL,
+    highest_mm REAL,
+    slabs INTEGER NOT NULL,
+    score REAL,
+    threshold_early REAL NOT NULL,
+    threshold_suspected REAL NOT NULL,
+    verdict TEXT,
+    reason TEXT NOT NULL,
+    revised INTEGER NOT NULL,
+    lesions INTEGER,
+    lesion_ml REAL,
+    lesion_lung_share REAL,
+    lesion_high_opacity_share REAL
+) STRICT;
+CREATE INDEX exam_by_start ON exam (started_us);
+CREATE INDEX exam_by_study ON exam (study);
+CREATE TABLE report (
+    exam TEXT PRIMARY KEY REFERENCES exam (key) ON DELETE CASCADE,
+    report TEXT NOT NULL
+) STRICT;
+CREATE TABLE slab (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    slab INTEGER NOT NULL,
+    z_mm REAL NOT NULL,
+    lung_cm2 REAL NOT NULL,
+    lesion_cm2 REAL NOT NULL,
+    attention REAL NOT NULL,
+    logit REAL NOT NULL,
+    score REAL,
+    mask_rows INTEGER NOT NULL,
+    mask_columns INTEGER NOT NULL,
+    lung_mask BLOB NOT NULL,
+    lesion_mask BLOB NOT NULL,
+    image_path TEXT,
+    image_frame INTEGER,
+    centre_x_mm REAL,
+    centre_y_mm REAL,
+    PRIMARY KEY (exam, slab)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE flag (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    state TEXT NOT NULL,
+    text TEXT NOT NULL,
+    remedy TEXT,
+    raised_us INTEGER NOT NULL,
+    after_slices INTEGER NOT NULL,
+    score REAL,
+    acknowledged_by TEXT,
+    acknowledged_us INTEGER,
+    PRIMARY KEY (exam, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE flag_moment (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    flag INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    score REAL,
+    slices INTEGER NOT NULL,
+    scan_share REAL,
+    driving_slabs TEXT NOT NULL,
+    PRIMARY KEY (exam, flag, place)
+) STRICT, WITHOUT ROWID;
+";
+
+/// All migrations; the last one's number is the layout that this program knows.
+pub static MIGRATIONS: LazyLock<Migrations<'static>> =
+    LazyLock::new(|| Migrations::new(vec![M::up(DOCUMENTS), M::up_with_hook(COLUMNS, version_1::move_into_columns)]));
+
+/// The layout that this program writes.
+pub const LAYOUT: usize = 2;

@@ -1,0 +1,180 @@
+use rusqlite::params;
+use tempfile::TempDir;
+
+use super::*;
+use crate::exam::Patient;
+use crate::raster::{Outline, outlines};
+use crate::triage::Verdict;
+
+/// An exam as version 0.1 wrote it: the phantom with pneumonia, slices missing, its flag acknowledged. Every fourth slab.
+const EXAM_1: &str = include_str!("fixtures/exam_1.json");
+
+fn file(folder: &TempDir) -> std::path::PathBuf {
+    folder.path().join("tableside.db")
+}
+
+/// A database of version 0.1 with this many exams.
+fn earlier_database(folder: &TempDir, exams: usize) -> std::path::PathBuf {
+    let path = file(folder);
+    let mut connection = Connection::open(&path).unwrap();
+    let layout = "PRAGMA journal_mode = WAL;
+        CREATE TABLE exam (key TEXT PRIMARY KEY, started TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+        PRAGMA user_version = 1;";
+    connection.execute_batch(layout).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let first: serde_json::Value = serde_json::from_str(EXAM_1).unwrap();
+    for number in 0..exams {
+        let (key, started) =
+            (format!("{number:016x}"), format!("2026-11-29T11:{:02}:{:02}Z", number / 60 % 60, number % 60));
+        let mut record = first.clone();
+        record["exam"]["key"] = key.clone().into();
+        record["exam"]["started"] = started.clone().into();
+        record["report"]["exam"] = key.clone().into();
+        let insert = "INSERT INTO exam (key, started, record) VALUES (?1, ?2, ?3)";
+        transaction.execute(insert, params![key, started, record.to_string()]).unwrap();
+    }
+    transaction.commit().unwrap();
+    path
+}
+
+fn key(number: usize) -> ExamKey {
+    ExamKey::parse(&format!("{number:016x}")).unwrap()
+}
+
+/// A record that has everything that one can have.
+fn full_record(folder: &TempDir) -> Record {
+    let path = earlier_database(folder, 1);
+    Database::open(&path).unwrap().record(&key(0)).unwrap()
+}
+
+#[test]
+fn an_exam_of_the_version_before_has_its_verdict_flags_report_and_outlines_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = full_record(&folder);
+    let before: serde_json::Value = serde_json::from_str(EXAM_1).unwrap();
+    assert_eq!(record.exam.verdict, Some(Verdict::Suspected));
+    assert_eq!(record.exam.patient.name, "PHANTOM^PNEUMONIA");
+    let report = serde_json::to_value(record.report.as_ref().unwrap()).unwrap();
+    assert_eq!(report["lesions"], before["report"]["lesions"]);
+    assert_eq!(report["timing"], before["report"]["timing"]);
+    let flags = serde_json::to_value(&record.flags).unwrap();
+    assert_eq!(flags[0]["acknowledged"]["by"], "A. Nurse");
+    for (flag, earlier) in flags.as_array().unwrap().iter().zip(before["flags"].as_array().unwrap()) {
+        for column in ["id", "kind", "severity", "state", "text", "remedy", "after_slices", "score"] {
+            assert_eq!(flag[column], earlier[column]);
+        }
+        let events = |flag: &serde_json::Value| -> Vec<serde_json::Value> {
+            flag["life"].as_array().unwrap().iter().map(|moment| moment["event"].clone()).collect()
+        };
+        assert_eq!(events(flag), events(earlier));
+        assert_eq!(flag["life"][0]["driving_slabs"], earlier["life"][0]["driving_slabs"]);
+    }
+    let slabs = before["slabs"].as_object().unwrap();
+    assert_eq!(record.slabs.len(), slabs.len());
+    for (index, slab) in &record.slabs {
+        let earlier = &slabs[&index.0.to_string()];
+        for (mask, name) in [(&slab.lung, "lung"), (&slab.lesion, "lesion")] {
+            let earlier: Vec<Outline> = serde_json::from_value(earlier[name].clone()).unwrap();
+            assert_eq!(outlines(&mask.unpack().unwrap()), earlier);
+        }
+        let image = slab.image.as_ref().unwrap();
+        assert_eq!(serde_json::to_value(image).unwrap(), before["pictures"][&index.0.to_string()]);
+    }
+}
+
+#[test]
+fn what_is_written_comes_back_as_it_was_and_again_after_a_restart() {
+    let (earlier, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut record = full_record(&earlier);
+    let database = Database::open(&file(&folder)).unwrap();
+    assert!(database.save_now(record.clone()));
+    assert_eq!(database.record(&record.exam.key), Some(record.clone()));
+    record.slabs.pop_first();
+    record.report = None;
+    record.exam.lesions = None;
+    record.exam.last_slice = None;
+    assert!(database.save_now(record.clone()));
+    drop(database);
+    let database = Database::open(&file(&folder)).unwrap();
+    assert_eq!(database.record(&record.exam.key), Some(record.clone()));
+    assert_eq!(database.newest(0, 50), [(record.exam.clone(), record.flags.clone())]);
+    assert_eq!(database.judged_contents(&record.exam.key), None, "there is no report any more");
+}
+
+#[test]
+fn what_waits_for_the_disk_is_what_readers_get() {
+    let (earlier, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let first = full_record(&earlier);
+    let database = Database::open(&file(&folder)).unwrap();
+    // Nobody can write while another program has the database.
+    let other = Connection::open(file(&folder)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut newest = first.clone();
+    newest.exam.reason = "newest".to_owned();
+    database.save(first);
+    database.save(newest.clone());
+    assert_eq!(database.record(&newest.exam.key), Some(newest.clone()));
+    assert_eq!(database.judged_contents(&newest.exam.key), Some(newest.exam.slices.contents()));
+    assert_eq!(database.keys_of_study(&newest.exam.key), BTreeSet::from([newest.exam.key.clone()]));
+    other.execute_batch("COMMIT").unwrap();
+    drop(database);
+    assert_eq!(Database::open(&file(&folder)).unwrap().record(&newest.exam.key), Some(newest));
+}
+
+#[test]
+fn a_write_that_fails_is_told_to_who_waits_for_it() {
+    let (earlier, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let record = full_record(&earlier);
+    let database = Database::open(&file(&folder)).unwrap();
+    let other = Connection::open(file(&folder)).unwrap();
+    other.execute_batch("DROP TABLE flag_moment").unwrap();
+    assert!(!database.save_now(record));
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Database::open(&file(&folder)).unwrap());
+    let connection = Connection::open(file(&folder)).unwrap();
+    connection.execute_batch("PRAGMA user_version = 7").unwrap();
+    let error = Database::open(&file(&folder)).unwrap_err();
+    assert!(matches!(error, DatabaseError::Newer { found: 7, known: schema::LAYOUT }), "{error}");
+    let layout: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(layout, 7);
+}
+
+#[test]
+fn an_earlier_exam_that_cannot_be_read_stays_where_it_is_and_the_others_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = earlier_database(&folder, 3);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE exam SET record = '{' WHERE key = ?1", [key(1).to_string()]).unwrap();
+    let database = Database::open(&path).unwrap();
+    let keys: Vec<ExamKey> = database.newest(0, 50).into_iter().map(|(exam, _)| exam.key).collect();
+    assert_eq!(keys, [key(2), key(0)]);
+    let kept: String = connection.query_row("SELECT key FROM document", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, key(1).to_string());
+}
+
+#[test]
+fn the_newest_come_first_a_page_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&earlier_database(&folder, 7)).unwrap();
+    let page = |skip| -> Vec<ExamKey> { database.newest(skip, 3).into_iter().map(|(exam, _)| exam.key).collect() };
+    assert_eq!(page(0), [key(6), key(5), key(4)]);
+    assert_eq!(page(6), [key(0)]);
+}
+
+#[test]
+fn exams_of_one_study_know_each_other() {
+    let (earlier, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut record = full_record(&earlier);
+    let database = Database::open(&file(&folder)).unwrap();
+    let of = |name: &str| ExamKey::new("1.2.3", &Patient { name: name.to_owned(), ..Patient::default() });
+    for name in ["ONE", "OTHER"] {
+        record.exam.key = of(name);
+        assert!(database.save_now(record.clone()));
+    }
+    assert_eq!(database.keys_of_study(&of("ONE")), BTreeSet::from([of("ONE"), of("OTHER")]));
+    assert!(database.keys_of_study(&ExamKey::new("1.2.4", &Patient::default())).is_empty());
+}

@@ -1,0 +1,134 @@
+//! The thread that writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use super::record::Record;
+use super::{DatabaseError, rows};
+use crate::exam::ExamKey;
+
+type Records = BTreeMap<ExamKey, Arc<Record>>;
+
+/// What waits for the disk.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Records,
+    /// The transaction that is under way.
+    writing: Records,
+    /// Exams whose last transaction failed.
+    failed: BTreeSet<ExamKey>,
+    is_closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread and its queue. What waits is written before the thread ends.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(mut connection: Connection) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let of_thread = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("database".to_owned())
+            .spawn(move || while write_next(&of_thread, &mut connection) {})?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    pub fn save(&self, record: Record) {
+        let mut queue = self.shared.queue();
+        queue.waiting.insert(record.exam.key.clone(), Arc::new(record));
+        self.shared.changed.notify_all();
+    }
+
+    pub fn save_now(&self, record: Record) -> bool {
+        let key = record.exam.key.clone();
+        self.save(record);
+        let mut queue = self.shared.queue();
+        while queue.waiting.contains_key(&key) || queue.writing.contains_key(&key) {
+            queue = self.shared.wait(queue);
+        }
+        !queue.failed.contains(&key)
+    }
+
+    /// The newest of an exam that is not on the disk yet.
+    pub fn waiting(&self, key: &ExamKey) -> Option<Arc<Record>> {
+        let queue = self.shared.queue();
+        queue.waiting.get(key).or_else(|| queue.writing.get(key)).cloned()
+    }
+
+    /// The exams that are not on the disk yet.
+    pub fn keys(&self) -> BTreeSet<ExamKey> {
+        let queue = self.shared.queue();
+        queue.waiting.keys().chain(queue.writing.keys()).cloned().collect()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue().is_closed = true;
+        self.shared.changed.notify_all();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the database's thread had stopped unexpectedly");
+        }
+    }
+}
+
+/// Writes all that waits. `false` once nothing waits and nothing will come.
+fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
+    let mut queue = shared.queue();
+    while queue.waiting.is_empty() {
+        if queue.is_closed {
+            return false;
+        }
+        queue = shared.wait(queue);
+    }
+    queue.writing = std::mem::take(&mut queue.waiting);
+    let records = queue.writing.clone();
+    drop(queue);
+    let written = write_all(connection, &records);
+    let mut queue = shared.queue();
+    queue.writing.clear();
+    for key in records.keys() {
+        match &written {
+            Ok(()) => drop(queue.failed.remove(key)),
+            Err(error) => {
+                tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown but not kept");
+                queue.failed.insert(key.clone());
+            }
+        }
+    }
+    shared.changed.notify_all();
+    true
+}
+
+fn write_all(connection: &mut Connection, records: &Records) -> Result<(), DatabaseError> {
+    let transaction = connection.transaction()?;
+    for record in records.values() {
+        rows::write(&transaction, record)?;
+    }
+    Ok(transaction.commit()?)
+}

@@ -1,0 +1,116 @@
+//! The database across versions and without the images.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+use serde_json::Value;
+use tableside::scanner::PhantomKind;
+
+use crate::daemon::{Daemon, TABLESIDE, config, wait_for};
+use crate::dicom::Association;
+use crate::series::phantom;
+
+/// An exam as version 0.1 wrote it.
+const EXAM_1: &str = include_str!("../../src/database/fixtures/exam_1.json");
+
+/// Enough exams that their migration takes a while.
+const EXAMS: usize = 120;
+
+fn database_of_version_1(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let mut connection = Connection::open(folder.join("tableside.db")).unwrap();
+    let layout = "CREATE TABLE exam (key TEXT PRIMARY KEY, started TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+        PRAGMA user_version = 1;";
+    connection.execute_batch(layout).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let mut record: Value = serde_json::from_str(EXAM_1).unwrap();
+    for number in 0..EXAMS {
+        let key = format!("{number:016x}");
+        (record["exam"]["key"], record["report"]["exam"]) = (key.clone().into(), key.clone().into());
+        let insert = "INSERT INTO exam (key, started, record) VALUES (?1, ?2, ?3)";
+        transaction.execute(insert, params![key, "2026-11-29T11:43:38Z", record.to_string()]).unwrap();
+    }
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn a_kill_while_a_database_of_the_version_before_is_migrated_loses_nothing() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let state = data.path().join("state");
+    database_of_version_1(&state);
+    let file = data.path().join("tableside.toml");
+    std::fs::write(&file, config(data.path(), "")).unwrap();
+    let mut command = Command::new(TABLESIDE);
+    let mut first = command.args(["serve", "--config"]).arg(&file).stderr(Stdio::null()).spawn().unwrap();
+    // Pages of a large transaction go to the log before its end.
+    let log = state.join("tableside.db-wal");
+    wait_for("the migration to be under way", || {
+        std::fs::metadata(&log).is_ok_and(|log| log.len() > 256 * 1024).then_some(())
+    });
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    let daemon = Daemon::start_on(data, "");
+    assert_eq!(daemon.exams().len(), 50, "the newest are shown");
+    let connection = Connection::open(daemon.state().join("tableside.db")).unwrap();
+    let count = |table: &str| -> i64 {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!([count("exam"), count("report"), count("flag")], [EXAMS as i64, EXAMS as i64, 2 * EXAMS as i64]);
+    let before: Value = serde_json::from_str(EXAM_1).unwrap();
+    let details = daemon.details(&format!("{:016x}", EXAMS / 2));
+    assert_eq!(details["exam"]["verdict"], "suspected");
+    assert_eq!(details["report"]["lesions"], before["report"]["lesions"]);
+    for slab in details["slabs"].as_array().unwrap() {
+        let earlier = &before["slabs"][&slab["index"].to_string()];
+        assert_eq!((&slab["lung"], &slab["lesion"]), (&earlier["lung"], &earlier["lesion"]));
+    }
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_with_what_to_do() {
+    let data = tempfile::tempdir().unwrap();
+    let state = data.path().join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    Connection::open(state.join("tableside.db")).unwrap().execute_batch("PRAGMA user_version = 900").unwrap();
+    let file = data.path().join("tableside.toml");
+    std::fs::write(&file, config(data.path(), "")).unwrap();
+    let output = Command::new(TABLESIDE).args(["serve", "--config"]).arg(&file).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("a newer version of Tableside wrote this database (layout 900"), "{said}");
+    assert!(said.contains("start that version"), "{said}");
+}
+
+#[test]
+fn all_outlines_of_an_exam_are_there_after_a_restart_without_its_images() {
+    let instances = phantom(PhantomKind::Pneumonia, 24);
+    let daemon = Daemon::start();
+    let mut association = Association::open(&daemon);
+    for instance in &instances {
+        assert_eq!(association.store(instance), 0x0000);
+    }
+    association.release();
+    let exam = daemon.verdict_on(instances.len());
+    let key = exam["key"].as_str().unwrap();
+    let before = daemon.details(key);
+    let outlined = |details: &Value, name: &str| -> Vec<Value> {
+        details["slabs"].as_array().unwrap().iter().map(|slab| slab[name].clone()).collect()
+    };
+    assert_eq!(outlined(&before, "lung").len(), instances.len());
+    // The verdict is shown before it is on the disk.
+    wait_for("the report to be kept", || {
+        let connection = Connection::open(daemon.state().join("tableside.db")).unwrap();
+        let reports = connection.query_row("SELECT count(*) FROM report", [], |row| row.get::<_, i64>(0));
+        (reports.ok()? == 1).then_some(())
+    });
+    std::fs::remove_dir_all(daemon.state().join("spool/exams").join(key)).unwrap();
+    let daemon = daemon.kill_and_start_again();
+    let after = daemon.details(key);
+    for name in ["index", "z_mm", "lung", "lesion", "attention", "logit"] {
+        assert_eq!(outlined(&after, name), outlined(&before, name), "{name}");
+    }
+    assert_eq!(after["report"], before["report"]);
+}
