@@ -93,9 +93,8 @@ fn all_outlines_of_an_exam_are_there_after_a_restart_without_its_images() {
         assert_eq!(association.store(instance), 0x0000);
     }
     association.release();
-    let exam = daemon.verdict_on(instances.len());
-    let key = exam["key"].as_str().unwrap();
-    let before = daemon.details(key);
+    let before = daemon.verdict_on(instances.len());
+    let key = before["exam"]["key"].as_str().unwrap();
     let outlined = |details: &Value, name: &str| -> Vec<Value> {
         details["slabs"].as_array().unwrap().iter().map(|slab| slab[name].clone()).collect()
     };
