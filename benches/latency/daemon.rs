@@ -46,8 +46,15 @@ impl Daemon {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let listening =
-            lines.by_ref().map_while(Result::ok).find(|line| line.contains("listening")).expect("it starts");
+        let mut said = String::new();
+        let listening = lines.by_ref().map_while(Result::ok).find(|line| {
+            said += &format!("{line}\n");
+            line.contains("listening")
+        });
+        let Some(listening) = listening else {
+            eprint!("the daemon did not start with the {engine} engine:\n{said}");
+            std::process::exit(1);
+        };
         std::thread::spawn(move || lines.for_each(drop));
         let address = |name: &str| {
             let rest = listening.split_once(name).expect("the line names its addresses").1;

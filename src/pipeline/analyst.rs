@@ -85,11 +85,11 @@ impl Analyst {
             let order = self.by_priority();
             self.settle(&order);
             self.send_to_decoders(&order);
+            self.report_queues();
             // Verdicts do not wait for other exams' windows.
             if self.conclude_one(&order) || self.infer_one(order) {
                 continue;
             }
-            self.report_queues();
             let nap = crossbeam_channel::after(self.until_next_deadline());
             select! {
                 recv(inbox) -> message => if !message.is_ok_and(|message| self.take(message)) { return },
