@@ -48,7 +48,7 @@ impl Daemon {
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let listening = lines.by_ref().map_while(Result::ok).find(|line| {
-            said += &format!("{line}\n");
+            said.extend([line.as_str(), "\n"]);
             line.contains("listening")
         });
         let Some(listening) = listening else {
