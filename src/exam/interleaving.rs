@@ -18,9 +18,12 @@ const LEAST_FACTOR: f32 = 1.25;
 const FEWEST_SLICES: usize = 10;
 const LEAST_SHARE: f64 = 0.2;
 
-/// A cell that is denser holds tissue, HU; fewer such cells tell nothing of the tissue.
+/// A cell that is denser holds tissue, HU; fewer such cells tell nothing.
 const TISSUE_HU: f64 = -300.0;
-const LEAST_TISSUE_CELLS: usize = 30;
+const LEAST_CELLS: usize = 30;
+
+/// A cell that is less dense is padding, or below what the model's window shows, HU.
+const NOTHING_HU: f64 = -1130.0;
 
 /// A cell that is denser is no air, HU.
 const AIR_HU: f64 = -920.0;
@@ -54,7 +57,7 @@ impl Thumbnail {
         let air = level_of(AIR_HU, input);
         let pairs = || self.0.iter().zip(&other.0).filter(|(one, other)| (**one).max(**other) > air);
         let (body, same) = (pairs().count(), pairs().filter(|(one, other)| one.abs_diff(**other) <= 1).count());
-        body >= LEAST_TISSUE_CELLS && same as f64 >= LEAST_ALIKE_SHARE * body as f64
+        body >= LEAST_CELLS && same as f64 >= LEAST_ALIKE_SHARE * body as f64
     }
 
     /// By how much the other slice's tissue is denser, HU: the median over the cells that are tissue in both. `None` where there is
@@ -62,9 +65,22 @@ impl Thumbnail {
     #[must_use]
     pub fn tissue_rise_hu(&self, other: &Self, input: &InputGeometry) -> Option<f64> {
         let tissue = level_of(TISSUE_HU, input);
-        let in_both = self.0.iter().zip(&other.0).filter(|(one, other)| (**one).min(**other) > tissue);
-        let mut rises: Vec<i16> = in_both.map(|(one, other)| i16::from(*other) - i16::from(*one)).collect();
-        if rises.len() < LEAST_TISSUE_CELLS {
+        self.median_rise_hu(other, input, |[less, _]| less > tissue)
+    }
+
+    /// By how much the other slice's lung and air are denser, HU: the median over the cells that are tissue in neither and padding
+    /// in one at most. `None` where there are too few.
+    #[must_use]
+    pub fn air_rise_hu(&self, other: &Self, input: &InputGeometry) -> Option<f64> {
+        let [nothing, tissue] = [NOTHING_HU, TISSUE_HU].map(|hu| level_of(hu, input));
+        self.median_rise_hu(other, input, |[_, more]| more > nothing && more <= tissue)
+    }
+
+    /// The median over the cells of which the less dense one and the denser one are meant.
+    fn median_rise_hu(&self, other: &Self, input: &InputGeometry, are_meant: impl Fn([u8; 2]) -> bool) -> Option<f64> {
+        let meant = self.0.iter().zip(&other.0).filter(|(one, other)| are_meant([**one.min(other), **one.max(other)]));
+        let mut rises: Vec<i16> = meant.map(|(one, other)| i16::from(*other) - i16::from(*one)).collect();
+        if rises.len() < LEAST_CELLS {
             return None;
         }
         let middle = rises.len() / 2;

@@ -358,7 +358,7 @@ impl std::fmt::Display for QualityKind {
             }
             Self::DensityJump { jump_hu } => write!(
                 f,
-                "all tissue is {jump_hu:.0} HU denser or less dense from one slice to the next: the Hounsfield units of one part are wrong (Rescale Slope and Intercept)"
+                "all tissue, or all lung and air, is {jump_hu:.0} HU denser or less dense from one slice to the next: the Hounsfield units of one part are wrong (Rescale Slope and Intercept)"
             ),
             Self::HardlyInflated { median_hu, gradient_hu, limit_hu } => {
                 f.write_str(&inflation_words(*median_hu, *gradient_hu, *limit_hu))

@@ -127,6 +127,9 @@ pub fn rescaled() -> Vec<Transformation> {
     vec![
         rescaled("Rescale Slope of the lower third doubled", 2.0, 0.0),
         rescaled("Rescale Slope of the lower third halved", 0.5, 0.0),
+        // With an intercept of -1024 as if Hounsfield units were stored: tissue, near 0, hardly changes.
+        rescaled("Rescale Slope of the lower third halved about 0 HU", 0.5, 512.0),
+        rescaled("Rescale Slope of the lower third doubled about 0 HU", 2.0, -1024.0),
         rescaled("Rescale Intercept of the lower third 1000 HU too high", 1.0, 1000.0),
         rescaled("Rescale Intercept of the lower third 1000 HU too low", 1.0, -1000.0),
         rescaled("Rescale Intercept of the lower third 150 HU too low", 1.0, -150.0),
