@@ -109,16 +109,19 @@ impl Hub {
     /// Notes who has seen a flag.
     ///
     /// # Errors
-    /// If there is no such exam or flag, or nobody is named.
+    /// If there is no such exam or flag, nobody is named, or it cannot be kept.
     pub fn acknowledge(&self, key: &ExamKey, flag: &str, by: &str) -> Result<ShownExam, AcknowledgeError> {
         let now = Timestamp::now();
         let known = self.record(key).ok_or(AcknowledgeError::NoSuchFlag)?.exam;
         let seen = Seen { at: now, score: known.score, ..Seen::of(&known.slices, now) };
         let mut outcome = Err(AcknowledgeError::NoSuchFlag);
-        let exam = self.change_flags(key, |flags| outcome = flags.acknowledge(flag, by, seen));
+        let record = self.change_flags(key, |flags| outcome = flags.acknowledge(flag, by, seen));
         let is_first = outcome?;
-        let exam = exam.ok_or(AcknowledgeError::NoSuchFlag)?;
-        self.save_now(key)?;
+        let record = record.ok_or(AcknowledgeError::NoSuchFlag)?;
+        let exam = ShownExam::of(&record);
+        if !self.database.as_ref().is_none_or(|database| database.save_now(record)) {
+            return Err(AcknowledgeError::NotKept);
+        }
         if is_first {
             tell_acknowledgement(&exam, flag, now);
         }
@@ -139,25 +142,23 @@ impl Hub {
         record
     }
 
-    fn change_flags(&self, key: &ExamKey, change: impl FnOnce(&mut Flags)) -> Option<ShownExam> {
+    /// Changes the flags of an exam, of one that the database alone has as well. The record as it is then: it may leave memory at any
+    /// time, so what is to be kept of the change is kept from that.
+    fn change_flags(&self, key: &ExamKey, change: impl FnOnce(&mut Flags)) -> Option<Record> {
         let mut records = self.records();
+        if !records.contains_key(key) {
+            records.insert(key.clone(), self.kept(key)?);
+        }
         let record = records.get_mut(key)?;
         change(&mut record.flags);
-        let shown = ShownExam::of(record);
-        self.send(Event::Exam(Box::new(shown.clone())));
-        Some(shown)
+        self.send(Event::Exam(Box::new(ShownExam::of(record))));
+        Some(record.clone())
     }
 
     fn save(&self, key: &ExamKey) {
         if let Some((database, record)) = self.database.as_ref().zip(self.record(key)) {
             database.save(record);
         }
-    }
-
-    /// Returns once the exam is on the disk.
-    fn save_now(&self, key: &ExamKey) -> Result<(), AcknowledgeError> {
-        let Some((database, record)) = self.database.as_ref().zip(self.record(key)) else { return Ok(()) };
-        if database.save_now(record) { Ok(()) } else { Err(AcknowledgeError::NotKept) }
     }
 
     /// Lets the longest finished exams go, which the database has; those that have no verdict yet stay.
@@ -296,5 +297,26 @@ fn tell_acknowledgement(ShownExam { exam, flags }: &ShownExam, flag: &str, now: 
     telemetry::notified(Until::Acknowledgement, since(exam.started), since(exam.last_slice.unwrap_or(exam.started)));
     if let Some(flag) = flags.iter().find(|known| known.id == flag) {
         telemetry::acknowledged(since(flag.raised));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::tests::{earlier_database, key};
+
+    #[test]
+    fn a_flag_of_an_exam_that_only_the_database_has_is_acknowledged_and_stays_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = earlier_database(&folder, 3);
+        let hub = Hub::new(Some(Database::open(&path).unwrap()));
+        let before = hub.record(&key(1)).unwrap();
+        let shown = hub.acknowledge(&key(1), "rescan", "B. Nurse").unwrap();
+        assert!(shown.flags.iter().all(|flag| flag.acknowledged.is_some()));
+        drop(hub);
+        let after = Hub::new(Some(Database::open(&path).unwrap())).record(&key(1)).unwrap();
+        assert_eq!(ShownExam::of(&after).flags[1].acknowledged.as_ref().unwrap().by, "B. Nurse");
+        assert_eq!((after.slabs, after.report), (before.slabs, before.report));
+        assert!(matches!(Hub::new(None).acknowledge(&key(1), "rescan", "B. Nurse"), Err(AcknowledgeError::NoSuchFlag)));
     }
 }

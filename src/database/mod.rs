@@ -147,4 +147,4 @@ fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

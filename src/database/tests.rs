@@ -14,7 +14,7 @@ fn file(folder: &TempDir) -> std::path::PathBuf {
 }
 
 /// A database of version 0.1 with this many exams.
-fn earlier_database(folder: &TempDir, exams: usize) -> std::path::PathBuf {
+pub(crate) fn earlier_database(folder: &TempDir, exams: usize) -> std::path::PathBuf {
     let path = file(folder);
     let mut connection = Connection::open(&path).unwrap();
     let layout = "PRAGMA journal_mode = WAL;
@@ -37,7 +37,7 @@ fn earlier_database(folder: &TempDir, exams: usize) -> std::path::PathBuf {
     path
 }
 
-fn key(number: usize) -> ExamKey {
+pub(crate) fn key(number: usize) -> ExamKey {
     ExamKey::parse(&format!("{number:016x}")).unwrap()
 }
 
