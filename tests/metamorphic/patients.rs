@@ -83,7 +83,7 @@ fn slice_of(instance: &Instance) -> Slice {
     let z_mm = numbers(&object, tags::IMAGE_POSITION_PATIENT)[2];
     let mut header = object.into_inner();
     header.remove_element(tags::PIXEL_DATA);
-    Slice { plane: Arc::new(Plane { grid: grid.clone(), hu }), z_mm, grid, header, storage, blank: None }
+    Slice { plane: Arc::new(Plane::new(grid.clone(), hu)), z_mm, grid, header, storage, blank: None }
 }
 
 fn numbers(object: &InMemDicomObject, tag: dicom_core::Tag) -> Vec<f64> {

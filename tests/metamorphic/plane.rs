@@ -1,6 +1,7 @@
 //! One slice of a patient, as finely as it is known: what scanned images of any grid are made from.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use crate::grid::Grid;
 
@@ -8,18 +9,29 @@ use crate::grid::Grid;
 pub const AIR: f32 = -1000.0;
 
 /// Hounsfield units on a grid of their own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Plane {
     pub grid: Grid,
     pub hu: Vec<f32>,
+    /// The first other grid that it was seen on, which is that of most scans, and the image there.
+    seen: OnceLock<(Grid, Vec<f32>)>,
 }
 
 impl Plane {
+    pub fn new(grid: Grid, hu: Vec<f32>) -> Self {
+        Self { grid, hu, seen: OnceLock::new() }
+    }
+
     /// The image that a scanner would make of it on another grid: means over the pixels where these are coarser.
-    pub fn seen_on(&self, grid: &Grid) -> Vec<f32> {
+    pub fn seen_on(&self, grid: &Grid) -> Cow<'_, [f32]> {
         if *grid == self.grid {
-            return self.hu.clone();
+            return Cow::from(&self.hu);
         }
+        let (first, image) = self.seen.get_or_init(|| (grid.clone(), self.sampled(grid)));
+        if first == grid { Cow::from(image) } else { Cow::from(self.sampled(grid)) }
+    }
+
+    fn sampled(&self, grid: &Grid) -> Vec<f32> {
         let samples = Samples::new(&self.grid, grid);
         let mut hu = Vec::with_capacity(grid.rows * grid.columns);
         for row in 0..grid.rows {
@@ -87,12 +99,9 @@ pub fn mean(planes: &[&Plane]) -> Plane {
 /// Planes with their weights, on the first one's grid: a second change may have moved some.
 pub fn mixed(planes: &[(&Plane, f32)]) -> Plane {
     let grid = planes[0].0.grid.clone();
-    let seen: Vec<Cow<'_, [f32]>> = planes
-        .iter()
-        .map(|(plane, _)| if plane.grid == grid { Cow::from(&plane.hu) } else { Cow::from(plane.seen_on(&grid)) })
-        .collect();
+    let seen: Vec<Cow<'_, [f32]>> = planes.iter().map(|(plane, _)| plane.seen_on(&grid)).collect();
     let hu = (0..planes[0].0.hu.len()).map(|at| seen.iter().zip(planes).map(|(hu, (_, weight))| hu[at] * weight).sum());
-    Plane { hu: hu.collect(), grid }
+    Plane::new(grid, hu.collect())
 }
 
 #[test]
@@ -100,7 +109,7 @@ fn each_point_of_the_patient_is_seen_where_the_grid_puts_it() {
     let grid = Grid::upright([10.0, -20.0], [64, 64], 1.0);
     let value = |[x, y]: [f64; 2]| (3.0 * x - 2.0 * y) as f32;
     let at = |grid: &Grid, at: usize| grid.point((at / grid.columns) as f64, (at % grid.columns) as f64);
-    let plane = Plane { hu: (0..64 * 64).map(|pixel| value(at(&grid, pixel))).collect(), grid: grid.clone() };
+    let plane = Plane::new(grid.clone(), (0..64 * 64).map(|pixel| value(at(&grid, pixel))).collect());
     let small = Grid::upright([10.0, -20.0], [20, 24], 1.5);
     let others = [
         small.clone(),
@@ -110,10 +119,10 @@ fn each_point_of_the_patient_is_seen_where_the_grid_puts_it() {
         small.cut_to(|[x, _]| x > 12.0),
     ];
     for other in others {
-        for (pixel, seen) in plane.seen_on(&other).into_iter().enumerate() {
+        for (pixel, seen) in plane.seen_on(&other).iter().enumerate() {
             let there = value(at(&other, pixel));
             assert!((seen - there).abs() < 0.01, "{seen} instead of {there} on {other:?}");
         }
     }
-    assert_eq!(plane.seen_on(&grid.moved([500.0, 0.0])), vec![AIR; 64 * 64]);
+    assert_eq!(*plane.seen_on(&grid.moved([500.0, 0.0])), [AIR; 64 * 64]);
 }

@@ -153,7 +153,7 @@ impl Slice {
     /// Centres of pixels with the CT numbers of aerated lung and a chest wall before and behind them, which the foam of a
     /// table does not have.
     pub fn lung_points(&self) -> impl Iterator<Item = Across> + '_ {
-        let Plane { grid, hu } = &*self.plane;
+        let Plane { grid, hu, .. } = &*self.plane;
         let wall = (WALL_MM / grid.between_rows_mm) as usize;
         (0..grid.columns).flat_map(move |column| {
             let in_column = move |row: usize| hu[row * grid.columns + column];
