@@ -34,7 +34,7 @@ impl OnnxRuntimeEngine {
     /// If no library is found, it cannot be opened, or it refuses the model.
     pub fn load(package: &ModelPackage, library: Option<&Path>, threads: usize) -> Result<Self, EngineError> {
         let session = session(NAME, package, library, |builder| {
-            // Spinning threads would take the cores from decoding and the network between two windows.
+            // Spinning threads would take the cores from decoding and the model between two windows.
             Ok(builder.with_intra_threads(threads)?.with_intra_op_spinning(false)?)
         })?;
         let (input, names) = (package.manifest.input.name.clone(), package.manifest.outputs.clone());
@@ -42,7 +42,7 @@ impl OnnxRuntimeEngine {
     }
 }
 
-/// Opens the library (once in the life of the process) and loads a package's network for the engine of this name.
+/// Opens the library (once in the life of the process) and loads a package's model for the engine of this name.
 pub(crate) fn session(
     engine: &'static str,
     package: &ModelPackage,

@@ -1,4 +1,4 @@
-//! The self-test: what a package's network says of one window that lies in the package. An engine that says anything else on this
+//! The self-test: what a package's model says of one window that lies in the package. An engine that says anything else on this
 //! machine does not serve.
 
 use std::path::PathBuf;

@@ -41,7 +41,7 @@ pub struct LungAtBorder {
     pub cut: Option<CutRegion>,
 }
 
-/// What measures like lung at the border between walls. Whether it is lung the network says: a table that touches the body
+/// What measures like lung at the border between walls. Whether it is lung the model says: a table that touches the body
 /// has walls too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CutRegion {

@@ -3,11 +3,11 @@
 //! Hounsfield units of the lesion and a few numbers; so do tissue and bone, from which the CPU finds the body meanwhile.
 //!
 //! [`AcceleratorThread`] is the card as the analysis knows it: one thread, in which a [`DevicePipeline`] queues all work on one stream. A
-//! [`DeviceNetwork`] is what it runs windows with.
+//! [`DeviceModel`] is what it runs windows with.
 
 mod arguments;
 mod device;
-mod network;
+mod engine;
 mod onnxruntime;
 mod pair;
 mod pipeline;
@@ -16,11 +16,11 @@ mod taps;
 mod thread;
 mod upload;
 
-pub use crate::engine::{DeviceNetwork, Failure};
+pub use crate::engine::{DeviceModel, Failure};
 pub(crate) use arguments::{Address, EvidenceArguments, MAX_BATCH, Slab, Slice, Statistics, WindowArguments};
 pub use device::Device;
 pub(crate) use device::window_blocks;
-pub use network::AcceleratorNetwork;
+pub use engine::AcceleratorEngine;
 pub use pipeline::{DevicePipeline, QueuedEvidence};
 pub(crate) use pipeline::{axes, described, slice_arguments};
 pub(crate) use taps::AxisTaps;
@@ -34,15 +34,15 @@ pub use upload::SentSlice;
 pub enum GpuError {
     #[error("the GPU failed: {0}")]
     Driver(#[from] cudarc::driver::DriverError),
-    #[error("the network failed on the GPU: {0}")]
-    Network(String),
+    #[error("the model failed on the GPU: {0}")]
+    Model(String),
     #[error("the window has {0} values, which is not the model's window")]
     Window(usize),
     #[error("the GPU has no place for a slab")]
     NoPlace,
     #[error("slab {0} has no slices")]
     NoSlab(i64),
-    #[error("the network's output {0} is not a number: the evidence is worthless")]
+    #[error("the model's output {0} is not a number: the evidence is worthless")]
     NotFinite(&'static str),
     #[error("the GPU gave evidence of a lesion larger than the plane")]
     Impossible,

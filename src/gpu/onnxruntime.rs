@@ -12,7 +12,7 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::{IoBinding, RunOptions, Session};
 use ort::value::Tensor;
 
-use super::{Address, DeviceNetwork, Failure};
+use super::{Address, DeviceModel, Failure};
 use crate::engine::{EngineError, EngineKind, ModelPackage, onnxruntime_session};
 use crate::preprocess::Window;
 
@@ -45,7 +45,7 @@ impl Bound {
             output(&names.logit, 1)?,
         ];
         let mut options = RunOptions::new()?;
-        // What is queued behind the network waits for it on the stream; this thread has the body to find.
+        // What is queued behind the model waits for it on the stream; this thread has the body to find.
         options.disable_device_sync()?;
         Ok(Self { binding, options, input, outputs, session })
     }
@@ -79,7 +79,7 @@ impl BoundSession {
 
 // SAFETY: the tensors are the session's own, bound on the card; the input has the window's shape, and `output_shape` holds the
 // outputs against the manifest's planes.
-unsafe impl DeviceNetwork for BoundSession {
+unsafe impl DeviceModel for BoundSession {
     fn input(&self) -> Address {
         self.bound.input.data_ptr() as Address
     }

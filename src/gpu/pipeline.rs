@@ -1,14 +1,14 @@
 //! From a slice's stored cells to a slab's evidence, all work queued on one stream in one thread.
 //!
-//! A window: its slabs' sums become the network's input, tissue and bone come back, the network runs, and while it does the CPU
+//! A window: its slabs' sums become the model's input, tissue and bone come back, the model runs, and while it does the CPU
 //! finds the body; then the body's mask goes up and the evidence comes back. As soon as the kernel that makes it is queued the
 //! next window may be: the stream keeps them from each other's buffers, and while the CPU makes regions of what came back the
-//! network runs on.
+//! model runs on.
 #![expect(unsafe_code, reason = "kernels are handed addresses")]
 
 use cudarc::driver::{DriverError, result};
 
-use super::DeviceNetwork;
+use super::DeviceModel;
 use super::GpuError;
 use super::arguments::{Address, EvidenceArguments, Slab, SliceArguments, Statistics, WindowArguments};
 use super::device::{Device, window_blocks};
@@ -26,10 +26,10 @@ use crate::triage::{BONE_HU, Body, SlabEvidence, TISSUE_HU, Tissue, change_of_pa
 /// Hounsfield units of a lesion that come back with its mask: so large is hardly any on one slab. What is left is fetched after.
 const LESION_AT_ONCE: usize = if cfg!(test) { 64 } else { 4096 };
 
-/// The card, the slabs that lie on it, and the network that judges their windows.
+/// The card, the slabs that lie on it, and the model that judges their windows.
 pub struct DevicePipeline<'a> {
     device: &'a Device,
-    network: &'a mut dyn DeviceNetwork,
+    model: &'a mut dyn DeviceModel,
     input: InputGeometry,
     point: OperatingPoint,
     ring: UploadRing,
@@ -38,7 +38,7 @@ pub struct DevicePipeline<'a> {
     buffers: Buffers,
 }
 
-/// A window whose network is queued. Until its evidence is queued too nothing else may touch the slabs.
+/// A window whose model is queued. Until its evidence is queued too nothing else may touch the slabs.
 #[must_use]
 pub struct BegunWindow<'pipeline, 'card>(&'pipeline mut DevicePipeline<'card>);
 
@@ -50,13 +50,13 @@ pub struct QueuedEvidence {
 }
 
 impl<'a> DevicePipeline<'a> {
-    /// A pipeline whose network takes windows of this manifest; so many slabs lie on the card at most, of all exams together.
+    /// A pipeline whose model takes windows of this manifest; so many slabs lie on the card at most, of all exams together.
     ///
     /// # Errors
     /// If the card has too little memory.
     pub fn new(
         device: &'a Device,
-        network: &'a mut dyn DeviceNetwork,
+        model: &'a mut dyn DeviceModel,
         manifest: &Manifest,
         slabs: usize,
     ) -> Result<Self, GpuError> {
@@ -68,7 +68,7 @@ impl<'a> DevicePipeline<'a> {
             buffers: Buffers::new(device, &input)?,
             point: manifest.operating_point,
             device,
-            network,
+            model,
             input,
         })
     }
@@ -90,9 +90,9 @@ impl<'a> DevicePipeline<'a> {
         self.store.forget(exam);
     }
 
-    /// The network that judges windows.
-    pub fn network(&mut self) -> &mut dyn DeviceNetwork {
-        self.network
+    /// The model that judges windows.
+    pub fn model(&mut self) -> &mut dyn DeviceModel {
+        self.model
     }
 
     /// Queues a slice up and into its slab, and its plane back. `None` if the card does not take its size. Of so many slices as the
@@ -130,23 +130,23 @@ impl<'a> DevicePipeline<'a> {
     /// The evidence of one window.
     ///
     /// # Errors
-    /// If one of its slabs has no slices, the network says what is no number, or the card fails.
+    /// If one of its slabs has no slices, the model says what is no number, or the card fails.
     pub fn judge(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<SlabEvidence, GpuError> {
         let judged = self.begin(series, job)?.queue_evidence()?;
         self.evidence(judged)
     }
 
-    /// Queues a window up to its network.
+    /// Queues a window up to its model.
     ///
     /// # Errors
     /// If one of its slabs has no slices, or the card fails.
     pub fn begin(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<BegunWindow<'_, 'a>, GpuError> {
         self.queue_window(series, job)?;
-        self.network.enqueue().map_err(|error| GpuError::Network(error.to_string()))?;
+        self.model.enqueue().map_err(|error| GpuError::Model(error.to_string()))?;
         Ok(BegunWindow(self))
     }
 
-    /// What the network says of a window that the host made: lung, lesion, attention, logit. No other window may be under way.
+    /// What the model says of a window that the host made: lung, lesion, attention, logit. No other window may be under way.
     ///
     /// # Errors
     /// If the card fails.
@@ -156,10 +156,10 @@ impl<'a> DevicePipeline<'a> {
             return Err(GpuError::Window(window.values().len()));
         }
         let mut outputs = [plane_len, plane_len, 1, 1].map(|len| vec![0.0_f32; len]);
-        // SAFETY: the network's input is a window of the manifest, and so are these values.
-        unsafe { result::memcpy_htod_async(self.network.input(), window.values(), stream.cu_stream()) }?;
-        self.network.enqueue().map_err(|error| GpuError::Network(error.to_string()))?;
-        for (output, address) in outputs.iter_mut().zip(self.network.outputs()) {
+        // SAFETY: the model's input is a window of the manifest, and so are these values.
+        unsafe { result::memcpy_htod_async(self.model.input(), window.values(), stream.cu_stream()) }?;
+        self.model.enqueue().map_err(|error| GpuError::Model(error.to_string()))?;
+        for (output, address) in outputs.iter_mut().zip(self.model.outputs()) {
             // SAFETY: its outputs are planes and numbers of the manifest. Memory that is not pinned has been written on return.
             unsafe { result::memcpy_dtoh_async(output, address, stream.cu_stream()) }?;
         }
@@ -167,7 +167,7 @@ impl<'a> DevicePipeline<'a> {
         Ok(outputs)
     }
 
-    /// Queues the window into the network's input, and tissue, bone and change back.
+    /// Queues the window into the model's input, and tissue, bone and change back.
     fn queue_window(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<(), GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
         let slabs = job.inputs.iter().zip(&job.sums);
@@ -179,7 +179,7 @@ impl<'a> DevicePipeline<'a> {
         let (words, found) = (buffers.words, buffers.found.address(stream));
         let arguments = WindowArguments {
             slabs: buffers.slabs.address(stream),
-            input: self.network.input(),
+            input: self.model.input(),
             tissue: found,
             bone: found + (words * 8) as u64,
             change: found + (2 * words * 8) as u64,
@@ -190,14 +190,14 @@ impl<'a> DevicePipeline<'a> {
             tissue_hu: TISSUE_HU,
             bone_hu: BONE_HU,
         };
-        // SAFETY: the sums are planes in the store, the network's input is a window of the manifest that the network was held
+        // SAFETY: the sums are planes in the store, the model's input is a window of the manifest that the model was held
         // against, and `found` has room for two masks and a sum a block.
         unsafe { self.device.windows_f32(&arguments, 1) }?;
         buffers.found.fetch(stream, buffers.found.len())?;
         Ok(())
     }
 
-    /// Waits for tissue and bone, but not for the network that is queued behind them.
+    /// Waits for tissue and bone, but not for the model that is queued behind them.
     fn tissue(&self) -> Result<(Tissue, u64), GpuError> {
         let found = self.buffers.found.read()?;
         let (tissue, rest) = found.split_at(self.buffers.words);
@@ -216,7 +216,7 @@ impl<'a> DevicePipeline<'a> {
         }
         buffers.body.send(stream, buffers.words)?;
         let [hu_low, hu_high] = self.input.hu_window;
-        let [lung, lesion, attention, logit] = self.network.outputs();
+        let [lung, lesion, attention, logit] = self.model.outputs();
         let masks = buffers.masks.address(stream);
         let arguments = EvidenceArguments {
             lung,
@@ -236,7 +236,7 @@ impl<'a> DevicePipeline<'a> {
             hu_low,
             hu_high,
         };
-        // SAFETY: the network's outputs are planes and numbers of the manifest that it was held against, the slabs are those of the
+        // SAFETY: the model's outputs are planes and numbers of the manifest that it was held against, the slabs are those of the
         // window, and the buffers are made for one window of it.
         unsafe { self.device.evidence(&arguments, 1) }?;
         buffers.masks.fetch(stream, 2 * buffers.words)?;
@@ -248,7 +248,7 @@ impl<'a> DevicePipeline<'a> {
     /// Waits for a window's evidence.
     ///
     /// # Errors
-    /// If the network says what is no number, or the card fails.
+    /// If the model says what is no number, or the card fails.
     pub fn evidence(&mut self, judged: QueuedEvidence) -> Result<SlabEvidence, GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
         let QueuedEvidence { body, change_hu } = judged;
@@ -275,7 +275,7 @@ impl<'a> DevicePipeline<'a> {
 }
 
 impl Drop for DevicePipeline<'_> {
-    /// What is still queued reads and writes memory that goes now, the network's too.
+    /// What is still queued reads and writes memory that goes now, the model's too.
     fn drop(&mut self) {
         if let Err(error) = self.device.stream().synchronize() {
             tracing::error!(%error, "the GPU did not come to an end");
@@ -292,7 +292,7 @@ impl BegunWindow<'_, '_> {
         self.0.evidence(earlier)
     }
 
-    /// Waits for the window's tissue and finds the body, while the network runs; then queues its evidence into the place where that
+    /// Waits for the window's tissue and finds the body, while the model runs; then queues its evidence into the place where that
     /// of the window before was.
     ///
     /// # Errors

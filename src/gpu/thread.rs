@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use cudarc::driver::DriverError;
 
 use super::upload::{SLOTS, SentSlice};
-use super::{AcceleratorNetwork, Device, DeviceNetwork, DevicePipeline, Failure, GpuError, QueuedEvidence};
+use super::{AcceleratorEngine, Device, DeviceModel, DevicePipeline, Failure, GpuError, QueuedEvidence};
 use crate::engine::{Engine, EngineError, EngineKind, Inference, ModelPackage, OutputNames, checked};
 use crate::exam::ExamKey;
 use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, StoredSlice};
@@ -19,7 +19,7 @@ use crate::triage::SlabEvidence;
 
 /// A card that has not answered by then hangs, or is so slow that the CPU is faster.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
-/// Opening the card loads the network, and its first window loads and tries kernels.
+/// Opening the card loads the model, and its first window loads and tries kernels.
 const OPENING_TIME: Duration = Duration::from_mins(2);
 /// A card that has not given everything back by then never will.
 const ENDING_TIME: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ impl Display for Ending {
     }
 }
 
-/// The first card with a package's network.
+/// The first card with a package's model.
 pub struct AcceleratorThread {
     requests: Requests,
     /// Of the windows that were queued.
@@ -73,21 +73,21 @@ pub struct AcceleratorThread {
 }
 
 impl AcceleratorThread {
-    /// Opens the card with room for so many slabs and loads the network there.
+    /// Opens the card with room for so many slabs and loads the model there.
     ///
     /// # Errors
-    /// [`EngineError::Load`] if the engine refuses the network; another error if it is not here, or the card refuses or does not answer.
-    pub fn open(network: AcceleratorNetwork, package: &ModelPackage, slabs: usize) -> Result<Self, EngineError> {
+    /// [`EngineError::Load`] if the engine refuses the model; another error if it is not here, or the card refuses or does not answer.
+    pub fn open(engine: AcceleratorEngine, package: &ModelPackage, slabs: usize) -> Result<Self, EngineError> {
         let package_there = package.clone();
-        Self::start(network.kind(), package, slabs, move |device, work| network.run(&package_there, device, work))
+        Self::start(engine.kind(), package, slabs, move |device, work| engine.run(&package_there, device, work))
     }
 
-    /// A thread on whose device `with_network` makes the network.
+    /// A thread on whose device `with_model` makes the model.
     pub(crate) fn start(
         kind: EngineKind,
         package: &ModelPackage,
         slabs: usize,
-        with_network: impl FnOnce(&Device, &mut Work<'_>) -> Result<(), Failure> + Send + 'static,
+        with_model: impl FnOnce(&Device, &mut Work<'_>) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Self, EngineError> {
         let (sender, inbox) = unbounded();
         let (opened, opening) = bounded(1);
@@ -99,8 +99,8 @@ impl AcceleratorThread {
             let of_card = |error: GpuError| EngineError::Run { engine, reason: error.to_string() };
             let run = || -> Result<(), Failure> {
                 let device = Device::open().map_err(GpuError::from).map_err(of_card)?;
-                with_network(&device, &mut |network| {
-                    let pipeline = DevicePipeline::new(&device, network, &manifest, slabs);
+                with_model(&device, &mut |model| {
+                    let pipeline = DevicePipeline::new(&device, model, &manifest, slabs);
                     let mut pipeline = pipeline.map_err(of_card)?;
                     pipeline.infer(&Window::empty(&manifest.input))?;
                     // Whoever opens the card may have given up.
@@ -174,8 +174,8 @@ impl Requests {
     }
 }
 
-/// What is done with the network once it is there.
-pub(crate) type Work<'a> = dyn FnMut(&mut dyn DeviceNetwork) -> Result<(), Failure> + 'a;
+/// What is done with the model once it is there.
+pub(crate) type Work<'a> = dyn FnMut(&mut dyn DeviceModel) -> Result<(), Failure> + 'a;
 
 impl Engine for AcceleratorThread {
     fn name(&self) -> &'static str {
@@ -286,7 +286,7 @@ impl Worker<'_, '_> {
         Ok(true)
     }
 
-    /// Queues a window, and waits for the one before while the network runs.
+    /// Queues a window, and waits for the one before while the model runs.
     fn begin(&mut self, window: &QueuedWindow, reply: Reply<(SlabEvidence, Duration)>) -> Result<(), Failure> {
         let mut since = Instant::now();
         let is_window = |under_way: &UnderWay| matches!(under_way, UnderWay::Window { .. });
@@ -341,7 +341,7 @@ fn told<T>(failure: &OnceLock<Ending>, result: Result<T, GpuError>) -> Result<T,
     })
 }
 
-/// The driver, and so the card, is at fault, not the network.
+/// The driver, and so the card, is at fault, not the model.
 fn is_of_the_driver(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<DriverError>() || matches!(error.downcast_ref(), Some(GpuError::Driver(_)))
 }

@@ -24,11 +24,11 @@ pub use windows::{SlabWindow, WindowError, phantom_exam, windows_of};
 
 /// How far two engines may lie apart in any probability: of a pixel, of a slab, of the case.
 pub const TOLERANCE: f64 = 1e-3;
-/// The same where one of the two computes in half precision: a pixel at the edge of a mask is rounded through the whole network.
+/// The same where one of the two computes in half precision: a pixel at the edge of a mask is rounded through the whole model.
 pub const HALF_PRECISION_TOLERANCE: f64 = 0.1;
 
-/// The name in a report of the package's network in half precision as the ONNX Runtime runs it on the CPU. That rounds weights and
-/// window to half precision, and computes in single precision in between: it shows whether this is the same network.
+/// The name in a report of the package's model in half precision as the ONNX Runtime runs it on the CPU. That rounds weights and
+/// window to half precision, and computes in single precision in between: it shows whether this is the same model.
 pub const HALF_PRECISION: &str = "half";
 
 /// What a check found.
@@ -44,7 +44,7 @@ pub struct CheckReport {
     pub threads: usize,
     /// See [`TOLERANCE`].
     pub tolerance: f64,
-    /// Every engine, and [`HALF_PRECISION`] where the package has such a network.
+    /// Every engine, and [`HALF_PRECISION`] where the package has such a model.
     pub engines: Vec<EngineCheck>,
     /// Every further engine against the first that ran.
     pub comparisons: Vec<Comparison>,

@@ -1,4 +1,4 @@
-//! Pins what a package's network says of one window, for the self-test that every engine has to pass.
+//! Pins what a package's model says of one window, for the self-test that every engine has to pass.
 
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_whose_network_says_something_else_is_refused() {
+    fn a_package_whose_model_says_something_else_is_refused() {
         let mut package = ModelPackage::built_in().unwrap();
         let refused = |package: &ModelPackage| {
             let error = choice::load(package, EngineKind::Embedded, &EngineOptions::default()).err();

@@ -1,4 +1,4 @@
-//! From a slice's Hounsfield units to the network's window: the specification on the CPU.
+//! From a slice's Hounsfield units to the model's window: the specification on the CPU.
 //!
 //! 0. Padding is air, and an image that lies turned in the patient's axial plane is made upright ([`StoredImage`], [`upright`]).
 //! 1. Hounsfield units are clamped to the model's window and scaled to 0..=1 ([`Plane::resample`]); clamping comes
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputGeometry {
-    /// The name of the network's input.
+    /// The name of the model's input.
     pub name: String,
     /// Slabs in a window: the one that is judged and its neighbours on either side.
     pub slabs: usize,

@@ -1,4 +1,4 @@
-//! Pixels of a plane as sets: what is set, what hangs together, what a shape fits into. Knows no patient and no network.
+//! Pixels of a plane as sets: what is set, what hangs together, what a shape fits into. Knows no patient and no model.
 
 mod mask;
 mod outline;

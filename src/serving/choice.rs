@@ -13,7 +13,7 @@ use crate::engine::{
     EmbeddedEngine, Engine, EngineError, EngineKind, GpuProbe, ModelPackage, OnnxRuntimeEngine, fits, self_test,
 };
 #[cfg(feature = "cuda")]
-use crate::gpu::{AcceleratorNetwork, AcceleratorThread};
+use crate::gpu::{AcceleratorEngine, AcceleratorThread};
 use crate::inference::{Accelerator, accelerator_test};
 use crate::preprocess::Window;
 
@@ -223,7 +223,7 @@ fn open_card(
     if kind == EngineKind::TensorRt {
         return tensorrt(package, &gpu, options, slabs);
     }
-    let network = AcceleratorNetwork::OnnxRuntime { library: options.onnxruntime_library.clone() };
+    let network = AcceleratorEngine::OnnxRuntime { library: options.onnxruntime_library.clone() };
     Ok(Box::new(AcceleratorThread::open(network, package, slabs)?))
 }
 
@@ -235,7 +235,7 @@ fn tensorrt(
     slabs: usize,
 ) -> Result<Box<dyn Accelerator>, EngineError> {
     let (kept, plan) = KeptPlan::read(package, gpu, plans(options)?)?;
-    match AcceleratorThread::open(AcceleratorNetwork::TensorRt { plan }, package, slabs) {
+    match AcceleratorThread::open(AcceleratorEngine::TensorRt { plan }, package, slabs) {
         Ok(card) => Ok(Box::new(card)),
         Err(reason @ EngineError::Load { .. }) => Err(kept.refused(&reason)),
         Err(error) => Err(error),

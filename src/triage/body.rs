@@ -1,5 +1,5 @@
 //! Where the patient's body is on a slab, from the slab's own values alone: what lies outside of it is no lung, whatever
-//! the network says.
+//! the model says.
 
 use crate::preprocess::InputGeometry;
 use crate::raster::Regions;
@@ -76,7 +76,7 @@ impl Body {
     /// So a lung that the field of view cuts at its side stays in, a lung behind the thin wall of a wasted chest too, and
     /// the air beside the chest and above a table stays out.
     ///
-    /// `None` where there is too little tissue to tell. A slab without a body keeps what the network found: to take lung
+    /// `None` where there is too little tissue to tell. A slab without a body keeps what the model found: to take lung
     /// away on no evidence could hide a lesion.
     #[must_use]
     pub fn find(found: &Tissue, input: &InputGeometry) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! Whether lungs are cut off by an end of the scan.
 //!
-//! "Rescan" is radiation, so that the area of the lung mask on the outermost slab is not enough: networks also draw gas in
+//! "Rescan" is radiation, so that the area of the lung mask on the outermost slab is not enough: models also draw gas in
 //! the bowel, air between raised arms and air beside the body as lung. The area counts where it measures as lung does, goes on
 //! in the slab beside it as lungs do, and lies within the plane. What is gas is no lung; of what may be either it is said that
 //! somebody must look.

@@ -1,5 +1,5 @@
 //! A part of one lung that is dense or missing against the same part of the other: a collapsed lobe, a large mass, an effusion. A
-//! network that draws pneumonia draws these or does not; the lungs' shape shows them either way.
+//! model that draws pneumonia draws these or does not; the lungs' shape shows them either way.
 
 use super::lesions::{Lesion, Side};
 use super::zones::{PerZone, Zone, ZoneScore};
@@ -29,7 +29,7 @@ pub struct DenseZone {
     pub other_ml: f64,
 }
 
-/// The third that lacks most air, if one does. Consolidation is no air, whether a network draws it or leaves it out.
+/// The third that lacks most air, if one does. Consolidation is no air, whether a model draws it or leaves it out.
 #[must_use]
 pub fn dense_zone(zones: &ZoneScore, lesions: &[Lesion]) -> Option<DenseZone> {
     let mut aerated = PerZone::default();

@@ -16,7 +16,7 @@ use crate::raster::{Adjacency, Regions};
 pub struct SlabEvidence {
     pub attention: f32,
     pub logit: f32,
-    /// Lung, lesions included: what the network takes for it, inside the body.
+    /// Lung, lesions included: what the model takes for it, inside the body.
     pub lung: Mask,
     /// Lesion within the lung.
     pub lesion: Mask,

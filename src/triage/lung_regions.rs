@@ -1,4 +1,4 @@
-//! Which of what the network takes for lung is lung: gas in the bowel looks like it, but is small and lies apart.
+//! Which of what the model takes for lung is lung: gas in the bowel looks like it, but is small and lies apart.
 
 use std::borrow::Cow;
 

@@ -27,7 +27,7 @@ pub(super) fn measure(
     for at in 0..WARM_UP {
         judge(pipeline, window(at))?;
     }
-    let (mut whole, mut network, mut from_upload) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut whole, mut model, mut from_upload) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..WINDOWS {
         let start = device.moment()?;
         judge(pipeline, window(at))?;
@@ -35,8 +35,8 @@ pub(super) fn measure(
     }
     for _ in 0..WINDOWS {
         let start = device.moment()?;
-        pipeline.network().enqueue()?;
-        network.push(milliseconds(start.elapsed_ms(&device.moment()?)?));
+        pipeline.model().enqueue()?;
+        model.push(milliseconds(start.elapsed_ms(&device.moment()?)?));
     }
     // Each slice comes to a window of which the card has all other slices.
     for at in 0..WINDOWS {
@@ -59,7 +59,7 @@ pub(super) fn measure(
         let Quantiles { p50, p99, max, .. } = Quantiles::of(times);
         format!("p50 {p50:.3} ms, p99 {p99:.3} ms, at most {max:.3} ms")
     };
-    report.told(&format!("{engine}: network alone, by events"), &told(network));
+    report.told(&format!("{engine}: model alone, by events"), &told(model));
     report.told(&format!("{engine}: window from slabs to evidence, by events"), &told(whole));
     report.told(&format!("{engine}: one slice from the host's memory to evidence"), &told(from_upload));
     Ok(())

@@ -20,7 +20,7 @@ use super::kernels::{Agreement, Comparison, evidence_agrees, slices_agree, windo
 use super::phantom_exam;
 use crate::config::Config;
 use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
-use crate::gpu::{AcceleratorNetwork, Device, DevicePipeline, Failure};
+use crate::gpu::{AcceleratorEngine, Device, DevicePipeline, Failure};
 use crate::scanner::series::load_folder;
 use crate::serving::choice;
 use exams::{ExamSlices, compare};
@@ -70,13 +70,13 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
     let mut any = false;
     for kind in EngineKind::ALL.into_iter().filter(|kind| kind.needs_gpu()) {
         let on_device = OnDevice { config, package, device: &device, name: kind.name(), exams: &exams };
-        let ran = network(kind, config, package).and_then(|network| {
-            network.run(package, &device, |network| {
-                let mut pipeline = DevicePipeline::new(&device, network, &package.manifest, SLABS)?;
+        let ran = engine(kind, config, package).and_then(|engine| {
+            engine.run(package, &device, |model| {
+                let mut pipeline = DevicePipeline::new(&device, model, &package.manifest, SLABS)?;
                 on_device.measure(report, &mut pipeline, cpu.as_mut());
                 Ok(())
             })?;
-            folders.iter().try_for_each(|folder| whole::measure(report, network.clone(), package, config, folder))
+            folders.iter().try_for_each(|folder| whole::measure(report, engine.clone(), package, config, folder))
         });
         match ran {
             Ok(()) => any = true,
@@ -94,12 +94,12 @@ fn on_cpu(config: &Config, package: &ModelPackage) -> Result<Box<dyn Engine>, En
 }
 
 /// TensorRT's plan is built here: its time is no part of the check, and none need be kept.
-fn network(kind: EngineKind, config: &Config, package: &ModelPackage) -> Result<AcceleratorNetwork, Failure> {
+fn engine(kind: EngineKind, config: &Config, package: &ModelPackage) -> Result<AcceleratorEngine, Failure> {
     engine::fits(package)?;
     match kind {
         #[cfg(feature = "tensorrt")]
-        EngineKind::TensorRt => Ok(AcceleratorNetwork::TensorRt { plan: engine::tensorrt::plan(package)? }),
-        EngineKind::Cuda => Ok(AcceleratorNetwork::OnnxRuntime { library: config.engine.onnxruntime_library.clone() }),
+        EngineKind::TensorRt => Ok(AcceleratorEngine::TensorRt { plan: engine::tensorrt::plan(package)? }),
+        EngineKind::Cuda => Ok(AcceleratorEngine::OnnxRuntime { library: config.engine.onnxruntime_library.clone() }),
         _ => {
             let reason = format!("this program was built without the feature {}", kind.name());
             Err(EngineError::Absent { engine: kind.name(), reason }.into())

@@ -1,5 +1,5 @@
 //! The whole check on a driver that runs on the CPU (`kernels/driver_on_cpu.cpp`): all that is ours on a card, but the card.
-#![expect(unsafe_code, reason = "the network reads and writes the card's memory, which is the host's here")]
+#![expect(unsafe_code, reason = "the model reads and writes the card's memory, which is the host's here")]
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::dicom::UidSource;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
 use crate::exam::ExamKey;
-use crate::gpu::{AcceleratorThread, Device, DeviceNetwork, DevicePipeline, Failure, Work};
+use crate::gpu::{AcceleratorThread, Device, DeviceModel, DevicePipeline, Failure, Work};
 use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, agrees_with_the_cpu};
 use crate::offline::triage_by;
 use crate::preprocess::{InputGeometry, Window};
@@ -127,10 +127,10 @@ fn assert_same(found: &[serde_json::Value], expected: &[serde_json::Value]) {
 
 fn card(package: &ModelPackage, slabs: usize, end: Option<(usize, End)>) -> AcceleratorThread {
     let input = package.manifest.input.clone();
-    let with_network = move |device: &Device, work: &mut Work<'_>| {
-        work(&mut NetworkOnCpu { end, ..NetworkOnCpu::new(device.stream(), &input) })
+    let with_model = move |device: &Device, work: &mut Work<'_>| {
+        work(&mut ModelOnCpu { end, ..ModelOnCpu::new(device.stream(), &input) })
     };
-    AcceleratorThread::start(EngineKind::Cuda, package, slabs, with_network).unwrap()
+    AcceleratorThread::start(EngineKind::Cuda, package, slabs, with_model).unwrap()
 }
 
 #[test]
@@ -227,8 +227,8 @@ fn the_check() {
     let mut report = Report::new(&[], &config, &package, &mut tell);
     kernels_agree(&mut report, &device, &package);
     bandwidth::measure(&mut report, &device, &package).unwrap();
-    let mut network = NetworkOnCpu::new(device.stream(), &input);
-    let mut pipeline = DevicePipeline::new(&device, &mut network, &package.manifest, SLABS).unwrap();
+    let mut model = ModelOnCpu::new(device.stream(), &input);
+    let mut pipeline = DevicePipeline::new(&device, &mut model, &package.manifest, SLABS).unwrap();
     let mut cpu = EngineOnCpu(input);
     let exams = [exam];
     let on_device = OnDevice { config: &config, package: &package, device: &device, name: "test", exams: &exams };
@@ -246,12 +246,12 @@ fn the_check() {
     for kernel in ["add_slices", "windows_f32", "windows_f16", "evidence"] {
         assert!(row(&format!("{kernel}, batch")).found.contains("GB/s"), "{:?}", row(kernel));
     }
-    for what in ["network alone", "window from slabs", "one slice from"] {
+    for what in ["model alone", "window from slabs", "one slice from"] {
         assert!(row(what).found.starts_with("p50"), "{:?}", row(what));
     }
 }
 
-/// What a network of thresholds says of a window: the same bits wherever it is asked.
+/// What a model of thresholds says of a window: the same bits wherever it is asked.
 fn said_of(window: &[f32], input: &InputGeometry) -> Inference {
     let middle = &window[input.slabs / 2 * input.plane_len()..][..input.plane_len()];
     let between =
@@ -331,8 +331,8 @@ enum End {
     Hangs,
 }
 
-/// The same network on the stream.
-struct NetworkOnCpu {
+/// The same model on the stream.
+struct ModelOnCpu {
     /// How it ends, after so many windows.
     end: Option<(usize, End)>,
     stream: Arc<CudaStream>,
@@ -348,7 +348,7 @@ struct Run {
     outputs: [Address; 4],
 }
 
-impl NetworkOnCpu {
+impl ModelOnCpu {
     fn new(stream: &Arc<CudaStream>, geometry: &InputGeometry) -> Self {
         let plane_len = geometry.plane_len();
         let input = stream.alloc_zeros(geometry.slabs * plane_len).unwrap();
@@ -363,7 +363,7 @@ impl NetworkOnCpu {
 }
 
 // SAFETY: the buffers are its own, of its geometry's lengths.
-unsafe impl DeviceNetwork for NetworkOnCpu {
+unsafe impl DeviceModel for ModelOnCpu {
     fn input(&self) -> Address {
         self.input.device_ptr(&self.stream).0
     }

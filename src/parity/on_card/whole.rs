@@ -7,7 +7,7 @@ use super::table::Report;
 use super::{Holds, PROBABILITY_TOLERANCE, SLABS, on_cpu};
 use crate::config::Config;
 use crate::engine::{Engine as _, ModelPackage};
-use crate::gpu::{AcceleratorNetwork, AcceleratorThread, Failure};
+use crate::gpu::{AcceleratorEngine, AcceleratorThread, Failure};
 use crate::inference::{Accelerator, accelerator_test};
 use crate::offline::triage_by;
 use crate::serving::Serving;
@@ -15,12 +15,12 @@ use crate::triage::CaseReport;
 
 pub(super) fn measure(
     report: &mut Report<'_>,
-    network: AcceleratorNetwork,
+    engine: AcceleratorEngine,
     package: &ModelPackage,
     config: &Config,
     folder: &Path,
 ) -> Result<(), Failure> {
-    let mut card = AcceleratorThread::open(network, package, SLABS)?;
+    let mut card = AcceleratorThread::open(engine, package, SLABS)?;
     accelerator_test(&mut card, package)?;
     let name = card.name();
     let on_card = triage(Some(Box::new(card)), package, config, folder)?;

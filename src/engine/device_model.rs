@@ -1,5 +1,5 @@
-//! A network whose input and outputs lie on the card and stay where they are, whichever engine runs it.
-#![expect(unsafe_code, reason = "the kernels read and write where a network says")]
+//! A model whose input and outputs lie on the card and stay where they are, whichever engine runs it.
+#![expect(unsafe_code, reason = "the kernels read and write where a model says")]
 
 /// An address in the card's memory; 0 is null.
 pub type Address = u64;
@@ -7,17 +7,17 @@ pub type Address = u64;
 /// Whatever goes wrong with an engine on the card.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// A network that is ready to judge windows, one at a time.
+/// A model that is ready to judge windows, one at a time.
 ///
 /// # Safety
 /// For as long as it lives, input and outputs must be the card's memory, for values of 32 bits as many as the manifest's window and
 /// planes have.
 #[allow(clippy::missing_errors_doc)]
-pub unsafe trait DeviceNetwork {
+pub unsafe trait DeviceModel {
     /// Where the kernels put the window.
     fn input(&self) -> Address;
 
-    /// Where lung, lesion, attention and logit lie once the network has run.
+    /// Where lung, lesion, attention and logit lie once the model has run.
     fn outputs(&self) -> [Address; 4];
 
     /// Queues one window on the stream.
