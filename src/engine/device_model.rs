@@ -1,16 +1,16 @@
-//! A model whose input and outputs lie on the card and stay where they are, whichever engine runs it.
+//! A model whose input and outputs lie on the GPU and stay where they are, whichever engine runs it.
 #![expect(unsafe_code, reason = "the kernels read and write where a model says")]
 
-/// An address in the card's memory; 0 is null.
+/// An address in the GPU's memory; 0 is null.
 pub type Address = u64;
 
-/// Whatever goes wrong with an engine on the card.
+/// Whatever goes wrong with an engine on the GPU.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// A model that is ready to judge windows, one at a time.
+/// A model that is ready to infer windows, one at a time.
 ///
 /// # Safety
-/// For as long as it lives, input and outputs must be the card's memory, for values of 32 bits as many as the manifest's window and
+/// For as long as it lives, input and outputs must be the GPU's memory, for values of 32 bits as many as the manifest's window and
 /// planes have.
 #[allow(clippy::missing_errors_doc)]
 pub unsafe trait DeviceModel {

@@ -1,4 +1,4 @@
-//! Engines: what a model says of a window. On the CPU one trait, one engine a file; on a card the model alone
+//! Engines: what a model says of a window. On the CPU one trait, one engine a file; on a GPU the model alone
 //! ([`DeviceModel`]), which reads and writes where the kernels do.
 
 #[cfg(feature = "cuda")]
@@ -51,7 +51,7 @@ pub enum EngineError {
     Model { model: String, reason: String },
     #[error("the {engine} engine is not here: {reason}")]
     Absent { engine: &'static str, reason: String },
-    #[error("TensorRT has no plan of this package for this card and version yet: tableside model build makes it")]
+    #[error("TensorRT has no plan of this package for this GPU and version yet: tableside model build makes it")]
     NoPlan,
     #[error("the {engine} engine does not pass the package's self-test: {reason}")]
     SelfTest { engine: &'static str, reason: String },

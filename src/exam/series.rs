@@ -176,7 +176,7 @@ impl Series {
             None => self.note_gaps_around(position),
         }
         let slab = self.slabs.entry(SlabIndex::of(z_mm, input.slab_mm)).or_default();
-        // A window that is being judged keeps the sum that it was made from.
+        // A window that is being inferred keeps the sum that it was made from.
         let sum = Arc::make_mut(&mut slab.sum);
         if let Some((id, replaced)) = replaced {
             sum.remove(&replaced);

@@ -1,14 +1,14 @@
-//! A package's model on the card, whichever engine runs it.
+//! A package's model on the GPU, whichever engine runs it.
 
 use std::path::PathBuf;
 
 use super::{Device, onnxruntime};
 use crate::engine::{DeviceModel, EngineKind, Failure, ModelPackage};
 
-/// The engine that runs a package's model on the card.
+/// The engine that runs a package's model on the GPU.
 #[derive(Debug, Clone)]
 pub enum AcceleratorEngine {
-    /// With a plan that TensorRT built for this card.
+    /// With a plan that TensorRT built for this GPU.
     #[cfg(feature = "tensorrt")]
     TensorRt { plan: Vec<u8> },
     /// By the library that is configured, or one in the usual places.

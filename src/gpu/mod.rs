@@ -2,7 +2,7 @@
 //! the kernels of `kernels/*.cu` in the same bits. Slices go up once, and what comes back of a window is two masks, the
 //! Hounsfield units of the lesion and a few numbers; so do tissue and bone, from which the CPU finds the body meanwhile.
 //!
-//! [`AcceleratorThread`] is the card as the analysis knows it: one thread, in which a [`DevicePipeline`] queues all work on one stream. A
+//! [`AcceleratorThread`] is the GPU as the analysis knows it: one thread, in which a [`DevicePipeline`] queues all work on one stream. A
 //! [`DeviceModel`] is what it runs windows with.
 
 mod arguments;
@@ -29,7 +29,7 @@ pub use thread::AcceleratorThread;
 pub(crate) use thread::Work;
 pub use upload::SentSlice;
 
-/// Why the card gave no evidence.
+/// Why the GPU gave no evidence.
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
     #[error("the GPU failed: {0}")]

@@ -72,12 +72,12 @@ impl BoundSession {
         let session = onnxruntime_session(EngineKind::Cuda.name(), package, library, |builder| {
             Ok(builder.with_execution_providers([provider])?)
         })?;
-        let on_card = MemoryInfo::new(AllocationDevice::CUDA, 0, AllocatorType::Device, MemoryType::Default)?;
-        Ok(Self { bound: Bound::new(session, on_card, package)?, _stream: Arc::clone(stream) })
+        let on_gpu = MemoryInfo::new(AllocationDevice::CUDA, 0, AllocatorType::Device, MemoryType::Default)?;
+        Ok(Self { bound: Bound::new(session, on_gpu, package)?, _stream: Arc::clone(stream) })
     }
 }
 
-// SAFETY: the tensors are the session's own, bound on the card; the input has the window's shape, and `output_shape` holds the
+// SAFETY: the tensors are the session's own, bound on the GPU; the input has the window's shape, and `output_shape` holds the
 // outputs against the manifest's planes.
 unsafe impl DeviceModel for BoundSession {
     fn input(&self) -> Address {
@@ -114,7 +114,7 @@ mod tests {
     use crate::parity::{phantom_exam, windows_of};
 
     #[test]
-    fn what_is_written_where_the_input_lies_is_judged_and_found_where_the_outputs_lie() {
+    fn what_is_written_where_the_input_lies_is_inferred_and_found_where_the_outputs_lie() {
         if let Err(reason) = find_onnxruntime(None) {
             eprintln!("SKIPPED: {reason}");
             return;

@@ -26,7 +26,7 @@ use crate::triage::{BONE_HU, Body, SlabEvidence, TISSUE_HU, Tissue, change_of_pa
 /// Hounsfield units of a lesion that come back with its mask: so large is hardly any on one slab. What is left is fetched after.
 const LESION_AT_ONCE: usize = if cfg!(test) { 64 } else { 4096 };
 
-/// The card, the slabs that lie on it, and the model that judges their windows.
+/// The GPU, the slabs that lie on it, and the model that infers their windows.
 pub struct DevicePipeline<'a> {
     device: &'a Device,
     model: &'a mut dyn DeviceModel,
@@ -40,7 +40,7 @@ pub struct DevicePipeline<'a> {
 
 /// A window whose model is queued. Until its evidence is queued too nothing else may touch the slabs.
 #[must_use]
-pub struct BegunWindow<'pipeline, 'card>(&'pipeline mut DevicePipeline<'card>);
+pub struct BegunWindow<'pipeline, 'device>(&'pipeline mut DevicePipeline<'device>);
 
 /// A window whose evidence is queued.
 #[must_use]
@@ -50,10 +50,10 @@ pub struct QueuedEvidence {
 }
 
 impl<'a> DevicePipeline<'a> {
-    /// A pipeline whose model takes windows of this manifest; so many slabs lie on the card at most, of all exams together.
+    /// A pipeline whose model takes windows of this manifest; so many slabs lie on the GPU at most, of all exams together.
     ///
     /// # Errors
-    /// If the card has too little memory.
+    /// If the GPU has too little memory.
     pub fn new(
         device: &'a Device,
         model: &'a mut dyn DeviceModel,
@@ -73,33 +73,33 @@ impl<'a> DevicePipeline<'a> {
         })
     }
 
-    /// Slabs that lie on the card.
+    /// Slabs that lie on the GPU.
     #[must_use]
     pub fn slabs(&self) -> usize {
         self.store.len()
     }
 
-    /// Sums that had to be uploaded so far, since on the card they were not what a window is made of.
+    /// Sums that had to be uploaded so far, since on the GPU they were not what a window is made of.
     #[must_use]
     pub fn uploaded(&self) -> usize {
         self.store.uploaded()
     }
 
-    /// Frees what an exam has on the card.
+    /// Frees what an exam has on the GPU.
     pub fn forget(&mut self, exam: &ExamKey) {
         self.store.forget(exam);
     }
 
-    /// The model that judges windows.
+    /// The model that infers windows.
     pub fn model(&mut self) -> &mut dyn DeviceModel {
         self.model
     }
 
-    /// Queues a slice up and into its slab, and its plane back. `None` if the card does not take its size. Of so many slices as the
+    /// Queues a slice up and into its slab, and its plane back. `None` if the GPU does not take its size. Of so many slices as the
     /// ring has places each must be waited for ([`Self::plane`]) before the next one is sent.
     ///
     /// # Errors
-    /// If the card fails.
+    /// If the GPU fails.
     pub fn add(&mut self, slice: &StoredSlice) -> Result<Option<SentSlice>, GpuError> {
         let StoredSlice { series, slab, id, image, in_plane } = slice;
         let bytes = image.cells.len();
@@ -112,7 +112,7 @@ impl<'a> DevicePipeline<'a> {
         let sum = self.store.add(stream, series, *slab, *id)?;
         let describe = |cells, steps| super::arguments::Slice { cells, sum, steps, x, y, ..described(image, in_plane) };
         let (sent, slices) = self.ring.send(stream, &image.cells, describe)?;
-        // SAFETY: the slice, its cells and its taps lie on the card until work that is queued later takes their place; the image has
+        // SAFETY: the slice, its cells and its taps lie on the GPU until work that is queued later takes their place; the image has
         // as many cells as its rows and columns say, and the taps stay within it; the steps are a plane.
         unsafe { self.device.add_slices(&slice_arguments(slices, &self.input), 1) }?;
         self.ring.fetch(stream, sent)?;
@@ -122,7 +122,7 @@ impl<'a> DevicePipeline<'a> {
     /// Waits for a slice's plane.
     ///
     /// # Errors
-    /// If the card fails.
+    /// If the GPU fails.
     pub fn plane(&self, sent: SentSlice) -> Result<Plane, GpuError> {
         Ok(self.ring.plane(sent)?)
     }
@@ -130,16 +130,16 @@ impl<'a> DevicePipeline<'a> {
     /// The evidence of one window.
     ///
     /// # Errors
-    /// If one of its slabs has no slices, the model says what is no number, or the card fails.
-    pub fn judge(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<SlabEvidence, GpuError> {
-        let judged = self.begin(series, job)?.queue_evidence()?;
-        self.evidence(judged)
+    /// If one of its slabs has no slices, the model says what is no number, or the GPU fails.
+    pub fn infer_window(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<SlabEvidence, GpuError> {
+        let queued = self.begin(series, job)?.queue_evidence()?;
+        self.evidence(queued)
     }
 
     /// Queues a window up to its model.
     ///
     /// # Errors
-    /// If one of its slabs has no slices, or the card fails.
+    /// If one of its slabs has no slices, or the GPU fails.
     pub fn begin(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<BegunWindow<'_, 'a>, GpuError> {
         self.queue_window(series, job)?;
         self.model.enqueue().map_err(|error| GpuError::Model(error.to_string()))?;
@@ -149,7 +149,7 @@ impl<'a> DevicePipeline<'a> {
     /// What the model says of a window that the host made: lung, lesion, attention, logit. No other window may be under way.
     ///
     /// # Errors
-    /// If the card fails.
+    /// If the GPU fails.
     pub fn infer(&mut self, window: &Window) -> Result<[Vec<f32>; 4], GpuError> {
         let (stream, plane_len) = (self.device.stream(), self.input.plane_len());
         if window.values().len() != self.input.slabs * plane_len {
@@ -248,10 +248,10 @@ impl<'a> DevicePipeline<'a> {
     /// Waits for a window's evidence.
     ///
     /// # Errors
-    /// If the model says what is no number, or the card fails.
-    pub fn evidence(&mut self, judged: QueuedEvidence) -> Result<SlabEvidence, GpuError> {
+    /// If the model says what is no number, or the GPU fails.
+    pub fn evidence(&mut self, queued: QueuedEvidence) -> Result<SlabEvidence, GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
-        let QueuedEvidence { body, change_hu } = judged;
+        let QueuedEvidence { body, change_hu } = queued;
         let statistics = buffers.statistics.read()?[0];
         let outputs = ["lung", "lesion", "attention", "logit"];
         if let Some((output, _)) = outputs.iter().zip(statistics.not_finite).find(|(_, wrong)| *wrong > 0) {
@@ -296,7 +296,7 @@ impl BegunWindow<'_, '_> {
     /// of the window before was.
     ///
     /// # Errors
-    /// If the card fails.
+    /// If the GPU fails.
     pub fn queue_evidence(self) -> Result<QueuedEvidence, GpuError> {
         let (tissue, change) = self.0.tissue()?;
         let body = Body::find(&tissue, &self.0.input);

@@ -1,4 +1,4 @@
-//! Slabs on the card. What lies here is a copy of sums that the CPU keeps: slices are added to it as they come, and where it is not
+//! Slabs on the GPU. What lies here is a copy of sums that the CPU keeps: slices are added to it as they come, and where it is not
 //! what a window is made of, it is uploaded. So a slab may be dropped at any time, and memory is bounded however many exams come.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ struct StoredSlab {
 
 impl SlabStore {
     /// # Errors
-    /// If the card has not so much memory.
+    /// If the GPU has not so much memory.
     pub fn new(stream: &Arc<CudaStream>, plane_len: usize, count: usize) -> Result<Self, DriverError> {
         let stride = plane_len.next_multiple_of(ALIGNMENT);
         Ok(Self {

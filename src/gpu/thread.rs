@@ -1,4 +1,4 @@
-//! A card as the analysis knows it: one thread that owns the device, and channels to it. A card that no longer answers so costs one
+//! A GPU as the analysis knows it: one thread that owns the device, and channels to it. A GPU that no longer answers so costs one
 //! deadline, and whatever goes wrong there is an error like any other.
 
 use std::collections::VecDeque;
@@ -17,11 +17,11 @@ use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, StoredSlice
 use crate::preprocess::{Plane, Window};
 use crate::triage::SlabEvidence;
 
-/// A card that has not answered by then hangs, or is so slow that the CPU is faster.
+/// A GPU that has not answered by then hangs, or is so slow that the CPU is faster.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
-/// Opening the card loads the model, and its first window loads and tries kernels.
+/// Opening the GPU loads the model, and its first window loads and tries kernels.
 const OPENING_TIME: Duration = Duration::from_mins(2);
-/// A card that has not given everything back by then never will.
+/// A GPU that has not given everything back by then never will.
 const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// Where the answer to a request goes; nobody may be waiting for it any more.
@@ -62,7 +62,7 @@ impl Display for Ending {
     }
 }
 
-/// The first card with a package's model.
+/// The first GPU with a package's model.
 pub struct AcceleratorThread {
     requests: Requests,
     /// Of the windows that were queued.
@@ -73,10 +73,10 @@ pub struct AcceleratorThread {
 }
 
 impl AcceleratorThread {
-    /// Opens the card with room for so many slabs and loads the model there.
+    /// Opens the GPU with room for so many slabs and loads the model there.
     ///
     /// # Errors
-    /// [`EngineError::Load`] if the engine refuses the model; another error if it is not here, or the card refuses or does not answer.
+    /// [`EngineError::Load`] if the engine refuses the model; another error if it is not here, or the GPU refuses or does not answer.
     pub fn open(engine: AcceleratorEngine, package: &ModelPackage, slabs: usize) -> Result<Self, EngineError> {
         let package_there = package.clone();
         Self::start(engine.kind(), package, slabs, move |device, work| engine.run(&package_there, device, work))
@@ -96,14 +96,14 @@ impl AcceleratorThread {
         let requests = Requests { engine, sender, failure: Arc::default() };
         let (manifest, model, failure) = (package.manifest.clone(), package.title(), requests.failure.clone());
         let thread = move || {
-            let of_card = |error: GpuError| EngineError::Run { engine, reason: error.to_string() };
+            let of_gpu = |error: GpuError| EngineError::Run { engine, reason: error.to_string() };
             let run = || -> Result<(), Failure> {
-                let device = Device::open().map_err(GpuError::from).map_err(of_card)?;
+                let device = Device::open().map_err(GpuError::from).map_err(of_gpu)?;
                 with_model(&device, &mut |model| {
                     let pipeline = DevicePipeline::new(&device, model, &manifest, slabs);
-                    let mut pipeline = pipeline.map_err(of_card)?;
+                    let mut pipeline = pipeline.map_err(of_gpu)?;
                     pipeline.infer(&Window::empty(&manifest.input))?;
-                    // Whoever opens the card may have given up.
+                    // Whoever opens the GPU may have given up.
                     let _ = opened.send(Ok(()));
                     Worker { pipeline: &mut pipeline, under_way: VecDeque::new(), failure: &failure }.serve(&inbox)
                 })
@@ -115,12 +115,12 @@ impl AcceleratorThread {
                     Err(error) if is_of_the_driver(error.as_ref()) => EngineError::Run { engine, reason },
                     Err(_) => EngineError::Load { engine, model, reason },
                 };
-                // Once the card has been opened nobody waits for this.
+                // Once the GPU has been opened nobody waits for this.
                 let _ = opened.try_send(Err(error));
             }
             drop(ending);
         };
-        let spawned = std::thread::Builder::new().name("card".to_owned()).spawn(thread);
+        let spawned = std::thread::Builder::new().name("accelerator".to_owned()).spawn(thread);
         spawned.map_err(|error| requests.failed(error.to_string()))?;
         match opening.recv_timeout(OPENING_TIME) {
             Ok(opened) => opened.map(|()| Self {
@@ -135,7 +135,7 @@ impl AcceleratorThread {
 }
 
 impl Drop for AcceleratorThread {
-    /// Waits until memory and libraries have been given back: the process may end next, or open the card again.
+    /// Waits until memory and libraries have been given back: the process may end next, or open the GPU again.
     fn drop(&mut self) {
         // A thread that has ended takes no requests.
         let _ = self.requests.sender.send(Request::End);
@@ -160,7 +160,7 @@ impl Requests {
         answer.recv_timeout(ANSWER_TIME).map_err(|error| self.no_answer(error))
     }
 
-    /// Nothing more is asked of a card that has not answered.
+    /// Nothing more is asked of a GPU that has not answered.
     fn no_answer(&self, error: RecvTimeoutError) -> EngineError {
         let ending = match error {
             RecvTimeoutError::Timeout => Ending::DoesNotAnswer,
@@ -221,8 +221,8 @@ impl AcceleratorSlices for Requests {
 }
 
 /// The thread's work.
-struct Worker<'worker, 'card> {
-    pipeline: &'worker mut DevicePipeline<'card>,
+struct Worker<'worker, 'device> {
+    pipeline: &'worker mut DevicePipeline<'device>,
     /// In the order in which it was queued on the stream, which is that in which it will be done; of windows one at most.
     under_way: VecDeque<UnderWay>,
     failure: &'worker OnceLock<Ending>,
@@ -234,8 +234,8 @@ enum UnderWay {
         reply: Reply<Option<Plane>>,
     },
     Window {
-        judged: QueuedEvidence,
-        /// Since when no window before it kept the card.
+        queued: QueuedEvidence,
+        /// Since when no window before it kept the GPU.
         since: Instant,
         reply: Reply<(SlabEvidence, Duration)>,
     },
@@ -296,13 +296,13 @@ impl Worker<'_, '_> {
         }
         let earlier = self.under_way.pop_front_if(|first| is_window(first));
         let mut begun = told(self.failure, self.pipeline.begin(&window.series, &window.job))?;
-        if let Some(UnderWay::Window { judged, since: earlier_since, reply }) = earlier {
-            let evidence = told(self.failure, begun.evidence_of(judged))?;
+        if let Some(UnderWay::Window { queued, since: earlier_since, reply }) = earlier {
+            let evidence = told(self.failure, begun.evidence_of(queued))?;
             answer(&reply, (evidence, earlier_since.elapsed()));
             since = Instant::now();
         }
-        let judged = told(self.failure, begun.queue_evidence())?;
-        self.under_way.push_back(UnderWay::Window { judged, since, reply });
+        let queued = told(self.failure, begun.queue_evidence())?;
+        self.under_way.push_back(UnderWay::Window { queued, since, reply });
         Ok(())
     }
 
@@ -318,8 +318,8 @@ impl Worker<'_, '_> {
             Some(UnderWay::Slice { sent, reply }) => {
                 answer(&reply, Some(told(self.failure, self.pipeline.plane(sent))?));
             }
-            Some(UnderWay::Window { judged, since, reply }) => {
-                let evidence = told(self.failure, self.pipeline.evidence(judged))?;
+            Some(UnderWay::Window { queued, since, reply }) => {
+                let evidence = told(self.failure, self.pipeline.evidence(queued))?;
                 answer(&reply, (evidence, since.elapsed()));
             }
             None => {}
@@ -341,7 +341,7 @@ fn told<T>(failure: &OnceLock<Ending>, result: Result<T, GpuError>) -> Result<T,
     })
 }
 
-/// The driver, and so the card, is at fault, not the model.
+/// The driver, and so the GPU, is at fault, not the model.
 fn is_of_the_driver(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<DriverError>() || matches!(error.downcast_ref(), Some(GpuError::Driver(_)))
 }

@@ -1,4 +1,4 @@
-//! The way up: a ring of slices in memory that the card reads itself, each with its place on the card. While one slice travels or
+//! The way up: a ring of slices in memory that the GPU reads itself, each with its place on the GPU. While one slice travels or
 //! waits for its kernel, the next one is filled in.
 
 use std::sync::Arc;

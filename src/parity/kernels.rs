@@ -1,4 +1,4 @@
-//! Whether the kernels give the bits that the CPU gives: one comparison, for the kernels on a card and for the kernels that were
+//! Whether the kernels give the bits that the CPU gives: one comparison, for the kernels on a GPU and for the kernels that were
 //! compiled as C++. The tolerance is none; how far values lie apart is told all the same.
 
 use rand::rngs::StdRng;

@@ -1,10 +1,10 @@
 //! Whether a model package runs as it should on this machine: the same windows through every engine that is there, their
 //! outputs held against each other and against what any output must be, and their time taken. [`kernels`] holds the kernels
-//! against the CPU in the same way, `on_card` (feature `cuda`) a card.
+//! against the CPU in the same way, `on_gpu` (feature `cuda`) a GPU.
 
 pub mod kernels;
 #[cfg(feature = "cuda")]
-pub mod on_card;
+pub mod on_gpu;
 mod pin;
 pub mod random;
 mod windows;
@@ -38,7 +38,7 @@ pub struct CheckReport {
     pub version: String,
     /// Of the weights.
     pub sha256: String,
-    /// How many windows every engine judged.
+    /// How many windows every engine inferred.
     pub windows: usize,
     /// Threads of one inference.
     pub threads: usize,

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub struct InputGeometry {
     /// The name of the model's input.
     pub name: String,
-    /// Slabs in a window: the one that is judged and its neighbours on either side.
+    /// Slabs in a window: the one that is inferred and its neighbours on either side.
     pub slabs: usize,
     /// Thickness of a bin of the absolute z grid, mm.
     pub slab_mm: f64,

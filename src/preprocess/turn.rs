@@ -1,5 +1,5 @@
 //! Images that lie turned in the patient's axial plane, made upright before anything else: what is made of them then needs to
-//! know of no angle, on the CPU and on a card.
+//! know of no angle, on the CPU and on a GPU.
 //!
 //! Quarter turns and mirrored images are none of these: rows and columns run along the patient's axes there, and
 //! [`super::InPlane`] says which way.

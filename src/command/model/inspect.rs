@@ -91,7 +91,7 @@ fn print(package: &Description) {
         (
             "input",
             format!(
-                "{}: {} slabs of {} mm, the middle one is judged; {} x {} pixels of {} mm ({} x {} mm)",
+                "{}: {} slabs of {} mm, the middle one is inferred; {} x {} pixels of {} mm ({} x {} mm)",
                 input.name,
                 input.slabs,
                 input.slab_mm,

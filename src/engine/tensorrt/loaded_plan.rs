@@ -77,7 +77,7 @@ pub(super) fn with_plan<R>(
     work(&mut LoadedPlan::new(execution, stream, tensors)?)
 }
 
-/// The model with its input and outputs on the card, and its run as one launch where it can be captured.
+/// The model with its input and outputs on the GPU, and its run as one launch where it can be captured.
 pub(crate) struct LoadedPlan<'engine> {
     graph: Option<CudaGraph>,
     execution: ExecutionContext<'engine>,

@@ -1,6 +1,6 @@
-//! NVIDIA TensorRT: a plan that is built from the package's model for the very card that is there, and the model that it gives.
+//! NVIDIA TensorRT: a plan that is built from the package's model for the very GPU that is there, and the model that it gives.
 //!
-//! A plan is a cache: it is kept in a file whose name carries the model's checksum, TensorRT's version and the card, and is
+//! A plan is a cache: it is kept in a file whose name carries the model's checksum, TensorRT's version and the GPU, and is
 //! built again where one of these differs or TensorRT refuses it. Models are strongly typed in TensorRT 11: it computes in
 //! the types that the ONNX file has. So a plan is built from the package's model in half precision where it has one.
 //!
@@ -26,7 +26,7 @@ const NAME: &str = EngineKind::TensorRt.name();
 const LIBRARIES: [&str; 2] = ["libnvinfer.so.11", "libnvinfer.so"];
 const PARSERS: [&str; 2] = ["libnvonnxparser.so.11", "libnvonnxparser.so"];
 
-/// What a plan may take of the card's memory while it is built and run.
+/// What a plan may take of the GPU's memory while it is built and run.
 const WORKSPACE_BYTES: usize = 1 << 30;
 
 /// A plan that was kept.
@@ -35,7 +35,7 @@ pub(crate) struct KeptPlan {
 }
 
 impl KeptPlan {
-    /// The plan of this package for this card, and its bytes.
+    /// The plan of this package for this GPU, and its bytes.
     ///
     /// # Errors
     /// [`EngineError::NoPlan`] where it has to be built first; else if there is no TensorRT.
@@ -56,7 +56,7 @@ impl KeptPlan {
     }
 }
 
-/// Builds the plan of a package for a card and keeps it; returns its file.
+/// Builds the plan of a package for a GPU and keeps it; returns its file.
 ///
 /// # Errors
 /// If there is no TensorRT, it refuses the model, or the file cannot be written.
@@ -83,7 +83,7 @@ pub(crate) fn with_plan<R>(
     loaded_plan::with_plan(plan, &Tensors::of(package), stream, work)
 }
 
-/// Builds the plan of a package for the card that is here.
+/// Builds the plan of a package for the GPU that is here.
 ///
 /// # Errors
 /// If there is no TensorRT or it refuses the model.
@@ -111,12 +111,12 @@ fn build(package: &ModelPackage) -> trtx::Result<Vec<u8>> {
 }
 
 fn plan_path(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> PathBuf {
-    let card: String = gpu.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name: String = gpu.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let (major, minor) = gpu.compute_capability;
     let version = loaded_plan::version();
     let half = package.manifest.half_precision.as_ref();
     let model = &half.map_or(&package.manifest.sha256, |half| &half.sha256)[..16];
-    plans.join(format!("{model}-tensorrt-{version}-{card}-sm{major}{minor}.plan"))
+    plans.join(format!("{model}-tensorrt-{version}-{name}-sm{major}{minor}.plan"))
 }
 
 /// Opens TensorRT and its parser, once in the life of the process.

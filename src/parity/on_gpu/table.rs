@@ -45,20 +45,20 @@ impl Display for Row {
 
 pub const TABLE_HEAD: &str = "| what | found | goal | holds |\n|---|---|---|---|";
 
-/// What was found on one card. Each row is told as soon as it is known: a card that hangs takes the rest.
+/// What was found on one GPU. Each row is told as soon as it is known: a GPU that hangs takes the rest.
 pub struct Report<'a> {
     rows: Vec<Row>,
     tell: &'a mut dyn FnMut(&Row),
 }
 
 impl<'a> Report<'a> {
-    /// A report whose first rows say what card, driver and libraries there are.
+    /// A report whose first rows say what GPU, driver and libraries there are.
     pub fn new(gpus: &[Gpu], config: &Config, package: &ModelPackage, tell: &'a mut dyn FnMut(&Row)) -> Self {
         let mut report = Self { rows: Vec::new(), tell };
         if let Some(gpu) = gpus.first() {
             let ((major, minor), gigabytes) = (gpu.compute_capability, gpu.memory_bytes as f64 / 1e9);
-            let card = format!("{}, compute capability {major}.{minor}, {gigabytes:.1} GB", gpu.name);
-            report.told("card", &card);
+            let described = format!("{}, compute capability {major}.{minor}, {gigabytes:.1} GB", gpu.name);
+            report.told("GPU", &described);
             let cuda = gpu.driver_cuda;
             report.told("CUDA that the driver knows", &format!("{}.{}", cuda / 1000, cuda % 1000 / 10));
         }

@@ -1,5 +1,5 @@
-//! The whole check on a driver that runs on the CPU (`kernels/driver_on_cpu.cpp`): all that is ours on a card, but the card.
-#![expect(unsafe_code, reason = "the model reads and writes the card's memory, which is the host's here")]
+//! The whole check on a driver that runs on the CPU (`kernels/driver_on_cpu.cpp`): all that is ours on a GPU, but the GPU.
+#![expect(unsafe_code, reason = "the model reads and writes the GPU's memory, which is the host's here")]
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -31,10 +31,10 @@ const VARIABLE: &str = "TABLESIDE_DRIVER_ON_CPU";
 /// Each of these runs in a process of its own: which driver is opened is decided when one starts, and the driver has one thread.
 const ON_THIS_DRIVER: [&str; 5] = [
     "the_check",
-    "exams_over_a_card",
-    "exams_over_a_card_with_little_room",
-    "exams_over_a_card_that_fails",
-    "exams_over_a_card_that_hangs",
+    "exams_over_a_gpu",
+    "exams_over_a_gpu_with_little_room",
+    "exams_over_a_gpu_that_fails",
+    "exams_over_a_gpu_that_hangs",
 ];
 
 #[test]
@@ -55,7 +55,7 @@ fn the_check_and_exams_hold_on_a_driver_that_runs_on_the_cpu() {
     };
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     for test in ON_THIS_DRIVER {
-        let test = format!("parity::on_card::on_cpu_tests::{test}");
+        let test = format!("parity::on_gpu::on_cpu_tests::{test}");
         let ran = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &test, "--include-ignored", "--nocapture"])
             .env("LD_LIBRARY_PATH", folder.path())
@@ -72,7 +72,7 @@ fn is_on_this_driver() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// The built-in package with a plane of some words, the last one not full, that is quickly judged.
+/// The built-in package with a plane of some words, the last one not full, that is quickly inferred.
 fn small_package() -> ModelPackage {
     let mut package = ModelPackage::built_in().unwrap();
     package.manifest.input = InputGeometry { rows: 61, columns: 47, pixel_mm: 7.0, ..package.manifest.input };
@@ -125,7 +125,7 @@ fn assert_same(found: &[serde_json::Value], expected: &[serde_json::Value]) {
     }
 }
 
-fn card(package: &ModelPackage, slabs: usize, end: Option<(usize, End)>) -> AcceleratorThread {
+fn gpu(package: &ModelPackage, slabs: usize, end: Option<(usize, End)>) -> AcceleratorThread {
     let input = package.manifest.input.clone();
     let with_model = move |device: &Device, work: &mut Work<'_>| {
         work(&mut ModelOnCpu { end, ..ModelOnCpu::new(device.stream(), &input) })
@@ -135,38 +135,38 @@ fn card(package: &ModelPackage, slabs: usize, end: Option<(usize, End)>) -> Acce
 
 #[test]
 #[ignore = "the test above runs it with its driver"]
-fn exams_over_a_card() {
+fn exams_over_a_gpu() {
     if is_on_this_driver() {
         // A window of the exam whose slices are replaced may be made of three sums that slices have not made.
-        exams_over_a_card_with(SLABS, 0..40);
+        exams_over_a_gpu_with(SLABS, 0..40);
     }
 }
 
 #[test]
 #[ignore = "the test above runs it with its driver"]
-fn exams_over_a_card_with_little_room() {
+fn exams_over_a_gpu_with_little_room() {
     if is_on_this_driver() {
         // Exams take places from each other.
-        exams_over_a_card_with(5, 70..300);
+        exams_over_a_gpu_with(5, 70..300);
     }
 }
 
-fn exams_over_a_card_with(slabs: usize, uploads: Range<u64>) {
+fn exams_over_a_gpu_with(slabs: usize, uploads: Range<u64>) {
     let metrics = telemetry::metrics().unwrap();
     let (package, folder) = (small_package(), folder_of_exams());
     let input = package.manifest.input.clone();
     let on_cpu = Serving::new(&package, None, None, Box::new(EngineOnCpu(input.clone())));
     let expected = reports(on_cpu, &package, folder.path());
     assert_eq!(expected.len(), 3);
-    let mut card = card(&package, slabs, None);
+    let mut gpu = gpu(&package, slabs, None);
     let exam = ExamSlices::of("phantom".to_owned(), &phantom(PhantomKind::Pneumonia, 4), &input).unwrap();
     let window = exam.windows()[10].job.window(&input);
-    agrees_with_the_cpu(&mut card, &package.manifest, &window).unwrap();
+    agrees_with_the_cpu(&mut gpu, &package.manifest, &window).unwrap();
     let forgotten = Arc::default();
-    let card = Watched { card, forgotten: Arc::clone(&forgotten) };
-    let on_card = Serving::new(&package, Some(Box::new(card)), None, Box::new(NoEngine));
-    let state = on_card.state().clone();
-    assert_same(&reports(on_card, &package, folder.path()), &expected);
+    let gpu = Watched { gpu, forgotten: Arc::clone(&forgotten) };
+    let on_gpu = Serving::new(&package, Some(Box::new(gpu)), None, Box::new(NoEngine));
+    let state = on_gpu.state().clone();
+    assert_same(&reports(on_gpu, &package, folder.path()), &expected);
     assert_eq!((state.engine(), state.gpu_failure()), ("cuda", None));
     let exams: BTreeSet<String> = expected.iter().map(|report| report["exam"].as_str().unwrap().to_owned()).collect();
     assert_eq!(*forgotten.lock().unwrap(), exams);
@@ -177,26 +177,26 @@ fn exams_over_a_card_with(slabs: usize, uploads: Range<u64>) {
 
 #[test]
 #[ignore = "the test above runs it with its driver"]
-fn exams_over_a_card_that_fails() {
+fn exams_over_a_gpu_that_fails() {
     if is_on_this_driver() {
-        exams_over_a_card_that_ends(End::Fails, "the card fell off the bus");
+        exams_over_a_gpu_that_ends(End::Fails, "the GPU fell off the bus");
     }
 }
 
 #[test]
 #[ignore = "the test above runs it with its driver"]
-fn exams_over_a_card_that_hangs() {
+fn exams_over_a_gpu_that_hangs() {
     if is_on_this_driver() {
-        exams_over_a_card_that_ends(End::Hangs, "the GPU does not answer");
+        exams_over_a_gpu_that_ends(End::Hangs, "the GPU does not answer");
     }
 }
 
-fn exams_over_a_card_that_ends(end: End, reason: &str) {
+fn exams_over_a_gpu_that_ends(end: End, reason: &str) {
     let (package, folder) = (small_package(), folder_of_exams());
     let engine = || Box::new(EngineOnCpu(package.manifest.input.clone()));
     let expected = reports(Serving::new(&package, None, None, engine()), &package, folder.path());
-    let card = card(&package, SLABS, Some((20, end)));
-    let fails = Serving::new(&package, Some(Box::new(card)), None, engine());
+    let gpu = gpu(&package, SLABS, Some((20, end)));
+    let fails = Serving::new(&package, Some(Box::new(gpu)), None, engine());
     let state = fails.state().clone();
     assert_same(&reports(fails, &package, folder.path()), &expected);
     assert_eq!(state.engine(), "test");
@@ -277,38 +277,38 @@ impl Engine for EngineOnCpu {
     }
 }
 
-/// A card, and the exams whose memory there was freed.
+/// A GPU, and the exams whose memory there was freed.
 struct Watched {
-    card: AcceleratorThread,
+    gpu: AcceleratorThread,
     forgotten: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Engine for Watched {
     fn name(&self) -> &'static str {
-        self.card.name()
+        self.gpu.name()
     }
 
     fn infer(&mut self, window: &Window) -> Result<Inference, EngineError> {
-        self.card.infer(window)
+        self.gpu.infer(window)
     }
 }
 
 impl Accelerator for Watched {
     fn slices(&self) -> Arc<dyn AcceleratorSlices> {
-        self.card.slices()
+        self.gpu.slices()
     }
 
     fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
-        self.card.queue(window)
+        self.gpu.queue(window)
     }
 
     fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
-        self.card.collect()
+        self.gpu.collect()
     }
 
     fn forget(&mut self, exam: &ExamKey) {
         self.forgotten.lock().unwrap().insert(exam.to_string());
-        self.card.forget(exam);
+        self.gpu.forget(exam);
     }
 }
 
@@ -374,7 +374,7 @@ unsafe impl DeviceModel for ModelOnCpu {
 
     fn enqueue(&mut self) -> Result<(), Failure> {
         match &mut self.end {
-            Some((0, End::Fails)) => return Err("the card fell off the bus".into()),
+            Some((0, End::Fails)) => return Err("the GPU fell off the bus".into()),
             Some((0, End::Hangs)) => loop {
                 std::thread::park();
             },

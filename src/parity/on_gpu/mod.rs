@@ -1,5 +1,5 @@
-//! What only a machine with a card can tell, in one run: whether the kernels give the CPU's bits there and how fast, how long windows
-//! take, whether exams come to the same verdict, and whether the card's memory stays as it is.
+//! What only a machine with a GPU can tell, in one run: whether the kernels give the CPU's bits there and how fast, how long windows
+//! take, whether exams come to the same verdict, and whether the GPU's memory stays as it is.
 
 mod bandwidth;
 mod exams;
@@ -28,7 +28,7 @@ use exams::{ExamSlices, compare};
 /// Random inputs on which each kernel is held against the CPU.
 const SEEDS: u64 = 60;
 
-/// Slabs on the card: those of any exam.
+/// Slabs on the GPU: those of any exam.
 const SLABS: usize = 1024;
 
 /// How far the case probability may lie from the CPU engine's.
@@ -87,7 +87,7 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
     report.row("an engine ran on the GPU", if any { "yes" } else { "no" }, "yes", Holds::from(any));
 }
 
-/// The engine that the card's are held against.
+/// The engine that the GPU's are held against.
 fn on_cpu(config: &Config, package: &ModelPackage) -> Result<Box<dyn Engine>, EngineError> {
     let load = |kind| choice::load(package, kind, &config.engine);
     load(EngineKind::OnnxRuntime).or_else(|_| load(EngineKind::Embedded))
@@ -151,7 +151,7 @@ fn exams(report: &mut Report<'_>, package: &ModelPackage, folders: &[PathBuf]) -
     exams
 }
 
-/// One engine on the card.
+/// One engine on the GPU.
 struct OnDevice<'a> {
     config: &'a Config,
     package: &'a ModelPackage,

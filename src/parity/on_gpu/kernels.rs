@@ -1,4 +1,4 @@
-//! The kernels on the card, asked as the comparisons with the CPU ask for them.
+//! The kernels on the GPU, asked as the comparisons with the CPU ask for them.
 #![expect(unsafe_code, reason = "kernels take raw addresses")]
 
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Kernels for Device {
     }
 }
 
-/// Values on the card that begin so many values off an aligned address.
+/// Values on the GPU that begin so many values off an aligned address.
 struct Placed<T> {
     _memory: CudaSlice<T>,
     address: Address,
@@ -96,8 +96,8 @@ fn run_slices(
         steps.push(own_steps);
         kept.push((cells, x, y));
     }
-    let on_card = stream.clone_htod(&described_slices)?;
-    let arguments = slice_arguments(on_card.device_ptr(stream).0, input);
+    let on_gpu = stream.clone_htod(&described_slices)?;
+    let arguments = slice_arguments(on_gpu.device_ptr(stream).0, input);
     // SAFETY: all that was uploaded is kept until the results have come back, and is as long as the slices say.
     unsafe { device.add_slices(&arguments, slices.len()) }?;
     let sums = sums.iter().map(|sum| stream.clone_dtoh(sum)).collect::<Result<_, _>>()?;
@@ -109,7 +109,7 @@ fn run_slices(
 /// The sums of windows' slabs, and what kernels are told of them.
 struct Slabs {
     _sums: Vec<Placed<u32>>,
-    on_card: CudaSlice<Slab>,
+    on_gpu: CudaSlice<Slab>,
 }
 
 impl Slabs {
@@ -119,7 +119,7 @@ impl Slabs {
             all().map(|slab| Placed::new(stream, slab.steps(), offset)).collect::<Result<_, _>>()?;
         let slabs: Vec<Slab> =
             all().zip(&sums).map(|(slab, sum)| Slab { sum: sum.address, share: slab.share() }).collect();
-        Ok(Self { on_card: stream.clone_htod(&slabs)?, _sums: sums })
+        Ok(Self { on_gpu: stream.clone_htod(&slabs)?, _sums: sums })
     }
 }
 
@@ -137,7 +137,7 @@ fn run_windows<Value: DeviceRepr + ValidAsZeroBits + Clone>(
     let change: CudaSlice<u64> = stream.alloc_zeros(count * window_blocks(input.plane_len()))?;
     let [hu_low, hu_high] = input.hu_window;
     kernel(&WindowArguments {
-        slabs: slabs.on_card.device_ptr(stream).0,
+        slabs: slabs.on_gpu.device_ptr(stream).0,
         input: values.device_ptr(stream).0,
         tissue: tissue.device_ptr(stream).0,
         bone: bone.device_ptr(stream).0,
@@ -189,7 +189,7 @@ fn run_evidence(
         lesion: lesion.address,
         attention: attention.device_ptr(stream).0,
         logit: logit.device_ptr(stream).0,
-        slabs: slabs.on_card.device_ptr(stream).0,
+        slabs: slabs.on_gpu.device_ptr(stream).0,
         body: body.device_ptr(stream).0,
         lung_mask: lung_mask.device_ptr(stream).0,
         lesion_mask: lesion_mask.device_ptr(stream).0,
