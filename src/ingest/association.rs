@@ -11,7 +11,7 @@ use dicom_ul::pdu::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
-use super::access::{Offenders, Place, Places, WaitingPlace, may_send};
+use super::access::{AssociationPermit, AssociationPermits, PendingConnection, RateLimiter, may_send};
 use super::negotiation::{Agreement, limit_exceeded, negotiate, refused};
 use super::object::{Checked, Requested, canonical, check};
 use super::procedure_step::ProcedureSteps;
@@ -103,8 +103,8 @@ impl AssociationError {
 /// What an association shares with all others.
 pub(super) struct Shared {
     pub options: IngestOptions,
-    pub places: Arc<Places>,
-    pub offenders: Offenders,
+    pub permits: Arc<AssociationPermits>,
+    pub rate_limiter: RateLimiter,
     pub spool: Arc<Spool>,
     pub procedure_steps: ProcedureSteps,
     pub sink: Arc<dyn InstanceSink>,
@@ -118,19 +118,19 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: SocketAddr,
     id: AssociationId,
-    waiting: WaitingPlace,
+    pending: PendingConnection,
     shared: Arc<Shared>,
 ) -> Result<(), AssociationError> {
     let mut stream = PduStream::new(stream, shared.options.max_pdu_bytes);
-    let ended = match establish(&mut stream, peer, waiting, &shared).await {
-        Ok((agreement, place)) => {
+    let ended = match establish(&mut stream, peer, pending, &shared).await {
+        Ok((agreement, permit)) => {
             tracing::info!(association = id.0, calling_ae_title = agreement.calling_ae_title, "association opened");
-            converse(&mut stream, agreement, place, id, shared).await
+            converse(&mut stream, agreement, permit, id, shared).await
         }
         Err(error) => {
             // A refused scanner is to read why, however often it asks.
             if !matches!(error, AssociationError::Refused(_)) {
-                shared.offenders.count(peer.ip().to_canonical());
+                shared.rate_limiter.count(peer.ip().to_canonical());
             }
             Err(error)
         }
@@ -148,31 +148,31 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     peer: SocketAddr,
-    mut waiting: WaitingPlace,
+    mut pending: PendingConnection,
     shared: &Shared,
-) -> Result<(Agreement, Place), AssociationError> {
+) -> Result<(Agreement, AssociationPermit), AssociationError> {
     let options = &shared.options;
     let deadline = Instant::now() + options.request_timeout;
     let request = tokio::select! {
         request = stream.association_request(deadline) => request?,
-        _ = &mut waiting.lost => return Err(AssociationError::Crowded),
+        _ = &mut pending.pushed_out => return Err(AssociationError::Crowded),
     };
-    drop(waiting);
+    drop(pending);
     let address = peer.ip().to_canonical();
     let our_ae_title = options.require_called_ae_title.then_some(options.ae_title.as_str());
     let agreed = negotiate(request, our_ae_title, options.max_pdu_bytes).and_then(|agreement| {
         if !may_send(&options.scanners, &agreement.calling_ae_title, address) {
             return Err(refused(AssociationRJServiceUserReason::CallingAETitleNotRecognized));
         }
-        let place = shared.places.take(&agreement.calling_ae_title, address).ok_or_else(limit_exceeded)?;
-        Ok((agreement, place))
+        let permit = shared.permits.take(&agreement.calling_ae_title, address).ok_or_else(limit_exceeded)?;
+        Ok((agreement, permit))
     });
     let deadline = Instant::now() + options.idle_timeout;
     match agreed {
-        Ok((agreement, place)) => {
+        Ok((agreement, permit)) => {
             let answer = encode(&Pdu::AssociationAC(agreement.answer.clone())).map_err(AssociationError::Encode)?;
             stream.send(&answer, deadline).await?;
-            Ok((agreement, place))
+            Ok((agreement, permit))
         }
         Err(rejection) => {
             let reason = describe(&rejection);
@@ -191,7 +191,7 @@ fn describe(rejection: &AssociationRJ) -> String {
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     agreement: Agreement,
-    place: Place,
+    permit: AssociationPermit,
     id: AssociationId,
     shared: Arc<Shared>,
 ) -> Result<(), AssociationError> {
@@ -211,7 +211,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         carried: Arc::new(Mutex::new(carried)),
     };
     let ended = conversation.run().await;
-    drop(place);
+    drop(permit);
     conversation.end(ended.as_ref().err()).await;
     // What comes after ingest hears of the end once it has heard of every instance.
     if let Some(placed) = conversation.last_placed.take() {
