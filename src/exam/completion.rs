@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::performed_step::StepWord;
+use super::performed_step::PerformedStepSignal;
 use super::scanner_pauses::Pauses;
 
 /// Tells the associations of this process apart.
@@ -88,7 +88,7 @@ pub struct Progress {
     /// How many the scanner announced; `None` too where the announcement cannot be of this series.
     pub expected: Option<usize>,
     /// What procedure steps say of the judged series.
-    pub step: Option<StepWord>,
+    pub step: Option<PerformedStepSignal>,
     pub lungs_passed: bool,
     /// The longest pauses of this exam so far.
     pub pauses: Pauses,
@@ -158,8 +158,8 @@ impl Rhythm {
     pub fn completion(&self, progress: &Progress, limits: &CompletionLimits) -> (CompletionRule, Instant) {
         let is_series = progress.slices >= limits.series_sized;
         let step = progress.step.and_then(|word| match word {
-            StepWord::AllHere(ended) => Some(ended.max(self.last_arrival)),
-            StepWord::Ended(ended) => is_series.then(|| ended.max(self.last_arrival) + limits.step_grace),
+            PerformedStepSignal::AllReceived(ended) => Some(ended.max(self.last_arrival)),
+            PerformedStepSignal::Ended(ended) => is_series.then(|| ended.max(self.last_arrival) + limits.step_grace),
         });
         // More than were announced: the announcement was wrong.
         let is_counted = is_series && progress.expected == Some(progress.slices);

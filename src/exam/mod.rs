@@ -41,7 +41,7 @@ pub use header::{Content, ExamKey, HeaderError, Identity, InstanceHeader, Patien
 pub use interleaving::{Thumbnail, are_interleaved};
 pub use joining::joined;
 pub use kernel::Kernel;
-pub use performed_step::{AwaitedSeries, PerformedStep, PerformedSteps, StepWord};
+pub use performed_step::{AwaitedSeries, PerformedStep, PerformedStepSignal, PerformedSteps};
 pub use plane_centre::{Centring, PlaneCentre};
 pub use quality::{KeySlice, QualityIssue, QualityKind, QualityLimits, Remedy};
 pub use reconstruction::{Reconstruction, best, shows_lung};

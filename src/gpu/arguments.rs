@@ -33,7 +33,7 @@ pub struct Taps {
 pub struct Slice {
     pub cells: Address,
     pub sum: Address,
-    pub steps: Address,
+    pub levels: Address,
     pub x: Taps,
     pub y: Taps,
     pub rows: i32,
@@ -158,7 +158,7 @@ mod tests {
     fn structs_and_launch_shapes_are_those_of_the_kernels() {
         let structs: Vec<(&str, &str, usize)> = [
             &fields!(Taps: first, count, weights)[..],
-            &fields!(Slice: cells, sum, steps, x, y, rows, columns, cell_bytes, shift_up, shift_down, is_signed, slope, intercept,
+            &fields!(Slice: cells, sum, levels, x, y, rows, columns, cell_bytes, shift_up, shift_down, is_signed, slope, intercept,
                 padding_first, padding_last,                x_along_columns),
             &fields!(SliceArguments: slices, rows, columns, hu_low, hu_high, hu_scale),
             &fields!(Slab: sum, share),

@@ -110,10 +110,11 @@ impl<'a> DevicePipeline<'a> {
         let [x, y] = axes(image, in_plane, &self.input);
         let (x, y) = (self.taps.of(stream, &x)?, self.taps.of(stream, &y)?);
         let sum = self.store.add(stream, series, *slab, *id)?;
-        let describe = |cells, steps| super::arguments::Slice { cells, sum, steps, x, y, ..described(image, in_plane) };
+        let describe =
+            |cells, levels| super::arguments::Slice { cells, sum, levels, x, y, ..described(image, in_plane) };
         let (sent, slices) = self.ring.send(stream, &image.cells, describe)?;
         // SAFETY: the slice, its cells and its taps lie on the GPU until work that is queued later takes their place; the image has
-        // as many cells as its rows and columns say, and the taps stay within it; the steps are a plane.
+        // as many cells as its rows and columns say, and the taps stay within it; the levels are a plane.
         unsafe { self.device.add_slices(&slice_arguments(slices, &self.input), 1) }?;
         self.ring.fetch(stream, sent)?;
         Ok(Some(sent))
@@ -323,7 +324,7 @@ pub(crate) fn described(image: &StoredImage, in_plane: &InPlane) -> super::argum
     super::arguments::Slice {
         cells: 0,
         sum: 0,
-        steps: 0,
+        levels: 0,
         x: nowhere,
         y: nowhere,
         rows: image.rows as i32,

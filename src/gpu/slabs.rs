@@ -90,7 +90,7 @@ impl SlabStore {
         (slab, slices): (SlabIndex, SlabSlices),
         sum: &SlabSum,
     ) -> Result<Slab, GpuError> {
-        if sum.steps().len() != self.plane_len {
+        if sum.levels().len() != self.plane_len {
             return Err(GpuError::NoSlab(slab.0));
         }
         let (stored, is_new) = self.stored(series, slab)?;
@@ -100,7 +100,7 @@ impl SlabStore {
         if !is_here {
             self.uploaded += 1;
             telemetry::gpu_sum_uploaded();
-            stream.memcpy_htod(sum.steps(), &mut self.sum_at(place)?)?;
+            stream.memcpy_htod(sum.levels(), &mut self.sum_at(place)?)?;
         }
         Ok(Slab { sum: self.address(stream, place), share: sum.share() })
     }

@@ -16,11 +16,11 @@ pub(super) const SLOTS: usize = 4;
 /// The largest slice: 2048 x 2048 of 16 bits.
 pub(super) const MAX_BYTES: usize = 2048 * 2048 * 2;
 
-/// Cells, what the kernel must know of them, and the steps that it makes of them.
+/// Cells, what the kernel must know of them, and the levels that it makes of them.
 struct Slot {
     cells: Pair<u8>,
     slice: Pair<Slice>,
-    steps: Pair<u16>,
+    levels: Pair<u16>,
 }
 
 pub(super) struct UploadRing {
@@ -38,14 +38,14 @@ impl UploadRing {
             Ok(Slot {
                 cells: Pair::to_write(device, MAX_BYTES)?,
                 slice: Pair::to_write(device, 1)?,
-                steps: Pair::new(device, plane_len)?,
+                levels: Pair::new(device, plane_len)?,
             })
         };
         Ok(Self { slots: (0..SLOTS).map(slot).collect::<Result<_, DriverError>>()?, next: 0 })
     }
 
     /// Queues the copies of a slice's cells, [`MAX_BYTES`] at most, and of what `describe` says of it once it knows where cells and
-    /// steps lie. Returns where that lies: what is queued on the stream before the ring has come round finds the slice there.
+    /// levels lie. Returns where that lies: what is queued on the stream before the ring has come round finds the slice there.
     pub fn send(
         &mut self,
         stream: &Arc<CudaStream>,
@@ -57,19 +57,19 @@ impl UploadRing {
         self.next = (self.next + 1) % SLOTS;
         slot.cells.host_mut()?[..cells.len()].copy_from_slice(cells);
         slot.cells.send(stream, cells.len())?;
-        slot.slice.host_mut()?[0] = describe(slot.cells.address(stream), slot.steps.address(stream));
+        slot.slice.host_mut()?[0] = describe(slot.cells.address(stream), slot.levels.address(stream));
         slot.slice.send(stream, 1)?;
         Ok((sent, slot.slice.address(stream)))
     }
 
-    /// Queues a slice's steps back, behind its kernel.
+    /// Queues a slice's levels back, behind its kernel.
     pub fn fetch(&mut self, stream: &Arc<CudaStream>, sent: SentSlice) -> Result<(), DriverError> {
-        let steps = &mut self.slots[sent.0].steps;
-        steps.fetch(stream, steps.len())
+        let levels = &mut self.slots[sent.0].levels;
+        levels.fetch(stream, levels.len())
     }
 
-    /// Waits for a slice's steps.
+    /// Waits for a slice's levels.
     pub fn plane(&self, sent: SentSlice) -> Result<Plane, DriverError> {
-        Ok(Plane::from_steps(self.slots[sent.0].steps.read()?.to_vec()))
+        Ok(Plane::from_levels(self.slots[sent.0].levels.read()?.to_vec()))
     }
 }

@@ -20,8 +20,8 @@ pub struct KernelSlice {
     pub offset: usize,
 }
 
-/// What `add_slices` gives: the sums, and the steps of each slice.
-pub type SumsAndSteps = (Vec<Vec<u32>>, Vec<Vec<u16>>);
+/// What `add_slices` gives: the sums, and the levels of each slice.
+pub type SumsAndLevels = (Vec<Vec<u32>>, Vec<Vec<u16>>);
 
 /// What the window kernels give, window by window.
 pub struct KernelWindows<Value> {
@@ -61,7 +61,7 @@ pub trait Kernels {
         input: &InputGeometry,
         sums: &[Vec<u32>],
         slices: &[KernelSlice],
-    ) -> Result<SumsAndSteps, String>;
+    ) -> Result<SumsAndLevels, String>;
 
     /// The windows of these slabs as 32-bit values.
     fn windows_f32(
@@ -96,7 +96,7 @@ pub struct Agreement {
     pub values: usize,
     /// How many of them had other bits.
     pub different: usize,
-    /// The largest difference in the values' own unit: steps, units in the last place of 16-bit numbers, HU; 1 for masks.
+    /// The largest difference in the values' own unit: levels, units in the last place of 16-bit numbers, HU; 1 for masks.
     pub largest: f64,
 }
 
@@ -176,7 +176,7 @@ impl Value for f32 {
 }
 
 /// One of the comparisons below, on input that is made from a seed.
-pub type Comparison = fn(&dyn Kernels, &Manifest, u64) -> Result<Agreement, String>;
+pub type KernelComparison = fn(&dyn Kernels, &Manifest, u64) -> Result<Agreement, String>;
 
 /// Slices of two slabs in one launch, each by itself and in the sums; then one of them once more.
 ///
@@ -194,11 +194,11 @@ pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Re
     let slices = [slice(0, random), slice(1, random), slice(0, random)];
     let planes: Vec<Plane> = slices.iter().map(|slice| plane_of(slice, &input)).collect();
     let empty = vec![0; input.plane_len()];
-    let (sums, steps) = kernels.add_slices(&input, &[empty.clone(), empty], &slices)?;
+    let (sums, levels) = kernels.add_slices(&input, &[empty.clone(), empty], &slices)?;
     let mut agreement = Agreement::default();
     let mut expected = [SlabSum::default(), SlabSum::default()];
-    for ((slice, plane), steps) in slices.iter().zip(&planes).zip(&steps) {
-        agreement.hold(steps, plane.steps());
+    for ((slice, plane), levels) in slices.iter().zip(&planes).zip(&levels) {
+        agreement.hold(levels, plane.levels());
         expected[slice.sum].add(plane);
     }
     hold_sums(&mut agreement, &sums, &expected);
@@ -209,7 +209,7 @@ pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Re
 }
 
 fn hold_sums(agreement: &mut Agreement, found: &[Vec<u32>], expected: &[SlabSum]) {
-    found.iter().zip(expected).for_each(|(found, expected)| agreement.hold(found, expected.steps()));
+    found.iter().zip(expected).for_each(|(found, expected)| agreement.hold(found, expected.levels()));
 }
 
 /// The slice's plane as the CPU makes it.

@@ -9,4 +9,4 @@ pub use mask::{Mask, Neighbours};
 pub use outline::{Outline, outlines};
 pub use packed::PackedMask;
 pub(crate) use regions::label;
-pub use regions::{Adjacency, Layer, RegionAt, Regions, Run, components};
+pub use regions::{Adjacency, Layer, PixelRun, RegionAt, Regions, components};

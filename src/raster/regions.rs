@@ -11,7 +11,7 @@ const MAX_CONNECTION_MM: f64 = 10.0;
 
 /// Pixels of one row of a mask that stand together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct PixelRun {
     pub row: usize,
     pub columns: Range<usize>,
     /// The region that they belong to.
@@ -21,7 +21,7 @@ pub struct Run {
 /// The connected regions of one mask, numbered in the order of their first pixels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Regions {
-    runs: Vec<Run>,
+    runs: Vec<PixelRun>,
     sizes: Vec<usize>,
 }
 
@@ -48,7 +48,7 @@ impl Regions {
 
     /// All runs in order of row and column.
     #[must_use]
-    pub fn runs(&self) -> &[Run] {
+    pub fn runs(&self) -> &[PixelRun] {
         &self.runs
     }
 
@@ -152,13 +152,13 @@ pub fn label(masks: &[Mask], z_mm: &[f64]) -> (Vec<Regions>, Vec<Vec<RegionAt>>)
     (regions, components)
 }
 
-fn runs_of(mask: &Mask) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+fn runs_of(mask: &Mask) -> Vec<PixelRun> {
+    let mut runs: Vec<PixelRun> = Vec::new();
     for at in mask.pixels() {
         let (row, column) = (at / mask.columns(), at % mask.columns());
         match runs.last_mut() {
             Some(run) if run.row == row && run.columns.end == column => run.columns.end += 1,
-            _ => runs.push(Run { row, columns: column..column + 1, region: 0 }),
+            _ => runs.push(PixelRun { row, columns: column..column + 1, region: 0 }),
         }
     }
     runs
@@ -174,7 +174,7 @@ enum Neighbours {
 }
 
 /// Finds all pairs of runs that touch, in one walk along both lists.
-fn find_adjacent(first: &[Run], second: &[Run], neighbours: Neighbours, mut found: impl FnMut(usize, usize)) {
+fn find_adjacent(first: &[PixelRun], second: &[PixelRun], neighbours: Neighbours, mut found: impl FnMut(usize, usize)) {
     let (down, reach) = match neighbours {
         Neighbours::InPlane => (1, 1),
         Neighbours::Above => (0, 0),

@@ -14,8 +14,8 @@
 
 mod assignment;
 mod checkpoint;
-mod claims;
 mod journal;
+mod name_locks;
 mod placing;
 mod recovery;
 mod refused;
@@ -41,8 +41,8 @@ use sha2::{Digest, Sha256};
 use crate::exam::{ExamKey, InstanceHeader, Refusal, Refusals, is_uid};
 use crate::hex::hex;
 use assignment::Assignment;
-use claims::Claims;
 use journal::Journal;
+use name_locks::NameLocks;
 use placing::Job;
 use recovery::Folders;
 pub use recovery::Recovery;
@@ -111,7 +111,7 @@ pub struct Spool {
     exams: PathBuf,
     procedure_steps: PathBuf,
     next_file: AtomicU64,
-    claims: Arc<Claims>,
+    name_locks: Arc<NameLocks>,
     assignment: Assignment,
     refused: Refused,
     journal: Arc<Journal>,
@@ -148,16 +148,16 @@ impl Spool {
         let (segments, recovery) =
             recovery::recover(&folders, &handle, segments_wanted).map_err(|source| prepare(&journal, source))?;
         let journal = Arc::new(Journal::new(segments));
-        let claims = Arc::new(Claims::default());
+        let name_locks = Arc::new(NameLocks::default());
         let keys = keys_below(&exams)?;
         let assignment = Assignment::open(&exams, &keys).map_err(|source| prepare(&exams, source))?;
         let refused = Refused::open(&exams, &keys).map_err(|source| prepare(&exams, source))?;
         let (jobs, jobs_out) = crossbeam_channel::unbounded();
         let placing = {
-            let (exams, journal, claims) = (exams.clone(), journal.clone(), claims.clone());
+            let (exams, journal, name_locks) = (exams.clone(), journal.clone(), name_locks.clone());
             std::thread::Builder::new()
                 .name("placing".to_owned())
-                .spawn(move || placing::run(&exams, &jobs_out, &journal, &claims))?
+                .spawn(move || placing::run(&exams, &jobs_out, &journal, &name_locks))?
         };
         let checkpoint = {
             let (exams, journal) = (exams.clone(), journal.clone());
@@ -170,7 +170,7 @@ impl Spool {
             exams,
             procedure_steps,
             next_file: AtomicU64::new(0),
-            claims,
+            name_locks,
             assignment,
             refused,
             journal,
@@ -214,7 +214,7 @@ impl Spool {
     /// # Errors
     /// If it corrects another exam's name, birth date or sex, and that cannot be noted.
     pub fn exam_of(&self, instance: &Incoming<'_>) -> Result<ExamKey, SpoolError> {
-        self.assignment.exam_of(instance, &self.exams, &self.claims)
+        self.assignment.exam_of(instance, &self.exams, &self.name_locks)
     }
 
     /// Stores an instance of an exam and returns once it is on the disk. `placed` is called once its file can be read, unless
@@ -237,12 +237,12 @@ impl Spool {
         let mut version = versions::newest(is_there).unwrap_or(0);
         let name = loop {
             let name = versions::name_of(&first, version);
-            if self.claims.take(&name, || is_there(version)) {
+            if self.name_locks.take(&name, || is_there(version)) {
                 break name;
             }
             version += 1;
             let path = self.exams.join(name);
-            if ends_with(&path, instance.data_set)? && !self.claims.is_taken(&versions::name_of(&first, version)) {
+            if ends_with(&path, instance.data_set)? && !self.name_locks.is_taken(&versions::name_of(&first, version)) {
                 return Ok(Stored::Again(path));
             }
         };
@@ -294,11 +294,11 @@ impl Spool {
             if written.is_ok() {
                 placed();
             }
-            self.claims.release(&entry.name);
+            self.name_locks.release(&entry.name);
             return written;
         };
         let appended = self.journal.append(entry, data_set, bytes);
-        let (segment, record) = appended.inspect_err(|_| self.claims.release(&entry.name))?;
+        let (segment, record) = appended.inspect_err(|_| self.name_locks.release(&entry.name))?;
         let job = Job { segment, record, placed };
         // The thread that places stops after this spool is dropped, or with an open job that the next start takes up.
         if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::claims::Claims;
 use super::journal::{Journal, Problem, Work};
+use super::name_locks::NameLocks;
 use super::segment::{Found, Record, Segment};
 
 /// A place that cannot be written is tried again after this.
@@ -27,7 +27,7 @@ pub(super) struct Job {
 }
 
 /// Places jobs until their channel closes, or until the journal stops while a job cannot be done.
-pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, claims: &Claims) {
+pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, name_locks: &NameLocks) {
     let mut reader = Reader::default();
     let mut failing = false;
     for job in jobs {
@@ -49,7 +49,7 @@ pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, claims:
         }
         // A later version of the instance is taken once this one is handed on.
         (job.placed)();
-        claims.release(&job.record.entry.name);
+        name_locks.release(&job.record.entry.name);
         job.segment.release();
         journal.look();
     }

@@ -9,7 +9,7 @@ use super::evidence::TableRow;
 use crate::exam::{Doubt, QualityIssue, QualityKind, QualityLimits, Series};
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
-use crate::raster::{RegionAt, Run};
+use crate::raster::{PixelRun, RegionAt};
 
 /// An end of the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +140,7 @@ struct RegionSeen {
 }
 
 impl RegionSeen {
-    fn add(&mut self, run: &Run, plane: &[f32], beside: &Mask, input: &InputGeometry) {
+    fn add(&mut self, run: &PixelRun, plane: &[f32], beside: &Mask, input: &InputGeometry) {
         let is_outermost = |at: usize, count: usize| at == 0 || at + 1 == count;
         self.is_at_border |= is_outermost(run.row, input.rows)
             || is_outermost(run.columns.start, input.columns)

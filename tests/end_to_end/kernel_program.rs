@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use sha2::{Digest as _, Sha256};
 use tableside::engine::Inference;
-use tableside::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
+use tableside::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndLevels};
 use tableside::preprocess::{InputGeometry, Padding, SlabSum, SourceAxis, taps};
 
 /// The folder of the kernels.
@@ -121,7 +121,7 @@ impl Request {
     /// Sum and share of each slab of each window, the sums so many values off an aligned address.
     fn slabs(&mut self, windows: &[Vec<&SlabSum>], offset: usize) {
         for slab in windows.iter().flatten() {
-            self.int(offset).array(slab.steps().iter().map(|sum| sum.to_le_bytes()));
+            self.int(offset).array(slab.levels().iter().map(|sum| sum.to_le_bytes()));
             self.0.extend(slab.share().to_le_bytes());
         }
     }
@@ -155,12 +155,12 @@ impl Kernels for Program {
         input: &InputGeometry,
         sums: &[Vec<u32>],
         slices: &[KernelSlice],
-    ) -> Result<SumsAndSteps, String> {
+    ) -> Result<SumsAndLevels, String> {
         let [low, high] = input.hu_window;
         let mut request = Request::to(0);
         request.int(input.rows).int(input.columns).float(low).float(high).float(1.0 / (high - low)).int(sums.len());
         for sum in sums {
-            request.array(sum.iter().map(|steps| steps.to_le_bytes()));
+            request.array(sum.iter().map(|levels| levels.to_le_bytes()));
         }
         request.int(slices.len());
         for KernelSlice { image, in_plane, sum, offset } in slices {

@@ -7,7 +7,7 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverEr
 
 use crate::gpu::{Address, EvidenceArguments, Slab, Slice, Statistics, WindowArguments};
 use crate::gpu::{AxisTaps, Device, axes, described, slice_arguments, window_blocks};
-use crate::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
+use crate::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndLevels};
 use crate::preprocess::{InputGeometry, SlabSum};
 use crate::triage::{BONE_HU, TISSUE_HU};
 
@@ -17,7 +17,7 @@ impl Kernels for Device {
         input: &InputGeometry,
         sums: &[Vec<u32>],
         slices: &[KernelSlice],
-    ) -> Result<SumsAndSteps, String> {
+    ) -> Result<SumsAndLevels, String> {
         run_slices(self, input, sums, slices).map_err(|error| error.to_string())
     }
 
@@ -76,24 +76,24 @@ fn run_slices(
     input: &InputGeometry,
     sums: &[Vec<u32>],
     slices: &[KernelSlice],
-) -> Result<SumsAndSteps, DriverError> {
+) -> Result<SumsAndLevels, DriverError> {
     let stream = device.stream();
     let sums: Vec<CudaSlice<u32>> = sums.iter().map(|sum| stream.clone_htod(sum)).collect::<Result<_, _>>()?;
-    let (mut steps, mut kept, mut described_slices) = (Vec::new(), Vec::new(), Vec::<Slice>::new());
+    let (mut levels, mut kept, mut described_slices) = (Vec::new(), Vec::new(), Vec::<Slice>::new());
     for KernelSlice { image, in_plane, sum, offset } in slices {
         let cells = Placed::new(stream, &image.cells, *offset)?;
-        let own_steps: CudaSlice<u16> = stream.alloc_zeros(input.plane_len())?;
+        let own_levels: CudaSlice<u16> = stream.alloc_zeros(input.plane_len())?;
         let [x, y] = axes(image, in_plane, input);
         let (x, y) = (AxisTaps::upload(stream, &x)?, AxisTaps::upload(stream, &y)?);
         described_slices.push(Slice {
             cells: cells.address,
             sum: sums[*sum].device_ptr(stream).0,
-            steps: own_steps.device_ptr(stream).0,
+            levels: own_levels.device_ptr(stream).0,
             x: x.addresses(stream),
             y: y.addresses(stream),
             ..described(image, in_plane)
         });
-        steps.push(own_steps);
+        levels.push(own_levels);
         kept.push((cells, x, y));
     }
     let on_gpu = stream.clone_htod(&described_slices)?;
@@ -101,9 +101,9 @@ fn run_slices(
     // SAFETY: all that was uploaded is kept until the results have come back, and is as long as the slices say.
     unsafe { device.add_slices(&arguments, slices.len()) }?;
     let sums = sums.iter().map(|sum| stream.clone_dtoh(sum)).collect::<Result<_, _>>()?;
-    let steps = steps.iter().map(|steps| stream.clone_dtoh(steps)).collect::<Result<_, _>>()?;
+    let levels = levels.iter().map(|levels| stream.clone_dtoh(levels)).collect::<Result<_, _>>()?;
     stream.synchronize()?;
-    Ok((sums, steps))
+    Ok((sums, levels))
 }
 
 /// The sums of windows' slabs, and what kernels are told of them.
@@ -116,7 +116,7 @@ impl Slabs {
     fn upload(stream: &Arc<CudaStream>, windows: &[Vec<&SlabSum>], offset: usize) -> Result<Self, DriverError> {
         let all = || windows.iter().flatten();
         let sums: Vec<Placed<u32>> =
-            all().map(|slab| Placed::new(stream, slab.steps(), offset)).collect::<Result<_, _>>()?;
+            all().map(|slab| Placed::new(stream, slab.levels(), offset)).collect::<Result<_, _>>()?;
         let slabs: Vec<Slab> =
             all().zip(&sums).map(|(slab, sum)| Slab { sum: sum.address, share: slab.share() }).collect();
         Ok(Self { on_gpu: stream.clone_htod(&slabs)?, _sums: sums })

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use table::Report;
 pub use table::{Holds, Row, TABLE_HEAD};
 
-use super::kernels::{Agreement, Comparison, evidence_agrees, slices_agree, windows_agree};
+use super::kernels::{Agreement, KernelComparison, evidence_agrees, slices_agree, windows_agree};
 use super::phantom_exam;
 use crate::config::Config;
 use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
@@ -112,7 +112,7 @@ fn is_absent(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn kernels_agree(report: &mut Report<'_>, device: &Device, package: &ModelPackage) {
-    let comparisons: [(&str, Comparison); 3] =
+    let comparisons: [(&str, KernelComparison); 3] =
         [("add_slices", slices_agree), ("windows_f32, windows_f16", windows_agree), ("evidence", evidence_agrees)];
     for (kernel, comparison) in comparisons {
         let what = format!("{kernel} against the CPU, bit by bit");

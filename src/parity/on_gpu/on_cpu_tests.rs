@@ -338,11 +338,11 @@ struct ModelOnCpu {
     stream: Arc<CudaStream>,
     input: CudaSlice<f32>,
     outputs: [CudaSlice<f32>; 4],
-    run: Box<Run>,
+    run: Box<QueuedRun>,
 }
 
 /// What the stream is told to do.
-struct Run {
+struct QueuedRun {
     geometry: InputGeometry,
     input: Address,
     outputs: [Address; 4],
@@ -353,7 +353,7 @@ impl ModelOnCpu {
         let plane_len = geometry.plane_len();
         let input = stream.alloc_zeros(geometry.slabs * plane_len).unwrap();
         let outputs = [plane_len, plane_len, 1, 1].map(|len| stream.alloc_zeros(len).unwrap());
-        let run = Run {
+        let run = QueuedRun {
             geometry: geometry.clone(),
             input: input.device_ptr(stream).0,
             outputs: outputs.each_ref().map(|output| output.device_ptr(stream).0),
@@ -388,9 +388,9 @@ unsafe impl DeviceModel for ModelOnCpu {
 }
 
 unsafe extern "C" fn run(what: *mut std::ffi::c_void) {
-    // SAFETY: `enqueue` hands in a `Run`, and the addresses in it are those of buffers of its geometry in the host's memory.
+    // SAFETY: `enqueue` hands in a `QueuedRun`, and the addresses in it are those of buffers of its geometry in the host's memory.
     unsafe {
-        let Run { geometry, input, outputs } = &*what.cast::<Run>();
+        let QueuedRun { geometry, input, outputs } = &*what.cast::<QueuedRun>();
         let window = std::slice::from_raw_parts(*input as *const f32, geometry.slabs * geometry.plane_len());
         let Inference { lung, lesion, attention, logit } = said_of(window, geometry);
         for (values, to) in [lung, lesion, vec![attention], vec![logit]].iter().zip(outputs) {

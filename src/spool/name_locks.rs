@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct NameLocks {
     names: Mutex<HashSet<String>>,
     released: Condvar,
 }
 
-impl Claims {
+impl NameLocks {
     /// Takes a name unless `is_there` says that a file has it; waits while another has it. `false` if it is there.
     pub fn take(&self, name: &str, is_there: impl Fn() -> bool) -> bool {
         let mut names = self.names();
