@@ -26,7 +26,7 @@ pub struct DoctorArgs {
 
 /// What was found. Why a faster engine does not serve stands with it.
 #[derive(Serialize)]
-struct Findings {
+struct Diagnosis {
     gpus: Found<Vec<Gpu>>,
     /// The driver's own words.
     driver: Option<String>,
@@ -59,7 +59,7 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
     let report = check(&package, &config.engine, &windows);
     let serves = choice::serving(&package, &config.engine);
     let probe = config.engine.gpu_probe.as_ref().map(GpuProbe::gpus);
-    let findings = Findings {
+    let findings = Diagnosis {
         gpus: probe.unwrap_or_else(engine::gpus_here).into(),
         driver: engine::nvidia_driver(),
         onnxruntime_library: library(config.engine.onnxruntime_library.as_deref()).into(),
@@ -81,7 +81,7 @@ fn library(configured: Option<&Path>) -> Result<PathBuf, String> {
     engine::find_onnxruntime(configured).map(|path| path.canonicalize().unwrap_or(path))
 }
 
-fn print(findings: &Findings) {
+fn print(findings: &Diagnosis) {
     match &findings.gpus {
         Found::Absent { reason } => println!("GPU           none: {reason}"),
         Found::Here(gpus) => gpus.iter().for_each(print_gpu),

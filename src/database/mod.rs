@@ -75,8 +75,8 @@ impl Database {
     /// One exam; `None` if it is not there or cannot be read.
     #[must_use]
     pub fn record(&self, key: &ExamKey) -> Option<Record> {
-        let waiting = self.writer.waiting(key).map(|record| (*record).clone());
-        waiting.or_else(|| {
+        let unwritten = self.writer.unwritten(key).map(|record| (*record).clone());
+        unwritten.or_else(|| {
             let read = rows::record(&self.reader(), key);
             read.inspect_err(|error| tracing::error!(exam = %key, %error, "an earlier exam cannot be read")).ok()?
         })
@@ -85,7 +85,7 @@ impl Database {
     /// What the exam's final report was made from; `None` for an exam without one.
     #[must_use]
     pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
-        if let Some(record) = self.writer.waiting(key) {
+        if let Some(record) = self.writer.unwritten(key) {
             return record.final_report().map(|_| record.exam.slices.contents());
         }
         let condition = "WHERE key = ?1 AND EXISTS (SELECT 1 FROM report WHERE report.exam = exam.key)";

@@ -15,7 +15,7 @@ type Records = BTreeMap<ExamKey, Arc<Record>>;
 /// What waits for the disk.
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: Records,
+    unwritten: Records,
     /// The transaction that is under way.
     writing: Records,
     /// Exams whose last transaction failed.
@@ -60,7 +60,7 @@ impl Writer {
 
     pub fn save(&self, record: Record) {
         let mut queue = self.shared.queue();
-        queue.waiting.insert(record.exam.key.clone(), Arc::new(record));
+        queue.unwritten.insert(record.exam.key.clone(), Arc::new(record));
         self.shared.changed.notify_all();
     }
 
@@ -68,22 +68,22 @@ impl Writer {
         let key = record.exam.key.clone();
         self.save(record);
         let mut queue = self.shared.queue();
-        while queue.waiting.contains_key(&key) || queue.writing.contains_key(&key) {
+        while queue.unwritten.contains_key(&key) || queue.writing.contains_key(&key) {
             queue = self.shared.wait(queue);
         }
         !queue.failed.contains(&key)
     }
 
     /// The newest of an exam that is not on the disk yet.
-    pub fn waiting(&self, key: &ExamKey) -> Option<Arc<Record>> {
+    pub fn unwritten(&self, key: &ExamKey) -> Option<Arc<Record>> {
         let queue = self.shared.queue();
-        queue.waiting.get(key).or_else(|| queue.writing.get(key)).cloned()
+        queue.unwritten.get(key).or_else(|| queue.writing.get(key)).cloned()
     }
 
     /// The exams that are not on the disk yet.
     pub fn keys(&self) -> BTreeSet<ExamKey> {
         let queue = self.shared.queue();
-        queue.waiting.keys().chain(queue.writing.keys()).cloned().collect()
+        queue.unwritten.keys().chain(queue.writing.keys()).cloned().collect()
     }
 }
 
@@ -100,13 +100,13 @@ impl Drop for Writer {
 /// Writes all that waits. `false` once nothing waits and nothing will come.
 fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     let mut queue = shared.queue();
-    while queue.waiting.is_empty() {
+    while queue.unwritten.is_empty() {
         if queue.is_closed {
             return false;
         }
         queue = shared.wait(queue);
     }
-    queue.writing = std::mem::take(&mut queue.waiting);
+    queue.writing = std::mem::take(&mut queue.unwritten);
     let records = queue.writing.clone();
     drop(queue);
     let written = write_all(connection, &records);

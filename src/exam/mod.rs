@@ -52,7 +52,7 @@ pub use scanner_pauses::{Pauses, ScannerPauses};
 pub use series::{PreparedSlice, Series, SeriesKey, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};
 #[cfg(test)]
 pub(crate) use series::{made_header, made_image, made_slice};
-pub use siblings::{Holdings, Place, Siblings};
+pub use siblings::{AssignedExam, Holdings, Siblings};
 pub use slab_slices::{SlabSlices, SliceId};
 pub use slice_image::{PixelError, hounsfield_image, plane_of, stored_image};
 pub use spacing::{Spacing, Stretch};

@@ -63,8 +63,8 @@ pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> 
     if !stored.shows_anything() {
         return Err(PixelError::Blank);
     }
-    Ok(match &header.geometry.turn {
-        Some(turn) => upright(&stored, turn),
+    Ok(match &header.geometry.rotation {
+        Some(rotation) => upright(&stored, rotation),
         None => stored,
     })
 }

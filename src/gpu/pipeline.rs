@@ -12,8 +12,8 @@ use super::DeviceModel;
 use super::GpuError;
 use super::arguments::{Address, EvidenceArguments, Slab, SliceArguments, Statistics, WindowArguments};
 use super::device::{Device, window_blocks};
-use super::pair::Pair;
 use super::slabs::SlabStore;
+use super::staged_buffer::StagedBuffer;
 use super::taps::{Axis, KeptTaps};
 use super::upload::{MAX_BYTES, SentSlice, UploadRing};
 use crate::engine::{Manifest, OperatingPoint};
@@ -357,14 +357,14 @@ pub(crate) fn slice_arguments(slices: Address, input: &InputGeometry) -> SliceAr
 struct Buffers {
     /// Words of a mask.
     words: usize,
-    slabs: Pair<Slab>,
+    slabs: StagedBuffer<Slab>,
     /// Words of tissue, words of bone, sums of changes.
-    found: Pair<u64>,
-    body: Pair<u64>,
+    found: StagedBuffer<u64>,
+    body: StagedBuffer<u64>,
     /// Words of lung, words of lesion.
-    masks: Pair<u64>,
-    statistics: Pair<Statistics>,
-    lesion_hu: Pair<f32>,
+    masks: StagedBuffer<u64>,
+    statistics: StagedBuffer<Statistics>,
+    lesion_hu: StagedBuffer<f32>,
 }
 
 impl Buffers {
@@ -372,12 +372,12 @@ impl Buffers {
         let words = input.plane_len().div_ceil(64);
         Ok(Self {
             words,
-            slabs: Pair::new(device, input.slabs)?,
-            found: Pair::new(device, 2 * words + window_blocks(input.plane_len()))?,
-            body: Pair::new(device, words)?,
-            masks: Pair::new(device, 2 * words)?,
-            statistics: Pair::new(device, 1)?,
-            lesion_hu: Pair::new(device, input.plane_len())?,
+            slabs: StagedBuffer::new(device, input.slabs)?,
+            found: StagedBuffer::new(device, 2 * words + window_blocks(input.plane_len()))?,
+            body: StagedBuffer::new(device, words)?,
+            masks: StagedBuffer::new(device, 2 * words)?,
+            statistics: StagedBuffer::new(device, 1)?,
+            lesion_hu: StagedBuffer::new(device, input.plane_len())?,
         })
     }
 }

@@ -7,7 +7,7 @@ use cudarc::driver::{CudaStream, DriverError};
 
 use super::arguments::{Address, Slice};
 use super::device::Device;
-use super::pair::Pair;
+use super::staged_buffer::StagedBuffer;
 use crate::preprocess::Plane;
 
 /// Slices on their way at a time.
@@ -18,9 +18,9 @@ pub(super) const MAX_BYTES: usize = 2048 * 2048 * 2;
 
 /// Cells, what the kernel must know of them, and the levels that it makes of them.
 struct Slot {
-    cells: Pair<u8>,
-    slice: Pair<Slice>,
-    levels: Pair<u16>,
+    cells: StagedBuffer<u8>,
+    slice: StagedBuffer<Slice>,
+    levels: StagedBuffer<u16>,
 }
 
 pub(super) struct UploadRing {
@@ -36,9 +36,9 @@ impl UploadRing {
     pub fn new(device: &Device, plane_len: usize) -> Result<Self, DriverError> {
         let slot = |_| {
             Ok(Slot {
-                cells: Pair::to_write(device, MAX_BYTES)?,
-                slice: Pair::to_write(device, 1)?,
-                levels: Pair::new(device, plane_len)?,
+                cells: StagedBuffer::to_write(device, MAX_BYTES)?,
+                slice: StagedBuffer::to_write(device, 1)?,
+                levels: StagedBuffer::new(device, plane_len)?,
             })
         };
         Ok(Self { slots: (0..SLOTS).map(slot).collect::<Result<_, DriverError>>()?, next: 0 })

@@ -47,7 +47,7 @@ pub fn may_be_slice(sop_class_uid: &str) -> bool {
 }
 
 /// The refused objects of one association. Its calls wait for the disk.
-pub(super) struct Carried {
+pub(super) struct AssociationRefusals {
     association: AssociationId,
     calling_ae_title: String,
     spool: Arc<Spool>,
@@ -57,7 +57,7 @@ pub(super) struct Carried {
     held_back: Vec<Refusal>,
 }
 
-impl Carried {
+impl AssociationRefusals {
     pub fn new(
         association: AssociationId,
         calling_ae_title: String,

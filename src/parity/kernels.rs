@@ -114,7 +114,7 @@ impl Agreement {
         self.largest = self.largest.max(other.largest);
     }
 
-    fn hold<T: Value>(&mut self, found: &[T], expected: &[T]) {
+    fn compare<T: Value>(&mut self, found: &[T], expected: &[T]) {
         self.values += expected.len();
         if found.len() != expected.len() {
             self.different += expected.len().max(found.len());
@@ -198,7 +198,7 @@ pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Re
     let mut agreement = Agreement::default();
     let mut expected = [SlabSum::default(), SlabSum::default()];
     for ((slice, plane), levels) in slices.iter().zip(&planes).zip(&levels) {
-        agreement.hold(levels, plane.levels());
+        agreement.compare(levels, plane.levels());
         expected[slice.sum].add(plane);
     }
     hold_sums(&mut agreement, &sums, &expected);
@@ -209,7 +209,7 @@ pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Re
 }
 
 fn hold_sums(agreement: &mut Agreement, found: &[Vec<u32>], expected: &[SlabSum]) {
-    found.iter().zip(expected).for_each(|(found, expected)| agreement.hold(found, expected.levels()));
+    found.iter().zip(expected).for_each(|(found, expected)| agreement.compare(found, expected.levels()));
 }
 
 /// The slice's plane as the CPU makes it.
@@ -232,14 +232,14 @@ pub fn windows_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> R
         })
         .collect();
     let windows: Vec<Vec<&SlabSum>> = (0..2).map(|first| sums[first..first + input.slabs].iter().collect()).collect();
-    hold_windows(kernels, &input, &windows, random::offset(random))
+    compare_windows(kernels, &input, &windows, random::offset(random))
 }
 
 /// Holds the window kernels against [`Window::of_slabs`], [`Tissue::on`] and [`change_hu`].
 ///
 /// # Errors
 /// If the kernels do not run.
-pub fn hold_windows(
+pub fn compare_windows(
     kernels: &dyn Kernels,
     input: &InputGeometry,
     windows: &[Vec<&SlabSum>],
@@ -251,16 +251,16 @@ pub fn hold_windows(
     for (at, slabs) in windows.iter().enumerate() {
         let means: Vec<Vec<f32>> = slabs.iter().map(|slab| slab.mean()).collect();
         let window = Window::of_slabs(&means.iter().map(Vec::as_slice).collect::<Vec<_>>(), input);
-        agreement.hold(&found.input[at], window.values());
+        agreement.compare(&found.input[at], window.values());
         let nearest: Vec<u16> = window.values().iter().map(|value| nearest_half(*value)).collect();
-        agreement.hold(&found_f16.input[at], &nearest);
+        agreement.compare(&found_f16.input[at], &nearest);
         let tissue = Tissue::on(&means[input.slabs / 2], input);
         for (found_tissue, found_bone) in [(&found.tissue, &found.bone), (&found_f16.tissue, &found_f16.bone)] {
-            agreement.hold(&found_tissue[at], &tissue.tissue.words());
-            agreement.hold(&found_bone[at], &tissue.bone.words());
+            agreement.compare(&found_tissue[at], &tissue.tissue.words());
+            agreement.compare(&found_bone[at], &tissue.bone.words());
         }
         for change in [found.change[at], found_f16.change[at]] {
-            agreement.hold(&[change_of_parts(change, input)], &[change_hu(&window, input)]);
+            agreement.compare(&[change_of_parts(change, input)], &[change_hu(&window, input)]);
         }
     }
     Ok(agreement)
@@ -298,14 +298,14 @@ pub fn evidence_agrees(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) ->
     let inferences = random::inferences(2, &input, random);
     let slabs = |first: usize| sums[first..first + input.slabs].iter().collect();
     let windows = [(&inferences[0], slabs(0)), (&inferences[1], slabs(1))];
-    hold_evidence(kernels, &input, &point, &windows, random::offset(random))
+    compare_evidence(kernels, &input, &point, &windows, random::offset(random))
 }
 
 /// Holds the evidence kernel against [`SlabEvidence::new`] on what the engine said of windows and their slabs.
 ///
 /// # Errors
 /// If the kernel does not run.
-pub fn hold_evidence(
+pub fn compare_evidence(
     kernels: &dyn Kernels,
     input: &InputGeometry,
     point: &OperatingPoint,
@@ -327,14 +327,14 @@ pub fn hold_evidence(
         let not_finite = |values: &[f32]| values.iter().filter(|value| !value.is_finite()).count() as u32;
         let numbers = [[inference.attention], [inference.logit]];
         let expected = [&inference.lung[..], &inference.lesion, &numbers[0], &numbers[1]].map(not_finite);
-        agreement.hold(&found.not_finite, &expected);
-        agreement.hold(&[found.attention, found.logit], &[inference.attention, inference.logit]);
+        agreement.compare(&found.not_finite, &expected);
+        agreement.compare(&[found.attention, found.logit], &[inference.attention, inference.logit]);
         let expected = SlabEvidence::new(inference, plane, input, point);
-        agreement.hold(&[found.lung_pixels], &[expected.lung.count() as u32]);
-        agreement.hold(&found.lung, &expected.lung.words());
-        agreement.hold(&found.lesion, &expected.lesion.words());
+        agreement.compare(&[found.lung_pixels], &[expected.lung.count() as u32]);
+        agreement.compare(&found.lung, &expected.lung.words());
+        agreement.compare(&found.lesion, &expected.lesion.words());
         let expected_hu: Vec<f32> = expected.lesion.pixels().map(|at| input.hounsfield(plane[at])).collect();
-        agreement.hold(&found.lesion_hu, &expected_hu);
+        agreement.compare(&found.lesion_hu, &expected_hu);
         // What the CPU makes of it all, which nothing that differs above would survive.
         let mask = |words| Mask::from_words(input.rows, input.columns, words);
         if found.lesion_hu.len() == expected_hu.len() {
@@ -342,7 +342,7 @@ pub fn hold_evidence(
             let section = body.map(|body| body.section);
             let made = SlabEvidence::of_masks(lung, lesion, &found.lesion_hu, [0.0; 2], section, input);
             let is_same = made == SlabEvidence { attention: 0.0, logit: 0.0, ..expected };
-            agreement.hold(&[u32::from(is_same)], &[1]);
+            agreement.compare(&[u32::from(is_same)], &[1]);
         }
     }
     Ok(agreement)

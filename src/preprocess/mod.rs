@@ -11,15 +11,15 @@
 
 mod body_centre;
 mod resample;
+mod rotation;
 mod stored;
 mod tissue;
-mod turn;
 
 pub use body_centre::body_centre_mm;
 pub use resample::{InPlane, SourceAxis, Taps, taps};
+pub use rotation::{InPlaneRotation, upright};
 pub use stored::{FEWEST_VALUES, HounsfieldImage, Padding, StoredImage};
 pub use tissue::TissueCells;
-pub use turn::{Turn, upright};
 
 use serde::{Deserialize, Serialize};
 

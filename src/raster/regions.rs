@@ -31,7 +31,7 @@ impl Regions {
     pub fn of(mask: &Mask) -> Self {
         let mut runs = runs_of(mask);
         let mut sets = DisjointSets::new(runs.len());
-        find_adjacent(&runs, &runs, Neighbours::InPlane, |above, below| sets.join(above, below));
+        find_adjacent(&runs, &runs, Between::InPlane, |above, below| sets.join(above, below));
         let mut sizes: Vec<usize> = Vec::new();
         for at in 0..runs.len() {
             // A root comes before all others of its set.
@@ -70,7 +70,7 @@ impl Regions {
     #[must_use]
     pub fn adjacencies_with(&self, below: &Self) -> Vec<Adjacency> {
         let mut adjacencies = Vec::new();
-        find_adjacent(&below.runs, &self.runs, Neighbours::Above, |lower, upper| {
+        find_adjacent(&below.runs, &self.runs, Between::Above, |lower, upper| {
             adjacencies.push(Adjacency { below: below.runs[lower].region, above: self.runs[upper].region });
         });
         adjacencies.sort_unstable();
@@ -166,7 +166,7 @@ fn runs_of(mask: &Mask) -> Vec<PixelRun> {
 
 /// Which runs can touch.
 #[derive(Clone, Copy)]
-enum Neighbours {
+enum Between {
     /// Those of one row and the next, by side or corner.
     InPlane,
     /// Those of the same row of two slabs.
@@ -174,10 +174,10 @@ enum Neighbours {
 }
 
 /// Finds all pairs of runs that touch, in one walk along both lists.
-fn find_adjacent(first: &[PixelRun], second: &[PixelRun], neighbours: Neighbours, mut found: impl FnMut(usize, usize)) {
-    let (down, reach) = match neighbours {
-        Neighbours::InPlane => (1, 1),
-        Neighbours::Above => (0, 0),
+fn find_adjacent(first: &[PixelRun], second: &[PixelRun], between: Between, mut found: impl FnMut(usize, usize)) {
+    let (down, reach) = match between {
+        Between::InPlane => (1, 1),
+        Between::Above => (0, 0),
     };
     let (mut i, mut j) = (0, 0);
     while let (Some(one), Some(other)) = (first.get(i), second.get(j)) {

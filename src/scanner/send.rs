@@ -8,7 +8,7 @@ use dicom_ul::association::client::ClientAssociationOptions;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::report::{Failure, Progress, ScanReport};
+use super::report::{ScanReport, SendFailure, SendProgress};
 use super::target::{Target, check_ae_title};
 use super::{Instance, ScannerError};
 use crate::dicom::scu::{Connection, chain, echo_request, exchange, store_request};
@@ -60,7 +60,7 @@ pub async fn send(
     target: &Target,
     instances: &[Instance],
     options: &SendOptions,
-    mut progress: impl FnMut(&Progress),
+    mut progress: impl FnMut(&SendProgress),
 ) -> Result<ScanReport, ScannerError> {
     check(options)?;
     let mut connections = Vec::new();
@@ -167,7 +167,7 @@ struct Lane {
     start: Instant,
     options: SendOptions,
     total: usize,
-    results: UnboundedSender<Progress>,
+    results: UnboundedSender<SendProgress>,
 }
 
 impl Lane {
@@ -272,8 +272,8 @@ impl Sent {
         }
     }
 
-    fn into_progress(self, index: usize, total: usize, instance: Instance) -> Progress {
-        Progress {
+    fn into_progress(self, index: usize, total: usize, instance: Instance) -> SendProgress {
+        SendProgress {
             index,
             total,
             bytes: instance.data.len(),
@@ -281,7 +281,7 @@ impl Sent {
             latency: self.latency,
             late: self.late,
             answered_at: self.answered_at,
-            failure: self.failure.map(|reason| Failure {
+            failure: self.failure.map(|reason| SendFailure {
                 index,
                 sop_instance_uid: instance.sop_instance_uid,
                 origin: instance.origin,

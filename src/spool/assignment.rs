@@ -49,13 +49,13 @@ impl Assignment {
         name_locks: &NameLocks,
     ) -> Result<ExamKey, SpoolError> {
         let own = instance.header.exam_key();
-        let place = self.siblings().place(own.clone(), &Stored { instance, exams, name_locks });
-        if place.is_first_correction {
-            let note = exams.join(place.exam.to_string()).join(format!("{own}.{ENDING}"));
+        let assigned = self.siblings().assign(own.clone(), &Stored { instance, exams, name_locks });
+        if assigned.is_first_correction {
+            let note = exams.join(assigned.exam.to_string()).join(format!("{own}.{ENDING}"));
             File::create(&note)?.sync_all()?;
             sync_parent(&note)?;
         }
-        Ok(place.exam)
+        Ok(assigned.exam)
     }
 
     pub fn insert(&self, exam: &ExamKey) {

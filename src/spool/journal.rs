@@ -30,7 +30,7 @@ struct State {
     sealed: Vec<Arc<Segment>>,
     free: Vec<Arc<Segment>>,
     last_append: Option<Instant>,
-    settling: bool,
+    flushing: bool,
     being_recycled: usize,
     problems: BTreeMap<Work, Problem>,
     stopping: bool,
@@ -71,7 +71,7 @@ impl Journal {
     }
 
     /// Writes a record and returns once it is on the disk. The caller has it placed, then calls [`Segment::release`] and
-    /// [`Journal::look`].
+    /// [`Journal::record_placed`].
     ///
     /// # Errors
     /// If it cannot be written or synced, or no segment gets free; then it counts as not written.
@@ -130,7 +130,7 @@ impl Journal {
     }
 
     /// A record was placed: perhaps there is something to do for the checkpoint.
-    pub fn look(&self) {
+    pub fn record_placed(&self) {
         let _state = self.state();
         self.changed.notify_all();
     }
@@ -148,9 +148,9 @@ impl Journal {
             if is_quiet && state.active.as_ref().is_some_and(|active| active.next > BLOCK) {
                 state.seal_active();
             }
-            if is_quiet || state.settling || state.free.len() < RESERVE {
-                let settled = state.sealed.iter().position(|segment| segment.is_settled());
-                if let Some(index) = settled {
+            if is_quiet || state.flushing || state.free.len() < RESERVE {
+                let placed = state.sealed.iter().position(|segment| segment.is_placed());
+                if let Some(index) = placed {
                     state.being_recycled += 1;
                     return Some(state.sealed.swap_remove(index));
                 }
@@ -177,17 +177,17 @@ impl Journal {
 
     /// Seals what is being written and waits until every record is placed and synced and no longer in the journal.
     /// `false` if that takes longer than `patience`.
-    pub fn settle(&self, patience: Duration) -> bool {
+    pub fn flush(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
         state.seal_active();
-        state.settling = true;
+        state.flushing = true;
         self.changed.notify_all();
         loop {
             let is_empty = state.being_recycled == 0 && state.sealed.is_empty();
             let left = deadline.saturating_duration_since(Instant::now());
             if is_empty || left.is_zero() {
-                state.settling = false;
+                state.flushing = false;
                 return is_empty;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

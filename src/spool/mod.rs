@@ -331,8 +331,8 @@ impl Spool {
     }
 
     /// Waits until the journal is empty: every file is synced in its place. `false` if that takes too long.
-    pub fn settle(&self, patience: Duration) -> bool {
-        self.journal.settle(patience)
+    pub fn flush(&self, patience: Duration) -> bool {
+        self.journal.flush(patience)
     }
 
     /// The exams in the spool.
@@ -531,7 +531,7 @@ mod tests {
         let Stored::Corrects(second) = store(&spool, &header, b"second") else { panic!() };
         assert_eq!(store(&spool, &header, b"second"), Stored::Again(second.clone()));
         let Stored::Corrects(third) = store(&spool, &header, b"first!") else { panic!("the newest word counts") };
-        assert!(spool.settle(Duration::from_mins(1)));
+        assert!(spool.flush(Duration::from_mins(1)));
         assert_eq!(spool.exams().unwrap(), [header.exam_key()]);
         assert_eq!(spool.instances(&header.exam_key()).unwrap(), [path.clone(), second, third]);
         assert!(fs::read(&path).unwrap().ends_with(b"first!"));
@@ -552,7 +552,7 @@ mod tests {
             assert!(path.file_name().unwrap().len() < 64, "{path:?}");
             assert_eq!(store(&spool, &header, b"image!"), Stored::Again(path));
         }
-        assert!(spool.settle(Duration::from_mins(1)));
+        assert!(spool.flush(Duration::from_mins(1)));
         assert_eq!(spool.instances(&header().exam_key()).unwrap().len(), odd.len());
     }
 
@@ -584,7 +584,7 @@ mod tests {
             spool.store(&header.exam_key(), &incoming(&header, &data_set), tell).unwrap();
             assert!(told.recv().unwrap().ends_with(&data_set), "{bytes} bytes");
         }
-        assert!(spool.settle(Duration::from_mins(1)));
+        assert!(spool.flush(Duration::from_mins(1)));
     }
 
     #[test]

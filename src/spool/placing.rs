@@ -51,7 +51,7 @@ pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, name_lo
         (job.placed)();
         name_locks.release(&job.record.entry.name);
         job.segment.release();
-        journal.look();
+        journal.record_placed();
     }
 }
 

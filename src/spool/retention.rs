@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const MEASURE: Duration = Duration::from_mins(1);
 const MEASURE_IN_NEED: Duration = Duration::from_secs(5);
 /// How long the journal may take to be emptied before an exam goes: what is in it would come back at the next start.
-const SETTLE: Duration = Duration::from_secs(30);
+const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The running thread; it ends when this is dropped.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ impl Keeper {
     fn make_room(&self, exams: &mut Vec<Kept>) -> io::Result<()> {
         exams.sort_by_key(|exam| exam.last);
         let now = SystemTime::now();
-        let mut settled = false;
+        let mut flushed = false;
         let mut index = 0;
         while let Some(exam) = exams.get(index) {
             let is_old =
@@ -174,8 +174,8 @@ impl Keeper {
                 index += 1;
                 continue;
             }
-            settled = settled || self.spool.settle(SETTLE);
-            if !settled {
+            flushed = flushed || self.spool.flush(FLUSH_PATIENCE);
+            if !flushed {
                 return Ok(());
             }
             self.spool.remove(&exam.key)?;
@@ -229,7 +229,7 @@ mod tests {
         for (number, study) in ["1.1", "1.2", "1.3"].iter().enumerate() {
             let header = crate::exam::InstanceHeader { study_instance_uid: (*study).into(), ..header() };
             store(&spool, &header, &[7; 10_000]);
-            assert!(spool.settle(Duration::from_mins(1)));
+            assert!(spool.flush(Duration::from_mins(1)));
             let file = spool.instances(&header.exam_key()).unwrap().remove(0);
             let at = SystemTime::now() - Duration::from_hours(3 - number as u64);
             std::fs::File::options().append(true).open(file).unwrap().set_modified(at).unwrap();

@@ -237,7 +237,7 @@ impl Segment {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub fn is_settled(&self) -> bool {
+    pub fn is_placed(&self) -> bool {
         self.outstanding.load(Ordering::Acquire) == 0
     }
 

@@ -5,8 +5,8 @@ use tableside::dicom::InstanceFile;
 use tableside::engine::{EmbeddedEngine, Engine as _, ModelPackage};
 use tableside::exam::{Content, InstanceHeader, stored_image};
 use tableside::parity::kernels::{
-    KernelComparison, KernelSlice, Kernels as _, evidence_agrees, hold_evidence, hold_windows, plane_of, slices_agree,
-    windows_agree,
+    KernelComparison, KernelSlice, Kernels as _, compare_evidence, compare_windows, evidence_agrees, plane_of,
+    slices_agree, windows_agree,
 };
 use tableside::preprocess::{SlabSum, Window};
 use tableside::scanner::series::load_folder;
@@ -79,13 +79,13 @@ fn kernels_make_of_real_exams_what_the_cpu_makes_from_stored_cells_to_evidence()
         assert!(slabs.iter().map(SlabSum::levels).eq(sums.iter()), "{what}");
 
         let window_slabs: Vec<&SlabSum> = slabs.iter().collect();
-        let windows = hold_windows(&program, input, std::slice::from_ref(&window_slabs), 0).unwrap();
+        let windows = compare_windows(&program, input, std::slice::from_ref(&window_slabs), 0).unwrap();
         assert!(windows.is_exact(), "{what}: {windows:?}");
 
         let means = [slabs[0].mean(), slabs[1].mean(), slabs[2].mean()];
         let window = Window::of_slabs(&[&means[0], &means[1], &means[2]], input);
         let inference = engine.infer(&window).unwrap();
-        let evidence = hold_evidence(&program, input, point, &[(&inference, window_slabs)], 0).unwrap();
+        let evidence = compare_evidence(&program, input, point, &[(&inference, window_slabs)], 0).unwrap();
         assert!(evidence.is_exact(), "{what}: {evidence:?}");
         eprintln!("{what}: {} slices, the same bits", slices.len());
     }

@@ -35,7 +35,7 @@ pub(super) fn measure(report: &mut Report<'_>, device: &Device, package: &ModelP
     let (free, _) = device.context().mem_get_info()?;
     let bench = Bench { device, input: &package.manifest.input, bytes: BATCH_BYTES.min(free / LEAST_PART) };
     let copy = bench.copy()?;
-    report.told("copy within the GPU's memory", &format!("{copy:.0} GB/s, read and written"));
+    report.note("copy within the GPU's memory", &format!("{copy:.0} GB/s, read and written"));
     let kernels = [
         ("add_slices", bench.add_slices()),
         ("windows_f32", bench.windows_f32()),

@@ -176,20 +176,20 @@ pub(super) fn compare(
     exam: &ExamSlices,
 ) -> Result<Compared, Failure> {
     let manifest = &package.manifest;
-    let (mut on_cpu, mut on_gpu) = (exam.analysis(), exam.analysis());
-    while let Some(window) = on_cpu.next_window(&manifest.input, true) {
-        on_cpu.take_judged(&window, infer_window(cpu, &window.job, manifest), manifest)?;
+    let (mut cpu_analysis, mut gpu_analysis) = (exam.analysis(), exam.analysis());
+    while let Some(window) = cpu_analysis.next_window(&manifest.input, true) {
+        cpu_analysis.take_judged(&window, infer_window(cpu, &window.job, manifest), manifest)?;
     }
     let uploaded_before = pipeline.uploaded();
     exam.upload(pipeline)?;
-    while let Some(window) = on_gpu.next_window(&manifest.input, true) {
+    while let Some(window) = gpu_analysis.next_window(&manifest.input, true) {
         let evidence = pipeline.infer_window(&window.series, &window.job)?;
-        on_gpu.take_judged(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
+        gpu_analysis.take_judged(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
     }
     pipeline.forget(&exam.series().exam);
-    let (cpu_verdict, cpu_probability) = conclude(&mut on_cpu, config, manifest)?;
-    let (gpu_verdict, gpu_probability) = conclude(&mut on_gpu, config, manifest)?;
-    let (slabs, pixels) = differing(&on_cpu, &on_gpu);
+    let (cpu_verdict, cpu_probability) = conclude(&mut cpu_analysis, config, manifest)?;
+    let (gpu_verdict, gpu_probability) = conclude(&mut gpu_analysis, config, manifest)?;
+    let (slabs, pixels) = differing(&cpu_analysis, &gpu_analysis);
     Ok(Compared {
         verdicts: (cpu_verdict, gpu_verdict),
         probabilities: (cpu_probability, gpu_probability),

@@ -60,9 +60,9 @@ pub(super) fn measure(
         let Quantiles { p50, p99, max, .. } = Quantiles::of(times);
         format!("p50 {p50:.3} ms, p99 {p99:.3} ms, at most {max:.3} ms")
     };
-    report.told(&format!("{engine}: model alone, by events"), &told(model));
-    report.told(&format!("{engine}: window from slabs to evidence, by events"), &told(whole));
-    report.told(&format!("{engine}: one slice from the host's memory to evidence"), &told(from_upload));
+    report.note(&format!("{engine}: model alone, by events"), &told(model));
+    report.note(&format!("{engine}: window from slabs to evidence, by events"), &told(whole));
+    report.note(&format!("{engine}: one slice from the host's memory to evidence"), &told(from_upload));
     Ok(())
 }
 

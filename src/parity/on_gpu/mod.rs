@@ -80,7 +80,7 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
         });
         match ran {
             Ok(()) => any = true,
-            Err(error) if is_absent(error.as_ref()) => report.told(kind.name(), &error.to_string()),
+            Err(error) if is_absent(error.as_ref()) => report.note(kind.name(), &error.to_string()),
             Err(error) => report.failed(kind.name(), error.as_ref()),
         }
     }

@@ -164,9 +164,9 @@ fn exams_over_a_gpu_with(slabs: usize, uploads: Range<u64>) {
     agrees_with_the_cpu(&mut gpu, &package.manifest, &window).unwrap();
     let forgotten = Arc::default();
     let gpu = Watched { gpu, forgotten: Arc::clone(&forgotten) };
-    let on_gpu = Serving::new(&package, Some(Box::new(gpu)), None, Box::new(NoEngine));
-    let state = on_gpu.state().clone();
-    assert_same(&reports(on_gpu, &package, folder.path()), &expected);
+    let over_gpu = Serving::new(&package, Some(Box::new(gpu)), None, Box::new(NoEngine));
+    let state = over_gpu.state().clone();
+    assert_same(&reports(over_gpu, &package, folder.path()), &expected);
     assert_eq!((state.engine(), state.gpu_failure()), ("cuda", None));
     let exams: BTreeSet<String> = expected.iter().map(|report| report["exam"].as_str().unwrap().to_owned()).collect();
     assert_eq!(*forgotten.lock().unwrap(), exams);

@@ -23,25 +23,25 @@ pub(super) fn measure(
     let mut gpu = AcceleratorThread::open(engine, package, SLABS)?;
     accelerator_test(&mut gpu, package)?;
     let name = gpu.name();
-    let on_gpu = triage(Some(Box::new(gpu)), package, config, folder)?;
-    let on_cpu = triage(None, package, config, folder)?;
-    if on_gpu.reports.len() != on_cpu.reports.len() {
-        return Err(format!("{} exams over the GPU, {} without", on_gpu.reports.len(), on_cpu.reports.len()).into());
+    let with_gpu = triage(Some(Box::new(gpu)), package, config, folder)?;
+    let without = triage(None, package, config, folder)?;
+    if with_gpu.reports.len() != without.reports.len() {
+        return Err(format!("{} exams over the GPU, {} without", with_gpu.reports.len(), without.reports.len()).into());
     }
-    for (gpu, cpu) in on_gpu.reports.iter().zip(&on_cpu.reports) {
+    for (gpu, cpu) in with_gpu.reports.iter().zip(&without.reports) {
         let apart = match (gpu.score, cpu.score) {
             (Some(gpu), Some(cpu)) => (gpu - cpu).abs(),
             (None, None) => 0.0,
             _ => f64::INFINITY,
         };
-        let holds = gpu.verdict == cpu.verdict && apart <= PROBABILITY_TOLERANCE && on_gpu.gpu_failure.is_none();
+        let holds = gpu.verdict == cpu.verdict && apart <= PROBABILITY_TOLERANCE && with_gpu.gpu_failure.is_none();
         let found = format!(
             "{} in {:.2} s, CPU {} in {:.2} s: {apart:.1e} apart; GPU failure: {}",
             gpu.verdict.as_str(),
-            on_gpu.took.as_secs_f64(),
+            with_gpu.took.as_secs_f64(),
             cpu.verdict.as_str(),
-            on_cpu.took.as_secs_f64(),
-            on_gpu.gpu_failure.as_deref().unwrap_or("none"),
+            without.took.as_secs_f64(),
+            with_gpu.gpu_failure.as_deref().unwrap_or("none"),
         );
         let goal = format!("same verdict, within {PROBABILITY_TOLERANCE}, no failure");
         report.row(&format!("{name}: {} from files to report", folder.display()), &found, &goal, Holds::from(holds));

@@ -10,14 +10,14 @@ use cudarc::driver::{
 use super::arguments::Address;
 use super::device::Device;
 
-pub(super) struct Pair<T> {
+pub(super) struct StagedBuffer<T> {
     on_device: CudaSlice<T>,
     host: PinnedHostSlice<T>,
     /// When the last copy in either direction was done. Without event tracking `host` does not know.
     copied: CudaEvent,
 }
 
-impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
+impl<T: DeviceRepr + ValidAsZeroBits> StagedBuffer<T> {
     /// Values that the host reads and writes.
     pub fn new(device: &Device, len: usize) -> Result<Self, DriverError> {
         // Write-combined memory, the default, would be slow to read back.
