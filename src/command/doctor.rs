@@ -45,9 +45,9 @@ enum Found<T> {
     Absent { reason: String },
 }
 
-impl<T> From<Result<T, String>> for Found<T> {
-    fn from(result: Result<T, String>) -> Self {
-        result.map_or_else(|reason| Self::Absent { reason }, Self::Here)
+impl<T, E: std::fmt::Display> From<Result<T, E>> for Found<T> {
+    fn from(result: Result<T, E>) -> Self {
+        result.map_or_else(|error| Self::Absent { reason: error.to_string() }, Self::Here)
     }
 }
 
@@ -66,7 +66,7 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
         model: package.title(),
         engines: report.engines,
         configured: config.engine.choice,
-        serves: serves.map(|serving| serving.name()).map_err(|error| error.to_string()).into(),
+        serves: serves.map(|serving| serving.name()).into(),
     };
     if args.json {
         print_json(&findings)?;
@@ -77,7 +77,7 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
 }
 
 /// The file itself: its name carries the version.
-fn library(configured: Option<&Path>) -> Result<PathBuf, String> {
+fn library(configured: Option<&Path>) -> Result<PathBuf, engine::LibraryError> {
     engine::find_onnxruntime(configured).map(|path| path.canonicalize().unwrap_or(path))
 }
 

@@ -45,7 +45,7 @@ pub use native::NativeSize;
 pub use oddity::{Oddities, Oddity, OddityTally};
 pub use other_files::is_something_else;
 pub use pixels::{CellLayout, DecodeError, DecodedFrame, decode_frame};
-pub use scu::{Outgoing, status_of, store_request};
+pub use scu::{Outgoing, ScuError, status_of, store_request};
 pub use uid::UidSource;
 pub use whole_elements::read_before_fault;
 

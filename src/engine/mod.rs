@@ -18,16 +18,16 @@ pub(crate) mod tensorrt;
 pub use device_model::{Address, DeviceModel, Failure};
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
-pub use gpu::{Gpu, GpuProbe, PROBE_COMMAND, gpus_here, nvidia_driver};
+pub use gpu::{Gpu, GpuProbe, NoGpu, PROBE_COMMAND, gpus_here, nvidia_driver};
 pub use kind::EngineKind;
 pub use model::{fits, operations_per_window};
 #[cfg(feature = "cuda")]
 pub(crate) use onnxruntime::session as onnxruntime_session;
-pub use onnxruntime::{OnnxRuntimeEngine, find_library as find_onnxruntime};
+pub use onnxruntime::{LibraryError, OnnxRuntimeEngine, find_library as find_onnxruntime};
 pub use package::{
     CaseHead, HalfPrecision, LesionHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError,
 };
-pub use self_test::{SelfTest, png_of, self_test, window_of};
+pub use self_test::{SelfTest, WindowPictureError, png_of, self_test, window_of};
 
 use crate::preprocess::Window;
 

@@ -148,13 +148,13 @@ impl Series {
     ///
     /// # Errors
     /// If they cannot be read; the slice is not added then.
-    pub fn add(
+    pub fn add<Error>(
         &mut self,
         slice: PreparedSlice,
         plane: &Plane,
         input: &InputGeometry,
-        read_again: impl FnOnce(&PreparedSlice) -> Result<Plane, String>,
-    ) -> Result<(), String> {
+        read_again: impl FnOnce(&PreparedSlice) -> Result<Plane, Error>,
+    ) -> Result<(), Error> {
         self.received += 1;
         let z_mm = slice.header.geometry.z_mm;
         let position = Micrometres::of(z_mm);
@@ -384,6 +384,7 @@ pub(crate) fn made_image(
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::sync::LazyLock;
 
     use proptest::prelude::*;
@@ -404,7 +405,7 @@ mod tests {
         let (slice, plane) = made_slice([0.0, 0.0, z_mm], hu(uid), uid, &input());
         let read_again = |present: &PreparedSlice| {
             let uid = &present.sop_instance_uid;
-            Ok(made_slice([0.0, 0.0, z_mm], hu(uid), uid, &input()).1)
+            Ok::<_, Infallible>(made_slice([0.0, 0.0, z_mm], hu(uid), uid, &input()).1)
         };
         series.add(slice, &plane, &input(), read_again).unwrap();
     }
@@ -492,7 +493,7 @@ mod tests {
         derived.header.acquisition.is_derived = true;
         let mut series = Series::default();
         for (slice, plane_of) in [(derived, &other), (original, &plane)] {
-            series.add(slice, plane_of, &input(), |_| Ok(other.clone())).unwrap();
+            series.add(slice, plane_of, &input(), |_| Ok::<_, Infallible>(other.clone())).unwrap();
         }
         assert_eq!(series.slices().next().unwrap().sop_instance_uid, "1.3");
     }
@@ -508,7 +509,9 @@ mod tests {
             let (mut series, mut table) = (Series::default(), Table::default());
             for number in frames {
                 let (slice, plane) = frame(*number);
-                series.add(slice, &plane, &input(), |present| Ok(frame(present.file.frame).1)).unwrap();
+                series
+                    .add(slice, &plane, &input(), |present| Ok::<_, Infallible>(frame(present.file.frame).1))
+                    .unwrap();
             }
             table.fill(&series, true);
             table.bits()

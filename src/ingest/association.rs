@@ -18,7 +18,7 @@ use super::procedure_step::ProcedureSteps;
 use super::refusals::{AssociationRefusals, RefusedObject};
 use super::{IngestOptions, InstanceSink, StoredInstance};
 use crate::dicom::dimse::{CommandError, Operation, Request, Status};
-use crate::dicom::pdu::{FragmentHead, Next, PduError, PduStream, command_pdus, encode};
+use crate::dicom::pdu::{EncodeError, FragmentHead, Next, PduError, PduStream, command_pdus, encode};
 use crate::exam::{AssociationId, Content, ExamKey};
 use crate::spool::{Incoming, Spool, Stored};
 use crate::telemetry;
@@ -57,8 +57,8 @@ pub enum AssociationError {
     TooLarge(usize),
     #[error(transparent)]
     Command(#[from] CommandError),
-    #[error("cannot encode a PDU: {0}")]
-    Encode(String),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     #[error("storing stopped unexpectedly")]
     Storing,
 }
@@ -170,13 +170,13 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     let deadline = Instant::now() + options.idle_timeout;
     match agreed {
         Ok((negotiated, permit)) => {
-            let answer = encode(&Pdu::AssociationAC(negotiated.answer.clone())).map_err(AssociationError::Encode)?;
+            let answer = encode(&Pdu::AssociationAC(negotiated.answer.clone()))?;
             stream.send(&answer, deadline).await?;
             Ok((negotiated, permit))
         }
         Err(rejection) => {
             let reason = describe(&rejection);
-            let answer = encode(&Pdu::AssociationRJ(rejection)).map_err(AssociationError::Encode)?;
+            let answer = encode(&Pdu::AssociationRJ(rejection))?;
             stream.send(&answer, deadline).await?;
             Err(AssociationError::Refused(reason))
         }
@@ -244,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             match self.stream.next(self.deadline()).await? {
                 Next::Fragment(head) => self.take(head).await?,
                 Next::ReleaseRequest => {
-                    let answer = encode(&Pdu::ReleaseRP).map_err(AssociationError::Encode)?;
+                    let answer = encode(&Pdu::ReleaseRP)?;
                     return Ok(self.stream.send(&answer, self.deadline()).await?);
                 }
                 Next::Abort => return Err(AssociationError::Aborted),

@@ -61,7 +61,7 @@ pub trait Kernels {
         input: &InputGeometry,
         sums: &[Vec<u32>],
         slices: &[KernelSlice],
-    ) -> Result<SumsAndLevels, String>;
+    ) -> Result<SumsAndLevels, KernelError>;
 
     /// The windows of these slabs as 32-bit values.
     fn windows_f32(
@@ -69,7 +69,7 @@ pub trait Kernels {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<f32>, String>;
+    ) -> Result<KernelWindows<f32>, KernelError>;
 
     /// The windows of these slabs as 16-bit values.
     fn windows_f16(
@@ -77,7 +77,7 @@ pub trait Kernels {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<u16>, String>;
+    ) -> Result<KernelWindows<u16>, KernelError>;
 
     /// The evidence of windows at thresholds of the lung's and the lesion's probability.
     fn evidence(
@@ -86,8 +86,13 @@ pub trait Kernels {
         thresholds: [f32; 2],
         windows: &[KernelOutputs<'_>],
         offset: usize,
-    ) -> Result<Vec<KernelEvidence>, String>;
+    ) -> Result<Vec<KernelEvidence>, KernelError>;
 }
+
+/// Why kernels did not run, in the words of what runs them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct KernelError(pub String);
 
 /// How two implementations agree.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -176,13 +181,13 @@ impl Value for f32 {
 }
 
 /// One of the comparisons below, on input that is made from a seed.
-pub type KernelComparison = fn(&dyn Kernels, &Manifest, u64) -> Result<Agreement, String>;
+pub type KernelComparison = fn(&dyn Kernels, &Manifest, u64) -> Result<Agreement, KernelError>;
 
 /// Slices of two slabs in one launch, each by itself and in the sums; then one of them once more.
 ///
 /// # Errors
 /// If the kernels do not run.
-pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, String> {
+pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, KernelError> {
     let random = &mut StdRng::seed_from_u64(seed);
     let input = random::input(manifest, random);
     let slice = |sum: usize, random: &mut StdRng| {
@@ -201,14 +206,14 @@ pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Re
         agreement.compare(levels, plane.levels());
         expected[slice.sum].add(plane);
     }
-    hold_sums(&mut agreement, &sums, &expected);
+    compare_sums(&mut agreement, &sums, &expected);
     expected[0].add(&planes[2]);
     let (sums, _) = kernels.add_slices(&input, &sums, &slices[2..])?;
-    hold_sums(&mut agreement, &sums, &expected);
+    compare_sums(&mut agreement, &sums, &expected);
     Ok(agreement)
 }
 
-fn hold_sums(agreement: &mut Agreement, found: &[Vec<u32>], expected: &[SlabSum]) {
+fn compare_sums(agreement: &mut Agreement, found: &[Vec<u32>], expected: &[SlabSum]) {
     found.iter().zip(expected).for_each(|(found, expected)| agreement.compare(found, expected.levels()));
 }
 
@@ -222,7 +227,7 @@ pub fn plane_of(slice: &KernelSlice, input: &InputGeometry) -> Plane {
 ///
 /// # Errors
 /// If the kernels do not run.
-pub fn windows_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, String> {
+pub fn windows_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, KernelError> {
     let random = &mut StdRng::seed_from_u64(seed);
     let input = random::input(manifest, random);
     let sums: Vec<SlabSum> = (0..6)
@@ -244,7 +249,7 @@ pub fn compare_windows(
     input: &InputGeometry,
     windows: &[Vec<&SlabSum>],
     offset: usize,
-) -> Result<Agreement, String> {
+) -> Result<Agreement, KernelError> {
     let found = kernels.windows_f32(input, windows, offset)?;
     let found_f16 = kernels.windows_f16(input, windows, offset)?;
     let mut agreement = Agreement::default();
@@ -290,7 +295,7 @@ fn nearest_half(value: f32) -> u16 {
 ///
 /// # Errors
 /// If the kernel does not run.
-pub fn evidence_agrees(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, String> {
+pub fn evidence_agrees(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, KernelError> {
     let random = &mut StdRng::seed_from_u64(seed);
     let input = random::input(manifest, random);
     let sums: Vec<SlabSum> = (0..6).map(|_| random::slab(&input, 300.0, random)).collect();
@@ -311,7 +316,7 @@ pub fn compare_evidence(
     point: &OperatingPoint,
     windows: &[(&Inference, Vec<&SlabSum>)],
     offset: usize,
-) -> Result<Agreement, String> {
+) -> Result<Agreement, KernelError> {
     let planes: Vec<Vec<f32>> = windows.iter().map(|(_, slabs)| slabs[input.slabs / 2].mean()).collect();
     let bodies: Vec<Option<Body>> = planes.iter().map(|plane| Body::find(&Tissue::on(plane, input), input)).collect();
     let words = input.plane_len().div_ceil(64);

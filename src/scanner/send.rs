@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::report::{ScanReport, SendFailure, SendProgress};
 use super::target::{Target, check_ae_title};
 use super::{Instance, ScannerError};
-use crate::dicom::scu::{Connection, chain, echo_request, exchange, store_request};
+use crate::dicom::scu::{Connection, ScuError, chain, echo_request, exchange, store_request};
 
 /// Presentation context identifiers are the odd numbers up to 255 (PS3.8 9.3.2.2).
 const MOST_CONTEXTS: usize = 128;
@@ -107,8 +107,9 @@ pub async fn echo(target: &Target, options: &SendOptions) -> Result<Duration, Sc
         .first()
         .map(|context| context.id)
         .ok_or_else(|| refused("it accepts no Verification context".to_owned()))?;
-    let message = echo_request(id, connection.acceptor_max_pdu_length()).map_err(refused)?;
-    let status = exchange(&mut connection, &message, 1, options.write_timeout).await.map_err(refused)?;
+    let failed = |error: ScuError| refused(error.to_string());
+    let message = echo_request(id, connection.acceptor_max_pdu_length()).map_err(failed)?;
+    let status = exchange(&mut connection, &message, 1, options.write_timeout).await.map_err(failed)?;
     let took = start.elapsed();
     // The answer is there; a peer that does not release properly is not asked about that.
     let _ = connection.release().await;
@@ -205,7 +206,7 @@ impl Lane {
         let peer_max = self.connection.acceptor_max_pdu_length();
         let message = match store_request(instance.outgoing(), context, message_id, peer_max) {
             Ok(message) => message,
-            Err(reason) => return Sent::failed(format!("cannot encode the request: {reason}")),
+            Err(error) => return Sent::failed(format!("cannot encode the request: {error}")),
         };
         let due = self.due(index);
         if let Some(due) = due {
@@ -217,7 +218,7 @@ impl Lane {
         let ended = Instant::now();
         let mut sent = match answer {
             Ok(status) => Sent::answered(status),
-            Err(reason) => Sent { association_lost: true, ..Sent::failed(reason) },
+            Err(error) => Sent { association_lost: true, ..Sent::failed(error.to_string()) },
         };
         sent.latency = sent.status.map(|_| ended - began);
         sent.late = due.map_or(Duration::ZERO, |due| began.saturating_duration_since(due));

@@ -184,7 +184,12 @@ fn gpu(kind: EngineKind, package: &ModelPackage, options: &EngineOptions) -> Res
         return Err(absent("the package has no self-test to hold a GPU against: see tableside model pin".to_owned()));
     }
     let probe = options.gpu_probe.as_ref().ok_or_else(|| absent("no GPU was looked for".to_owned()))?;
-    probe.gpus().map_err(absent)?.into_iter().next().ok_or_else(|| absent("there is no GPU".to_owned()))
+    probe
+        .gpus()
+        .map_err(|reason| absent(reason.to_string()))?
+        .into_iter()
+        .next()
+        .ok_or_else(|| absent("there is no GPU".to_owned()))
 }
 
 /// Builds TensorRT's plan of a package for the card that is here, and returns its file.

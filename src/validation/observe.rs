@@ -48,7 +48,7 @@ impl Observer<'_> {
     }
 
     fn run(&mut self, name: &str, input: &CaseInput) -> Result<Outcome, String> {
-        let acquisition = Acquisition::read(&input.folder)?;
+        let acquisition = Acquisition::read(&input.folder).map_err(|error| error.to_string())?;
         let mut scan = Scan::new(&acquisition);
         for file in acquisition.files {
             scan.take(file, self)?;

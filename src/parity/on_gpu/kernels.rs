@@ -7,7 +7,9 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverEr
 
 use crate::gpu::{Address, EvidenceArguments, Slab, Slice, Statistics, WindowArguments};
 use crate::gpu::{AxisTaps, Device, axes, described, slice_arguments, window_blocks};
-use crate::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndLevels};
+use crate::parity::kernels::{
+    KernelError, KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndLevels,
+};
 use crate::preprocess::{InputGeometry, SlabSum};
 use crate::triage::{BONE_HU, TISSUE_HU};
 
@@ -17,8 +19,8 @@ impl Kernels for Device {
         input: &InputGeometry,
         sums: &[Vec<u32>],
         slices: &[KernelSlice],
-    ) -> Result<SumsAndLevels, String> {
-        run_slices(self, input, sums, slices).map_err(|error| error.to_string())
+    ) -> Result<SumsAndLevels, KernelError> {
+        run_slices(self, input, sums, slices).map_err(|error| KernelError(error.to_string()))
     }
 
     fn windows_f32(
@@ -26,10 +28,10 @@ impl Kernels for Device {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<f32>, String> {
+    ) -> Result<KernelWindows<f32>, KernelError> {
         // SAFETY: `run_windows` calls it with buffers of 32-bit values of the windows' size.
         let kernel = |arguments: &WindowArguments| unsafe { self.windows_f32(arguments, windows.len()) };
-        run_windows(self, input, windows, offset, kernel).map_err(|error| error.to_string())
+        run_windows(self, input, windows, offset, kernel).map_err(|error| KernelError(error.to_string()))
     }
 
     fn windows_f16(
@@ -37,10 +39,10 @@ impl Kernels for Device {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<u16>, String> {
+    ) -> Result<KernelWindows<u16>, KernelError> {
         // SAFETY: `run_windows` calls it with buffers of 16-bit values of the windows' size.
         let kernel = |arguments: &WindowArguments| unsafe { self.windows_f16(arguments, windows.len()) };
-        run_windows(self, input, windows, offset, kernel).map_err(|error| error.to_string())
+        run_windows(self, input, windows, offset, kernel).map_err(|error| KernelError(error.to_string()))
     }
 
     fn evidence(
@@ -49,8 +51,8 @@ impl Kernels for Device {
         thresholds: [f32; 2],
         windows: &[KernelOutputs<'_>],
         offset: usize,
-    ) -> Result<Vec<KernelEvidence>, String> {
-        run_evidence(self, input, thresholds, windows, offset).map_err(|error| error.to_string())
+    ) -> Result<Vec<KernelEvidence>, KernelError> {
+        run_evidence(self, input, thresholds, windows, offset).map_err(|error| KernelError(error.to_string()))
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use table::Report;
 pub use table::{Holds, Row, TABLE_HEAD};
 
-use super::kernels::{Agreement, KernelComparison, evidence_agrees, slices_agree, windows_agree};
+use super::kernels::{Agreement, KernelComparison, KernelError, evidence_agrees, slices_agree, windows_agree};
 use super::phantom_exam;
 use crate::config::Config;
 use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
@@ -118,14 +118,14 @@ fn kernels_agree(report: &mut Report<'_>, device: &Device, package: &ModelPackag
         let what = format!("{kernel} against the CPU, bit by bit");
         let all = (0..SEEDS).try_fold(Agreement::default(), |mut all, seed| {
             all.merge(comparison(device, &package.manifest, seed)?);
-            Ok::<_, String>(all)
+            Ok::<_, KernelError>(all)
         });
         match all {
             Ok(all) => {
                 let found = format!("{} of {} differ, by {} at most", all.different, all.values, all.largest);
                 report.row(&what, &found, "none", Holds::from(all.is_exact()));
             }
-            Err(reason) => report.row(&what, &reason, "none", Holds::No),
+            Err(error) => report.row(&what, &error.to_string(), "none", Holds::No),
         }
     }
 }
