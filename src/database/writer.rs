@@ -1,9 +1,10 @@
 //! The thread that writes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use super::record::Record;
@@ -31,11 +32,7 @@ struct Shared {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 
@@ -69,7 +66,7 @@ impl Writer {
         self.save(record);
         let mut queue = self.shared.queue();
         while queue.unwritten.contains_key(&key) || queue.writing.contains_key(&key) {
-            queue = self.shared.wait(queue);
+            self.shared.changed.wait(&mut queue);
         }
         !queue.failed.contains(&key)
     }
@@ -104,7 +101,7 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
         if queue.is_closed {
             return false;
         }
-        queue = shared.wait(queue);
+        shared.changed.wait(&mut queue);
     }
     queue.writing = std::mem::take(&mut queue.unwritten);
     let records = queue.writing.clone();

@@ -73,9 +73,9 @@ pub(crate) fn session(
 /// The process's one ONNX Runtime environment; the first library that was asked for stays.
 fn environment(library: Option<&Path>) -> Result<&'static Environment, String> {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
-    static OPENING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    static OPENING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
     let path = find_library(library).map_err(|error| error.to_string())?;
-    let _one_at_a_time = OPENING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one_at_a_time = OPENING.lock();
     if let Some(environment) = ENVIRONMENT.get() {
         return Ok(environment);
     }

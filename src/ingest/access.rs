@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ipnet::IpNet;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::telemetry;
@@ -78,7 +79,7 @@ impl AssociationPermits {
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<Sender, usize>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 
@@ -127,7 +128,7 @@ impl PendingConnections {
     }
 
     fn connections(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<()>>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock()
     }
 }
 
@@ -195,7 +196,7 @@ impl RateLimiter {
     }
 
     fn buckets(&self) -> MutexGuard<'_, HashMap<IpAddr, TokenBucket>> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buckets.lock()
     }
 }
 

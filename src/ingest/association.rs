@@ -1,13 +1,14 @@
 //! One association from its request to its end.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dicom_ul::Pdu;
 use dicom_ul::pdu::{
     AbortRQServiceProviderReason, AbortRQSource, AssociationRJ, AssociationRJResult, AssociationRJServiceUserReason,
 };
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
@@ -351,7 +352,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 let (request, (status, placed)) = self
                     .with_data_set(request, move |request, data_set| {
                         let origin = Origin { association, calling_ae_title: &calling_ae_title, transfer_syntax_uid };
-                        let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut refusals = refusals.lock();
                         shared.store(request, &origin, data_set, &mut refusals)
                     })
                     .await?;
@@ -386,7 +387,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         let request = request.clone();
         let noted = tokio::task::spawn_blocking(move || {
             let object = RefusedObject::new(&request, &data_set, transfer_syntax_uid, reason);
-            refusals.lock().unwrap_or_else(PoisonError::into_inner).refused(object);
+            refusals.lock().refused(object);
         });
         if noted.await.is_err() {
             tracing::error!(association = self.id.0, "a refused object could not be noted in its exam");
@@ -404,7 +405,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             self.refuse(&request, transfer_syntax_uid, why_cut_off(error)).await;
         }
         let refusals = self.refusals.clone();
-        let ended = tokio::task::spawn_blocking(move || refusals.lock().unwrap_or_else(PoisonError::into_inner).end());
+        let ended = tokio::task::spawn_blocking(move || refusals.lock().end());
         if ended.await.is_err() {
             tracing::error!(association = self.id.0, "refused objects could not be noted in an exam");
         }

@@ -1,12 +1,12 @@
 //! Modality Performed Procedure Step as SCP (PS3.4 annex F.7): a scanner says that it has begun an exam, and how it ended.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, OpenFileOptions};
+use parking_lot::Mutex;
 
 use super::object::{ObjectError, parse_whole};
 use crate::dicom::UidSource;
@@ -112,7 +112,7 @@ impl ProcedureSteps {
         if !is_uid(&request.sop_instance_uid) {
             return Err(ProcedureStepError::InvalidUid);
         }
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn.lock();
         let path = self.folder.join(format!("{}.dcm", request.sop_instance_uid));
         let (step, state) = match (creates, path.exists()) {
             (true, true) => return Err(ProcedureStepError::Duplicate),

@@ -10,7 +10,6 @@ use super::send::SendOptions;
 use super::series::{Unreadable, load_folder};
 use super::{Instance, Order, ScannerError};
 use crate::dicom::UidSource;
-use crate::dicom::uid::entropy;
 
 /// Where the exam comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +127,7 @@ pub struct Prepared {
 ///
 /// If nothing can be read, or the options ask for more than the exam has.
 pub fn prepare(source: &Source, options: &ScanOptions) -> Result<Prepared, ScannerError> {
-    let random = options.seed.unwrap_or_else(entropy);
+    let random = options.seed.unwrap_or_else(rand::random);
     let mut unreadable = Vec::new();
     let mut instances = match source {
         Source::Folder(folder) => {

@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::name_locks::NameLocks;
 use super::{Incoming, SpoolError, entries, file_prefix, sync_parent, versions};
@@ -67,7 +68,7 @@ impl Assignment {
     }
 
     fn siblings(&self) -> MutexGuard<'_, Siblings> {
-        self.siblings.lock().unwrap_or_else(PoisonError::into_inner)
+        self.siblings.lock()
     }
 }
 

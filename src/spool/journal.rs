@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::segment::{BLOCK, Entry, Record, SEGMENT_BYTES, Segment};
 use crate::telemetry;
@@ -116,7 +118,7 @@ impl Journal {
             if left.is_zero() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the journal is full: the disk does not keep up"));
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 
@@ -156,7 +158,7 @@ impl Journal {
                 }
             }
             let nap = quiet.filter(|quiet| *quiet < idle).map_or(PATIENCE, |quiet| idle.saturating_sub(quiet));
-            state = self.changed.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, nap);
         }
     }
 
@@ -190,7 +192,7 @@ impl Journal {
                 state.flushing = false;
                 return is_empty;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 
@@ -220,14 +222,11 @@ impl Journal {
 
     /// Waits for a while, or until the journal is stopped.
     pub fn wait(&self, nap: Duration) {
-        let state = self.state();
-        if !state.stopping {
-            drop(self.changed.wait_timeout_while(state, nap, |state| !state.stopping));
-        }
+        self.changed.wait_while_for(&mut self.state(), |state| !state.stopping, nap);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

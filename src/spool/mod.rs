@@ -28,14 +28,15 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use dicom_dictionary_std::uids;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 
 use crate::exam::{ExamKey, InstanceHeader, Refusal, Refusals, is_uid};
@@ -196,7 +197,7 @@ impl Spool {
     }
 
     fn shortage(&self) -> MutexGuard<'_, Option<String>> {
-        self.shortage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shortage.lock()
     }
 
     fn set_shortage(&self, reason: Option<String>) {

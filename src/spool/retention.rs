@@ -3,10 +3,12 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::{Spool, entries, files_of, refused, versions};
 use crate::exam::{Contents, ExamKey};
@@ -59,7 +61,7 @@ impl Retention {
 
 impl Drop for Retention {
     fn drop(&mut self) {
-        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stop.0.lock() = true;
         self.stop.1.notify_all();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that looks after the spool's room had stopped unexpectedly");
@@ -117,9 +119,8 @@ impl Keeper {
                     tracing::error!(%error, "the spool's room cannot be measured");
                 }
             }
-            let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let (stopped, _) =
-                stop.1.wait_timeout_while(stopped, LOOK, |stopped| !*stopped).unwrap_or_else(PoisonError::into_inner);
+            let mut stopped = stop.0.lock();
+            stop.1.wait_while_for(&mut stopped, |stopped| !*stopped, LOOK);
             if *stopped {
                 return;
             }
