@@ -1,4 +1,12 @@
-//! When is an exam over? Rules are combined, and every signal may lie: each wrong one costs at most a revised verdict.
+//! When is an exam over? The patient lies on the table until the verdict is there, so the answer must come early; and
+//! no verdict on a part of the slices may stand, so it must be right.
+//!
+//! Every signal may lie: procedure steps list images that are never sent, announcements count another reconstruction,
+//! scanners open an association for each image, and pause in the middle of a series. So the rules are combined: the one
+//! that decides first decides, and of those that decide together the surest gives the reason. All of them only guess at
+//! time. Slices that come after the verdict reopen the exam and refute its rule ([`Rhythm::refute`]): a wrong signal
+//! costs one revised verdict, never a wrong one. Quiet time always decides in the end, so that no exam waits for ever.
+//! The rules read no clock: callers pass the time, so that each rule is a function that tests can ask.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

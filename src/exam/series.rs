@@ -2,6 +2,11 @@
 //!
 //! What is due depends on the set of slices alone, never on the order of their arrival: a window names the slices of
 //! the slabs it was made from, and once these have changed it is due again.
+//!
+//! A slab is the sum of its slices' whole levels. Such a sum is exact, so that it is the same in any order and a slice
+//! can be taken out of it again; planes need not be kept, only the one of a slice that is replaced is read once more.
+//! While slices still come, a window is given out once its slabs seem complete. That guess saves inferences and decides
+//! nothing: at the end every window that is due is given out.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

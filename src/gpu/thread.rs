@@ -1,5 +1,17 @@
-//! A GPU as the analysis knows it: one thread that owns the device, and channels to it. A GPU that no longer answers so costs one
-//! deadline, and whatever goes wrong there is an error like any other.
+//! A GPU as the analysis knows it: one thread that owns the device, and channels to it.
+//!
+//! A call into NVIDIA's libraries may never return, and nothing can interrupt it. So this thread alone makes such
+//! calls, and whoever asks waits for its answer no longer than a deadline. A GPU that misses the deadline or fails
+//! costs one window: that is an error like any other, and the CPU takes over. Nothing more is asked of it; a thread
+//! that hangs is left behind.
+//!
+//! The first error ends the thread, since after a failed launch nothing that lies on the GPU can be trusted. Its reason
+//! is noted before the channels close (`told`), so that whoever waits reads the reason and not only that the thread
+//! is gone.
+//!
+//! One thread also fixes the order: slices come onto the stream before the window that is made of them, and what was
+//! queued first is answered first. While one window's model runs, the CPU makes the evidence of the window before: two
+//! are under way, no more.
 
 use std::collections::VecDeque;
 use std::fmt::{Display, Formatter};

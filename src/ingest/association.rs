@@ -1,4 +1,11 @@
 //! One association from its request to its end.
+//!
+//! It must acknowledge nothing that is not on the disk, pass over nothing in silence, and give no peer more than its
+//! share of memory or time. So a C-STORE is answered only once the spool has stored the object; a refused or cut-off
+//! object is noted in an exam before the answer goes out; each length is checked against a limit before its bytes are
+//! taken, and each read has a deadline, which a message that trickles in misses too. Parsing and syncing run on tokio's
+//! blocking threads: on its others a slow disk would hold up every association. The end of an association is passed on
+//! only once its last instance was: an exam that hears of the end first could be concluded without its last slice.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,9 @@
 //! A set of a plane's pixels, one bit each, and morphology on 64 of them at a time.
 //!
+//! Body and lungs are found on each slab while the patient lies on the table, by opening and growing whole planes, so
+//! that a step must treat many pixels at once. The result must be that of the plain definition, bit for bit; the tests
+//! compare it with the definition, written pixel by pixel.
+//!
 //! A row takes whole words, so that shifting one moves its pixels and none of the next row's. Bits behind a row's last column
 //! are 0. Pixels are numbered `row * columns + column`.
 

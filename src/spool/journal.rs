@@ -1,6 +1,14 @@
-//! The journal: what is acknowledged lies here first, in segments, synced in groups. Its records are placed as files in the
-//! exams' folders (`placing`), and a segment is used again once these files are synced (`checkpoint`). So a store waits for
-//! one sync of data that others share, and not for the directories.
+//! The journal: what is acknowledged lies here first, in segments. It must keep each record until the record's file is
+//! synced in its exam's folder: a scanner may delete what was acknowledged.
+//!
+//! A record passes through three hands. A store appends it to the active segment and waits for a sync, which all stores
+//! of that moment share. `placing` writes it as the file it is, unsynced. `checkpoint` syncs the file system and gives
+//! the segment back. So a store waits for one sync of data that others share, and not for the directories.
+//!
+//! A segment is active, sealed (full, or a write to it failed), being recycled, or free. A segment that failed takes no
+//! more records: after a failed sync the system may have thrown away what was written before. While records cannot be
+//! placed or segments not be emptied, stores are refused: what is acknowledged then would pile up in a journal that
+//! nothing empties.
 
 use std::collections::BTreeMap;
 use std::io;

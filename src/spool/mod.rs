@@ -1,5 +1,11 @@
 //! The spool: every instance that was acknowledged lies here as a Part 10 file (PS3.10 section 7).
 //!
+//! Once [`Spool::store`] returns, the instance must survive a power loss, whatever becomes of this program: the scanner
+//! may delete its own. Files and folders are the index, so that there is no second record of what is here that could
+//! disagree with it, and any DICOM tool can read an exam. A sync of each file and its folders would make the scanner
+//! wait: instances go through a journal first (`journal`). A name belongs to one content for good (`versions`): nothing
+//! that was acknowledged is overwritten.
+//!
 //! ```text
 //! <root>/lock                                            held by the program that uses the spool
 //! <root>/journal/<n>.segment                             what is acknowledged and not yet synced below exams/

@@ -1,5 +1,10 @@
-//! The verdict on a finished exam. Whatever is missing or broken makes it "not analysed: why", lungs that are not what a
-//! chest has "abnormal, not assessed: why"; neither is clear.
+//! The verdict on a finished exam. Whatever is missing or broken makes it "not analysed: why", lungs that are not what
+//! a chest has "abnormal, not assessed: why"; neither is clear.
+//!
+//! [`judge`] is the one place that makes verdicts, so that no other path can read as clear. It asks in this order: is
+//! there a result at all, was pneumonia found, does anything hide or falsify the lungs. "Not suspected" is what is left
+//! when nothing speaks against it. What was found stands whatever else is missing, since the patient must be isolated
+//! all the same; a negative verdict needs the whole lungs.
 
 use serde::{Deserialize, Serialize};
 
