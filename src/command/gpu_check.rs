@@ -1,4 +1,4 @@
-//! `gpu-check`: what only a machine with a GPU can tell, as one table.
+//! `gpu-check`: what only a machine with a GPU can show, as one table.
 
 use std::path::PathBuf;
 

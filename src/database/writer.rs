@@ -89,7 +89,9 @@ impl Drop for Writer {
         self.shared.queue().is_closed = true;
         self.shared.changed.notify_all();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the database's thread had stopped unexpectedly");
+            tracing::error!(
+                "the database's thread had stopped unexpectedly: verdicts and flags since then are not kept"
+            );
         }
     }
 }
@@ -113,7 +115,7 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
         match &written {
             Ok(()) => drop(queue.failed.remove(key)),
             Err(error) => {
-                tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown but not kept");
+                tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown, but lost at a restart: they cannot be written to the database");
                 queue.failed.insert(key.clone());
             }
         }

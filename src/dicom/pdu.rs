@@ -1,5 +1,5 @@
 //! PDUs off a connection and onto it (PS3.8 section 9.3). Fragments of a message go from the socket straight into the
-//! message's buffer; no length is believed before it is held against a limit.
+//! message's buffer; no length is believed before it is checked against a limit.
 
 use std::io;
 use std::time::Instant;

@@ -7,11 +7,11 @@ pub type Address = u64;
 /// Whatever goes wrong with an engine on the GPU.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// A model that is ready to infer windows, one at a time.
+/// A model that is ready to run on windows, one at a time.
 ///
 /// # Safety
-/// For as long as it lives, input and outputs must be the GPU's memory, for values of 32 bits as many as the manifest's window and
-/// planes have.
+/// For as long as it lives, input and outputs must be memory of the GPU that holds as many 32-bit values as the manifest's
+/// window and planes have.
 #[allow(clippy::missing_errors_doc)]
 pub unsafe trait DeviceModel {
     /// Where the kernels put the window.

@@ -1,4 +1,4 @@
-//! Engines: what a model says of a window. On the CPU one trait, one engine a file; on a GPU the model alone
+//! Engines run a model on windows. On the CPU there is one trait and one engine a file; on a GPU the model alone
 //! ([`DeviceModel`]), which reads and writes where the kernels do.
 
 #[cfg(feature = "cuda")]

@@ -9,7 +9,7 @@ use rten_tensor::Layout as _;
 use super::{EngineError, Manifest, ModelPackage};
 use crate::preprocess::Window;
 
-/// Holds the package's ONNX files against its manifest, so that every engine refuses the same files for the same reasons.
+/// Checks the package's ONNX files against its manifest, so that every engine refuses the same files for the same reasons.
 ///
 /// # Errors
 /// If a file is no ONNX model, or its input and outputs are not those that the manifest names or not in single precision.

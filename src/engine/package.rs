@@ -119,7 +119,7 @@ pub struct OperatingPoint {
     pub suspected: f64,
     /// A running exam is flagged from this running probability on.
     pub early: f64,
-    /// How much lung must have been inferred before an early flag, mm: a running score over less says little.
+    /// How much lung must have been inferred before an early flag, mm: a running score over less means little.
     pub early_min_lung_mm: f64,
     /// The share of negative exams that `early` is calibrated to flag at most.
     pub early_alpha: f64,

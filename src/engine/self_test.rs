@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, EngineError, Inference, ModelPackage};
 use crate::preprocess::{InputGeometry, Window};
 
-/// A plane is parted into so many blocks along each side.
+/// Blocks of a plane along each side.
 const BLOCKS_ALONG: usize = 8;
 /// Blocks of a plane.
 pub const BLOCKS: usize = BLOCKS_ALONG * BLOCKS_ALONG;
@@ -33,7 +33,7 @@ pub struct SelfTest {
 }
 
 impl SelfTest {
-    /// What an inference on the window in `window` is to be held against later.
+    /// What later inferences on the window in `window` are compared with.
     #[must_use]
     pub fn of(window: PathBuf, inference: &Inference, input: &InputGeometry) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl SelfTest {
     }
 }
 
-/// Holds an engine against what its package names. A package that names nothing is passed by any engine.
+/// Compares an engine's inference with the one that its package names. Any engine passes a package that names none.
 ///
 /// # Errors
 /// If the engine fails, or says anything else.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::performed_step::PerformedStepSignal;
 use super::scanner_pauses::Pauses;
 
-/// Tells the associations of this process apart.
+/// Names one association within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssociationId(pub u64);
 
@@ -62,10 +62,10 @@ pub struct CompletionLimits {
     pub quiet: Duration,
     /// The least silence that ends an exam, however quick its scanner.
     pub least_quiet: Duration,
-    /// So many millimetres without lung after lung: the lungs have passed. `None` where exams come whole.
+    /// After this many millimetres without lung the lungs have passed. `None` where exams come whole.
     pub lungs_passed_mm: Option<f64>,
     /// Fewer images than this are no series: an association that carried fewer may be one of many that a scanner opens
-    /// image by image, an announcement of fewer is none, and so few tell nothing of a rhythm.
+    /// image by image, an announcement of fewer is none, and so few show no rhythm.
     pub series_sized: usize,
 }
 
@@ -88,7 +88,7 @@ const OUT_OF_RHYTHM: u32 = 3;
 /// However long an exam has paused before, after this silence it is over.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 
-/// What is there of an exam when it is asked whether it is over.
+/// What is known of an exam when the rules decide whether it is over.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     /// Slices of the judged series.
@@ -121,8 +121,8 @@ impl Rhythm {
         Self { last_arrival: now, open: BTreeMap::new(), released: None, refuted: BTreeSet::new() }
     }
 
-    /// An instance of so many images came over this association. How long after the release of the last one, if it is the first
-    /// since.
+    /// An instance of this many images came over this association. Gives the time since the last association was released, if this
+    /// is the first instance after it.
     pub fn arrived(&mut self, association: AssociationId, images: usize, now: Instant) -> Option<Duration> {
         self.last_arrival = now;
         let released = if self.open.is_empty() { self.released.take() } else { None };

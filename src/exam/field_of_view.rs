@@ -15,19 +15,19 @@ const TISSUE_HU: f32 = -400.0;
 const WALL_PIXELS: usize = 5;
 const LEAST_BODY_CM2: f64 = 8.0;
 
-/// So much lung lies behind its border, cm²; cloth between an arm and the chest is less.
+/// Lung behind its border has at least this area, cm²; cloth between an arm and the chest has less.
 const LEAST_LUNG_CM2: f64 = 25.0;
 
 /// Air that nothing was measured in has one value, none above this, HU; the window's lower end counts as such anyway.
 const EMPTY_HU: f32 = -900.0;
 
-/// So many of the eight around a pixel have its value where nothing was measured, also beside what was.
+/// Where nothing was measured, at least this many of the eight pixels around one have its value, also beside what was measured.
 const MOST_AROUND: u8 = 5;
 
-/// So far from an image's end pixels are mixed with what is beyond it.
+/// Pixels nearer to an image's end than this are mixed with what is beyond it.
 const MIXED_PIXELS: usize = 2;
 
-/// Values within so many levels of each other are one value, resampled.
+/// Values that differ by no more levels than this are one value, resampled.
 const SAME_LEVELS: u16 = 2;
 
 /// Lung shorter than this at the border may be anything, pixels of the border.
@@ -41,7 +41,7 @@ pub struct LungAtBorder {
     pub cut: Option<CutRegion>,
 }
 
-/// What measures like lung at the border between walls. Whether it is lung the model says: a table that touches the body
+/// What measures like lung at the border between walls. The model decides whether it is lung: a table that touches the body
 /// has walls too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CutRegion {

@@ -14,7 +14,7 @@ const LEAST_EXCESS_HU: f32 = 3.0;
 /// And by this factor.
 const LEAST_FACTOR: f32 = 1.25;
 
-/// So many slices, and such a share of all, must lie between two that are more like each other.
+/// At least this many slices, and this share of all, must lie between two that are more like each other.
 const FEWEST_SLICES: usize = 10;
 const LEAST_SHARE: f64 = 0.2;
 

@@ -1,5 +1,5 @@
-//! What a scanner says of an exam once it is done with it: a Modality Performed Procedure Step that has ended
-//! (PS3.3 section C.4.13 to C.4.15).
+//! A scanner's report that it is done with an exam: a Modality Performed Procedure Step that has ended (PS3.3 sections C.4.13
+//! to C.4.15).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -67,12 +67,12 @@ pub struct AwaitedSeries<'a> {
     pub here: &'a BTreeSet<String>,
 }
 
-/// What steps say of a series, and when the last of them ended.
+/// What steps report of a series, and when the last of them ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PerformedStepSignal {
-    /// All images that they list of it are here.
+    /// All images of it that they list were received.
     AllReceived(Instant),
-    /// The exam has ended; what belongs to it they do not say.
+    /// The exam has ended; the steps do not list what belongs to it.
     Ended(Instant),
 }
 

@@ -1,6 +1,6 @@
 //! Which exam an instance belongs to where exams share Study Instance UID and Patient ID: the one of its own person, unless it
 //! corrects an instance of another one. A corrected name must reach the exam that it corrects, although the name is part of
-//! the exam's key; two people must not become one. What tells them apart is the image: whoever corrects a name sends the same
+//! the exam's key; two people must not become one. The image tells them apart: whoever corrects a name sends the same
 //! pixels under the same UIDs.
 
 use std::collections::{BTreeMap, BTreeSet};

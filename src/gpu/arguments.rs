@@ -1,5 +1,5 @@
 //! What the host hands to the kernels: `kernels/interface.h` in Rust, field by field under the same names. What the fields mean
-//! stands there. The assertions pin the sizes that it pins; a test holds every offset against the C++ compiler's.
+//! stands there. The assertions pin the sizes that it pins; a test compares every offset with the C++ compiler's.
 #![expect(unsafe_code, reason = "the kernels read these structs byte by byte")]
 
 use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
@@ -17,7 +17,7 @@ pub const EVIDENCE_THREADS: usize = 1024;
 /// Plane pixels of one block of the window kernels.
 pub const WINDOW_PIXELS: usize = WINDOW_THREADS * 8;
 
-/// A launch has at most so many slices or windows.
+/// The most slices or windows of a launch.
 pub const MAX_BATCH: usize = 65_535;
 
 #[repr(C)]

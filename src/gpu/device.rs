@@ -150,7 +150,7 @@ impl Device {
     }
 }
 
-/// Blocks that the window kernels need for a plane: as many sums of changes they write.
+/// Blocks that the window kernels need for a plane: they write one sum of changes for each.
 #[must_use]
 pub fn window_blocks(plane_len: usize) -> usize {
     plane_len.div_ceil(WINDOW_PIXELS)

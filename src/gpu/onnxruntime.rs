@@ -1,7 +1,7 @@
 //! The ONNX Runtime's CUDA execution provider on the kernels' stream, bound to tensors that stay where they are.
 //!
-//! The tensors are the session's own and the kernels are told where they lie: tensors that are made around other people's memory
-//! are copied when they are bound as input, and the kernels would write beside the copy.
+//! The tensors are the session's own, and the kernels are given their addresses: the ONNX Runtime copies an input tensor that
+//! is made around other memory when it is bound, and the kernels would write beside the copy.
 #![expect(unsafe_code, reason = "the session is handed the kernels' stream")]
 
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! From a slice's stored cells to a slab's evidence, all work queued on one stream in one thread.
 //!
-//! A window: its slabs' sums become the model's input, tissue and bone come back, the model runs, and while it does the CPU
-//! finds the body; then the body's mask goes up and the evidence comes back. As soon as the kernel that makes it is queued the
-//! next window may be: the stream keeps them from each other's buffers, and while the CPU makes regions of what came back the
-//! model runs on.
+//! A window: its slabs' sums become the model's input, tissue and bone come back, and while the model runs the CPU finds the
+//! body; then the body's mask goes up and the evidence comes back. The next window may be queued as soon as the kernel that
+//! makes this one's evidence is: the stream keeps them from each other's buffers, and the model runs on while the CPU makes
+//! regions of what came back.
 #![expect(unsafe_code, reason = "kernels are handed addresses")]
 
 use cudarc::driver::{DriverError, result};
@@ -26,7 +26,7 @@ use crate::triage::{BONE_HU, Body, SlabEvidence, TISSUE_HU, Tissue, change_of_pa
 /// Hounsfield units of a lesion that come back with its mask: so large is hardly any on one slab. What is left is fetched after.
 const LESION_AT_ONCE: usize = if cfg!(test) { 64 } else { 4096 };
 
-/// The GPU, the slabs that lie on it, and the model that infers their windows.
+/// The GPU, the slabs that lie on it, and the model that runs on their windows.
 pub struct DevicePipeline<'a> {
     device: &'a Device,
     model: &'a mut dyn DeviceModel,
@@ -50,7 +50,7 @@ pub struct QueuedEvidence {
 }
 
 impl<'a> DevicePipeline<'a> {
-    /// A pipeline whose model takes windows of this manifest; so many slabs lie on the GPU at most, of all exams together.
+    /// A pipeline whose model takes windows of this manifest. At most `slabs` slabs lie on the GPU, of all exams together.
     ///
     /// # Errors
     /// If the GPU has too little memory.
@@ -90,13 +90,13 @@ impl<'a> DevicePipeline<'a> {
         self.store.forget(exam);
     }
 
-    /// The model that infers windows.
+    /// The model that runs on windows.
     pub fn model(&mut self) -> &mut dyn DeviceModel {
         self.model
     }
 
-    /// Queues a slice up and into its slab, and its plane back. `None` if the GPU does not take its size. Of so many slices as the
-    /// ring has places each must be waited for ([`Self::plane`]) before the next one is sent.
+    /// Queues a slice up and into its slab, and its plane back. `None` if the GPU does not take its size. Each
+    /// of as many slices as the ring has places must be waited for ([`Self::plane`]) before the next one is sent.
     ///
     /// # Errors
     /// If the GPU fails.
@@ -131,7 +131,7 @@ impl<'a> DevicePipeline<'a> {
     /// The evidence of one window.
     ///
     /// # Errors
-    /// If one of its slabs has no slices, the model says what is no number, or the GPU fails.
+    /// If one of its slabs has no slices, an output of the model is no number, or the GPU fails.
     pub fn infer_window(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<SlabEvidence, GpuError> {
         let queued = self.begin(series, job)?.queue_evidence()?;
         self.evidence(queued)
@@ -191,8 +191,8 @@ impl<'a> DevicePipeline<'a> {
             tissue_hu: TISSUE_HU,
             bone_hu: BONE_HU,
         };
-        // SAFETY: the sums are planes in the store, the model's input is a window of the manifest that the model was held
-        // against, and `found` has room for two masks and a sum a block.
+        // SAFETY: the sums are planes in the store, the model's input is a window of the manifest that the model was
+        // checked against, and `found` has room for two masks and a sum a block.
         unsafe { self.device.windows_f32(&arguments, 1) }?;
         buffers.found.fetch(stream, buffers.found.len())?;
         Ok(())
@@ -237,8 +237,8 @@ impl<'a> DevicePipeline<'a> {
             hu_low,
             hu_high,
         };
-        // SAFETY: the model's outputs are planes and numbers of the manifest that it was held against, the slabs are those of the
-        // window, and the buffers are made for one window of it.
+        // SAFETY: the model's outputs are planes and numbers of the manifest that it was checked against, the slabs are those
+        // of the window, and the buffers are made for one window of it.
         unsafe { self.device.evidence(&arguments, 1) }?;
         buffers.masks.fetch(stream, 2 * buffers.words)?;
         buffers.statistics.fetch(stream, 1)?;
@@ -249,7 +249,7 @@ impl<'a> DevicePipeline<'a> {
     /// Waits for a window's evidence.
     ///
     /// # Errors
-    /// If the model says what is no number, or the GPU fails.
+    /// If an output of the model is no number, or the GPU fails.
     pub fn evidence(&mut self, queued: QueuedEvidence) -> Result<SlabEvidence, GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
         let QueuedEvidence { body, change_hu } = queued;
@@ -276,10 +276,10 @@ impl<'a> DevicePipeline<'a> {
 }
 
 impl Drop for DevicePipeline<'_> {
-    /// What is still queued reads and writes memory that goes now, the model's too.
+    /// Waits for what is still queued: it reads and writes memory that is freed now, the model's too.
     fn drop(&mut self) {
         if let Err(error) = self.device.stream().synchronize() {
-            tracing::error!(%error, "the GPU did not come to an end");
+            tracing::error!(%error, "the GPU did not finish what was queued");
         }
     }
 }

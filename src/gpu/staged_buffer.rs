@@ -1,4 +1,4 @@
-//! Values on the GPU, and their like in memory that the GPU reads and writes itself.
+//! Values on the GPU, and their copy in the host's pinned memory, which the GPU reads and writes itself.
 #![expect(unsafe_code, reason = "memory that the GPU reads is handed out unset")]
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 //! that hangs is left behind.
 //!
 //! The first error ends the thread, since after a failed launch nothing that lies on the GPU can be trusted. Its reason
-//! is noted before the channels close (`told`), so that whoever waits reads the reason and not only that the thread
+//! is noted before the channels close (`noted`), so that whoever waits reads the reason and not only that the thread
 //! is gone.
 //!
 //! One thread also fixes the order: slices come onto the stream before the window that is made of them, and what was
@@ -85,7 +85,7 @@ pub struct AcceleratorThread {
 }
 
 impl AcceleratorThread {
-    /// Opens the GPU with room for so many slabs and loads the model there.
+    /// Opens the GPU with room for `slabs` slabs and loads the model there.
     ///
     /// # Errors
     /// [`EngineError::Load`] if the engine refuses the model; another error if it is not here, or the GPU refuses or does not answer.
@@ -153,7 +153,9 @@ impl Drop for AcceleratorThread {
         let _ = self.requests.sender.send(Request::End);
         let hangs = matches!(self.requests.failure.get(), Some(Ending::DoesNotAnswer));
         if !hangs && self.ended.recv_timeout(ENDING_TIME) == Err(RecvTimeoutError::Timeout) {
-            tracing::error!("the GPU does not come to an end");
+            tracing::error!(
+                "the GPU's thread has not ended: what it holds on the GPU is free again once this program ends"
+            );
         }
     }
 }
@@ -247,14 +249,14 @@ enum UnderWay {
     },
     Window {
         queued: QueuedEvidence,
-        /// Since when no window before it kept the GPU.
+        /// When the window before it had left the GPU.
         since: Instant,
         reply: Reply<(SlabEvidence, Duration)>,
     },
 }
 
 impl Worker<'_, '_> {
-    /// Answers requests until it is told to end. The first error ends it too: whoever waits sees that the thread is gone, and why.
+    /// Answers requests until one says to end. The first error ends it too: whoever waits sees that the thread is gone, and why.
     fn serve(mut self, requests: &Receiver<Request>) -> Result<(), Failure> {
         loop {
             let is_idle = self.under_way.is_empty();
@@ -279,7 +281,7 @@ impl Worker<'_, '_> {
                 while self.under_way.iter().filter(is_slice).count() >= SLOTS {
                     self.wait_for_first()?;
                 }
-                match told(self.failure, self.pipeline.add(&slice))? {
+                match noted(self.failure, self.pipeline.add(&slice))? {
                     Some(sent) => self.under_way.push_back(UnderWay::Slice { sent, reply }),
                     None => answer(&reply, None),
                 }
@@ -287,7 +289,7 @@ impl Worker<'_, '_> {
             Request::Window(window, reply) => self.begin(&window, reply)?,
             Request::Inference(window, reply) => {
                 self.wait_for_all()?;
-                answer(&reply, told(self.failure, self.pipeline.infer(&window))?);
+                answer(&reply, noted(self.failure, self.pipeline.infer(&window))?);
             }
             Request::Forget(exam) => self.pipeline.forget(&exam),
             Request::End => {
@@ -307,13 +309,13 @@ impl Worker<'_, '_> {
             self.wait_for_first()?;
         }
         let earlier = self.under_way.pop_front_if(|first| is_window(first));
-        let mut begun = told(self.failure, self.pipeline.begin(&window.series, &window.job))?;
+        let mut begun = noted(self.failure, self.pipeline.begin(&window.series, &window.job))?;
         if let Some(UnderWay::Window { queued, since: earlier_since, reply }) = earlier {
-            let evidence = told(self.failure, begun.evidence_of(queued))?;
+            let evidence = noted(self.failure, begun.evidence_of(queued))?;
             answer(&reply, (evidence, earlier_since.elapsed()));
             since = Instant::now();
         }
-        let queued = told(self.failure, begun.queue_evidence())?;
+        let queued = noted(self.failure, begun.queue_evidence())?;
         self.under_way.push_back(UnderWay::Window { queued, since, reply });
         Ok(())
     }
@@ -328,10 +330,10 @@ impl Worker<'_, '_> {
     fn wait_for_first(&mut self) -> Result<(), Failure> {
         match self.under_way.pop_front() {
             Some(UnderWay::Slice { sent, reply }) => {
-                answer(&reply, Some(told(self.failure, self.pipeline.plane(sent))?));
+                answer(&reply, Some(noted(self.failure, self.pipeline.plane(sent))?));
             }
             Some(UnderWay::Window { queued, since, reply }) => {
-                let evidence = told(self.failure, self.pipeline.evidence(queued))?;
+                let evidence = noted(self.failure, self.pipeline.evidence(queued))?;
                 answer(&reply, (evidence, since.elapsed()));
             }
             None => {}
@@ -346,7 +348,7 @@ fn answer<T>(reply: &Reply<T>, answer: T) {
 }
 
 /// Notes an error before anybody who waits sees that the thread is gone.
-fn told<T>(failure: &OnceLock<Ending>, result: Result<T, GpuError>) -> Result<T, Failure> {
+fn noted<T>(failure: &OnceLock<Ending>, result: Result<T, GpuError>) -> Result<T, Failure> {
     result.map_err(|error| {
         let _ = failure.set(Ending::Failed(error.to_string()));
         error.into()

@@ -1,5 +1,5 @@
-//! The way up: a ring of slices in memory that the GPU reads itself, each with its place on the GPU. While one slice travels or
-//! waits for its kernel, the next one is filled in.
+//! The way up: a ring of slices in memory that the GPU reads itself, each with its place on the GPU. The next slice is filled
+//! in while one travels or waits for its kernel.
 
 use std::sync::Arc;
 

@@ -170,7 +170,7 @@ impl RateLimiter {
     /// Counts a connection that came to nothing.
     pub fn count(&self, address: IpAddr) {
         if self.count_at(address, Instant::now()) {
-            tracing::warn!(%address, "too many connections of this address came to nothing: it is held back");
+            tracing::warn!(%address, "too many connections of this address came to nothing: further ones are closed at once for a while");
         }
     }
 

@@ -260,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         }
     }
 
-    /// When the next bytes have to be there: soon, and before a message has taken longer than the slowest network explains.
+    /// When the next bytes must be there: soon, and before a message has taken longer than the slowest network explains.
     fn deadline(&self) -> Instant {
         let options = &self.shared.options;
         let silence = Instant::now() + options.idle_timeout;
@@ -350,7 +350,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         match request.operation() {
             Operation::Echo | Operation::Cancel | Operation::Response => Ok((request, Status::SUCCESS)),
             Operation::Other(field) => {
-                tracing::warn!(association = self.id.0, "request {field:04X}H is not provided here");
+                tracing::warn!(
+                    association = self.id.0,
+                    "a request was refused: operation {field:04X}H is not provided here"
+                );
                 Ok((request, Status::UNRECOGNIZED_OPERATION))
             }
             Operation::Store => {

@@ -62,7 +62,7 @@ pub struct IngestOptions {
 pub struct StoredInstance {
     pub exam: ExamKey,
     pub path: PathBuf,
-    /// How many images it holds, as far as can be told.
+    /// How many images it holds, as far as it says.
     pub images: usize,
     pub association: AssociationId,
     pub at: Instant,

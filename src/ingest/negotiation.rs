@@ -1,4 +1,4 @@
-//! What an association is about: the answer to an A-ASSOCIATE-RQ (PS3.8 section 7.1, PS3.7 annex D.3).
+//! Negotiates an association: the answer to an A-ASSOCIATE-RQ (PS3.8 section 7.1, PS3.7 annex D.3).
 
 use std::collections::BTreeMap;
 

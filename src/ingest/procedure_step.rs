@@ -80,7 +80,7 @@ impl ProcedureStepError {
     }
 }
 
-/// The steps that scanners have told of, each a file in the spool.
+/// The steps that scanners have reported, each a file in the spool.
 #[derive(Debug)]
 pub struct ProcedureSteps {
     folder: PathBuf,
@@ -131,7 +131,7 @@ impl ProcedureSteps {
     }
 }
 
-/// A discontinued step tells as well as a completed one that nothing more will be scanned.
+/// After a discontinued step nothing more will be scanned, as after a completed one.
 fn ended(step: &InMemDicomObject, state: ProcedureStepState, sop_instance_uid: &str) -> Option<PerformedStep> {
     (state != ProcedureStepState::InProgress).then(|| PerformedStep::read(step, sop_instance_uid, Instant::now()))
 }
@@ -140,7 +140,7 @@ fn ended(step: &InMemDicomObject, state: ProcedureStepState, sop_instance_uid: &
 #[must_use]
 pub fn ended_steps(folder: &Path, within: Duration) -> Vec<PerformedStep> {
     let files = std::fs::read_dir(folder).inspect_err(|error| {
-        tracing::error!(folder = %folder.display(), %error, "earlier procedure steps cannot be listed");
+        tracing::error!(folder = %folder.display(), %error, "earlier procedure steps cannot be listed: other rules decide when their exams are over");
     });
     let files = files.into_iter().flatten().filter_map(Result::ok);
     let is_recent = |changed: SystemTime| changed.elapsed().is_ok_and(|age| age <= within);
@@ -148,11 +148,11 @@ pub fn ended_steps(folder: &Path, within: Duration) -> Vec<PerformedStep> {
     recent.filter_map(|file| read_ended(&file.path())).collect()
 }
 
-/// A step that cannot be read costs what it could have told; what it concerns is decided by later rules.
+/// A step that cannot be read is passed over: later rules decide about its exam.
 fn read_ended(path: &Path) -> Option<PerformedStep> {
     let uid = path.file_name()?.to_str()?.strip_suffix(".dcm")?.to_owned();
     let step = OpenFileOptions::new().open_file(path).inspect_err(|error| {
-        tracing::warn!(step = uid, %error, "an earlier procedure step cannot be read");
+        tracing::warn!(step = uid, %error, "an earlier procedure step cannot be read: other rules decide when its exam is over");
     });
     let step = step.ok()?.into_inner();
     let state = state_of(&step).ok()?;

@@ -1,5 +1,5 @@
 //! Whether the kernels give the bits that the CPU gives: one comparison, for the kernels on a GPU and for the kernels that were
-//! compiled as C++. The tolerance is none; how far values lie apart is told all the same.
+//! compiled as C++. No difference is tolerated; the largest one is reported all the same.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -132,7 +132,7 @@ impl Agreement {
     }
 }
 
-/// A value that is held against another one.
+/// A value that can be compared with another one.
 trait Value: Copy {
     fn is_same(self, other: Self) -> bool;
     fn apart(self, other: Self) -> f64;
@@ -240,7 +240,7 @@ pub fn windows_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> R
     compare_windows(kernels, &input, &windows, random::offset(random))
 }
 
-/// Holds the window kernels against [`Window::of_slabs`], [`Tissue::on`] and [`change_hu`].
+/// Compares the window kernels with [`Window::of_slabs`], [`Tissue::on`] and [`change_hu`].
 ///
 /// # Errors
 /// If the kernels do not run.
@@ -291,7 +291,7 @@ fn nearest_half(value: f32) -> u16 {
     }
 }
 
-/// Two windows of which an engine said anything.
+/// Two windows with random outputs of an engine.
 ///
 /// # Errors
 /// If the kernel does not run.
@@ -306,7 +306,7 @@ pub fn evidence_agrees(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) ->
     compare_evidence(kernels, &input, &point, &windows, random::offset(random))
 }
 
-/// Holds the evidence kernel against [`SlabEvidence::new`] on what the engine said of windows and their slabs.
+/// Compares the evidence kernel with [`SlabEvidence::new`], on an engine's outputs of windows and on their slabs.
 ///
 /// # Errors
 /// If the kernel does not run.

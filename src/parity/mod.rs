@@ -1,6 +1,6 @@
-//! Whether a model package runs as it should on this machine: the same windows through every engine that is there, their
-//! outputs held against each other and against what any output must be, and their time taken. [`kernels`] holds the kernels
-//! against the CPU in the same way, `on_gpu` (feature `cuda`) a GPU.
+//! Whether a model package runs as it should on this machine: every engine that is there runs the same windows, their outputs
+//! are compared with each other and with what any output must be, and their time is taken. [`kernels`] compares the kernels
+//! with the CPU in the same way, `on_gpu` (feature `cuda`) a GPU.
 
 pub mod kernels;
 #[cfg(feature = "cuda")]
@@ -134,7 +134,7 @@ struct Candidate<'a> {
 pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWindow]) -> CheckReport {
     let manifest = &package.manifest;
     let half = package.in_half_precision();
-    // Every engine is held against the simplest one.
+    // Every engine is compared with the simplest one.
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for kind in EngineKind::ALL.into_iter().rev() {
         let in_half = kind == EngineKind::TensorRt && half.is_some();

@@ -97,7 +97,7 @@ impl Plane {
         self.levels.iter().map(|level| Self::value_of(*level))
     }
 
-    /// The value of so many levels.
+    /// The value of a level.
     #[must_use]
     pub fn value_of(level: u16) -> f32 {
         f32::from(level) / LEVELS

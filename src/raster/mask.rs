@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-/// Which pixels hang together with one.
+/// Which pixels are connected with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
     /// The four that share a side.
@@ -176,7 +176,7 @@ impl Mask {
         }
     }
 
-    /// The pixels within so many of one of the set, up, down, beside and across: a square of `2 * reach + 1`.
+    /// The pixels within `reach` pixels of one of the set, up, down, beside and across: a square of `2 * reach + 1`.
     #[must_use]
     pub fn grown(&self, reach: usize) -> Self {
         let mut grown = self.clone();
@@ -195,7 +195,7 @@ impl Mask {
         self.along_rows(|before, at, after| before & at & after).along_columns(|above, at, below| above & at & below)
     }
 
-    /// The pixels from which no other one of the plane lies within so many that is not of the set.
+    /// The pixels that have only pixels of the set within `reach`, as far as the plane goes.
     #[must_use]
     pub fn shrunk(self, reach: usize) -> Self {
         self.complement().grown(reach).complement()

@@ -1,4 +1,4 @@
-//! Pixels of a plane as sets: what is set, what hangs together, what a shape fits into. Knows no patient and no model.
+//! Pixels of a plane as sets: which are set, which are connected, where a shape fits. Knows no patient and no model.
 
 mod mask;
 mod outline;

@@ -292,7 +292,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Writes under a name that was claimed.
+    /// Writes under a name that is locked.
     fn write(&self, entry: &Entry, data_set: &[u8], placed: placing::Placed) -> Result<(), SpoolError> {
         let bytes = entry.record_bytes(data_set).filter(|bytes| *bytes <= LARGEST_RECORD);
         let Some(bytes) = bytes else {
@@ -376,7 +376,9 @@ impl Drop for Spool {
         self.journal.stop();
         let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
         if ended.iter().any(Result::is_err) {
-            tracing::error!("a thread of the spool had stopped unexpectedly");
+            tracing::error!(
+                "a thread of the spool had stopped unexpectedly: acknowledged instances stay in the journal for the next start"
+            );
         }
     }
 }

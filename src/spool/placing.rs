@@ -33,7 +33,7 @@ pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, name_lo
     for job in jobs {
         while let Err(error) = reader.of(&job.segment).and_then(|from| place(from, &job.record, exams)) {
             if !failing {
-                tracing::error!(%error, "an acknowledged instance cannot be placed in its exam's folder: it stays in the journal");
+                tracing::error!(%error, "an acknowledged instance cannot be placed in its exam's folder: it stays in the journal, and images are refused until the disk takes it");
             }
             failing = true;
             journal.set_problem(Work::Placing, Some(Problem::from(&error)));

@@ -1,5 +1,5 @@
-//! Room: what the spool takes, what the disk has left, and which exams go when there is too little. Only exams with a final
-//! verdict on all their instances go, the oldest first; what is not analysed stays whatever happens.
+//! Room: what the spool takes, what the disk has left, and which exams are removed when there is too little. Only exams
+//! with a final verdict on all their instances are removed, the oldest first; what is not analysed always stays.
 
 use std::io;
 use std::path::Path;
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The exams are measured this often while there is room, and while there is not.
 const MEASURE: Duration = Duration::from_mins(1);
 const MEASURE_IN_NEED: Duration = Duration::from_secs(5);
-/// How long the journal may take to be emptied before an exam goes: what is in it would come back at the next start.
+/// How long the journal may take to be emptied before an exam is removed: what is in it would come back at the next start.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The running thread; it ends when this is dropped.
@@ -64,7 +64,9 @@ impl Drop for Retention {
         *self.stop.0.lock() = true;
         self.stop.1.notify_all();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that looks after the spool's room had stopped unexpectedly");
+            tracing::error!(
+                "the thread that looks after the spool's room had stopped unexpectedly: no exam was removed since"
+            );
         }
     }
 }
@@ -154,7 +156,7 @@ impl Keeper {
         (free < self.options.min_free_bytes).then_some(Shortage::Free)
     }
 
-    /// Lets go of exams that are too old, then of the oldest while there is too little room.
+    /// Removes exams that are too old, then the oldest ones while there is too little room.
     fn make_room(&self, exams: &mut Vec<Kept>) -> io::Result<()> {
         exams.sort_by_key(|exam| exam.last);
         let now = SystemTime::now();

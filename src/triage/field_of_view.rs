@@ -10,7 +10,7 @@ use crate::raster::Mask;
 /// Less of a region at the border than this is lung by chance, cm²: models take some of anything for it.
 const LEAST_CUT_LUNG_CM2: f64 = 5.0;
 
-/// So near to where a field ends within lung, on whatever slice, models see opacities that are none: they miss the chest wall, mm.
+/// Nearer than this to where a field ends within lung, on whatever slice, models see opacities that are none: they miss the chest wall, mm.
 const MISLEADING_MM: f64 = 25.0;
 
 /// Where the field of view ends within the lungs.

@@ -15,7 +15,7 @@ const DIRECTIONS: usize = 16;
 /// is thinner, disease of the base is not.
 const ON_DIAPHRAGM_MM: f64 = 8.0;
 
-/// How many pixels of a region of a lesion mask lie where.
+/// How many pixels of a region of a lesion mask lie in the left lung, at its periphery, and on the diaphragm.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct PixelLocations {
     pub left: usize,

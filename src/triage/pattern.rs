@@ -1,5 +1,5 @@
 //! What kind of opacity there is and where: the words of a verdict, and whether these opacities may isolate anybody. They
-//! tell pneumonia from what looks otherwise, never COVID-19 from another pneumonia.
+//! distinguish pneumonia from what looks otherwise, never COVID-19 from another pneumonia.
 
 use serde::{Deserialize, Serialize};
 

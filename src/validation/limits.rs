@@ -123,7 +123,7 @@ impl fmt::Debug for Limit {
 }
 
 impl Limit {
-    /// Holds the limit against the figures of all cases.
+    /// Checks the figures of all cases against the limit.
     #[must_use]
     pub fn check(&self, summary: &Summary) -> LimitOutcome {
         let figure = (self.metric.figure)(&summary.overall);

@@ -1,4 +1,4 @@
-//! A run over all listed cases: those that are finished already are taken over, each other one is observed and kept at once.
+//! A run over all listed cases: finished ones are taken over, every other one is observed and kept at once.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ pub enum ValidationError {
     ResultLog(#[from] ResultLogError),
 }
 
-/// Runs the cases in the order of their list. Results and pictures go into `out`; `done` is told of each case.
+/// Runs the cases in the order of their list. Results and pictures go into `out`; `done` gets each case.
 ///
 /// # Errors
 /// If the engine cannot serve, or the folder cannot be used or holds results of another run.

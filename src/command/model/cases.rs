@@ -40,7 +40,7 @@ impl CaseArgs {
         Ok(cases::read(&self.cases)?)
     }
 
-    /// Observes the cases and tells of each on the way.
+    /// Observes the cases and reports each on the way.
     pub fn observe(
         &self,
         listed: &[ListedCase],

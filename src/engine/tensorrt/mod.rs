@@ -1,4 +1,4 @@
-//! NVIDIA TensorRT: a plan that is built from the package's model for the very GPU that is there, and the model that it gives.
+//! NVIDIA TensorRT: builds a plan of the package's model for the very GPU that is there, and runs the model by it.
 //!
 //! A plan is a cache: it is kept in a file whose name carries the model's checksum, TensorRT's version and the GPU, and is
 //! built again where one of these differs or TensorRT refuses it. Models are strongly typed in TensorRT 11: it computes in

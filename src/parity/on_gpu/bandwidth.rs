@@ -1,4 +1,5 @@
-//! How much memory the kernels move in a second, in batches that fill the GPU, against a copy within the GPU's memory in the same run.
+//! How much memory the kernels move in a second, in batches that fill the GPU, compared with a copy within the GPU's memory in
+//! the same run.
 #![expect(unsafe_code, reason = "kernels take raw addresses")]
 
 use std::sync::Arc;

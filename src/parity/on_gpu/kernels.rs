@@ -56,7 +56,7 @@ impl Kernels for Device {
     }
 }
 
-/// Values on the GPU that begin so many values off an aligned address.
+/// Values on the GPU that begin at an offset from an aligned address.
 struct Placed<T> {
     _memory: CudaSlice<T>,
     address: Address,
@@ -108,7 +108,7 @@ fn run_slices(
     Ok((sums, levels))
 }
 
-/// The sums of windows' slabs, and what kernels are told of them.
+/// The sums of windows' slabs, and what kernels must know of them.
 struct Slabs {
     _sums: Vec<Placed<u32>>,
     on_gpu: CudaSlice<Slab>,

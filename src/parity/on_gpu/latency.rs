@@ -56,13 +56,13 @@ pub(super) fn measure(
         from_upload.push(started.elapsed());
     }
     pipeline.forget(&exam.series().exam);
-    let told = |times: Vec<Duration>| {
+    let quantiles = |times: Vec<Duration>| {
         let Quantiles { p50, p99, max, .. } = Quantiles::of(times);
         format!("p50 {p50:.3} ms, p99 {p99:.3} ms, at most {max:.3} ms")
     };
-    report.note(&format!("{engine}: model alone, by events"), &told(model));
-    report.note(&format!("{engine}: window from slabs to evidence, by events"), &told(whole));
-    report.note(&format!("{engine}: one slice from the host's memory to evidence"), &told(from_upload));
+    report.note(&format!("{engine}: model alone, by events"), &quantiles(model));
+    report.note(&format!("{engine}: window from slabs to evidence, by events"), &quantiles(whole));
+    report.note(&format!("{engine}: one slice from the host's memory to evidence"), &quantiles(from_upload));
     Ok(())
 }
 

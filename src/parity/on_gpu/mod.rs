@@ -1,4 +1,4 @@
-//! What only a machine with a GPU can tell, in one run: whether the kernels give the CPU's bits there and how fast, how long windows
+//! What only a machine with a GPU can show, in one run: whether the kernels give the CPU's bits there and how fast, how long windows
 //! take, whether exams come to the same verdict, and whether the GPU's memory stays as it is.
 
 mod bandwidth;
@@ -25,7 +25,7 @@ use crate::scanner::series::load_folder;
 use crate::serving::choice;
 use exams::{ExamSlices, compare};
 
-/// Random inputs on which each kernel is held against the CPU.
+/// Random inputs on which each kernel is compared with the CPU.
 const SEEDS: u64 = 60;
 
 /// Slabs on the GPU: those of any exam.
@@ -34,7 +34,7 @@ const SLABS: usize = 1024;
 /// How far the case probability may lie from the CPU engine's.
 const PROBABILITY_TOLERANCE: f64 = 0.01;
 
-/// The check on the first of these GPUs. Exams are those in the folders, or the phantom. Tells each row as soon as it is known and
+/// The check on the first of these GPUs. Exams are those in the folders, or the phantom. Reports each row as soon as it is known and
 /// returns those that do not hold.
 pub fn check(
     gpus: &[Gpu],
@@ -87,7 +87,7 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
     report.row("an engine ran on the GPU", if any { "yes" } else { "no" }, "yes", Holds::from(any));
 }
 
-/// The engine that the GPU's are held against.
+/// The engine that the GPU's are compared with.
 fn on_cpu(config: &Config, package: &ModelPackage) -> Result<Box<dyn Engine>, EngineError> {
     let load = |kind| choice::load(package, kind, &config.engine);
     load(EngineKind::OnnxRuntime).or_else(|_| load(EngineKind::Embedded))

@@ -72,7 +72,7 @@ fn is_on_this_driver() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// The built-in package with a plane of some words, the last one not full, that is quickly inferred.
+/// The built-in package with a plane of some words, the last one not full, so that its windows are quickly done.
 fn small_package() -> ModelPackage {
     let mut package = ModelPackage::built_in().unwrap();
     package.manifest.input = InputGeometry { rows: 61, columns: 47, pixel_mm: 7.0, ..package.manifest.input };
@@ -341,7 +341,7 @@ struct ModelOnCpu {
     run: Box<QueuedRun>,
 }
 
-/// What the stream is told to do.
+/// What the stream does for a window.
 struct QueuedRun {
     geometry: InputGeometry,
     input: Address,

@@ -45,7 +45,7 @@ impl Display for Row {
 
 pub const TABLE_HEAD: &str = "| what | found | goal | holds |\n|---|---|---|---|";
 
-/// What was found on one GPU. Each row is told as soon as it is known: a GPU that hangs takes the rest.
+/// What was found on one GPU. Each row is reported as soon as it is known: a GPU that hangs takes the rest.
 pub struct Report<'a> {
     rows: Vec<Row>,
     tell: &'a mut dyn FnMut(&Row),
