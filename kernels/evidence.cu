@@ -1,6 +1,6 @@
 // From the engine's outputs to what comes back to the CPU: engine::checked and the masks of triage::SlabEvidence, and the HU of
 // the lesion's pixels in the order of the pixels. A block judges a whole window: no sums across blocks, nothing to be zeroed, and
-// a batch of windows fills the card.
+// a batch of windows fills the GPU.
 
 #include "portable.h"
 

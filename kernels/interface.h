@@ -31,8 +31,8 @@ constexpr int EVIDENCE_THREADS = 1024;
 constexpr int BYTE_PIXELS = 8;
 constexpr int WINDOW_PIXELS = WINDOW_THREADS * BYTE_PIXELS;
 
-// Steps that 0..=1 is counted in (preprocess::STEPS).
-constexpr float STEPS = 65535.0f;
+// Levels that 0..=1 is counted in (preprocess::LEVELS).
+constexpr float LEVELS = 65535.0f;
 
 // The stored pixels that each plane pixel of one axis is made of: preprocess::taps in arrays. Along the axis `first` and
 // `first + count` only rise or only fall.
@@ -49,10 +49,10 @@ struct Taps {
 struct Slice {
     // [rows][columns] Cells of `cell_bytes`, little endian, aligned to their own size; 16-byte alignment is fastest.
     const void* cells;
-    // [plane] The exact sum of the slab's slices, steps.
+    // [plane] The exact sum of the slab's slices, levels.
     uint32_t* sum;
-    // [plane] The slice's own steps are written here; null where nobody wants them.
-    uint16_t* steps;
+    // [plane] The slice's own levels are written here; null where nobody wants them.
+    uint16_t* levels;
     // Along the plane's columns and rows.
     Taps x, y;
     int32_t rows, columns;
@@ -80,9 +80,9 @@ struct SliceArguments {
 
 // A slab as the sum of its slices.
 struct Slab {
-    // [plane] Steps.
+    // [plane] Levels.
     const uint32_t* sum;
-    // 1 / (slices * STEPS), in f64.
+    // 1 / (slices * LEVELS), in f64.
     double share;
 };
 

@@ -117,7 +117,7 @@ std::string run_slices(Reader& reader) {
     }
     std::vector<Slice> slices(reader.number<uint32_t>());
     std::vector<Array<char>> cells;
-    std::vector<Array<uint16_t>> steps;
+    std::vector<Array<uint16_t>> levels;
     std::vector<OwnedTaps> taps;
     for (Slice& slice : slices) {
         slice.sum = sums.at(reader.number<uint32_t>()).get();
@@ -139,8 +139,8 @@ std::string run_slices(Reader& reader) {
         size_t offset = reader.number<uint32_t>();
         cells.push_back(reader.array<char>(offset));
         slice.cells = cells.back().get();
-        steps.emplace_back(static_cast<size_t>(arguments.rows) * arguments.columns, 0);
-        slice.steps = steps.back().get();
+        levels.emplace_back(static_cast<size_t>(arguments.rows) * arguments.columns, 0);
+        slice.levels = levels.back().get();
     }
     arguments.slices = slices.data();
     Index grid = {ceil_div(arguments.columns, TILE_COLUMNS), ceil_div(arguments.rows, TILE_ROWS),
@@ -150,7 +150,7 @@ std::string run_slices(Reader& reader) {
     for (const auto& array : sums) {
         answer(result, array);
     }
-    for (const auto& array : steps) {
+    for (const auto& array : levels) {
         answer(result, array);
     }
     return result;

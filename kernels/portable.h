@@ -1,4 +1,4 @@
-// The kernels' ground: CUDA on a card, plain C++ in the test suite, where a block's threads are a loop.
+// The kernels' ground: CUDA on a GPU, plain C++ in the test suite, where a block's threads are a loop.
 //
 // A kernel is a function of one block, written in phases. A phase is what all threads do between two barriers, and the barrier is
 // part of it, so that none can be forgotten. What is computed outside of phases is the same for all threads. In C++ a phase runs
@@ -36,7 +36,7 @@ __device__ inline uint16_t half_bits(float value) {
     return bits;
 }
 
-// The entry point `name` of the function `block`. A card's multiprocessor shall have the registers for `blocks` blocks.
+// The entry point `name` of the function `block`. A GPU's multiprocessor shall have the registers for `blocks` blocks.
 #define KERNEL(name, block, Arguments, Shared, threads, blocks)                                      \
     extern "C" __global__ void __launch_bounds__(threads, blocks) name(const Arguments arguments) {  \
         __shared__ Shared shared;                                                                    \
@@ -103,7 +103,7 @@ void launch(Index grid, int threads, Block block) {
     for (unsigned n = 0; n < blocks; n++) {
         unsigned at = is_backwards ? blocks - 1 - n : n;
         blockIdx = {at % grid.x, at / grid.x % grid.y, at / grid.x / grid.y};
-        // What nobody wrote shows: 0.75, or a large count. Not what is no number, which rounds to step 0.
+        // What nobody wrote shows: 0.75, or a large count. Not what is no number, which rounds to level 0.
         memset(static_cast<void*>(shared.get()), 0x3f, sizeof(Shared));
         block(*shared);
     }
@@ -182,7 +182,7 @@ __device__ inline void store_pixels(Value* to, const Pixels<Value>& pixels, int 
     }
 }
 
-// preprocess::SlabSum::mean. In f64 as there: consumer cards do it slowly, but it is three operations a pixel.
+// preprocess::SlabSum::mean. In f64 as there: consumer GPUs do it slowly, but it is three operations a pixel.
 __device__ inline float mean(uint32_t sum, double share) {
     return static_cast<float>(static_cast<double>(sum) * share);
 }

@@ -1,5 +1,5 @@
 // From a slice's stored cells to the sum of its slab, in one pass over the slice: preprocess::StoredImage, Plane::resample
-// and SlabSum::add, operation by operation and in their order, so that the steps are the same bits.
+// and SlabSum::add, operation by operation and in their order, so that the levels are the same bits.
 //
 // A block makes a tile of the plane. The stored pixels around it come through shared memory in chunks, whose size does not depend
 // on the image: any number of rows and columns and any spacing will do, and the usual ones need one chunk. Sums go on from
@@ -96,10 +96,10 @@ __device__ inline void load(const Slice slice, const SliceArguments& arguments, 
     }
 }
 
-// The nearest step, halves away from 0, within 0..=65,535.
-__device__ inline uint32_t to_steps(float value) {
-    float steps = roundf(value * STEPS);
-    return steps >= STEPS ? 65535 : steps > 0.0f ? static_cast<uint32_t>(steps) : 0;
+// The nearest level, halves away from 0, within 0..=65,535.
+__device__ inline uint32_t to_levels(float value) {
+    float levels = roundf(value * LEVELS);
+    return levels >= LEVELS ? 65535 : levels > 0.0f ? static_cast<uint32_t>(levels) : 0;
 }
 
 __device__ inline void add_slices_block(const SliceArguments& arguments, SliceShared& shared) {
@@ -177,11 +177,11 @@ __device__ inline void add_slices_block(const SliceArguments& arguments, SliceSh
             return;
         }
         const int at = row * arguments.columns + column;
-        const uint32_t steps = to_steps(values[thread]);
+        const uint32_t levels = to_levels(values[thread]);
         // Whole numbers: in whatever order slices of a slab come, the sum is the same.
-        atomicAdd(&slice.sum[at], steps);
-        if (slice.steps != nullptr) {
-            slice.steps[at] = static_cast<uint16_t>(steps);
+        atomicAdd(&slice.sum[at], levels);
+        if (slice.levels != nullptr) {
+            slice.levels[at] = static_cast<uint16_t>(levels);
         }
     });
 }

@@ -100,7 +100,7 @@ impl Association {
             }
         }
         let took = began.elapsed();
-        match dicom::status_of(&command, message.identifier)? {
+        match dicom::status_of(&command, message.identifier).map_err(|error| error.to_string())? {
             // Success, or a warning (PS3.4 B.2.3): the instance was stored.
             status if status == 0 || status >> 12 == 0xB => Ok(took),
             status => Err(format!("status {status:04X}")),

@@ -7,7 +7,7 @@ use clap::Args;
 use tableside::config::Config;
 use tableside::daemon::{Daemon, StartError};
 use tableside::scanner::{
-    self, Instance, PhantomKind, Progress, ScanOptions, ScanReport, ScannerError, Source, SourceArgs, Target,
+    self, Instance, PhantomKind, ScanOptions, ScanReport, ScannerError, SendProgress, Source, SourceArgs, Target,
 };
 use tableside::telemetry::{self, LogFormat};
 use tableside::triage::{CaseReport, INTENDED_USE};
@@ -125,7 +125,7 @@ impl Demo {
         &self,
         instances: &[Instance],
         options: &ScanOptions,
-        on_progress: impl FnMut(&Progress),
+        on_progress: impl FnMut(&SendProgress),
     ) -> Result<(ScanReport, CaseReport), DemoError> {
         let last = instances.last().ok_or(DemoError::NothingSent)?;
         let exam = last.exam_key()?;

@@ -26,7 +26,7 @@ pub struct DoctorArgs {
 
 /// What was found. Why a faster engine does not serve stands with it.
 #[derive(Serialize)]
-struct Findings {
+struct Diagnosis {
     gpus: Found<Vec<Gpu>>,
     /// The driver's own words.
     driver: Option<String>,
@@ -45,9 +45,9 @@ enum Found<T> {
     Absent { reason: String },
 }
 
-impl<T> From<Result<T, String>> for Found<T> {
-    fn from(result: Result<T, String>) -> Self {
-        result.map_or_else(|reason| Self::Absent { reason }, Self::Here)
+impl<T, E: std::fmt::Display> From<Result<T, E>> for Found<T> {
+    fn from(result: Result<T, E>) -> Self {
+        result.map_or_else(|error| Self::Absent { reason: error.to_string() }, Self::Here)
     }
 }
 
@@ -59,14 +59,14 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
     let report = check(&package, &config.engine, &windows);
     let serves = choice::serving(&package, &config.engine);
     let probe = config.engine.gpu_probe.as_ref().map(GpuProbe::gpus);
-    let findings = Findings {
+    let findings = Diagnosis {
         gpus: probe.unwrap_or_else(engine::gpus_here).into(),
         driver: engine::nvidia_driver(),
         onnxruntime_library: library(config.engine.onnxruntime_library.as_deref()).into(),
         model: package.title(),
         engines: report.engines,
         configured: config.engine.choice,
-        serves: serves.map(|serving| serving.name()).map_err(|error| error.to_string()).into(),
+        serves: serves.map(|serving| serving.name()).into(),
     };
     if args.json {
         print_json(&findings)?;
@@ -77,11 +77,11 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
 }
 
 /// The file itself: its name carries the version.
-fn library(configured: Option<&Path>) -> Result<PathBuf, String> {
+fn library(configured: Option<&Path>) -> Result<PathBuf, engine::LibraryError> {
     engine::find_onnxruntime(configured).map(|path| path.canonicalize().unwrap_or(path))
 }
 
-fn print(findings: &Findings) {
+fn print(findings: &Diagnosis) {
     match &findings.gpus {
         Found::Absent { reason } => println!("GPU           none: {reason}"),
         Found::Here(gpus) => gpus.iter().for_each(print_gpu),

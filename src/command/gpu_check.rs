@@ -1,10 +1,10 @@
-//! `gpu-check`: what only a machine with a card can tell, as one table.
+//! `gpu-check`: what only a machine with a GPU can show, as one table.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use tableside::engine::{GpuProbe, ModelPackage, gpus_here};
-use tableside::parity::on_card::{TABLE_HEAD, check};
+use tableside::parity::on_gpu::{TABLE_HEAD, check};
 use tableside::telemetry::{self, LogFormat};
 
 use super::{DONE, FAILED, Outcome, configuration};

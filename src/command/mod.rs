@@ -17,7 +17,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use tableside::config::{Config, ConfigError};
 use tableside::engine::GpuProbe;
-use tableside::scanner::Progress;
+use tableside::scanner::SendProgress;
 use tableside::triage::{CaseReport, Verdict};
 
 /// The exam was analysed, or what was asked for was done.
@@ -94,9 +94,9 @@ pub fn progress_bar(instances: usize) -> ProgressBar {
     }
 }
 
-pub fn advance(bar: &ProgressBar, step: &Progress) {
+pub fn advance(bar: &ProgressBar, progress: &SendProgress) {
     bar.inc(1);
-    if let Some(failure) = &step.failure {
+    if let Some(failure) = &progress.failure {
         bar.println(format!("not stored: {}: {}", failure.origin, failure.reason));
     }
 }

@@ -1,7 +1,7 @@
 //! Pictures of slices in the model's plane: for the console, and with outlines drawn in for folders.
 
 use crate::analysis::PlacedImage;
-use crate::exam::plane_of;
+use crate::exam::{PlaneError, plane_of};
 use crate::preprocess::InputGeometry;
 use crate::raster::Outline;
 
@@ -29,7 +29,7 @@ pub struct PictureError {
 /// If there is no slice that decodes.
 pub fn picture(placed: &PlacedImage, plane: &InputGeometry) -> Result<Vec<u8>, PictureError> {
     let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
-    let grey = grey(placed, plane).map_err(refuse)?;
+    let grey = grey(placed, plane).map_err(|error| refuse(error.to_string()))?;
     encode(&grey, png::ColorType::Grayscale).map_err(|error| refuse(error.to_string()))
 }
 
@@ -44,7 +44,7 @@ pub fn picture_with_outlines(
     lesion: &[Outline],
 ) -> Result<Vec<u8>, PictureError> {
     let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
-    let grey = grey(placed, plane).map_err(refuse)?;
+    let grey = grey(placed, plane).map_err(|error| refuse(error.to_string()))?;
     let mut colour: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
     let scale = SIDE as f64 / plane.columns as f64;
     for outline in lung {
@@ -56,7 +56,7 @@ pub fn picture_with_outlines(
     encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
 }
 
-fn grey(PlacedImage { image, centre }: &PlacedImage, plane: &InputGeometry) -> Result<Vec<u8>, String> {
+fn grey(PlacedImage { image, centre }: &PlacedImage, plane: &InputGeometry) -> Result<Vec<u8>, PlaneError> {
     let target = InputGeometry {
         rows: SIDE,
         columns: SIDE,

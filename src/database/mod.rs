@@ -1,9 +1,9 @@
 //! What must survive a restart: exams with their verdicts, slabs with their masks, flags and their moments, in one `SQLite` file
 //! (`schema` says how). Instances are not here: they lie in the spool.
 //!
-//! Writing is a thread's work, so that no analysis waits for a disk. What is to be written replaces what still waits of the same
-//! exam, and all that waits goes in one transaction: a slow disk makes the transactions larger, not the queue. Until it is on
-//! the disk, what waits is what readers get.
+//! A thread of its own writes, so that no analysis waits for a disk. A record replaces the unwritten one of the same exam, and
+//! all unwritten records go in one transaction: a slow disk makes the transactions larger, not the queue. Readers get the
+//! unwritten record of an exam where there is one.
 
 mod record;
 mod rows;
@@ -13,8 +13,8 @@ mod writer;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 use rusqlite_migration::MigrationDefinitionError;
 
@@ -75,8 +75,8 @@ impl Database {
     /// One exam; `None` if it is not there or cannot be read.
     #[must_use]
     pub fn record(&self, key: &ExamKey) -> Option<Record> {
-        let waiting = self.writer.waiting(key).map(|record| (*record).clone());
-        waiting.or_else(|| {
+        let unwritten = self.writer.unwritten(key).map(|record| (*record).clone());
+        unwritten.or_else(|| {
             let read = rows::record(&self.reader(), key);
             read.inspect_err(|error| tracing::error!(exam = %key, %error, "an earlier exam cannot be read")).ok()?
         })
@@ -85,7 +85,7 @@ impl Database {
     /// What the exam's final report was made from; `None` for an exam without one.
     #[must_use]
     pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
-        if let Some(record) = self.writer.waiting(key) {
+        if let Some(record) = self.writer.unwritten(key) {
             return record.final_report().map(|_| record.exam.slices.contents());
         }
         let condition = "WHERE key = ?1 AND EXISTS (SELECT 1 FROM report WHERE report.exam = exam.key)";
@@ -124,7 +124,7 @@ impl Database {
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reader.lock()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The thread that writes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use super::record::Record;
@@ -15,7 +16,7 @@ type Records = BTreeMap<ExamKey, Arc<Record>>;
 /// What waits for the disk.
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: Records,
+    unwritten: Records,
     /// The transaction that is under way.
     writing: Records,
     /// Exams whose last transaction failed.
@@ -31,11 +32,7 @@ struct Shared {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 
@@ -60,7 +57,7 @@ impl Writer {
 
     pub fn save(&self, record: Record) {
         let mut queue = self.shared.queue();
-        queue.waiting.insert(record.exam.key.clone(), Arc::new(record));
+        queue.unwritten.insert(record.exam.key.clone(), Arc::new(record));
         self.shared.changed.notify_all();
     }
 
@@ -68,22 +65,22 @@ impl Writer {
         let key = record.exam.key.clone();
         self.save(record);
         let mut queue = self.shared.queue();
-        while queue.waiting.contains_key(&key) || queue.writing.contains_key(&key) {
-            queue = self.shared.wait(queue);
+        while queue.unwritten.contains_key(&key) || queue.writing.contains_key(&key) {
+            self.shared.changed.wait(&mut queue);
         }
         !queue.failed.contains(&key)
     }
 
     /// The newest of an exam that is not on the disk yet.
-    pub fn waiting(&self, key: &ExamKey) -> Option<Arc<Record>> {
+    pub fn unwritten(&self, key: &ExamKey) -> Option<Arc<Record>> {
         let queue = self.shared.queue();
-        queue.waiting.get(key).or_else(|| queue.writing.get(key)).cloned()
+        queue.unwritten.get(key).or_else(|| queue.writing.get(key)).cloned()
     }
 
     /// The exams that are not on the disk yet.
     pub fn keys(&self) -> BTreeSet<ExamKey> {
         let queue = self.shared.queue();
-        queue.waiting.keys().chain(queue.writing.keys()).cloned().collect()
+        queue.unwritten.keys().chain(queue.writing.keys()).cloned().collect()
     }
 }
 
@@ -92,7 +89,9 @@ impl Drop for Writer {
         self.shared.queue().is_closed = true;
         self.shared.changed.notify_all();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the database's thread had stopped unexpectedly");
+            tracing::error!(
+                "the database's thread had stopped unexpectedly: verdicts and flags since then are not kept"
+            );
         }
     }
 }
@@ -100,13 +99,13 @@ impl Drop for Writer {
 /// Writes all that waits. `false` once nothing waits and nothing will come.
 fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     let mut queue = shared.queue();
-    while queue.waiting.is_empty() {
+    while queue.unwritten.is_empty() {
         if queue.is_closed {
             return false;
         }
-        queue = shared.wait(queue);
+        shared.changed.wait(&mut queue);
     }
-    queue.writing = std::mem::take(&mut queue.waiting);
+    queue.writing = std::mem::take(&mut queue.unwritten);
     let records = queue.writing.clone();
     drop(queue);
     let written = write_all(connection, &records);
@@ -116,7 +115,7 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
         match &written {
             Ok(()) => drop(queue.failed.remove(key)),
             Err(error) => {
-                tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown but not kept");
+                tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown, but lost at a restart: they cannot be written to the database");
                 queue.failed.insert(key.clone());
             }
         }

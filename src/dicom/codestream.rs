@@ -1,5 +1,5 @@
-//! What a compressed frame says of its own size, before a decoder is let loose on it: a frame that claims more than its
-//! image has would have the decoder ask for memory without end, and one that claims less would come back as noise.
+//! The size that a compressed frame states itself, read before a decoder runs on it: a frame that claims more than its image
+//! has would make the decoder allocate memory without end, and one that claims less would come back as noise.
 
 /// Rows, columns and components as the codestream has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

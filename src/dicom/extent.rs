@@ -1,5 +1,5 @@
-//! A data set's elements: walked and read in one go. A length that lies would have a parser ask for gigabytes or lose its place,
-//! so each one is checked against what contains it (PS3.5 section 7.1), and what is not needed is passed over unread.
+//! A data set's elements: walked and read in one go. A length that lies would make a parser allocate gigabytes or lose its
+//! place, so each length is checked against what contains it (PS3.5 section 7.1), and what is not needed is passed over unread.
 //!
 //! Writers get much wrong that leaves no doubt where the next element begins: tags out of order, unknown VRs, sequences of unknown
 //! VR, bytes behind the pixel data. That is read and noted as an [`Oddity`]. What leaves the place in doubt is refused.
@@ -36,7 +36,7 @@ pub enum ExtentError {
     Fraction { tag: Tag, at: usize, length: u32, vr: &'static str },
     #[error("element {tag} at byte {at} is out of place: this is no DICOM data set")]
     OutOfPlace { tag: Tag, at: usize },
-    #[error("element {tag} stands there twice, with different values: which one counts cannot be told")]
+    #[error("element {tag} stands there twice, with different values: nobody knows which one counts")]
     Contradiction { tag: Tag },
     #[error("sequences are nested more than {MAX_DEPTH} deep")]
     TooDeep,

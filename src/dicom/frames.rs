@@ -46,7 +46,7 @@ impl Frames {
     /// Divides pixel data into the frames that its data set counts.
     ///
     /// # Errors
-    /// If it cannot be told which fragment belongs to which frame.
+    /// If nothing says which fragment belongs to which frame.
     pub(super) fn of(value: PixelValue, object: &InMemDicomObject, data_set: &DataSet) -> Result<Self, FrameError> {
         let number = |tag: Tag| object.get(tag).and_then(|element| element.to_int::<usize>().ok());
         let frames = number(tags::NUMBER_OF_FRAMES).unwrap_or(1).max(1);
@@ -82,7 +82,7 @@ impl Frames {
         let missing = FrameError::Missing(frame + 1);
         let read = |range: Range<usize>| data_set.read(range).map_err(|error| FrameError::Read(error.kind()));
         match self {
-            // Whether it is as long as it should be is held against what it decodes to.
+            // Its length is checked when it is decoded.
             Self::Native { value, frames: 1, frame_bytes } if frame == 0 => {
                 let end = value.start.saturating_add(*frame_bytes).min(value.end);
                 read(value.start..end).map(Pixels::Native)

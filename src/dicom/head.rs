@@ -35,7 +35,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the file meta group, with the preamble before it or without; or says what can be told without one.
+    /// Reads the file meta group, with or without the preamble before it; where there is no group, what the data set shows.
     ///
     /// # Errors
     /// If this is no DICOM file, or the group cannot be read.

@@ -1,5 +1,5 @@
 //! How long native pixel data has to be (PS3.5 section 8.1.1). What is longer may be padded: with less than a row of anything, or
-//! with any number of bytes of one value. More than that is image, so that rows and columns cannot be right.
+//! with any number of bytes of one value. More than that is image: then rows and columns cannot be right.
 
 use std::ops::Range;
 

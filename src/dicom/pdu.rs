@@ -1,5 +1,5 @@
 //! PDUs off a connection and onto it (PS3.8 section 9.3). Fragments of a message go from the socket straight into the
-//! message's buffer; no length is believed before it is held against a limit.
+//! message's buffer; no length is believed before it is checked against a limit.
 
 use std::io;
 use std::time::Instant;
@@ -189,13 +189,18 @@ fn check_length(length: u32, limit: u32) -> Result<(), PduError> {
     if length > limit { Err(PduError::TooLong { length, limit }) } else { Ok(()) }
 }
 
+/// A PDU that cannot be encoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot encode a PDU: {0}")]
+pub struct EncodeError(String);
+
 /// A PDU other than P-DATA-TF as bytes.
 ///
 /// # Errors
 /// If it cannot be encoded.
-pub fn encode(pdu: &Pdu) -> Result<Vec<u8>, String> {
+pub fn encode(pdu: &Pdu) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = Vec::with_capacity(512);
-    write_pdu(&mut bytes, pdu).map_err(|error| error.to_string())?;
+    write_pdu(&mut bytes, pdu).map_err(|error| EncodeError(error.to_string()))?;
     Ok(bytes)
 }
 

@@ -67,7 +67,7 @@ pub fn decode_frame(
 ) -> Result<DecodedFrame, DecodeError> {
     let image = with_bare_codestream(file.frame(frame)?);
     check_frame(&image, FrameSize { rows, columns, components: 1 })?;
-    // The codecs are other people's code on other people's bytes: one of them giving up costs one slice.
+    // The codecs are other people's code on other people's bytes: a panic in one costs one slice.
     let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| image.decode_pixel_data()))
         .map_err(|_| DecodeError::DecoderPanicked)?
         .map_err(|error| DecodeError::Decode(error.to_string()))?;
@@ -100,7 +100,7 @@ fn with_bare_codestream(mut image: DefaultDicomObject) -> DefaultDicomObject {
     image
 }
 
-/// Holds a compressed frame's own header against the image's: decoders allocate what the frame claims.
+/// Compares a compressed frame's own header with the image's: decoders allocate what the frame claims.
 fn check_frame(object: &DefaultDicomObject, expected: FrameSize) -> Result<(), DecodeError> {
     let Some(Value::PixelSequence(sequence)) = object.get(tags::PIXEL_DATA).map(dicom_object::mem::InMemElement::value)
     else {

@@ -1,4 +1,4 @@
-//! The walk through a data set's elements that reads what is wanted of them on its way.
+//! Walks through a data set's elements and reads those that are wanted on its way.
 
 use std::io::{Read, Seek};
 
@@ -116,7 +116,7 @@ impl<R: Read + Seek> DataSetReader<R> {
         Ok(self.source.peek::<8>(end)?.bytes == [0; 8] && self.source.is_zero_up_to(end)?)
     }
 
-    /// Tags rise (PS3.5 section 7.1). One that does not is taken where nothing else speaks against it.
+    /// Tags rise (PS3.5 section 7.1). One that does not is accepted where nothing else is wrong.
     fn check_place(
         &mut self,
         head: &ElementHead,

@@ -25,6 +25,35 @@ const LARGEST_PDU: u32 = 256 * 1024;
 /// Bytes of a PDV before its fragment: length, context, control (PS3.8 9.3.5.1).
 const PDV_HEADER: u32 = 6;
 
+/// Why a message was not sent or not answered as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum ScuError {
+    #[error("{0}")]
+    Encode(String),
+    #[error("the peer takes no more data: write timeout")]
+    WriteTimeout,
+    #[error("cannot write to the peer: {0}")]
+    Write(std::io::Error),
+    #[error("{0}")]
+    Receive(String),
+    #[error("the peer sent a data set that was not asked for")]
+    DataSet,
+    #[error("the peer aborted the association")]
+    Aborted,
+    #[error("the peer asked to release the association")]
+    ReleaseRequested,
+    #[error("unexpected answer: {0}")]
+    UnexpectedPdu(String),
+    #[error("unreadable response: {0}")]
+    Unreadable(String),
+    #[error("the peer answered with something that is not a response")]
+    NoResponse,
+    #[error("the response belongs to another message")]
+    OtherMessage,
+    #[error("the response has no status")]
+    NoStatus,
+}
+
 /// An instance that is to be sent, its data set encoded in the transfer syntax of the presentation context.
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'a> {
@@ -43,7 +72,7 @@ pub fn store_request(
     context: u8,
     message_id: u16,
     peer_max_pdu: u32,
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, ScuError> {
     let command = encode_command([
         (tags::AFFECTED_SOP_CLASS_UID, VR::UI, instance.sop_class_uid.into()),
         (tags::COMMAND_FIELD, VR::US, C_STORE_RQ.into()),
@@ -65,7 +94,7 @@ pub fn store_request(
 }
 
 /// A C-ECHO request.
-pub(crate) fn echo_request(context: u8, peer_max_pdu: u32) -> Result<Vec<u8>, String> {
+pub(crate) fn echo_request(context: u8, peer_max_pdu: u32) -> Result<Vec<u8>, ScuError> {
     let command = encode_command([
         (tags::AFFECTED_SOP_CLASS_UID, VR::UI, dicom_dictionary_std::uids::VERIFICATION.into()),
         (tags::COMMAND_FIELD, VR::US, C_ECHO_RQ.into()),
@@ -77,11 +106,13 @@ pub(crate) fn echo_request(context: u8, peer_max_pdu: u32) -> Result<Vec<u8>, St
     Ok(message)
 }
 
-fn encode_command<const N: usize>(elements: [(dicom_core::Tag, VR, PrimitiveValue); N]) -> Result<Vec<u8>, String> {
+fn encode_command<const N: usize>(elements: [(dicom_core::Tag, VR, PrimitiveValue); N]) -> Result<Vec<u8>, ScuError> {
     let elements = elements.map(|(tag, vr, value)| DataElement::new(tag, vr, value));
     let command = InMemDicomObject::command_from_element_iter(elements);
     let mut bytes = Vec::new();
-    command.write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).map_err(|e| e.to_string())?;
+    command
+        .write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+        .map_err(|error| ScuError::Encode(error.to_string()))?;
     Ok(bytes)
 }
 
@@ -108,19 +139,16 @@ pub(crate) async fn exchange(
     message: &[u8],
     message_id: u16,
     write_timeout: std::time::Duration,
-) -> Result<u16, String> {
+) -> Result<u16, ScuError> {
     let writing = connection.inner_stream().write_all(message);
-    tokio::time::timeout(write_timeout, writing)
-        .await
-        .map_err(|_| "the peer takes no more data: write timeout".to_owned())?
-        .map_err(|e| format!("cannot write to the peer: {e}"))?;
+    tokio::time::timeout(write_timeout, writing).await.map_err(|_| ScuError::WriteTimeout)?.map_err(ScuError::Write)?;
     let mut command = Vec::new();
     loop {
-        match connection.receive().await.map_err(|e| chain(&e))? {
+        match connection.receive().await.map_err(|error| ScuError::Receive(chain(&error)))? {
             Pdu::PData { data } => {
                 for value in data {
                     if value.value_type != PDataValueType::Command {
-                        return Err("the peer sent a data set that was not asked for".to_owned());
+                        return Err(ScuError::DataSet);
                     }
                     command.extend_from_slice(&value.data);
                     if value.is_last {
@@ -128,9 +156,9 @@ pub(crate) async fn exchange(
                     }
                 }
             }
-            Pdu::AbortRQ { .. } => return Err("the peer aborted the association".to_owned()),
-            Pdu::ReleaseRQ => return Err("the peer asked to release the association".to_owned()),
-            other => return Err(format!("unexpected answer: {}", other.short_description())),
+            Pdu::AbortRQ { .. } => return Err(ScuError::Aborted),
+            Pdu::ReleaseRQ => return Err(ScuError::ReleaseRequested),
+            other => return Err(ScuError::UnexpectedPdu(other.short_description().to_string())),
         }
     }
 }
@@ -140,20 +168,20 @@ pub(crate) async fn exchange(
 /// # Errors
 ///
 /// If it cannot be read, is no response, or answers another message.
-pub fn status_of(command: &[u8], message_id: u16) -> Result<u16, String> {
+pub fn status_of(command: &[u8], message_id: u16) -> Result<u16, ScuError> {
     let response = InMemDicomObject::read_dataset_with_ts(command, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
-        .map_err(|e| format!("unreadable response: {e}"))?;
+        .map_err(|error| ScuError::Unreadable(error.to_string()))?;
     let number = |tag| {
         let element = response.get(tag)?;
         element.to_int::<u16>().ok()
     };
     if number(tags::COMMAND_FIELD).is_none_or(|field| field & RESPONSE == 0) {
-        return Err("the peer answered with something that is not a response".to_owned());
+        return Err(ScuError::NoResponse);
     }
     if number(tags::MESSAGE_ID_BEING_RESPONDED_TO) != Some(message_id) {
-        return Err("the response belongs to another message".to_owned());
+        return Err(ScuError::OtherMessage);
     }
-    number(tags::STATUS).ok_or_else(|| "the response has no status".to_owned())
+    number(tags::STATUS).ok_or(ScuError::NoStatus)
 }
 
 /// An error with what caused it.
@@ -209,8 +237,8 @@ mod tests {
             (tags::STATUS, VR::US, 0xB000_u16.into()),
         ])
         .expect("encoded");
-        assert_eq!(status_of(&response, 7), Ok(0xB000));
-        assert!(status_of(&response, 8).is_err());
+        assert_eq!(status_of(&response, 7).unwrap(), 0xB000);
+        assert!(matches!(status_of(&response, 8), Err(ScuError::OtherMessage)));
         assert!(status_of(&response[..20], 7).is_err());
     }
 }

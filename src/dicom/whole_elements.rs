@@ -6,7 +6,7 @@ use std::io::Read;
 
 use super::extent::{Encoding, Keep, read_data_set};
 
-/// Identity stands at the beginning: of a data set that does not inflate as a whole so much is enough.
+/// The identity is at the beginning: of a data set that does not inflate as a whole this much is enough.
 const MOST_INFLATED: u64 = 4 << 20;
 
 /// Reads the elements before a data set's fault, as far as they say whose it is. Empty where nothing can be read.

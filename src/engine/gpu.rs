@@ -24,6 +24,34 @@ pub struct Gpu {
     pub driver_cuda: i32,
 }
 
+/// Why there is no GPU that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoGpu {
+    #[error("this program was built without the feature cuda")]
+    NotBuilt,
+    #[error("NVIDIA's driver is not installed: libcuda.so cannot be opened")]
+    NotInstalled,
+    #[error("NVIDIA's driver gives no GPU: {0}")]
+    Driver(String),
+    #[error("NVIDIA's driver sees no GPU")]
+    NoneSeen,
+    /// As the process that looked said it.
+    #[error("{0}")]
+    Probed(String),
+    #[error("{program} cannot be run to look for a GPU: {reason}", program = program.display())]
+    ProbeNotRun { program: PathBuf, reason: String },
+    #[error("looking for a GPU gave no output")]
+    NoOutput,
+    #[error("looking for a GPU gave no answer: {0}")]
+    NoAnswer(String),
+    #[error("NVIDIA's driver did not answer within {} s", PROBE_TIME.as_secs())]
+    Hangs,
+    #[error("NVIDIA's driver is broken: looking for a GPU ended with {0}")]
+    Broken(std::process::ExitStatus),
+    #[error("looking for a GPU failed: {0}")]
+    ProbeLost(String),
+}
+
 /// What NVIDIA's kernel module says of itself.
 #[must_use]
 pub fn nvidia_driver() -> Option<String> {
@@ -42,7 +70,7 @@ impl GpuProbe {
     ///
     /// # Errors
     /// Why there is none that can be used.
-    pub fn gpus(&self) -> Result<Vec<Gpu>, String> {
+    pub fn gpus(&self) -> Result<Vec<Gpu>, NoGpu> {
         if !cfg!(feature = "cuda") {
             return gpus_here();
         }
@@ -52,15 +80,16 @@ impl GpuProbe {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| format!("{} cannot be run to look for a GPU: {error}", self.program.display()))?;
+            .map_err(|error| NoGpu::ProbeNotRun { program: self.program.clone(), reason: error.to_string() })?;
         let answer = answer_of(child)?;
         serde_json::from_slice::<Result<Vec<Gpu>, String>>(&answer)
-            .map_err(|error| format!("looking for a GPU gave no answer: {error}"))?
+            .map_err(|error| NoGpu::NoAnswer(error.to_string()))?
+            .map_err(NoGpu::Probed)
     }
 }
 
-fn answer_of(mut child: Child) -> Result<Vec<u8>, String> {
-    let mut output = child.stdout.take().ok_or("looking for a GPU gave no output")?;
+fn answer_of(mut child: Child) -> Result<Vec<u8>, NoGpu> {
+    let mut output = child.stdout.take().ok_or(NoGpu::NoOutput)?;
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut answer = Vec::new();
@@ -71,12 +100,12 @@ fn answer_of(mut child: Child) -> Result<Vec<u8>, String> {
     let Ok(answer) = receiver.recv_timeout(PROBE_TIME) else {
         let _ = child.kill();
         let _ = child.wait();
-        return Err(format!("NVIDIA's driver did not answer within {} s", PROBE_TIME.as_secs()));
+        return Err(NoGpu::Hangs);
     };
     match child.wait() {
         Ok(status) if status.success() => Ok(answer),
-        Ok(status) => Err(format!("NVIDIA's driver is broken: looking for a GPU ended with {status}")),
-        Err(error) => Err(format!("looking for a GPU failed: {error}")),
+        Ok(status) => Err(NoGpu::Broken(status)),
+        Err(error) => Err(NoGpu::ProbeLost(error.to_string())),
     }
 }
 
@@ -85,8 +114,8 @@ fn answer_of(mut child: Child) -> Result<Vec<u8>, String> {
 /// # Errors
 /// Why there is none that can be used.
 #[cfg(not(feature = "cuda"))]
-pub fn gpus_here() -> Result<Vec<Gpu>, String> {
-    Err("this program was built without the feature cuda".to_owned())
+pub fn gpus_here() -> Result<Vec<Gpu>, NoGpu> {
+    Err(NoGpu::NotBuilt)
 }
 
 /// The GPUs, looked for in this process; see [`GpuProbe::gpus`].
@@ -94,16 +123,16 @@ pub fn gpus_here() -> Result<Vec<Gpu>, String> {
 /// # Errors
 /// Why there is none that can be used.
 #[cfg(feature = "cuda")]
-pub fn gpus_here() -> Result<Vec<Gpu>, String> {
+pub fn gpus_here() -> Result<Vec<Gpu>, NoGpu> {
     use cudarc::driver::{CudaContext, sys};
 
     // SAFETY: loading runs the library's own initializers; nothing of this program is handed to them.
     #[expect(unsafe_code, reason = "opening NVIDIA's library")]
     let is_installed = unsafe { sys::is_culib_present() };
     if !is_installed {
-        return Err("NVIDIA's driver is not installed: libcuda.so cannot be opened".to_owned());
+        return Err(NoGpu::NotInstalled);
     }
-    let failed = |error: cudarc::driver::DriverError| format!("NVIDIA's driver gives no GPU: {error}");
+    let failed = |error: cudarc::driver::DriverError| NoGpu::Driver(error.to_string());
     let count = CudaContext::device_count().map_err(failed)?;
     let driver_cuda = driver_cuda().map_err(failed)?;
     let gpu = |ordinal: i32| {
@@ -115,8 +144,8 @@ pub fn gpus_here() -> Result<Vec<Gpu>, String> {
             driver_cuda,
         })
     };
-    let gpus = (0..count).map(gpu).collect::<Result<Vec<_>, String>>()?;
-    if gpus.is_empty() { Err("NVIDIA's driver sees no GPU".to_owned()) } else { Ok(gpus) }
+    let gpus = (0..count).map(gpu).collect::<Result<Vec<_>, NoGpu>>()?;
+    if gpus.is_empty() { Err(NoGpu::NoneSeen) } else { Ok(gpus) }
 }
 
 #[cfg(feature = "cuda")]
@@ -134,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_crashes_or_says_nothing_is_a_reason_and_no_gpu() {
-        let probe = |program: &str| GpuProbe { program: program.into() }.gpus().unwrap_err();
+        let probe = |program: &str| GpuProbe { program: program.into() }.gpus().unwrap_err().to_string();
         assert!(probe("/bin/false").contains("ended with"), "{}", probe("/bin/false"));
         assert!(probe("/bin/true").contains("no answer"), "{}", probe("/bin/true"));
         assert!(probe("/nonexistent").contains("cannot be run"), "{}", probe("/nonexistent"));

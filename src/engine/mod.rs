@@ -1,13 +1,13 @@
-//! Engines: what a network says of a window. On the CPU one trait, one engine a file; on a card the network alone
-//! ([`DeviceNetwork`]), which reads and writes where the kernels do.
+//! Engines run a model on windows. On the CPU there is one trait and one engine a file; on a GPU the model alone
+//! ([`DeviceModel`]), which reads and writes where the kernels do.
 
 #[cfg(feature = "cuda")]
-mod device_network;
+mod device_model;
 mod embedded;
 mod folders;
 mod gpu;
 mod kind;
-mod network;
+mod model;
 mod onnxruntime;
 mod package;
 mod self_test;
@@ -15,23 +15,23 @@ mod self_test;
 pub(crate) mod tensorrt;
 
 #[cfg(feature = "cuda")]
-pub use device_network::{Address, DeviceNetwork, Failure};
+pub use device_model::{Address, DeviceModel, Failure};
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
-pub use gpu::{Gpu, GpuProbe, PROBE_COMMAND, gpus_here, nvidia_driver};
+pub use gpu::{Gpu, GpuProbe, NoGpu, PROBE_COMMAND, gpus_here, nvidia_driver};
 pub use kind::EngineKind;
-pub use network::{fits, operations_per_window};
+pub use model::{fits, operations_per_window};
 #[cfg(feature = "cuda")]
 pub(crate) use onnxruntime::session as onnxruntime_session;
-pub use onnxruntime::{OnnxRuntimeEngine, find_library as find_onnxruntime};
+pub use onnxruntime::{LibraryError, OnnxRuntimeEngine, find_library as find_onnxruntime};
 pub use package::{
     CaseHead, HalfPrecision, LesionHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError,
 };
-pub use self_test::{SelfTest, png_of, self_test, window_of};
+pub use self_test::{SelfTest, WindowPictureError, png_of, self_test, window_of};
 
 use crate::preprocess::Window;
 
-/// What the network says of a window's centre slab, before any threshold.
+/// What the model says of a window's centre slab, before any threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inference {
     /// Lung probability, row by row in the window's plane.
@@ -47,11 +47,11 @@ pub struct Inference {
 pub enum EngineError {
     #[error("the {engine} engine cannot load {model}: {reason}")]
     Load { engine: &'static str, model: String, reason: String },
-    #[error("the network of {model} cannot serve: {reason}")]
-    Network { model: String, reason: String },
+    #[error("the model {model} cannot serve: {reason}")]
+    Model { model: String, reason: String },
     #[error("the {engine} engine is not here: {reason}")]
     Absent { engine: &'static str, reason: String },
-    #[error("TensorRT has no plan of this package for this card and version yet: tableside model build makes it")]
+    #[error("TensorRT has no plan of this package for this GPU and version yet: tableside model build makes it")]
     NoPlan,
     #[error("the {engine} engine does not pass the package's self-test: {reason}")]
     SelfTest { engine: &'static str, reason: String },
@@ -68,7 +68,7 @@ pub trait Engine: Send {
     /// The engine's name in reports, metrics and the configuration.
     fn name(&self) -> &'static str;
 
-    /// Runs the network on one window.
+    /// Runs the model on one window.
     ///
     /// # Errors
     /// If the engine fails or an output has the wrong size or is not finite.

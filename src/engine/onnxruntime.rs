@@ -20,6 +20,15 @@ const LIBRARY_FOLDERS: [&str; 4] =
 
 const NAME: &str = EngineKind::OnnxRuntime.name();
 
+/// Why there is no library of the ONNX Runtime.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LibraryError {
+    #[error("there is no file {0}")]
+    NoFile(PathBuf),
+    #[error("libonnxruntime.so was not found; set engine.onnxruntime in the configuration or {LIBRARY_VARIABLE}")]
+    NotFound,
+}
+
 /// Runs a model package with the ONNX Runtime on the CPU.
 pub struct OnnxRuntimeEngine {
     session: Session,
@@ -34,7 +43,7 @@ impl OnnxRuntimeEngine {
     /// If no library is found, it cannot be opened, or it refuses the model.
     pub fn load(package: &ModelPackage, library: Option<&Path>, threads: usize) -> Result<Self, EngineError> {
         let session = session(NAME, package, library, |builder| {
-            // Spinning threads would take the cores from decoding and the network between two windows.
+            // Spinning threads would take the cores from decoding and the model between two windows.
             Ok(builder.with_intra_threads(threads)?.with_intra_op_spinning(false)?)
         })?;
         let (input, names) = (package.manifest.input.name.clone(), package.manifest.outputs.clone());
@@ -42,7 +51,7 @@ impl OnnxRuntimeEngine {
     }
 }
 
-/// Opens the library (once in the life of the process) and loads a package's network for the engine of this name.
+/// Opens the library (once in the life of the process) and loads a package's model for the engine of this name.
 pub(crate) fn session(
     engine: &'static str,
     package: &ModelPackage,
@@ -64,9 +73,9 @@ pub(crate) fn session(
 /// The process's one ONNX Runtime environment; the first library that was asked for stays.
 fn environment(library: Option<&Path>) -> Result<&'static Environment, String> {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
-    static OPENING: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let path = find_library(library)?;
-    let _one_at_a_time = OPENING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    static OPENING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+    let path = find_library(library).map_err(|error| error.to_string())?;
+    let _one_at_a_time = OPENING.lock();
     if let Some(environment) = ENVIRONMENT.get() {
         return Ok(environment);
     }
@@ -84,14 +93,12 @@ fn environment(library: Option<&Path>) -> Result<&'static Environment, String> {
 ///
 /// # Errors
 /// If there is none.
-pub fn find_library(configured: Option<&Path>) -> Result<PathBuf, String> {
+pub fn find_library(configured: Option<&Path>) -> Result<PathBuf, LibraryError> {
     let named = configured.map(Path::to_path_buf).or_else(|| std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
     if let Some(path) = named {
-        return if path.is_file() { Ok(path) } else { Err(format!("there is no file {}", path.display())) };
+        return if path.is_file() { Ok(path) } else { Err(LibraryError::NoFile(path)) };
     }
-    LIBRARY_FOLDERS.iter().find_map(|folder| library_in(Path::new(folder))).ok_or_else(|| {
-        format!("libonnxruntime.so was not found; set engine.onnxruntime in the configuration or {LIBRARY_VARIABLE}")
-    })
+    LIBRARY_FOLDERS.iter().find_map(|folder| library_in(Path::new(folder))).ok_or(LibraryError::NotFound)
 }
 
 /// `libonnxruntime.so` or, as the `PyPI` wheel names it, `libonnxruntime.so.<version>`.

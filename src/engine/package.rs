@@ -62,11 +62,11 @@ pub struct Manifest {
     pub operating_point: OperatingPoint,
     /// What every engine must find; written by `tableside model pin`.
     pub self_test: Option<SelfTest>,
-    /// The same network in half precision; written by `engines/training/half_precision.py`.
+    /// The same model in half precision; written by `engines/training/half_precision.py`.
     pub half_precision: Option<HalfPrecision>,
 }
 
-/// `[half_precision]` of model.toml: an ONNX file whose input and outputs are the network's own, in single precision, and
+/// `[half_precision]` of model.toml: an ONNX file whose input and outputs are the model's own, in single precision, and
 /// which computes in half precision in between.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,7 +76,7 @@ pub struct HalfPrecision {
     pub sha256: String,
 }
 
-/// Names of the network's outputs: `lung` and `lesion` are probabilities in the plane of the window's centre slab,
+/// Names of the model's outputs: `lung` and `lesion` are probabilities in the plane of the window's centre slab,
 /// `attention` and `logit` one number each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,7 +94,7 @@ pub struct CaseHead {
     pub bias: f64,
     pub calibration_slope: f64,
     pub calibration_intercept: f64,
-    /// Makes attention and logit of a slab from its masks, in place of the network's own.
+    /// Makes attention and logit of a slab from its masks, in place of the model's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lesions: Option<LesionHead>,
 }
@@ -119,7 +119,7 @@ pub struct OperatingPoint {
     pub suspected: f64,
     /// A running exam is flagged from this running probability on.
     pub early: f64,
-    /// How much lung must have been judged before an early flag, mm: a running score over less says little.
+    /// How much lung must have been inferred before an early flag, mm: a running score over less means little.
     pub early_min_lung_mm: f64,
     /// The share of negative exams that `early` is calibrated to flag at most.
     pub early_alpha: f64,
@@ -231,7 +231,7 @@ impl ModelPackage {
         &self.weights
     }
 
-    /// The package as it runs in half precision: that network for its only one, nothing else differs. `None` where it has none.
+    /// The package as it runs in half precision: that model for its only one, nothing else differs. `None` where it has none.
     #[must_use]
     pub fn in_half_precision(&self) -> Option<Self> {
         let (weights, mut manifest) = (self.half_precision.clone()?, self.manifest.clone());
@@ -240,7 +240,7 @@ impl ModelPackage {
         Some(Self { manifest, weights, half_precision: None, ..self.clone() })
     }
 
-    /// The window of the self-test, and what the network must say of it.
+    /// The window of the self-test, and what the model must say of it.
     #[must_use]
     pub fn self_test(&self) -> Option<(&SelfTest, Window)> {
         let window = window_of(self.self_test_window.as_ref()?, &self.manifest.input).ok()?;
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_in_half_precision_differs_in_its_network_alone() {
+    fn a_package_in_half_precision_differs_in_its_model_alone() {
         let package = ModelPackage::built_in().unwrap();
         let half = package.in_half_precision().unwrap();
         assert_eq!(half.weights(), BUILT_IN_HALF_PRECISION);
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_that_is_written_keeps_its_network_in_half_precision() {
+    fn a_package_that_is_written_keeps_its_model_in_half_precision() {
         let (package, folder) = (ModelPackage::built_in().unwrap(), tempfile::tempdir().unwrap());
         package.write_with(&package.manifest_text, folder.path()).unwrap();
         let written = ModelPackage::load(folder.path()).unwrap();
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_needs_no_network_in_half_precision() {
+    fn a_package_needs_no_model_in_half_precision() {
         let folder = tempfile::tempdir().unwrap();
         copy_of_the_built_in(folder.path(), BUILT_IN_MANIFEST.split("\n# The same network in").next().unwrap());
         std::fs::remove_file(folder.path().join("model.half.onnx")).unwrap();

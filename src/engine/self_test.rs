@@ -1,4 +1,4 @@
-//! The self-test: what a package's network says of one window that lies in the package. An engine that says anything else on this
+//! The self-test: what a package's model says of one window that lies in the package. An engine that says anything else on this
 //! machine does not serve.
 
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, EngineError, Inference, ModelPackage};
 use crate::preprocess::{InputGeometry, Window};
 
-/// A plane is parted into so many blocks along each side.
+/// Blocks of a plane along each side.
 const BLOCKS_ALONG: usize = 8;
 /// Blocks of a plane.
 pub const BLOCKS: usize = BLOCKS_ALONG * BLOCKS_ALONG;
@@ -33,7 +33,7 @@ pub struct SelfTest {
 }
 
 impl SelfTest {
-    /// What an inference on the window in `window` is to be held against later.
+    /// What later inferences on the window in `window` are compared with.
     #[must_use]
     pub fn of(window: PathBuf, inference: &Inference, input: &InputGeometry) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl SelfTest {
     }
 }
 
-/// Holds an engine against what its package names. A package that names nothing is passed by any engine.
+/// Compares an engine's inference with the one that its package names. Any engine passes a package that names none.
 ///
 /// # Errors
 /// If the engine fails, or says anything else.
@@ -91,22 +91,30 @@ fn block_means(plane: &[f32], input: &InputGeometry) -> Vec<f32> {
     (0..BLOCKS).map(mean).collect()
 }
 
+/// Why a PNG is no window.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowPictureError {
+    #[error(transparent)]
+    Decode(#[from] png::DecodingError),
+    #[error(
+        "it is a {colour:?} PNG of {} x {}, expected grey of 8 bits, {} x {}", size.0, size.1, expected.0, expected.1
+    )]
+    OtherKind { colour: png::ColorType, size: (u32, u32), expected: (u32, u32) },
+}
+
 /// The window in a PNG.
 ///
 /// # Errors
 /// If it is no grey PNG of 8 bits and of the window's size.
-pub fn window_of(png: &[u8], input: &InputGeometry) -> Result<Window, String> {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().map_err(|error| error.to_string())?;
+pub fn window_of(png: &[u8], input: &InputGeometry) -> Result<Window, WindowPictureError> {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info()?;
     let (size, (colour, depth)) = (reader.info().size(), reader.output_color_type());
     let expected = (input.columns as u32, (input.slabs * input.rows) as u32);
     if (size, colour, depth) != (expected, png::ColorType::Grayscale, png::BitDepth::Eight) {
-        return Err(format!(
-            "it is a {colour:?} PNG of {} x {}, expected grey of 8 bits, {} x {}",
-            size.0, size.1, expected.0, expected.1
-        ));
+        return Err(WindowPictureError::OtherKind { colour, size, expected });
     }
     let mut pixels = vec![0; input.slabs * input.plane_len()];
-    reader.next_frame(&mut pixels).map_err(|error| error.to_string())?;
+    reader.next_frame(&mut pixels)?;
     let values: Vec<f32> = pixels.iter().map(|pixel| f32::from(*pixel) / 255.0).collect();
     let slabs: Vec<&[f32]> = values.chunks_exact(input.plane_len()).collect();
     Ok(Window::of_slabs(&slabs, input))

@@ -1,4 +1,12 @@
-//! When is an exam over? Rules are combined, and every signal may lie: each wrong one costs at most a revised verdict.
+//! When is an exam over? The patient lies on the table until the verdict is there, so the answer must come early; and
+//! no verdict on a part of the slices may stand, so it must be right.
+//!
+//! Every signal may lie: procedure steps list images that are never sent, announcements count another reconstruction,
+//! scanners open an association for each image, and pause in the middle of a series. So the rules are combined: the one
+//! that decides first decides, and of those that decide together the surest gives the reason. All of them only guess at
+//! time. Slices that come after the verdict reopen the exam and refute its rule ([`Rhythm::refute`]): a wrong signal
+//! costs one revised verdict, never a wrong one. Quiet time always decides in the end, so that no exam waits for ever.
+//! The rules read no clock: callers pass the time, so that each rule is a function that tests can ask.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -6,10 +14,10 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::performed_step::StepWord;
+use super::performed_step::PerformedStepSignal;
 use super::scanner_pauses::Pauses;
 
-/// Tells the associations of this process apart.
+/// Names one association within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssociationId(pub u64);
 
@@ -54,10 +62,10 @@ pub struct CompletionLimits {
     pub quiet: Duration,
     /// The least silence that ends an exam, however quick its scanner.
     pub least_quiet: Duration,
-    /// So many millimetres without lung after lung: the lungs have passed. `None` where exams come whole.
+    /// After this many millimetres without lung the lungs have passed. `None` where exams come whole.
     pub lungs_passed_mm: Option<f64>,
     /// Fewer images than this are no series: an association that carried fewer may be one of many that a scanner opens
-    /// image by image, an announcement of fewer is none, and so few tell nothing of a rhythm.
+    /// image by image, an announcement of fewer is none, and so few show no rhythm.
     pub series_sized: usize,
 }
 
@@ -80,7 +88,7 @@ const OUT_OF_RHYTHM: u32 = 3;
 /// However long an exam has paused before, after this silence it is over.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 
-/// What is there of an exam when it is asked whether it is over.
+/// What is known of an exam when the rules decide whether it is over.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     /// Slices of the judged series.
@@ -88,7 +96,7 @@ pub struct Progress {
     /// How many the scanner announced; `None` too where the announcement cannot be of this series.
     pub expected: Option<usize>,
     /// What procedure steps say of the judged series.
-    pub step: Option<StepWord>,
+    pub step: Option<PerformedStepSignal>,
     pub lungs_passed: bool,
     /// The longest pauses of this exam so far.
     pub pauses: Pauses,
@@ -113,8 +121,8 @@ impl Rhythm {
         Self { last_arrival: now, open: BTreeMap::new(), released: None, refuted: BTreeSet::new() }
     }
 
-    /// An instance of so many images came over this association. How long after the release of the last one, if it is the first
-    /// since.
+    /// An instance of this many images came over this association. Gives the time since the last association was released, if this
+    /// is the first instance after it.
     pub fn arrived(&mut self, association: AssociationId, images: usize, now: Instant) -> Option<Duration> {
         self.last_arrival = now;
         let released = if self.open.is_empty() { self.released.take() } else { None };
@@ -158,8 +166,8 @@ impl Rhythm {
     pub fn completion(&self, progress: &Progress, limits: &CompletionLimits) -> (CompletionRule, Instant) {
         let is_series = progress.slices >= limits.series_sized;
         let step = progress.step.and_then(|word| match word {
-            StepWord::AllHere(ended) => Some(ended.max(self.last_arrival)),
-            StepWord::Ended(ended) => is_series.then(|| ended.max(self.last_arrival) + limits.step_grace),
+            PerformedStepSignal::AllReceived(ended) => Some(ended.max(self.last_arrival)),
+            PerformedStepSignal::Ended(ended) => is_series.then(|| ended.max(self.last_arrival) + limits.step_grace),
         });
         // More than were announced: the announcement was wrong.
         let is_counted = is_series && progress.expected == Some(progress.slices);

@@ -146,7 +146,7 @@ fn a_procedure_step_decides_at_once_where_all_it_lists_is_here_while_the_associa
     let mut exam = Exam::new();
     exam.slices(20, A, 50);
     exam.wait(300);
-    exam.progress.step = Some(StepWord::AllHere(exam.now));
+    exam.progress.step = Some(PerformedStepSignal::AllReceived(exam.now));
     assert_eq!(exam.decision(), (CompletionRule::ProcedureStep, 0));
 }
 
@@ -155,14 +155,14 @@ fn a_procedure_step_that_came_before_the_images_decides_with_the_last_of_them() 
     let mut exam = Exam::new();
     let ended = exam.now;
     exam.slices(20, A, 50);
-    exam.progress.step = Some(StepWord::AllHere(ended));
+    exam.progress.step = Some(PerformedStepSignal::AllReceived(ended));
     assert_eq!(exam.decision(), (CompletionRule::ProcedureStep, 0));
 }
 
 #[test]
 fn a_procedure_step_without_images_counts_after_a_grace_and_only_for_a_series() {
     let mut exam = Exam::new();
-    exam.progress.step = Some(StepWord::Ended(exam.now));
+    exam.progress.step = Some(PerformedStepSignal::Ended(exam.now));
     exam.slices(1, A, 50);
     assert_eq!(exam.decision().0, CompletionRule::QuietTime);
     exam.slices(19, A, 50);
@@ -182,7 +182,8 @@ fn a_procedure_step_that_lists_images_that_are_never_sent_leaves_the_later_rules
 #[test]
 fn a_signal_that_was_wrong_once_is_not_believed_again() {
     let mut exam = Exam::new();
-    exam.progress = Progress { step: Some(StepWord::AllHere(exam.now)), lungs_passed: true, ..exam.progress };
+    exam.progress =
+        Progress { step: Some(PerformedStepSignal::AllReceived(exam.now)), lungs_passed: true, ..exam.progress };
     exam.slices(20, A, 50);
     assert_eq!(exam.decision().0, CompletionRule::ProcedureStep);
     exam.rhythm.refute(CompletionRule::ProcedureStep);
@@ -230,7 +231,7 @@ fn of_rules_that_decide_together_the_surest_is_named() {
     exam.progress.expected = Some(20);
     exam.progress.lungs_passed = true;
     assert_eq!(exam.decision(), (CompletionRule::ExpectedCount, 0));
-    exam.progress.step = Some(StepWord::AllHere(exam.start));
+    exam.progress.step = Some(PerformedStepSignal::AllReceived(exam.start));
     assert_eq!(exam.decision(), (CompletionRule::ProcedureStep, 0));
 }
 
@@ -255,8 +256,8 @@ proptest! {
         exam.progress.expected = expected;
         exam.progress.step = match step {
             0 => None,
-            1 => Some(StepWord::AllHere(exam.now)),
-            _ => Some(StepWord::Ended(exam.now)),
+            1 => Some(PerformedStepSignal::AllReceived(exam.now)),
+            _ => Some(PerformedStepSignal::Ended(exam.now)),
         };
         for (pause_ms, association, closes) in pauses {
             exam.slices(1, AssociationId(association), pause_ms);

@@ -39,8 +39,8 @@ mod tests {
     use crate::engine::ModelPackage;
     use crate::preprocess::HounsfieldImage;
 
-    /// What is told of slices with so much lung beside tissue of this density.
-    fn told(slices: &[(usize, f32)]) -> Vec<f64> {
+    /// The jumps that are found in slices with this much lung beside tissue of this density.
+    fn found(slices: &[(usize, f32)]) -> Vec<f64> {
         let with_lung: Vec<_> = slices.iter().map(|(rows, tissue_hu)| (*rows, -850.0, *tissue_hu)).collect();
         told_with_lung(&with_lung)
     }
@@ -59,10 +59,10 @@ mod tests {
 
     #[test]
     fn lungs_that_grow_at_once_are_no_jump_and_tissue_that_is_denser_at_once_is() {
-        assert_eq!(told(&[(10, 40.0), (30, 40.0), (30, 50.0), (8, 45.0)]), Vec::<f64>::new());
-        let [down, up] = told(&[(10, 40.0), (10, -40.0), (12, -40.0), (12, 60.0)])[..] else { panic!("two jumps") };
+        assert_eq!(found(&[(10, 40.0), (30, 40.0), (30, 50.0), (8, 45.0)]), Vec::<f64>::new());
+        let [down, up] = found(&[(10, 40.0), (10, -40.0), (12, -40.0), (12, 60.0)])[..] else { panic!("two jumps") };
         assert!((75.0..85.0).contains(&down) && (95.0..106.0).contains(&up), "{down} {up}");
-        assert_eq!(told(&[(63, 40.0), (63, -100.0)]), Vec::<f64>::new(), "too little tissue to tell");
+        assert_eq!(found(&[(63, 40.0), (63, -100.0)]), Vec::<f64>::new(), "too little tissue to tell");
     }
 
     #[test]

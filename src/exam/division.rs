@@ -1,5 +1,5 @@
 //! Which slices of a series are one volume. A series may hold several acquisitions: breathed in and out, before and after contrast
-//! medium, the same slices in two kernels. Slices of two of them beside each other are no body that there is.
+//! medium, the same slices in two kernels. Slices of two of them beside each other show a body that does not exist.
 //!
 //! A series is divided by what its headers say, and only where that parts volumes that lie over each other: scanners also number
 //! the turns of their gantry, whose slices lie beside each other and are one volume. What headers do not tell apart shows in the
@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::SliceHeader;
 
-/// What a header says by which volumes differ.
+/// How many attributes of a header volumes differ by.
 const MARKS: usize = 8;
 
 /// Fewer slices than this are no volume of their own.

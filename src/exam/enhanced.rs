@@ -13,8 +13,8 @@ const MAX_FRAMES: usize = 10_000;
 pub(super) const MULTI_FRAME_CT: [&str; 2] =
     [uids::ENHANCED_CT_IMAGE_STORAGE, uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE];
 
-/// What each frame is. Where functional groups and frames do not match it cannot be told which is where: then every frame is
-/// defective, so that they count for as many as they are.
+/// What each frame is. Where functional groups and frames do not match nobody knows which frame lies where: then every frame
+/// is defective, so that they count for as many as they are.
 pub(super) fn frames(object: &InMemDicomObject) -> Vec<Content> {
     let groups = items(object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
     let count = match frame_count(object) {

@@ -15,20 +15,20 @@ const TISSUE_HU: f32 = -400.0;
 const WALL_PIXELS: usize = 5;
 const LEAST_BODY_CM2: f64 = 8.0;
 
-/// So much lung lies behind its border, cm²; cloth between an arm and the chest is less.
+/// Lung behind its border has at least this area, cm²; cloth between an arm and the chest has less.
 const LEAST_LUNG_CM2: f64 = 25.0;
 
 /// Air that nothing was measured in has one value, none above this, HU; the window's lower end counts as such anyway.
 const EMPTY_HU: f32 = -900.0;
 
-/// So many of the eight around a pixel have its value where nothing was measured, also beside what was.
+/// Where nothing was measured, at least this many of the eight pixels around one have its value, also beside what was measured.
 const MOST_AROUND: u8 = 5;
 
-/// So far from an image's end pixels are mixed with what is beyond it.
+/// Pixels nearer to an image's end than this are mixed with what is beyond it.
 const MIXED_PIXELS: usize = 2;
 
-/// Values within so many steps of each other are one value, resampled.
-const SAME_STEPS: u16 = 2;
+/// Values that differ by no more levels than this are one value, resampled.
+const SAME_LEVELS: u16 = 2;
 
 /// Lung shorter than this at the border may be anything, pixels of the border.
 const FEWEST_PIXELS: usize = 10;
@@ -41,7 +41,7 @@ pub struct LungAtBorder {
     pub cut: Option<CutRegion>,
 }
 
-/// What measures like lung at the border between walls. Whether it is lung the network says: a table that touches the body
+/// What measures like lung at the border between walls. The model decides whether it is lung: a table that touches the body
 /// has walls too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CutRegion {
@@ -64,9 +64,9 @@ impl LungAtBorder {
 /// Where the slice shows lung at its border, and whether the field of view may cut it there.
 #[must_use]
 pub fn lung_at_border(plane: &Plane, input: &InputGeometry) -> Option<LungAtBorder> {
-    let hounsfield = |step: &u16| input.hounsfield(Plane::value_of(*step));
-    let lung = Mask::of(plane.steps(), input.columns, |step| LUNG_HU.contains(&hounsfield(step)));
-    let tissue = Mask::of(plane.steps(), input.columns, |step| hounsfield(step) > TISSUE_HU);
+    let hounsfield = |level: &u16| input.hounsfield(Plane::value_of(*level));
+    let lung = Mask::of(plane.levels(), input.columns, |level| LUNG_HU.contains(&hounsfield(level)));
+    let tissue = Mask::of(plane.levels(), input.columns, |level| hounsfield(level) > TISSUE_HU);
     let edge = Mask::border(input.rows, input.columns);
     let rings = Rings::below(&empty(plane, &edge, input), &edge);
     let border = Border::of(&rings, &lung, &tissue, plane, input);
@@ -76,31 +76,31 @@ pub fn lung_at_border(plane: &Plane, input: &InputGeometry) -> Option<LungAtBord
 
 /// Where nothing was measured: what hangs together with the plane's edge and has one value, that of air or less.
 fn empty(plane: &Plane, edge: &Mask, input: &InputGeometry) -> Mask {
-    let steps = plane.steps();
+    let levels = plane.levels();
     let [low, high] = input.hu_window;
     let most = ((EMPTY_HU - low) / (high - low) * f32::from(u16::MAX)).max(0.0) as u16;
-    let at_most = |step: u16| Mask::of(steps, input.columns, |value| *value <= step);
-    let nothing = at_most(SAME_STEPS);
+    let at_most = |level: u16| Mask::of(levels, input.columns, |value| *value <= level);
+    let nothing = at_most(SAME_LEVELS);
     // Where an image ends its outermost pixels are mixed with nothing at all.
     let mixed = nothing.clone().with(edge).grown(MIXED_PIXELS);
-    let empty = at_most(most).common_with(&nothing.with(&mixed).with(&with_one_value(steps, input.columns)));
+    let empty = at_most(most).common_with(&nothing.with(&mixed).with(&with_one_value(levels, input.columns)));
     empty.reached(edge, Neighbours::SidesAndCorners)
 }
 
 /// The pixels that have the value of [`MOST_AROUND`] around them or more.
-fn with_one_value(steps: &[u16], columns: usize) -> Mask {
-    let mut alike = vec![0_u8; steps.len()];
+fn with_one_value(levels: &[u16], columns: usize) -> Mask {
+    let mut alike = vec![0_u8; levels.len()];
     let mut count = |one: std::ops::Range<usize>, other: std::ops::Range<usize>| {
-        let pairs = steps[one.clone()].iter().zip(&steps[other]);
+        let pairs = levels[one.clone()].iter().zip(&levels[other]);
         alike[one]
             .iter_mut()
             .zip(pairs)
-            .for_each(|(alike, (one, other))| *alike += u8::from(one.abs_diff(*other) <= SAME_STEPS));
+            .for_each(|(alike, (one, other))| *alike += u8::from(one.abs_diff(*other) <= SAME_LEVELS));
     };
-    for row in 0..steps.len() / columns {
+    for row in 0..levels.len() / columns {
         for near in [row.checked_sub(1), Some(row), Some(row + 1)].into_iter().flatten() {
             let (here, there) = (row * columns, near * columns);
-            if there + columns > steps.len() {
+            if there + columns > levels.len() {
                 continue;
             }
             if near != row {
@@ -149,7 +149,7 @@ impl Border {
         for at in rings.second.pixels() {
             // Single pixels of lung are noisy.
             let near = around(at, input).filter(|near| rings.shown.contains(*near));
-            let values = near.map(|near| input.hounsfield(Plane::value_of(plane.steps()[near])));
+            let values = near.map(|near| input.hounsfield(Plane::value_of(plane.levels()[near])));
             let (sum, count) = values.fold((0.0, 0.0), |(sum, count), hu| (sum + hu, count + 1.0));
             match sum / count {
                 hu if hu > TISSUE_HU => border.tissue.insert(at),

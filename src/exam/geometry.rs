@@ -1,7 +1,7 @@
 //! Where a slice lies in the patient. Coordinates are LPS: +x to the patient's left, +y to the back, +z to the head, mm.
 
 use super::PlaneCentre;
-use crate::preprocess::{InPlane, SourceAxis, Turn};
+use crate::preprocess::{InPlane, InPlaneRotation, SourceAxis};
 
 /// A direction or a point in LPS, mm for points.
 pub type Lps = [f64; 3];
@@ -12,7 +12,7 @@ const MAX_TILT_DEGREES: f64 = 10.0;
 
 /// An image that is turned within its plane by less than this lies along the patient's axes, degrees: over a whole chest that turns
 /// the patient as a whole and moves no slice against another.
-const MAX_TURN_DEGREES: f64 = 1.0;
+const MAX_ROTATION_DEGREES: f64 = 1.0;
 
 /// How far a direction cosine pair may be from unit length and right angles.
 const COSINE_TOLERANCE: f64 = 1e-2;
@@ -29,7 +29,7 @@ pub struct SliceGeometry {
     /// How the image lies along the patient's axes, once it is upright; about its own centre.
     pub in_plane: InPlane,
     /// How it lies turned, if it does.
-    pub turn: Option<Turn>,
+    pub rotation: Option<InPlaneRotation>,
 }
 
 /// Why an image's geometry cannot be used.
@@ -112,7 +112,7 @@ impl SliceGeometry {
             z_mm: dot(position, normal),
             centre,
             in_plane: in_plane(along_row, along_column, between_rows, between_columns),
-            turn: None,
+            rotation: None,
         }
         .made_upright(along_row, along_column, spacing_mm))
     }
@@ -125,17 +125,17 @@ impl SliceGeometry {
         };
         let [along_row, along_column] = [flat(along_row), flat(along_column)];
         let turned_by = along_row[0].abs().min(along_row[1].abs()).asin().to_degrees();
-        if turned_by <= MAX_TURN_DEGREES {
+        if turned_by <= MAX_ROTATION_DEGREES {
             return self;
         }
-        let turn = Turn { along_row, along_column, between_columns_mm, between_rows_mm };
+        let rotation = InPlaneRotation { along_row, along_column, between_columns_mm, between_rows_mm };
         let axis = |along_columns| SourceAxis {
             along_columns,
             reversed: false,
-            spacing_mm: turn.spacing_mm(),
+            spacing_mm: rotation.spacing_mm(),
             offset_mm: 0.0,
         };
-        Self { in_plane: InPlane { x: axis(true), y: axis(false) }, turn: Some(turn), ..self }
+        Self { in_plane: InPlane { x: axis(true), y: axis(false) }, rotation: Some(rotation), ..self }
     }
 
     /// How the image lies on a plane about this place.
@@ -226,8 +226,8 @@ mod tests {
         let (sin, cos) = 30_f64.to_radians().sin_cos();
         let orientation = [cos, sin, 0.0, -sin, cos, 0.0];
         let geometry = SliceGeometry::new(512, 512, [10.0, 20.0, 7.0], orientation, [0.7, 0.8]).unwrap();
-        let turn = geometry.turn.unwrap();
-        assert!((turn.along_row[0] - cos).abs() < 1e-9 && (turn.along_column[1] - cos).abs() < 1e-9);
+        let rotation = geometry.rotation.unwrap();
+        assert!((rotation.along_row[0] - cos).abs() < 1e-9 && (rotation.along_column[1] - cos).abs() < 1e-9);
         assert_eq!(
             geometry.in_plane.x,
             SourceAxis { along_columns: true, reversed: false, spacing_mm: 0.7, offset_mm: 0.0 }
@@ -235,7 +235,7 @@ mod tests {
         let lies = geometry.on_plane(PlaneCentre::of_image(geometry.centre));
         assert_eq!([lies.x.offset_mm, lies.y.offset_mm], [0.0, 0.0]);
         let nearly = SliceGeometry::new(512, 512, [0.0; 3], [0.9999, 0.01, 0.0, -0.01, 0.9999, 0.0], [0.7; 2]).unwrap();
-        assert_eq!(nearly.turn, None);
+        assert_eq!(nearly.rotation, None);
     }
 
     #[test]

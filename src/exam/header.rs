@@ -16,7 +16,7 @@ use crate::hex::hex;
 
 /// Names an exam in logs, metrics, paths and URLs without naming the patient: the first ten digits are derived from Study
 /// Instance UID and Patient ID, the others from name, birth date and sex. Patient IDs are often empty or a dummy: two people
-/// who share one and the study UID are two exams, and their keys begin alike, so that each can be told of the other.
+/// who share one and the study UID are two exams, and their keys begin alike, so that each can be shown beside the other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct ExamKey(String);
@@ -139,7 +139,7 @@ pub struct InstanceHeader {
     pub patient: Patient,
     pub study_description: String,
     pub series_description: String,
-    /// One for each frame, in their order; an instance of another kind, or one whose frames cannot be told apart, has one that says
+    /// One for each frame, in their order; an instance of another kind, or one whose frames cannot be told apart has one that says
     /// so.
     pub images: Vec<Content>,
 }

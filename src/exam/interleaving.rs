@@ -14,7 +14,7 @@ const LEAST_EXCESS_HU: f32 = 3.0;
 /// And by this factor.
 const LEAST_FACTOR: f32 = 1.25;
 
-/// So many slices, and such a share of all, must lie between two that are more like each other.
+/// At least this many slices, and this share of all, must lie between two that are more like each other.
 const FEWEST_SLICES: usize = 10;
 const LEAST_SHARE: f64 = 0.2;
 
@@ -38,15 +38,15 @@ impl Thumbnail {
     #[must_use]
     pub fn of(plane: &Plane, input: &InputGeometry) -> Self {
         let (mut sums, mut counts) = (vec![0_u64; CELLS * CELLS], vec![0_u64; CELLS * CELLS]);
-        for (row, steps) in plane.steps().chunks_exact(input.columns).enumerate() {
+        for (row, levels) in plane.levels().chunks_exact(input.columns).enumerate() {
             let first = row * CELLS / input.rows * CELLS;
-            for (column, step) in steps.iter().enumerate() {
+            for (column, level) in levels.iter().enumerate() {
                 let cell = first + column * CELLS / input.columns;
-                sums[cell] += u64::from(*step);
+                sums[cell] += u64::from(*level);
                 counts[cell] += 1;
             }
         }
-        // The upper eight bits of a step.
+        // The upper eight bits of a level.
         Self(sums.iter().zip(&counts).map(|(sum, count)| ((sum / (*count).max(1)) >> 8) as u8).collect())
     }
 
@@ -130,9 +130,9 @@ mod tests {
 
     /// A body of this half width, pixels.
     fn slice(half: usize) -> Thumbnail {
-        let step =
+        let level =
             |at: usize| if (at % 64).abs_diff(32) < half && (at / 64).abs_diff(32) < 20 { 60_000 } else { 8_000 };
-        Thumbnail::of(&Plane::from_steps((0..64 * 64).map(step).collect()), &input())
+        Thumbnail::of(&Plane::from_levels((0..64 * 64).map(level).collect()), &input())
     }
 
     fn are_two(halves: &[usize]) -> bool {

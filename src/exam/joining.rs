@@ -10,7 +10,7 @@ const SAME_PLACE_MM: f64 = 0.1;
 /// Distances of slices within this share of each other are the same.
 const SAME_SHARE: f64 = 0.25;
 
-/// Fewer slices than this do not tell how far apart they lie.
+/// Fewer slices than this do not show how far apart they lie.
 const FEWEST_SLICES: usize = 3;
 
 /// Wider holes than this are holes whatever the distance of the slices is, mm.

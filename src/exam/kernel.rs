@@ -1,4 +1,4 @@
-//! What a convolution kernel's name says of it.
+//! What a convolution kernel's name means.
 
 /// How a kernel shows edges and noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +12,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// Tells a value of Convolution Kernel (0018,1210), as makers name them: GE by words; Siemens by a letter or two
+    /// Recognises a value of Convolution Kernel (0018,1210), as makers name them: GE by words; Siemens by a letter or two
     /// and a number from 10 (smooth) to 90 (sharp); Canon FC01 to FC18 for the body, from FC30 on for bone and lung; Philips by
     /// letters.
     #[must_use]

@@ -41,7 +41,7 @@ pub use header::{Content, ExamKey, HeaderError, Identity, InstanceHeader, Patien
 pub use interleaving::{Thumbnail, are_interleaved};
 pub use joining::joined;
 pub use kernel::Kernel;
-pub use performed_step::{AwaitedSeries, PerformedStep, PerformedSteps, StepWord};
+pub use performed_step::{AwaitedSeries, PerformedStep, PerformedStepSignal, PerformedSteps};
 pub use plane_centre::{Centring, PlaneCentre};
 pub use quality::{KeySlice, QualityIssue, QualityKind, QualityLimits, Remedy};
 pub use reconstruction::{Reconstruction, best, shows_lung};
@@ -52,8 +52,8 @@ pub use scanner_pauses::{Pauses, ScannerPauses};
 pub use series::{PreparedSlice, Series, SeriesKey, SlabIndex, WINDOW_SLABS, WindowInputs, WindowJob};
 #[cfg(test)]
 pub(crate) use series::{made_header, made_image, made_slice};
-pub use siblings::{Holdings, Place, Siblings};
+pub use siblings::{AssignedExam, Holdings, Siblings};
 pub use slab_slices::{SlabSlices, SliceId};
-pub use slice_image::{PixelError, hounsfield_image, plane_of, stored_image};
+pub use slice_image::{PixelError, PlaneError, hounsfield_image, plane_of, stored_image};
 pub use spacing::{Spacing, Stretch};
 pub use summed::{Sum, sum_up};

@@ -1,5 +1,5 @@
-//! What a scanner says of an exam once it is done with it: a Modality Performed Procedure Step that has ended
-//! (PS3.3 section C.4.13 to C.4.15).
+//! A scanner's report that it is done with an exam: a Modality Performed Procedure Step that has ended (PS3.3 sections C.4.13
+//! to C.4.15).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -67,12 +67,12 @@ pub struct AwaitedSeries<'a> {
     pub here: &'a BTreeSet<String>,
 }
 
-/// What steps say of a series, and when the last of them ended.
+/// What steps report of a series, and when the last of them ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepWord {
-    /// All images that they list of it are here.
-    AllHere(Instant),
-    /// The exam has ended; what belongs to it they do not say.
+pub enum PerformedStepSignal {
+    /// All images of it that they list were received.
+    AllReceived(Instant),
+    /// The exam has ended; the steps do not list what belongs to it.
     Ended(Instant),
 }
 
@@ -94,7 +94,7 @@ impl PerformedSteps {
     /// What the steps say of a series; `None` if nothing, or if they list images of it that have not come. A step that lists
     /// other series alone is about these.
     #[must_use]
-    pub fn on(&self, series: &AwaitedSeries<'_>) -> Option<StepWord> {
+    pub fn on(&self, series: &AwaitedSeries<'_>) -> Option<PerformedStepSignal> {
         let (mut listing, mut vague) = (Vec::new(), None);
         for step in self.0.iter().filter(|step| step.concerns(series)) {
             match step.series.get(series.series_instance_uid) {
@@ -105,11 +105,11 @@ impl PerformedSteps {
             }
         }
         if listing.is_empty() {
-            return vague.map(StepWord::Ended);
+            return vague.map(PerformedStepSignal::Ended);
         }
         let all_here = listing.iter().all(|(_, listed)| listed.is_subset(series.here));
         let last = listing.iter().map(|(ended, _)| *ended).max().filter(|_| all_here);
-        last.map(StepWord::AllHere)
+        last.map(PerformedStepSignal::AllReceived)
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
         PerformedStep::read(&object, "2.25.1", Instant::now())
     }
 
-    fn word(steps: &[PerformedStep], patient_id: &str, here: &[&str]) -> Option<StepWord> {
+    fn word(steps: &[PerformedStep], patient_id: &str, here: &[&str]) -> Option<PerformedStepSignal> {
         let mut known = PerformedSteps::default();
         steps.iter().cloned().for_each(|step| known.note(step));
         let here: BTreeSet<String> = here.iter().map(|uid| (*uid).to_owned()).collect();
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_step_counts_once_all_that_it_lists_of_the_series_is_here() {
         let step = step(&[("1.2.3", &["1", "2"]), ("1.2.4", &["9"])]);
-        let all_here = Some(StepWord::AllHere(step.ended));
+        let all_here = Some(PerformedStepSignal::AllReceived(step.ended));
         let steps = [step];
         assert_eq!(word(&steps, "A", &["1"]), None, "it may list images that are never sent");
         assert_eq!(word(&steps, "A", &["1", "2"]), all_here);
@@ -170,7 +170,7 @@ mod tests {
     fn a_step_without_images_says_that_the_exam_has_ended_and_one_of_other_series_nothing() {
         for empty in [step(&[]), step(&[("1.2.3", &[])]), step(&[("1.2.4", &[])])] {
             let ended = empty.ended;
-            assert_eq!(word(&[empty], "A", &["1"]), Some(StepWord::Ended(ended)));
+            assert_eq!(word(&[empty], "A", &["1"]), Some(PerformedStepSignal::Ended(ended)));
         }
         assert_eq!(word(&[step(&[("1.2.4", &["9"])])], "A", &["1"]), None);
     }
@@ -179,7 +179,7 @@ mod tests {
     fn of_several_steps_on_one_series_all_must_be_fulfilled() {
         let steps = [step(&[("1.2.3", &["1"])]), step(&[("1.2.3", &["2"])]), step(&[])];
         assert_eq!(word(&steps, "A", &["1"]), None);
-        assert_eq!(word(&steps, "A", &["1", "2"]), Some(StepWord::AllHere(steps[1].ended)));
+        assert_eq!(word(&steps, "A", &["1", "2"]), Some(PerformedStepSignal::AllReceived(steps[1].ended)));
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl PlaneCentre {
 /// side, the widest lungs some 165 mm; from front to back there is more room.
 const IN_THE_MIDDLE_MM: [f64; 2] = [20.0, 32.0];
 
-/// While slices come the plane stays where it is until the body lies so much further from its centre, mm.
+/// While slices come the plane stays until the body lies further from its centre by more than this, mm.
 const PATIENCE_MM: f64 = 10.0;
 
 /// The plane moves by multiples of this, mm: whole pixels of the reference model, and of what it halves them to three times.

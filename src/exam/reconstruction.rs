@@ -33,8 +33,8 @@ const CHEST_MM: [f64; 2] = [130.0, 70.0];
 /// More than this in the box is lung, cm²; bowel and the rims of things show less.
 const SHOWS_LUNG_CM2: f64 = 30.0;
 
-/// Whether a slice shows so much lung that it counts for the choice of the series. Made from the slice alone and before any
-/// engine: it chooses, it judges nothing.
+/// Whether a slice shows enough lung to count for the choice of the series. The slice alone decides, before any engine runs:
+/// this chooses and judges nothing.
 #[must_use]
 pub fn shows_lung(plane: &Plane, input: &InputGeometry) -> bool {
     let half = |pixels: usize| (pixels as f64 - 1.0) / 2.0;

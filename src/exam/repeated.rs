@@ -52,7 +52,7 @@ pub fn repeated_images<'a>(
     }
     let marked: Vec<(&PreparedSlice, bool)> = slices.into_iter().zip(repeated).collect();
     let runs = marked.chunk_by(|(_, one), (_, other)| one == other).filter(|run| run[0].1);
-    let told = runs.map(|run| {
+    let found = runs.map(|run| {
         let (first, from_z_mm, to_z_mm) = (run[0].0, z_mm(run[0].0), z_mm(run[run.len() - 1].0));
         // One image that is stuck shows one of its places; of several nobody knows whether they show any.
         let is_the_first = |slice: &PreparedSlice| {
@@ -65,7 +65,7 @@ pub fn repeated_images<'a>(
         let unseen_mm = to_z_mm - from_z_mm + unshown * usual_mm;
         RepeatedImages { slices: run.len(), from_z_mm, to_z_mm, is_stuck, unseen_mm }
     });
-    told.collect()
+    found.collect()
 }
 
 #[cfg(test)]
@@ -75,8 +75,8 @@ mod tests {
     use crate::engine::ModelPackage;
     use crate::preprocess::HounsfieldImage;
 
-    /// What is told of images of these densities, 2 mm apart from 0 on.
-    fn told(densities: &[i32]) -> Vec<RepeatedImages> {
+    /// What is found of images of these densities, 2 mm apart from 0 on.
+    fn found(densities: &[i32]) -> Vec<RepeatedImages> {
         let input = InputGeometry { rows: 4, columns: 4, ..ModelPackage::built_in().unwrap().manifest.input };
         let slice = |(place, hu): (usize, &i32)| {
             let (slice, _) =
@@ -89,14 +89,14 @@ mod tests {
 
     #[test]
     fn an_image_that_is_stuck_hides_all_its_places_but_one() {
-        assert_eq!(told(&[-9, -8, -7, -6, -5, -4]), []);
-        let [stuck] = told(&[-9, -8, -7, -7, -7, -4])[..] else { panic!("one run") };
+        assert_eq!(found(&[-9, -8, -7, -6, -5, -4]), []);
+        let [stuck] = found(&[-9, -8, -7, -7, -7, -4])[..] else { panic!("one run") };
         assert_eq!(stuck, RepeatedImages { slices: 3, from_z_mm: 4.0, to_z_mm: 8.0, is_stuck: true, unseen_mm: 6.0 });
     }
 
     #[test]
     fn a_range_that_lies_in_another_ones_place_hides_both() {
-        let [low, high] = told(&[-9, -8, -7, -6, -9, -8, -7])[..] else { panic!("two runs") };
+        let [low, high] = found(&[-9, -8, -7, -6, -9, -8, -7])[..] else { panic!("two runs") };
         assert_eq!((low.from_z_mm, low.to_z_mm, low.unseen_mm), (0.0, 4.0, 8.0));
         assert_eq!((high.from_z_mm, high.to_z_mm, high.unseen_mm), (8.0, 12.0, 8.0));
     }

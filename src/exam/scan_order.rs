@@ -28,7 +28,7 @@ pub struct ScanOrder {
 }
 
 impl ScanOrder {
-    /// The slice at this place of the exam lies at `z_mm`. Decoding may mix the calls up; the places say the order.
+    /// The slice at this place of the exam lies at `z_mm`. Calls may come in any order, since decoding mixes them up; the places give the order.
     pub fn add(&mut self, place: (usize, usize), z_mm: f64) {
         self.positions_mm.insert(place, z_mm);
     }

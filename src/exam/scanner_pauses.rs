@@ -29,7 +29,7 @@ impl Pauses {
 /// Exams that are remembered of a scanner.
 const REMEMBERED_EXAMS: usize = 32;
 
-/// Fewer exams than this say nothing of a scanner.
+/// Fewer exams than this show nothing of a scanner.
 const ENOUGH_EXAMS: usize = 3;
 
 /// The pause that at most one in twenty exams exceeds is the usual one: a single stutter of the network does not slow all
@@ -46,7 +46,7 @@ pub struct ScannerPauses {
 }
 
 impl ScannerPauses {
-    /// Brings an exam's longest pauses up to date. An exam without any came from the disk and says nothing.
+    /// Brings an exam's longest pauses up to date. An exam without any came from the disk and is no measure.
     pub fn note(&mut self, scanner: &str, exam: &ExamKey, pauses: Pauses) {
         if pauses.in_series.is_zero() {
             return;

@@ -2,6 +2,11 @@
 //!
 //! What is due depends on the set of slices alone, never on the order of their arrival: a window names the slices of
 //! the slabs it was made from, and once these have changed it is due again.
+//!
+//! A slab is the sum of its slices' whole levels. Such a sum is exact, so that it is the same in any order and a slice
+//! can be taken out of it again; planes need not be kept, only the one of a slice that is replaced is read once more.
+//! While slices still come, a window is given out once its slabs seem complete. That guess saves inferences and decides
+//! nothing: at the end every window that is due is given out.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,13 +153,13 @@ impl Series {
     ///
     /// # Errors
     /// If they cannot be read; the slice is not added then.
-    pub fn add(
+    pub fn add<Error>(
         &mut self,
         slice: PreparedSlice,
         plane: &Plane,
         input: &InputGeometry,
-        read_again: impl FnOnce(&PreparedSlice) -> Result<Plane, String>,
-    ) -> Result<(), String> {
+        read_again: impl FnOnce(&PreparedSlice) -> Result<Plane, Error>,
+    ) -> Result<(), Error> {
         self.received += 1;
         let z_mm = slice.header.geometry.z_mm;
         let position = Micrometres::of(z_mm);
@@ -176,7 +181,7 @@ impl Series {
             None => self.note_gaps_around(position),
         }
         let slab = self.slabs.entry(SlabIndex::of(z_mm, input.slab_mm)).or_default();
-        // A window that is being judged keeps the sum that it was made from.
+        // A window that is being inferred keeps the sum that it was made from.
         let sum = Arc::make_mut(&mut slab.sum);
         if let Some((id, replaced)) = replaced {
             sum.remove(&replaced);
@@ -384,6 +389,7 @@ pub(crate) fn made_image(
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::sync::LazyLock;
 
     use proptest::prelude::*;
@@ -404,7 +410,7 @@ mod tests {
         let (slice, plane) = made_slice([0.0, 0.0, z_mm], hu(uid), uid, &input());
         let read_again = |present: &PreparedSlice| {
             let uid = &present.sop_instance_uid;
-            Ok(made_slice([0.0, 0.0, z_mm], hu(uid), uid, &input()).1)
+            Ok::<_, Infallible>(made_slice([0.0, 0.0, z_mm], hu(uid), uid, &input()).1)
         };
         series.add(slice, &plane, &input(), read_again).unwrap();
     }
@@ -492,7 +498,7 @@ mod tests {
         derived.header.acquisition.is_derived = true;
         let mut series = Series::default();
         for (slice, plane_of) in [(derived, &other), (original, &plane)] {
-            series.add(slice, plane_of, &input(), |_| Ok(other.clone())).unwrap();
+            series.add(slice, plane_of, &input(), |_| Ok::<_, Infallible>(other.clone())).unwrap();
         }
         assert_eq!(series.slices().next().unwrap().sop_instance_uid, "1.3");
     }
@@ -508,7 +514,9 @@ mod tests {
             let (mut series, mut table) = (Series::default(), Table::default());
             for number in frames {
                 let (slice, plane) = frame(*number);
-                series.add(slice, &plane, &input(), |present| Ok(frame(present.file.frame).1)).unwrap();
+                series
+                    .add(slice, &plane, &input(), |present| Ok::<_, Infallible>(frame(present.file.frame).1))
+                    .unwrap();
             }
             table.fill(&series, true);
             table.bits()

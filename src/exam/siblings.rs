@@ -1,6 +1,6 @@
 //! Which exam an instance belongs to where exams share Study Instance UID and Patient ID: the one of its own person, unless it
 //! corrects an instance of another one. A corrected name must reach the exam that it corrects, although the name is part of
-//! the exam's key; two people must not become one. What tells them apart is the image: whoever corrects a name sends the same
+//! the exam's key; two people must not become one. The image tells them apart: whoever corrects a name sends the same
 //! pixels under the same UIDs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ pub trait Holdings {
 
 /// Where an instance belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct AssignedExam {
     pub exam: ExamKey,
     /// It is the first to say that its particulars are a correction of this exam's.
     pub is_first_correction: bool,
@@ -54,7 +54,7 @@ impl Siblings {
     }
 
     /// Where an instance belongs whose own particulars make the key `own`.
-    pub fn place(&mut self, own: ExamKey, holdings: &impl Holdings) -> Place {
+    pub fn assign(&mut self, own: ExamKey, holdings: &impl Holdings) -> AssignedExam {
         let other = if holdings.has(&own) {
             None
         } else {
@@ -65,7 +65,7 @@ impl Siblings {
             if is_new {
                 self.corrected.insert(own, exam.clone());
             }
-            return Place { exam, is_first_correction: is_new };
+            return AssignedExam { exam, is_first_correction: is_new };
         }
         let exam = match self.corrected.get(&own) {
             // Another image under the same UID is another person's.
@@ -73,7 +73,7 @@ impl Siblings {
             _ => own,
         };
         self.exams.insert(exam.clone());
-        Place { exam, is_first_correction: false }
+        AssignedExam { exam, is_first_correction: false }
     }
 }
 
@@ -99,33 +99,33 @@ mod tests {
         ExamKey::new("1.2", &Patient { name: name.to_owned(), ..Patient::default() })
     }
 
-    fn at(exam: ExamKey, is_first_correction: bool) -> Place {
-        Place { exam, is_first_correction }
+    fn at(exam: ExamKey, is_first_correction: bool) -> AssignedExam {
+        AssignedExam { exam, is_first_correction }
     }
 
     #[test]
     fn another_person_is_another_exam_even_under_the_same_uids() {
         let mut siblings = Siblings::default();
-        assert_eq!(siblings.place(key("DOE"), &Made(vec![])), at(key("DOE"), false));
+        assert_eq!(siblings.assign(key("DOE"), &Made(vec![])), at(key("DOE"), false));
         let other_image = Made(vec![(key("DOE"), false)]);
-        assert_eq!(siblings.place(key("ROE"), &other_image), at(key("ROE"), false));
+        assert_eq!(siblings.assign(key("ROE"), &other_image), at(key("ROE"), false));
         assert_eq!(siblings.of(&key("ROE")).collect::<Vec<_>>(), [&key("DOE")]);
     }
 
     #[test]
     fn a_corrected_name_reaches_the_exam_that_it_corrects_and_so_do_slices_that_were_not_there_before() {
         let mut siblings = Siblings::default();
-        siblings.place(key("DEO"), &Made(vec![]));
+        siblings.assign(key("DEO"), &Made(vec![]));
         let same_image = Made(vec![(key("DEO"), true)]);
-        assert_eq!(siblings.place(key("DOE"), &same_image), at(key("DEO"), true));
-        assert_eq!(siblings.place(key("DOE"), &same_image), at(key("DEO"), false));
-        assert_eq!(siblings.place(key("DOE"), &Made(vec![])), at(key("DEO"), false));
+        assert_eq!(siblings.assign(key("DOE"), &same_image), at(key("DEO"), true));
+        assert_eq!(siblings.assign(key("DOE"), &same_image), at(key("DEO"), false));
+        assert_eq!(siblings.assign(key("DOE"), &Made(vec![])), at(key("DEO"), false));
         assert_eq!(siblings.of(&key("DEO")).count(), 0);
         let other_image = Made(vec![(key("DEO"), false)]);
-        assert_eq!(siblings.place(key("DOE"), &other_image), at(key("DOE"), false), "another person after all");
+        assert_eq!(siblings.assign(key("DOE"), &other_image), at(key("DOE"), false), "another person after all");
         siblings.remove(&key("DOE"));
         siblings.remove(&key("DEO"));
-        assert_eq!(siblings.place(key("DOE"), &Made(vec![])), at(key("DOE"), false));
+        assert_eq!(siblings.assign(key("DOE"), &Made(vec![])), at(key("DOE"), false));
     }
 
     #[test]

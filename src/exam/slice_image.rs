@@ -1,9 +1,9 @@
 //! The one way from a file to a slice: header, stored values, Hounsfield units, plane.
 
-use crate::dicom::{CellLayout, DecodeError, ImageFile, InstanceFile, decode_frame};
+use crate::dicom::{CellLayout, DecodeError, FileError, ImageFile, InstanceFile, decode_frame};
 use crate::preprocess::{FEWEST_VALUES, HounsfieldImage, InputGeometry, Padding, Plane, StoredImage, upright};
 
-use super::{Content, InstanceHeader, PlaneCentre, SliceHeader};
+use super::{Content, HeaderError, InstanceHeader, PlaneCentre, SliceHeader};
 
 /// Why a slice's pixels cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,19 @@ impl PixelError {
             Self::Blank | Self::NoSoftTissue => None,
         }
     }
+}
+
+/// Why an image of the spool has no plane any more.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaneError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("it is no axial slice")]
+    NoSlice,
+    #[error(transparent)]
+    Pixels(#[from] PixelError),
 }
 
 /// Decodes one frame of a file, counted from 0, and applies the slice's rescale slope and intercept.
@@ -63,8 +76,8 @@ pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> 
     if !stored.shows_anything() {
         return Err(PixelError::Blank);
     }
-    Ok(match &header.geometry.turn {
-        Some(turn) => upright(&stored, turn),
+    Ok(match &header.geometry.rotation {
+        Some(rotation) => upright(&stored, rotation),
         None => stored,
     })
 }
@@ -73,13 +86,13 @@ pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> 
 ///
 /// # Errors
 /// Why it cannot be had: the file does not read, holds no such slice, or its pixels do not decode.
-pub fn plane_of(file: &ImageFile, centre: Option<PlaneCentre>, input: &InputGeometry) -> Result<Plane, String> {
-    let instance = InstanceFile::open(&file.path).map_err(|error| error.to_string())?;
-    let header = InstanceHeader::read(&instance.object).map_err(|error| error.to_string())?;
+pub fn plane_of(file: &ImageFile, centre: Option<PlaneCentre>, input: &InputGeometry) -> Result<Plane, PlaneError> {
+    let instance = InstanceFile::open(&file.path)?;
+    let header = InstanceHeader::read(&instance.object)?;
     let Some(Content::Slice(slice)) = header.images.get(file.frame) else {
-        return Err("it is no axial slice".to_owned());
+        return Err(PlaneError::NoSlice);
     };
-    let image = hounsfield_image(&instance, file.frame, slice).map_err(|error| error.to_string())?;
+    let image = hounsfield_image(&instance, file.frame, slice)?;
     let centre = centre.unwrap_or_else(|| PlaneCentre::of_image(slice.geometry.centre));
     Ok(Plane::resample(&image, &slice.geometry.on_plane(centre), input))
 }

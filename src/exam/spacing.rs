@@ -31,15 +31,15 @@ const GAP_FACTOR: f64 = 1.5;
 /// Distances within this share of each other are the same: positions are rounded to a tenth of a millimetre at worst.
 const SAME_SHARE: f64 = 0.25;
 
-/// Where so many distances are not the usual one, they take turns: two reconstructions lie in one another. Slices that touch show
-/// all that there is.
+/// Where this share of the distances is not the usual one, they take turns: two reconstructions lie in one another. Slices that
+/// touch show all that there is.
 const TURNS_SHARE: f64 = 1.0 / 3.0;
 
-/// So many neighbouring wide distances of the same size are no missing slices but another spacing.
+/// This many neighbouring wide distances of the same size are another spacing and no missing slices.
 const MIN_STRETCH: usize = 3;
 
 impl Spacing {
-    /// Looks at ascending positions of slices that are so thick, mm; 0 where that is not known. A distance beyond `max_gap_mm` is
+    /// Looks at ascending positions of slices of this thickness, mm; 0 where it is not known. A distance beyond `max_gap_mm` is
     /// always a gap, unless all are that wide.
     #[must_use]
     pub fn of(positions_mm: &[f64], thickness_mm: f64, max_gap_mm: f64) -> Self {

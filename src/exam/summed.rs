@@ -1,4 +1,4 @@
-//! Issues of one kind that come in numbers are told as one: 153 lines hide what matters in them.
+//! Many issues of one kind are shown as one: 153 lines hide what matters in them.
 
 use std::mem::discriminant;
 
@@ -55,19 +55,22 @@ impl Sum {
 /// Sums up what there is more of than people read; the gravest of a kind stands for all of it, in the place of the first.
 #[must_use]
 pub fn sum_up(issues: Vec<QualityIssue>) -> Vec<QualityIssue> {
-    let mut told: Vec<Vec<QualityIssue>> = Vec::new();
+    let mut groups: Vec<Vec<QualityIssue>> = Vec::new();
     for issue in issues {
         let is_alike = |others: &&mut Vec<QualityIssue>| {
             others.first().is_some_and(|first| {
                 comes_in_numbers(&issue.kind) && discriminant(&first.kind) == discriminant(&issue.kind)
             })
         };
-        match told.iter_mut().find(is_alike) {
+        match groups.iter_mut().find(is_alike) {
             Some(others) => others.push(issue),
-            None => told.push(vec![issue]),
+            None => groups.push(vec![issue]),
         }
     }
-    told.into_iter().flat_map(|alike| if alike.len() > MOST_OF_A_KIND { vec![summed(alike)] } else { alike }).collect()
+    groups
+        .into_iter()
+        .flat_map(|alike| if alike.len() > MOST_OF_A_KIND { vec![summed(alike)] } else { alike })
+        .collect()
 }
 
 fn comes_in_numbers(kind: &QualityKind) -> bool {
@@ -132,8 +135,8 @@ mod tests {
     fn many_gaps_are_one_issue_that_keeps_the_widest_and_what_it_hides() {
         let mut gaps: Vec<QualityIssue> = (0..153).map(|at| gap(f64::from(at) * 2.0, 1.99)).collect();
         gaps[70] = gap(140.0, 12.0);
-        let told = sum_up([gaps, vec![QualityIssue::of_series(QualityKind::DuplicatePosition)]].concat());
-        let [all, double] = told.as_slice() else { panic!("{told:?}") };
+        let summed_up = sum_up([gaps, vec![QualityIssue::of_series(QualityKind::DuplicatePosition)]].concat());
+        let [all, double] = summed_up.as_slice() else { panic!("{summed_up:?}") };
         assert!(all.hides_lung(&QualityLimits::default()));
         let Sum { count, lowest_z_mm, highest_z_mm, length_mm } = all.sum.unwrap();
         assert_eq!((count, lowest_z_mm, highest_z_mm), (153, 0.0, 304.0));

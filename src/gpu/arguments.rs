@@ -1,5 +1,5 @@
 //! What the host hands to the kernels: `kernels/interface.h` in Rust, field by field under the same names. What the fields mean
-//! stands there. The assertions pin the sizes that it pins; a test holds every offset against the C++ compiler's.
+//! stands there. The assertions pin the sizes that it pins; a test compares every offset with the C++ compiler's.
 #![expect(unsafe_code, reason = "the kernels read these structs byte by byte")]
 
 use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
@@ -17,7 +17,7 @@ pub const EVIDENCE_THREADS: usize = 1024;
 /// Plane pixels of one block of the window kernels.
 pub const WINDOW_PIXELS: usize = WINDOW_THREADS * 8;
 
-/// A launch has at most so many slices or windows.
+/// The most slices or windows of a launch.
 pub const MAX_BATCH: usize = 65_535;
 
 #[repr(C)]
@@ -33,7 +33,7 @@ pub struct Taps {
 pub struct Slice {
     pub cells: Address,
     pub sum: Address,
-    pub steps: Address,
+    pub levels: Address,
     pub x: Taps,
     pub y: Taps,
     pub rows: i32,
@@ -158,7 +158,7 @@ mod tests {
     fn structs_and_launch_shapes_are_those_of_the_kernels() {
         let structs: Vec<(&str, &str, usize)> = [
             &fields!(Taps: first, count, weights)[..],
-            &fields!(Slice: cells, sum, steps, x, y, rows, columns, cell_bytes, shift_up, shift_down, is_signed, slope, intercept,
+            &fields!(Slice: cells, sum, levels, x, y, rows, columns, cell_bytes, shift_up, shift_down, is_signed, slope, intercept,
                 padding_first, padding_last,                x_along_columns),
             &fields!(SliceArguments: slices, rows, columns, hu_low, hu_high, hu_scale),
             &fields!(Slab: sum, share),

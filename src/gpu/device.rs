@@ -1,4 +1,4 @@
-//! The card: its context, the one stream on which all work is queued, and the kernels.
+//! The GPU: its context, the one stream on which all work is queued, and the kernels.
 #![expect(unsafe_code, reason = "kernels take raw addresses")]
 
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::arguments::{
     WINDOW_THREADS, WindowArguments,
 };
 
-/// The kernels for every card, as `tools/kernels` compiled them.
+/// The kernels for every GPU, as `tools/kernels` compiled them.
 static FATBIN: &[u8] = include_bytes!("../../kernels/tableside.fatbin");
 
-/// The first card. Whoever opens it has asked [`crate::engine::GpuProbe`] before whether there is one: without a driver the calls
+/// The first GPU. Whoever opens it has asked [`crate::engine::GpuProbe`] before whether there is one: without a driver the calls
 /// below would panic.
 pub struct Device {
     context: Arc<CudaContext>,
@@ -29,7 +29,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the first card and loads the kernels.
+    /// Opens the first GPU and loads the kernels.
     ///
     /// # Errors
     /// If the driver refuses either.
@@ -72,7 +72,7 @@ impl Device {
     /// Queues `add_slices` for this many slices, 65,535 at most.
     ///
     /// # Safety
-    /// All addresses in the arguments, and in what they point to, must be the card's and as long as `kernels/interface.h` says,
+    /// All addresses in the arguments, and in what they point to, must be the GPU's and as long as `kernels/interface.h` says,
     /// until the kernel has run.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl Device {
     }
 }
 
-/// Blocks that the window kernels need for a plane: as many sums of changes they write.
+/// Blocks that the window kernels need for a plane: they write one sum of changes for each.
 #[must_use]
 pub fn window_blocks(plane_len: usize) -> usize {
     plane_len.div_ceil(WINDOW_PIXELS)

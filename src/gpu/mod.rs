@@ -2,25 +2,25 @@
 //! the kernels of `kernels/*.cu` in the same bits. Slices go up once, and what comes back of a window is two masks, the
 //! Hounsfield units of the lesion and a few numbers; so do tissue and bone, from which the CPU finds the body meanwhile.
 //!
-//! [`AcceleratorThread`] is the card as the analysis knows it: one thread, in which a [`DevicePipeline`] queues all work on one stream. A
-//! [`DeviceNetwork`] is what it runs windows with.
+//! [`AcceleratorThread`] is the GPU as the analysis knows it: one thread, in which a [`DevicePipeline`] queues all work on one stream. A
+//! [`DeviceModel`] is what it runs windows with.
 
 mod arguments;
 mod device;
-mod network;
+mod engine;
 mod onnxruntime;
-mod pair;
 mod pipeline;
 mod slabs;
+mod staged_buffer;
 mod taps;
 mod thread;
 mod upload;
 
-pub use crate::engine::{DeviceNetwork, Failure};
+pub use crate::engine::{DeviceModel, Failure};
 pub(crate) use arguments::{Address, EvidenceArguments, MAX_BATCH, Slab, Slice, Statistics, WindowArguments};
 pub use device::Device;
 pub(crate) use device::window_blocks;
-pub use network::AcceleratorNetwork;
+pub use engine::AcceleratorEngine;
 pub use pipeline::{DevicePipeline, QueuedEvidence};
 pub(crate) use pipeline::{axes, described, slice_arguments};
 pub(crate) use taps::AxisTaps;
@@ -29,20 +29,20 @@ pub use thread::AcceleratorThread;
 pub(crate) use thread::Work;
 pub use upload::SentSlice;
 
-/// Why the card gave no evidence.
+/// Why the GPU gave no evidence.
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
     #[error("the GPU failed: {0}")]
     Driver(#[from] cudarc::driver::DriverError),
-    #[error("the network failed on the GPU: {0}")]
-    Network(String),
+    #[error("the model failed on the GPU: {0}")]
+    Model(String),
     #[error("the window has {0} values, which is not the model's window")]
     Window(usize),
     #[error("the GPU has no place for a slab")]
     NoPlace,
     #[error("slab {0} has no slices")]
     NoSlab(i64),
-    #[error("the network's output {0} is not a number: the evidence is worthless")]
+    #[error("the model's output {0} is not a number: the evidence is worthless")]
     NotFinite(&'static str),
     #[error("the GPU gave evidence of a lesion larger than the plane")]
     Impossible,

@@ -1,7 +1,7 @@
 //! The ONNX Runtime's CUDA execution provider on the kernels' stream, bound to tensors that stay where they are.
 //!
-//! The tensors are the session's own and the kernels are told where they lie: tensors that are made around other people's memory
-//! are copied when they are bound as input, and the kernels would write beside the copy.
+//! The tensors are the session's own, and the kernels are given their addresses: the ONNX Runtime copies an input tensor that
+//! is made around other memory when it is bound, and the kernels would write beside the copy.
 #![expect(unsafe_code, reason = "the session is handed the kernels' stream")]
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::{IoBinding, RunOptions, Session};
 use ort::value::Tensor;
 
-use super::{Address, DeviceNetwork, Failure};
+use super::{Address, DeviceModel, Failure};
 use crate::engine::{EngineError, EngineKind, ModelPackage, onnxruntime_session};
 use crate::preprocess::Window;
 
@@ -45,7 +45,7 @@ impl Bound {
             output(&names.logit, 1)?,
         ];
         let mut options = RunOptions::new()?;
-        // What is queued behind the network waits for it on the stream; this thread has the body to find.
+        // What is queued behind the model waits for it on the stream; this thread has the body to find.
         options.disable_device_sync()?;
         Ok(Self { binding, options, input, outputs, session })
     }
@@ -72,14 +72,14 @@ impl BoundSession {
         let session = onnxruntime_session(EngineKind::Cuda.name(), package, library, |builder| {
             Ok(builder.with_execution_providers([provider])?)
         })?;
-        let on_card = MemoryInfo::new(AllocationDevice::CUDA, 0, AllocatorType::Device, MemoryType::Default)?;
-        Ok(Self { bound: Bound::new(session, on_card, package)?, _stream: Arc::clone(stream) })
+        let on_gpu = MemoryInfo::new(AllocationDevice::CUDA, 0, AllocatorType::Device, MemoryType::Default)?;
+        Ok(Self { bound: Bound::new(session, on_gpu, package)?, _stream: Arc::clone(stream) })
     }
 }
 
-// SAFETY: the tensors are the session's own, bound on the card; the input has the window's shape, and `output_shape` holds the
+// SAFETY: the tensors are the session's own, bound on the GPU; the input has the window's shape, and `output_shape` holds the
 // outputs against the manifest's planes.
-unsafe impl DeviceNetwork for BoundSession {
+unsafe impl DeviceModel for BoundSession {
     fn input(&self) -> Address {
         self.bound.input.data_ptr() as Address
     }
@@ -114,7 +114,7 @@ mod tests {
     use crate::parity::{phantom_exam, windows_of};
 
     #[test]
-    fn what_is_written_where_the_input_lies_is_judged_and_found_where_the_outputs_lie() {
+    fn what_is_written_where_the_input_lies_is_inferred_and_found_where_the_outputs_lie() {
         if let Err(reason) = find_onnxruntime(None) {
             eprintln!("SKIPPED: {reason}");
             return;

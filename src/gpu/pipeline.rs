@@ -1,19 +1,19 @@
 //! From a slice's stored cells to a slab's evidence, all work queued on one stream in one thread.
 //!
-//! A window: its slabs' sums become the network's input, tissue and bone come back, the network runs, and while it does the CPU
-//! finds the body; then the body's mask goes up and the evidence comes back. As soon as the kernel that makes it is queued the
-//! next window may be: the stream keeps them from each other's buffers, and while the CPU makes regions of what came back the
-//! network runs on.
+//! A window: its slabs' sums become the model's input, tissue and bone come back, and while the model runs the CPU finds the
+//! body; then the body's mask goes up and the evidence comes back. The next window may be queued as soon as the kernel that
+//! makes this one's evidence is: the stream keeps them from each other's buffers, and the model runs on while the CPU makes
+//! regions of what came back.
 #![expect(unsafe_code, reason = "kernels are handed addresses")]
 
 use cudarc::driver::{DriverError, result};
 
-use super::DeviceNetwork;
+use super::DeviceModel;
 use super::GpuError;
 use super::arguments::{Address, EvidenceArguments, Slab, SliceArguments, Statistics, WindowArguments};
 use super::device::{Device, window_blocks};
-use super::pair::Pair;
 use super::slabs::SlabStore;
+use super::staged_buffer::StagedBuffer;
 use super::taps::{Axis, KeptTaps};
 use super::upload::{MAX_BYTES, SentSlice, UploadRing};
 use crate::engine::{Manifest, OperatingPoint};
@@ -26,10 +26,10 @@ use crate::triage::{BONE_HU, Body, SlabEvidence, TISSUE_HU, Tissue, change_of_pa
 /// Hounsfield units of a lesion that come back with its mask: so large is hardly any on one slab. What is left is fetched after.
 const LESION_AT_ONCE: usize = if cfg!(test) { 64 } else { 4096 };
 
-/// The card, the slabs that lie on it, and the network that judges their windows.
+/// The GPU, the slabs that lie on it, and the model that runs on their windows.
 pub struct DevicePipeline<'a> {
     device: &'a Device,
-    network: &'a mut dyn DeviceNetwork,
+    model: &'a mut dyn DeviceModel,
     input: InputGeometry,
     point: OperatingPoint,
     ring: UploadRing,
@@ -38,9 +38,9 @@ pub struct DevicePipeline<'a> {
     buffers: Buffers,
 }
 
-/// A window whose network is queued. Until its evidence is queued too nothing else may touch the slabs.
+/// A window whose model is queued. Until its evidence is queued too nothing else may touch the slabs.
 #[must_use]
-pub struct BegunWindow<'pipeline, 'card>(&'pipeline mut DevicePipeline<'card>);
+pub struct BegunWindow<'pipeline, 'device>(&'pipeline mut DevicePipeline<'device>);
 
 /// A window whose evidence is queued.
 #[must_use]
@@ -50,13 +50,13 @@ pub struct QueuedEvidence {
 }
 
 impl<'a> DevicePipeline<'a> {
-    /// A pipeline whose network takes windows of this manifest; so many slabs lie on the card at most, of all exams together.
+    /// A pipeline whose model takes windows of this manifest. At most `slabs` slabs lie on the GPU, of all exams together.
     ///
     /// # Errors
-    /// If the card has too little memory.
+    /// If the GPU has too little memory.
     pub fn new(
         device: &'a Device,
-        network: &'a mut dyn DeviceNetwork,
+        model: &'a mut dyn DeviceModel,
         manifest: &Manifest,
         slabs: usize,
     ) -> Result<Self, GpuError> {
@@ -68,38 +68,38 @@ impl<'a> DevicePipeline<'a> {
             buffers: Buffers::new(device, &input)?,
             point: manifest.operating_point,
             device,
-            network,
+            model,
             input,
         })
     }
 
-    /// Slabs that lie on the card.
+    /// Slabs that lie on the GPU.
     #[must_use]
     pub fn slabs(&self) -> usize {
         self.store.len()
     }
 
-    /// Sums that had to be uploaded so far, since on the card they were not what a window is made of.
+    /// Sums that had to be uploaded so far, since on the GPU they were not what a window is made of.
     #[must_use]
     pub fn uploaded(&self) -> usize {
         self.store.uploaded()
     }
 
-    /// Frees what an exam has on the card.
+    /// Frees what an exam has on the GPU.
     pub fn forget(&mut self, exam: &ExamKey) {
         self.store.forget(exam);
     }
 
-    /// The network that judges windows.
-    pub fn network(&mut self) -> &mut dyn DeviceNetwork {
-        self.network
+    /// The model that runs on windows.
+    pub fn model(&mut self) -> &mut dyn DeviceModel {
+        self.model
     }
 
-    /// Queues a slice up and into its slab, and its plane back. `None` if the card does not take its size. Of so many slices as the
-    /// ring has places each must be waited for ([`Self::plane`]) before the next one is sent.
+    /// Queues a slice up and into its slab, and its plane back. `None` if the GPU does not take its size. Each
+    /// of as many slices as the ring has places must be waited for ([`Self::plane`]) before the next one is sent.
     ///
     /// # Errors
-    /// If the card fails.
+    /// If the GPU fails.
     pub fn add(&mut self, slice: &StoredSlice) -> Result<Option<SentSlice>, GpuError> {
         let StoredSlice { series, slab, id, image, in_plane } = slice;
         let bytes = image.cells.len();
@@ -110,10 +110,11 @@ impl<'a> DevicePipeline<'a> {
         let [x, y] = axes(image, in_plane, &self.input);
         let (x, y) = (self.taps.of(stream, &x)?, self.taps.of(stream, &y)?);
         let sum = self.store.add(stream, series, *slab, *id)?;
-        let describe = |cells, steps| super::arguments::Slice { cells, sum, steps, x, y, ..described(image, in_plane) };
+        let describe =
+            |cells, levels| super::arguments::Slice { cells, sum, levels, x, y, ..described(image, in_plane) };
         let (sent, slices) = self.ring.send(stream, &image.cells, describe)?;
-        // SAFETY: the slice, its cells and its taps lie on the card until work that is queued later takes their place; the image has
-        // as many cells as its rows and columns say, and the taps stay within it; the steps are a plane.
+        // SAFETY: the slice, its cells and its taps lie on the GPU until work that is queued later takes their place; the image has
+        // as many cells as its rows and columns say, and the taps stay within it; the levels are a plane.
         unsafe { self.device.add_slices(&slice_arguments(slices, &self.input), 1) }?;
         self.ring.fetch(stream, sent)?;
         Ok(Some(sent))
@@ -122,7 +123,7 @@ impl<'a> DevicePipeline<'a> {
     /// Waits for a slice's plane.
     ///
     /// # Errors
-    /// If the card fails.
+    /// If the GPU fails.
     pub fn plane(&self, sent: SentSlice) -> Result<Plane, GpuError> {
         Ok(self.ring.plane(sent)?)
     }
@@ -130,36 +131,36 @@ impl<'a> DevicePipeline<'a> {
     /// The evidence of one window.
     ///
     /// # Errors
-    /// If one of its slabs has no slices, the network says what is no number, or the card fails.
-    pub fn judge(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<SlabEvidence, GpuError> {
-        let judged = self.begin(series, job)?.queue_evidence()?;
-        self.evidence(judged)
+    /// If one of its slabs has no slices, an output of the model is no number, or the GPU fails.
+    pub fn infer_window(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<SlabEvidence, GpuError> {
+        let queued = self.begin(series, job)?.queue_evidence()?;
+        self.evidence(queued)
     }
 
-    /// Queues a window up to its network.
+    /// Queues a window up to its model.
     ///
     /// # Errors
-    /// If one of its slabs has no slices, or the card fails.
+    /// If one of its slabs has no slices, or the GPU fails.
     pub fn begin(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<BegunWindow<'_, 'a>, GpuError> {
         self.queue_window(series, job)?;
-        self.network.enqueue().map_err(|error| GpuError::Network(error.to_string()))?;
+        self.model.enqueue().map_err(|error| GpuError::Model(error.to_string()))?;
         Ok(BegunWindow(self))
     }
 
-    /// What the network says of a window that the host made: lung, lesion, attention, logit. No other window may be under way.
+    /// What the model says of a window that the host made: lung, lesion, attention, logit. No other window may be under way.
     ///
     /// # Errors
-    /// If the card fails.
+    /// If the GPU fails.
     pub fn infer(&mut self, window: &Window) -> Result<[Vec<f32>; 4], GpuError> {
         let (stream, plane_len) = (self.device.stream(), self.input.plane_len());
         if window.values().len() != self.input.slabs * plane_len {
             return Err(GpuError::Window(window.values().len()));
         }
         let mut outputs = [plane_len, plane_len, 1, 1].map(|len| vec![0.0_f32; len]);
-        // SAFETY: the network's input is a window of the manifest, and so are these values.
-        unsafe { result::memcpy_htod_async(self.network.input(), window.values(), stream.cu_stream()) }?;
-        self.network.enqueue().map_err(|error| GpuError::Network(error.to_string()))?;
-        for (output, address) in outputs.iter_mut().zip(self.network.outputs()) {
+        // SAFETY: the model's input is a window of the manifest, and so are these values.
+        unsafe { result::memcpy_htod_async(self.model.input(), window.values(), stream.cu_stream()) }?;
+        self.model.enqueue().map_err(|error| GpuError::Model(error.to_string()))?;
+        for (output, address) in outputs.iter_mut().zip(self.model.outputs()) {
             // SAFETY: its outputs are planes and numbers of the manifest. Memory that is not pinned has been written on return.
             unsafe { result::memcpy_dtoh_async(output, address, stream.cu_stream()) }?;
         }
@@ -167,7 +168,7 @@ impl<'a> DevicePipeline<'a> {
         Ok(outputs)
     }
 
-    /// Queues the window into the network's input, and tissue, bone and change back.
+    /// Queues the window into the model's input, and tissue, bone and change back.
     fn queue_window(&mut self, series: &SeriesKey, job: &WindowJob) -> Result<(), GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
         let slabs = job.inputs.iter().zip(&job.sums);
@@ -179,7 +180,7 @@ impl<'a> DevicePipeline<'a> {
         let (words, found) = (buffers.words, buffers.found.address(stream));
         let arguments = WindowArguments {
             slabs: buffers.slabs.address(stream),
-            input: self.network.input(),
+            input: self.model.input(),
             tissue: found,
             bone: found + (words * 8) as u64,
             change: found + (2 * words * 8) as u64,
@@ -190,14 +191,14 @@ impl<'a> DevicePipeline<'a> {
             tissue_hu: TISSUE_HU,
             bone_hu: BONE_HU,
         };
-        // SAFETY: the sums are planes in the store, the network's input is a window of the manifest that the network was held
-        // against, and `found` has room for two masks and a sum a block.
+        // SAFETY: the sums are planes in the store, the model's input is a window of the manifest that the model was
+        // checked against, and `found` has room for two masks and a sum a block.
         unsafe { self.device.windows_f32(&arguments, 1) }?;
         buffers.found.fetch(stream, buffers.found.len())?;
         Ok(())
     }
 
-    /// Waits for tissue and bone, but not for the network that is queued behind them.
+    /// Waits for tissue and bone, but not for the model that is queued behind them.
     fn tissue(&self) -> Result<(Tissue, u64), GpuError> {
         let found = self.buffers.found.read()?;
         let (tissue, rest) = found.split_at(self.buffers.words);
@@ -216,7 +217,7 @@ impl<'a> DevicePipeline<'a> {
         }
         buffers.body.send(stream, buffers.words)?;
         let [hu_low, hu_high] = self.input.hu_window;
-        let [lung, lesion, attention, logit] = self.network.outputs();
+        let [lung, lesion, attention, logit] = self.model.outputs();
         let masks = buffers.masks.address(stream);
         let arguments = EvidenceArguments {
             lung,
@@ -236,8 +237,8 @@ impl<'a> DevicePipeline<'a> {
             hu_low,
             hu_high,
         };
-        // SAFETY: the network's outputs are planes and numbers of the manifest that it was held against, the slabs are those of the
-        // window, and the buffers are made for one window of it.
+        // SAFETY: the model's outputs are planes and numbers of the manifest that it was checked against, the slabs are those
+        // of the window, and the buffers are made for one window of it.
         unsafe { self.device.evidence(&arguments, 1) }?;
         buffers.masks.fetch(stream, 2 * buffers.words)?;
         buffers.statistics.fetch(stream, 1)?;
@@ -248,10 +249,10 @@ impl<'a> DevicePipeline<'a> {
     /// Waits for a window's evidence.
     ///
     /// # Errors
-    /// If the network says what is no number, or the card fails.
-    pub fn evidence(&mut self, judged: QueuedEvidence) -> Result<SlabEvidence, GpuError> {
+    /// If an output of the model is no number, or the GPU fails.
+    pub fn evidence(&mut self, queued: QueuedEvidence) -> Result<SlabEvidence, GpuError> {
         let (stream, buffers) = (self.device.stream(), &mut self.buffers);
-        let QueuedEvidence { body, change_hu } = judged;
+        let QueuedEvidence { body, change_hu } = queued;
         let statistics = buffers.statistics.read()?[0];
         let outputs = ["lung", "lesion", "attention", "logit"];
         if let Some((output, _)) = outputs.iter().zip(statistics.not_finite).find(|(_, wrong)| *wrong > 0) {
@@ -275,10 +276,10 @@ impl<'a> DevicePipeline<'a> {
 }
 
 impl Drop for DevicePipeline<'_> {
-    /// What is still queued reads and writes memory that goes now, the network's too.
+    /// Waits for what is still queued: it reads and writes memory that is freed now, the model's too.
     fn drop(&mut self) {
         if let Err(error) = self.device.stream().synchronize() {
-            tracing::error!(%error, "the GPU did not come to an end");
+            tracing::error!(%error, "the GPU did not finish what was queued");
         }
     }
 }
@@ -292,11 +293,11 @@ impl BegunWindow<'_, '_> {
         self.0.evidence(earlier)
     }
 
-    /// Waits for the window's tissue and finds the body, while the network runs; then queues its evidence into the place where that
+    /// Waits for the window's tissue and finds the body, while the model runs; then queues its evidence into the place where that
     /// of the window before was.
     ///
     /// # Errors
-    /// If the card fails.
+    /// If the GPU fails.
     pub fn queue_evidence(self) -> Result<QueuedEvidence, GpuError> {
         let (tissue, change) = self.0.tissue()?;
         let body = Body::find(&tissue, &self.0.input);
@@ -323,7 +324,7 @@ pub(crate) fn described(image: &StoredImage, in_plane: &InPlane) -> super::argum
     super::arguments::Slice {
         cells: 0,
         sum: 0,
-        steps: 0,
+        levels: 0,
         x: nowhere,
         y: nowhere,
         rows: image.rows as i32,
@@ -356,14 +357,14 @@ pub(crate) fn slice_arguments(slices: Address, input: &InputGeometry) -> SliceAr
 struct Buffers {
     /// Words of a mask.
     words: usize,
-    slabs: Pair<Slab>,
+    slabs: StagedBuffer<Slab>,
     /// Words of tissue, words of bone, sums of changes.
-    found: Pair<u64>,
-    body: Pair<u64>,
+    found: StagedBuffer<u64>,
+    body: StagedBuffer<u64>,
     /// Words of lung, words of lesion.
-    masks: Pair<u64>,
-    statistics: Pair<Statistics>,
-    lesion_hu: Pair<f32>,
+    masks: StagedBuffer<u64>,
+    statistics: StagedBuffer<Statistics>,
+    lesion_hu: StagedBuffer<f32>,
 }
 
 impl Buffers {
@@ -371,12 +372,12 @@ impl Buffers {
         let words = input.plane_len().div_ceil(64);
         Ok(Self {
             words,
-            slabs: Pair::new(device, input.slabs)?,
-            found: Pair::new(device, 2 * words + window_blocks(input.plane_len()))?,
-            body: Pair::new(device, words)?,
-            masks: Pair::new(device, 2 * words)?,
-            statistics: Pair::new(device, 1)?,
-            lesion_hu: Pair::new(device, input.plane_len())?,
+            slabs: StagedBuffer::new(device, input.slabs)?,
+            found: StagedBuffer::new(device, 2 * words + window_blocks(input.plane_len()))?,
+            body: StagedBuffer::new(device, words)?,
+            masks: StagedBuffer::new(device, 2 * words)?,
+            statistics: StagedBuffer::new(device, 1)?,
+            lesion_hu: StagedBuffer::new(device, input.plane_len())?,
         })
     }
 }

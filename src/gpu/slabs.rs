@@ -1,5 +1,5 @@
-//! Slabs on the card. What lies here is a copy of sums that the CPU keeps: slices are added to it as they come, and where it is not
-//! what a window is made of, it is uploaded. So a slab may be dropped at any time, and memory is bounded however many exams come.
+//! Slabs on the GPU. They are copies of sums that the CPU keeps: slices are added to a copy as they come, and the sum is
+//! uploaded where the copy is not what a window is made of. So a slab may be dropped at any time, and memory is bounded however many exams come.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,7 +19,7 @@ const ALIGNMENT: usize = 64;
 /// A slab of an exam's series.
 type SlabKey = (SeriesKey, SlabIndex);
 
-/// The sums of so many slabs and no more: those that were not used for longest make room.
+/// The sums of a fixed number of slabs: the one that was not used for longest makes room for the next.
 pub(super) struct SlabStore {
     memory: CudaSlice<u32>,
     /// From one sum to the next, values.
@@ -41,7 +41,7 @@ struct StoredSlab {
 
 impl SlabStore {
     /// # Errors
-    /// If the card has not so much memory.
+    /// If the GPU has too little memory.
     pub fn new(stream: &Arc<CudaStream>, plane_len: usize, count: usize) -> Result<Self, DriverError> {
         let stride = plane_len.next_multiple_of(ALIGNMENT);
         Ok(Self {
@@ -82,7 +82,7 @@ impl SlabStore {
         Ok(self.address(stream, place))
     }
 
-    /// What a window is told of a slab that is made of these slices; its sum is uploaded if another one lies here or none.
+    /// The address and share of a slab that is made of these slices; its sum is uploaded if another one lies here or none.
     pub fn slab(
         &mut self,
         stream: &Arc<CudaStream>,
@@ -90,7 +90,7 @@ impl SlabStore {
         (slab, slices): (SlabIndex, SlabSlices),
         sum: &SlabSum,
     ) -> Result<Slab, GpuError> {
-        if sum.steps().len() != self.plane_len {
+        if sum.levels().len() != self.plane_len {
             return Err(GpuError::NoSlab(slab.0));
         }
         let (stored, is_new) = self.stored(series, slab)?;
@@ -100,7 +100,7 @@ impl SlabStore {
         if !is_here {
             self.uploaded += 1;
             telemetry::gpu_sum_uploaded();
-            stream.memcpy_htod(sum.steps(), &mut self.sum_at(place)?)?;
+            stream.memcpy_htod(sum.levels(), &mut self.sum_at(place)?)?;
         }
         Ok(Slab { sum: self.address(stream, place), share: sum.share() })
     }

@@ -1,4 +1,4 @@
-//! `preprocess::taps` on the card, uploaded once for all slices of a size and place.
+//! `preprocess::taps` on the GPU, uploaded once for all slices of a size and place.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl KeptTaps {
     }
 }
 
-/// The taps of an axis on the card.
+/// The taps of an axis on the GPU.
 pub(crate) struct AxisTaps {
     axis: Axis,
     first: CudaSlice<i32>,

@@ -1,5 +1,17 @@
-//! A card as the analysis knows it: one thread that owns the device, and channels to it. A card that no longer answers so costs one
-//! deadline, and whatever goes wrong there is an error like any other.
+//! A GPU as the analysis knows it: one thread that owns the device, and channels to it.
+//!
+//! A call into NVIDIA's libraries may never return, and nothing can interrupt it. So this thread alone makes such
+//! calls, and whoever asks waits for its answer no longer than a deadline. A GPU that misses the deadline or fails
+//! costs one window: that is an error like any other, and the CPU takes over. Nothing more is asked of it; a thread
+//! that hangs is left behind.
+//!
+//! The first error ends the thread, since after a failed launch nothing that lies on the GPU can be trusted. Its reason
+//! is noted before the channels close (`noted`), so that whoever waits reads the reason and not only that the thread
+//! is gone.
+//!
+//! One thread also fixes the order: slices come onto the stream before the window that is made of them, and what was
+//! queued first is answered first. While one window's model runs, the CPU makes the evidence of the window before: two
+//! are under way, no more.
 
 use std::collections::VecDeque;
 use std::fmt::{Display, Formatter};
@@ -10,18 +22,18 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use cudarc::driver::DriverError;
 
 use super::upload::{SLOTS, SentSlice};
-use super::{AcceleratorNetwork, Device, DeviceNetwork, DevicePipeline, Failure, GpuError, QueuedEvidence};
+use super::{AcceleratorEngine, Device, DeviceModel, DevicePipeline, Failure, GpuError, QueuedEvidence};
 use crate::engine::{Engine, EngineError, EngineKind, Inference, ModelPackage, OutputNames, checked};
 use crate::exam::ExamKey;
 use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, StoredSlice};
 use crate::preprocess::{Plane, Window};
 use crate::triage::SlabEvidence;
 
-/// A card that has not answered by then hangs, or is so slow that the CPU is faster.
+/// A GPU that has not answered by then hangs, or is so slow that the CPU is faster.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
-/// Opening the card loads the network, and its first window loads and tries kernels.
+/// Opening the GPU loads the model, and its first window loads and tries kernels.
 const OPENING_TIME: Duration = Duration::from_mins(2);
-/// A card that has not given everything back by then never will.
+/// A GPU that has not given everything back by then never will.
 const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// Where the answer to a request goes; nobody may be waiting for it any more.
@@ -62,7 +74,7 @@ impl Display for Ending {
     }
 }
 
-/// The first card with a package's network.
+/// The first GPU with a package's model.
 pub struct AcceleratorThread {
     requests: Requests,
     /// Of the windows that were queued.
@@ -73,21 +85,21 @@ pub struct AcceleratorThread {
 }
 
 impl AcceleratorThread {
-    /// Opens the card with room for so many slabs and loads the network there.
+    /// Opens the GPU with room for `slabs` slabs and loads the model there.
     ///
     /// # Errors
-    /// [`EngineError::Load`] if the engine refuses the network; another error if it is not here, or the card refuses or does not answer.
-    pub fn open(network: AcceleratorNetwork, package: &ModelPackage, slabs: usize) -> Result<Self, EngineError> {
+    /// [`EngineError::Load`] if the engine refuses the model; another error if it is not here, or the GPU refuses or does not answer.
+    pub fn open(engine: AcceleratorEngine, package: &ModelPackage, slabs: usize) -> Result<Self, EngineError> {
         let package_there = package.clone();
-        Self::start(network.kind(), package, slabs, move |device, work| network.run(&package_there, device, work))
+        Self::start(engine.kind(), package, slabs, move |device, work| engine.run(&package_there, device, work))
     }
 
-    /// A thread on whose device `with_network` makes the network.
+    /// A thread on whose device `with_model` makes the model.
     pub(crate) fn start(
         kind: EngineKind,
         package: &ModelPackage,
         slabs: usize,
-        with_network: impl FnOnce(&Device, &mut Work<'_>) -> Result<(), Failure> + Send + 'static,
+        with_model: impl FnOnce(&Device, &mut Work<'_>) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Self, EngineError> {
         let (sender, inbox) = unbounded();
         let (opened, opening) = bounded(1);
@@ -96,14 +108,14 @@ impl AcceleratorThread {
         let requests = Requests { engine, sender, failure: Arc::default() };
         let (manifest, model, failure) = (package.manifest.clone(), package.title(), requests.failure.clone());
         let thread = move || {
-            let of_card = |error: GpuError| EngineError::Run { engine, reason: error.to_string() };
+            let of_gpu = |error: GpuError| EngineError::Run { engine, reason: error.to_string() };
             let run = || -> Result<(), Failure> {
-                let device = Device::open().map_err(GpuError::from).map_err(of_card)?;
-                with_network(&device, &mut |network| {
-                    let pipeline = DevicePipeline::new(&device, network, &manifest, slabs);
-                    let mut pipeline = pipeline.map_err(of_card)?;
+                let device = Device::open().map_err(GpuError::from).map_err(of_gpu)?;
+                with_model(&device, &mut |model| {
+                    let pipeline = DevicePipeline::new(&device, model, &manifest, slabs);
+                    let mut pipeline = pipeline.map_err(of_gpu)?;
                     pipeline.infer(&Window::empty(&manifest.input))?;
-                    // Whoever opens the card may have given up.
+                    // Whoever opens the GPU may have given up.
                     let _ = opened.send(Ok(()));
                     Worker { pipeline: &mut pipeline, under_way: VecDeque::new(), failure: &failure }.serve(&inbox)
                 })
@@ -115,12 +127,12 @@ impl AcceleratorThread {
                     Err(error) if is_of_the_driver(error.as_ref()) => EngineError::Run { engine, reason },
                     Err(_) => EngineError::Load { engine, model, reason },
                 };
-                // Once the card has been opened nobody waits for this.
+                // Once the GPU has been opened nobody waits for this.
                 let _ = opened.try_send(Err(error));
             }
             drop(ending);
         };
-        let spawned = std::thread::Builder::new().name("card".to_owned()).spawn(thread);
+        let spawned = std::thread::Builder::new().name("accelerator".to_owned()).spawn(thread);
         spawned.map_err(|error| requests.failed(error.to_string()))?;
         match opening.recv_timeout(OPENING_TIME) {
             Ok(opened) => opened.map(|()| Self {
@@ -135,13 +147,15 @@ impl AcceleratorThread {
 }
 
 impl Drop for AcceleratorThread {
-    /// Waits until memory and libraries have been given back: the process may end next, or open the card again.
+    /// Waits until memory and libraries have been given back: the process may end next, or open the GPU again.
     fn drop(&mut self) {
         // A thread that has ended takes no requests.
         let _ = self.requests.sender.send(Request::End);
         let hangs = matches!(self.requests.failure.get(), Some(Ending::DoesNotAnswer));
         if !hangs && self.ended.recv_timeout(ENDING_TIME) == Err(RecvTimeoutError::Timeout) {
-            tracing::error!("the GPU does not come to an end");
+            tracing::error!(
+                "the GPU's thread has not ended: what it holds on the GPU is free again once this program ends"
+            );
         }
     }
 }
@@ -160,7 +174,7 @@ impl Requests {
         answer.recv_timeout(ANSWER_TIME).map_err(|error| self.no_answer(error))
     }
 
-    /// Nothing more is asked of a card that has not answered.
+    /// Nothing more is asked of a GPU that has not answered.
     fn no_answer(&self, error: RecvTimeoutError) -> EngineError {
         let ending = match error {
             RecvTimeoutError::Timeout => Ending::DoesNotAnswer,
@@ -174,8 +188,8 @@ impl Requests {
     }
 }
 
-/// What is done with the network once it is there.
-pub(crate) type Work<'a> = dyn FnMut(&mut dyn DeviceNetwork) -> Result<(), Failure> + 'a;
+/// What is done with the model once it is there.
+pub(crate) type Work<'a> = dyn FnMut(&mut dyn DeviceModel) -> Result<(), Failure> + 'a;
 
 impl Engine for AcceleratorThread {
     fn name(&self) -> &'static str {
@@ -221,8 +235,8 @@ impl AcceleratorSlices for Requests {
 }
 
 /// The thread's work.
-struct Worker<'worker, 'card> {
-    pipeline: &'worker mut DevicePipeline<'card>,
+struct Worker<'worker, 'device> {
+    pipeline: &'worker mut DevicePipeline<'device>,
     /// In the order in which it was queued on the stream, which is that in which it will be done; of windows one at most.
     under_way: VecDeque<UnderWay>,
     failure: &'worker OnceLock<Ending>,
@@ -234,15 +248,15 @@ enum UnderWay {
         reply: Reply<Option<Plane>>,
     },
     Window {
-        judged: QueuedEvidence,
-        /// Since when no window before it kept the card.
+        queued: QueuedEvidence,
+        /// When the window before it had left the GPU.
         since: Instant,
         reply: Reply<(SlabEvidence, Duration)>,
     },
 }
 
 impl Worker<'_, '_> {
-    /// Answers requests until it is told to end. The first error ends it too: whoever waits sees that the thread is gone, and why.
+    /// Answers requests until one says to end. The first error ends it too: whoever waits sees that the thread is gone, and why.
     fn serve(mut self, requests: &Receiver<Request>) -> Result<(), Failure> {
         loop {
             let is_idle = self.under_way.is_empty();
@@ -267,7 +281,7 @@ impl Worker<'_, '_> {
                 while self.under_way.iter().filter(is_slice).count() >= SLOTS {
                     self.wait_for_first()?;
                 }
-                match told(self.failure, self.pipeline.add(&slice))? {
+                match noted(self.failure, self.pipeline.add(&slice))? {
                     Some(sent) => self.under_way.push_back(UnderWay::Slice { sent, reply }),
                     None => answer(&reply, None),
                 }
@@ -275,7 +289,7 @@ impl Worker<'_, '_> {
             Request::Window(window, reply) => self.begin(&window, reply)?,
             Request::Inference(window, reply) => {
                 self.wait_for_all()?;
-                answer(&reply, told(self.failure, self.pipeline.infer(&window))?);
+                answer(&reply, noted(self.failure, self.pipeline.infer(&window))?);
             }
             Request::Forget(exam) => self.pipeline.forget(&exam),
             Request::End => {
@@ -286,7 +300,7 @@ impl Worker<'_, '_> {
         Ok(true)
     }
 
-    /// Queues a window, and waits for the one before while the network runs.
+    /// Queues a window, and waits for the one before while the model runs.
     fn begin(&mut self, window: &QueuedWindow, reply: Reply<(SlabEvidence, Duration)>) -> Result<(), Failure> {
         let mut since = Instant::now();
         let is_window = |under_way: &UnderWay| matches!(under_way, UnderWay::Window { .. });
@@ -295,14 +309,14 @@ impl Worker<'_, '_> {
             self.wait_for_first()?;
         }
         let earlier = self.under_way.pop_front_if(|first| is_window(first));
-        let mut begun = told(self.failure, self.pipeline.begin(&window.series, &window.job))?;
-        if let Some(UnderWay::Window { judged, since: earlier_since, reply }) = earlier {
-            let evidence = told(self.failure, begun.evidence_of(judged))?;
+        let mut begun = noted(self.failure, self.pipeline.begin(&window.series, &window.job))?;
+        if let Some(UnderWay::Window { queued, since: earlier_since, reply }) = earlier {
+            let evidence = noted(self.failure, begun.evidence_of(queued))?;
             answer(&reply, (evidence, earlier_since.elapsed()));
             since = Instant::now();
         }
-        let judged = told(self.failure, begun.queue_evidence())?;
-        self.under_way.push_back(UnderWay::Window { judged, since, reply });
+        let queued = noted(self.failure, begun.queue_evidence())?;
+        self.under_way.push_back(UnderWay::Window { queued, since, reply });
         Ok(())
     }
 
@@ -316,10 +330,10 @@ impl Worker<'_, '_> {
     fn wait_for_first(&mut self) -> Result<(), Failure> {
         match self.under_way.pop_front() {
             Some(UnderWay::Slice { sent, reply }) => {
-                answer(&reply, Some(told(self.failure, self.pipeline.plane(sent))?));
+                answer(&reply, Some(noted(self.failure, self.pipeline.plane(sent))?));
             }
-            Some(UnderWay::Window { judged, since, reply }) => {
-                let evidence = told(self.failure, self.pipeline.evidence(judged))?;
+            Some(UnderWay::Window { queued, since, reply }) => {
+                let evidence = noted(self.failure, self.pipeline.evidence(queued))?;
                 answer(&reply, (evidence, since.elapsed()));
             }
             None => {}
@@ -334,14 +348,14 @@ fn answer<T>(reply: &Reply<T>, answer: T) {
 }
 
 /// Notes an error before anybody who waits sees that the thread is gone.
-fn told<T>(failure: &OnceLock<Ending>, result: Result<T, GpuError>) -> Result<T, Failure> {
+fn noted<T>(failure: &OnceLock<Ending>, result: Result<T, GpuError>) -> Result<T, Failure> {
     result.map_err(|error| {
         let _ = failure.set(Ending::Failed(error.to_string()));
         error.into()
     })
 }
 
-/// The driver, and so the card, is at fault, not the network.
+/// The driver, and so the GPU, is at fault, not the model.
 fn is_of_the_driver(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<DriverError>() || matches!(error.downcast_ref(), Some(GpuError::Driver(_)))
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ipnet::IpNet;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::telemetry;
@@ -44,28 +45,28 @@ pub fn may_send(scanners: &[Scanner], calling_ae_title: &str, address: IpAddr) -
 /// Who sends: the same calling AE title from the same address.
 type Sender = (String, IpAddr);
 
-/// Places for open associations, some for each sender.
+/// Permits for open associations, a limited number in all and for each sender.
 #[derive(Debug)]
-pub struct Places {
+pub struct AssociationPermits {
     open: Mutex<BTreeMap<Sender, usize>>,
     most: usize,
     most_of_one: usize,
 }
 
-/// One association's place, given back when it is dropped.
+/// One association's permit; dropping it gives it back.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct AssociationPermit {
+    permits: Arc<AssociationPermits>,
     sender: Sender,
 }
 
-impl Places {
+impl AssociationPermits {
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self { open: Mutex::default(), most, most_of_one })
     }
 
-    /// A place for a sender, if there is one.
-    pub fn take(self: &Arc<Self>, calling_ae_title: &str, address: IpAddr) -> Option<Place> {
+    /// A permit for a sender, if one is left.
+    pub fn take(self: &Arc<Self>, calling_ae_title: &str, address: IpAddr) -> Option<AssociationPermit> {
         let sender = (calling_ae_title.to_owned(), address);
         let mut open = self.open();
         let own = open.get(&sender).copied().unwrap_or(0);
@@ -74,17 +75,17 @@ impl Places {
         }
         open.insert(sender.clone(), own + 1);
         telemetry::associations_open(1.0);
-        Some(Place { places: self.clone(), sender })
+        Some(AssociationPermit { permits: self.clone(), sender })
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<Sender, usize>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 
-impl Drop for Place {
+impl Drop for AssociationPermit {
     fn drop(&mut self) {
-        let mut open = self.places.open();
+        let mut open = self.permits.open();
         match open.get_mut(&self.sender) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(open.remove(&self.sender)),
@@ -93,109 +94,109 @@ impl Drop for Place {
     }
 }
 
-/// Connections that have not asked for an association yet. A flood of them costs the oldest of them their place: a real
-/// scanner asks at once.
+/// Connections that have not asked for an association yet. Where too many are open the oldest is closed: a real
+/// scanner asks at once, so that a flood of connections shuts no scanner out.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct PendingConnections {
     connections: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
     most: usize,
 }
 
-/// A connection's place among those that wait, given back when it is dropped.
+/// A connection's entry among the pending ones; dropping it removes it.
 #[derive(Debug)]
-pub struct WaitingPlace {
-    waiting: Arc<Waiting>,
+pub struct PendingConnection {
+    pending: Arc<PendingConnections>,
     number: u64,
-    /// Ends when the place is lost.
-    pub lost: oneshot::Receiver<()>,
+    /// Ends when newer connections have pushed this one out.
+    pub pushed_out: oneshot::Receiver<()>,
 }
 
-impl Waiting {
+impl PendingConnections {
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { connections: Mutex::default(), most })
     }
 
-    /// Takes a place; numbers rise. The oldest connection loses its own if there are too many.
-    pub fn enter(self: &Arc<Self>, number: u64) -> WaitingPlace {
-        let (keep, lost) = oneshot::channel();
+    /// Enters a connection; numbers rise. The oldest one is pushed out if there are too many.
+    pub fn enter(self: &Arc<Self>, number: u64) -> PendingConnection {
+        let (keep, pushed_out) = oneshot::channel();
         let mut connections = self.connections();
         while connections.len() >= self.most {
             connections.pop_first();
         }
         connections.insert(number, keep);
-        WaitingPlace { waiting: self.clone(), number, lost }
+        PendingConnection { pending: self.clone(), number, pushed_out }
     }
 
     fn connections(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<()>>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock()
     }
 }
 
-impl Drop for WaitingPlace {
+impl Drop for PendingConnection {
     fn drop(&mut self) {
-        self.waiting.connections().remove(&self.number);
+        self.pending.connections().remove(&self.number);
     }
 }
 
-/// Addresses whose connections come to nothing. Each such connection costs the address one of a few tries, which come back
-/// slowly; without any left its connections are closed as they are accepted, unread and unlogged, so that a flood of them
-/// costs the scanners as little as can be.
+/// A token bucket for each address whose connections come to nothing. Each such connection costs the address a token; tokens
+/// come back slowly. An address without a token has its connections closed as they are accepted, unread and unlogged, so that
+/// a flood of them costs the scanners as little as can be.
 #[derive(Debug)]
-pub struct Offenders {
-    tries: Mutex<HashMap<IpAddr, Tries>>,
-    most: f64,
-    back_per_second: f64,
+pub struct RateLimiter {
+    buckets: Mutex<HashMap<IpAddr, TokenBucket>>,
+    capacity: f64,
+    refill_per_s: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Tries {
-    left: f64,
+struct TokenBucket {
+    tokens: f64,
     at: Instant,
 }
 
-/// Addresses that are remembered; beyond them those are forgotten that have most tries left.
-const MOST_OFFENDERS: usize = 4096;
+/// Addresses that are remembered; beyond them those with the most tokens are forgotten.
+const MOST_ADDRESSES: usize = 4096;
 
-impl Offenders {
-    pub fn new(most: f64, back_per_second: f64) -> Self {
-        Self { tries: Mutex::default(), most, back_per_second }
+impl RateLimiter {
+    pub fn new(capacity: f64, refill_per_s: f64) -> Self {
+        Self { buckets: Mutex::default(), capacity, refill_per_s }
     }
 
     /// Whether connections of this address are not served at present.
-    pub fn is_held_back(&self, address: IpAddr, now: Instant) -> bool {
-        self.tries().get(&address).is_some_and(|tries| self.left(tries, now) < 1.0)
+    pub fn is_limited(&self, address: IpAddr, now: Instant) -> bool {
+        self.buckets().get(&address).is_some_and(|bucket| self.tokens(bucket, now) < 1.0)
     }
 
     /// Counts a connection that came to nothing.
     pub fn count(&self, address: IpAddr) {
-        if self.offended(address, Instant::now()) {
-            tracing::warn!(%address, "too many connections of this address came to nothing: it is held back");
+        if self.count_at(address, Instant::now()) {
+            tracing::warn!(%address, "too many connections of this address came to nothing: further ones are closed at once for a while");
         }
     }
 
-    /// `true` if this was the address's last try.
-    fn offended(&self, address: IpAddr, now: Instant) -> bool {
-        let mut tries = self.tries();
-        let before = tries.get(&address).map_or(self.most, |tries| self.left(tries, now));
-        let left = (before - 1.0).max(0.0);
-        tries.insert(address, Tries { left, at: now });
-        if tries.len() > MOST_OFFENDERS {
-            let most =
-                tries.iter().max_by(|(_, one), (_, other)| self.left(one, now).total_cmp(&self.left(other, now)));
-            if let Some(forgotten) = most.map(|(address, _)| *address) {
-                tries.remove(&forgotten);
+    /// `true` if this was the address's last token.
+    fn count_at(&self, address: IpAddr, now: Instant) -> bool {
+        let mut buckets = self.buckets();
+        let before = buckets.get(&address).map_or(self.capacity, |bucket| self.tokens(bucket, now));
+        let tokens = (before - 1.0).max(0.0);
+        buckets.insert(address, TokenBucket { tokens, at: now });
+        if buckets.len() > MOST_ADDRESSES {
+            let fullest =
+                buckets.iter().max_by(|(_, one), (_, other)| self.tokens(one, now).total_cmp(&self.tokens(other, now)));
+            if let Some(forgotten) = fullest.map(|(address, _)| *address) {
+                buckets.remove(&forgotten);
             }
         }
-        before >= 1.0 && left < 1.0
+        before >= 1.0 && tokens < 1.0
     }
 
-    fn left(&self, tries: &Tries, now: Instant) -> f64 {
-        let back = now.saturating_duration_since(tries.at).as_secs_f64() * self.back_per_second;
-        (tries.left + back).min(self.most)
+    fn tokens(&self, bucket: &TokenBucket, now: Instant) -> f64 {
+        let refilled = now.saturating_duration_since(bucket.at).as_secs_f64() * self.refill_per_s;
+        (bucket.tokens + refilled).min(self.capacity)
     }
 
-    fn tries(&self) -> MutexGuard<'_, HashMap<IpAddr, Tries>> {
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn buckets(&self) -> MutexGuard<'_, HashMap<IpAddr, TokenBucket>> {
+        self.buckets.lock()
     }
 }
 
@@ -224,51 +225,52 @@ mod tests {
     }
 
     #[test]
-    fn one_sender_cannot_take_every_place() {
-        let places = Places::new(3, 2);
+    fn one_sender_cannot_take_every_permit() {
+        let permits = AssociationPermits::new(3, 2);
         let (one, other) = (address("10.0.0.1"), address("10.0.0.2"));
-        let first = places.take("CT1", one).unwrap();
-        let _second = places.take("CT1", one).unwrap();
-        assert!(places.take("CT1", one).is_none());
-        let _third = places.take("CT1", other).unwrap();
-        assert!(places.take("CT2", other).is_none(), "all places are taken");
+        let first = permits.take("CT1", one).unwrap();
+        let _second = permits.take("CT1", one).unwrap();
+        assert!(permits.take("CT1", one).is_none());
+        let _third = permits.take("CT1", other).unwrap();
+        assert!(permits.take("CT2", other).is_none(), "all permits are taken");
         drop(first);
-        assert!(places.take("CT2", other).is_some());
+        assert!(permits.take("CT2", other).is_some());
     }
 
     #[test]
-    fn an_address_whose_connections_come_to_nothing_is_held_back_until_its_tries_come_back() {
-        let offenders = Offenders::new(3.0, 0.5);
+    fn an_address_whose_connections_come_to_nothing_is_limited_until_its_tokens_come_back() {
+        let rate_limiter = RateLimiter::new(3.0, 0.5);
         let (bad, good) = (address("10.0.0.66"), address("10.0.0.1"));
         let start = Instant::now();
-        let offences: Vec<bool> = (0..4).map(|_| offenders.offended(bad, start)).collect();
-        assert_eq!(offences, [false, false, true, false], "the third was the last try");
-        assert!(offenders.is_held_back(bad, start + Duration::from_secs(1)));
-        assert!(!offenders.is_held_back(good, start));
-        assert!(!offenders.is_held_back(bad, start + Duration::from_secs(2)));
-        assert!(offenders.offended(bad, start + Duration::from_secs(2)), "one try had come back");
+        let last: Vec<bool> = (0..4).map(|_| rate_limiter.count_at(bad, start)).collect();
+        assert_eq!(last, [false, false, true, false], "the third was the last token");
+        assert!(rate_limiter.is_limited(bad, start + Duration::from_secs(1)));
+        assert!(!rate_limiter.is_limited(good, start));
+        assert!(!rate_limiter.is_limited(bad, start + Duration::from_secs(2)));
+        assert!(rate_limiter.count_at(bad, start + Duration::from_secs(2)), "one token had come back");
     }
 
     #[test]
     fn a_flood_from_ever_new_addresses_takes_no_more_memory_and_does_not_pardon_the_worst() {
-        let offenders = Offenders::new(2.0, 0.1);
+        let rate_limiter = RateLimiter::new(2.0, 0.1);
         let (worst, start) = (address("10.9.9.9"), Instant::now());
-        offenders.offended(worst, start);
-        offenders.offended(worst, start);
-        for number in 0..MOST_OFFENDERS as u32 + 50 {
-            offenders.offended(std::net::Ipv4Addr::from_bits(number).into(), start);
+        rate_limiter.count_at(worst, start);
+        rate_limiter.count_at(worst, start);
+        for number in 0..MOST_ADDRESSES as u32 + 50 {
+            rate_limiter.count_at(std::net::Ipv4Addr::from_bits(number).into(), start);
         }
-        assert_eq!(offenders.tries().len(), MOST_OFFENDERS);
-        assert!(offenders.is_held_back(worst, start));
+        assert_eq!(rate_limiter.buckets().len(), MOST_ADDRESSES);
+        assert!(rate_limiter.is_limited(worst, start));
     }
 
     #[test]
-    fn the_oldest_of_too_many_waiting_connections_loses_its_place() {
-        let waiting = Waiting::new(2);
-        let mut places: Vec<_> = (0..3).map(|number| waiting.enter(number)).collect();
-        let mut is_lost = |number: usize| places[number].lost.try_recv() == Err(oneshot::error::TryRecvError::Closed);
-        assert_eq!([is_lost(0), is_lost(1), is_lost(2)], [true, false, false]);
-        drop(places);
-        assert!(waiting.connections().is_empty());
+    fn the_oldest_of_too_many_pending_connections_is_pushed_out() {
+        let pending = PendingConnections::new(2);
+        let mut entered: Vec<_> = (0..3).map(|number| pending.enter(number)).collect();
+        let mut is_out =
+            |number: usize| entered[number].pushed_out.try_recv() == Err(oneshot::error::TryRecvError::Closed);
+        assert_eq!([is_out(0), is_out(1), is_out(2)], [true, false, false]);
+        drop(entered);
+        assert!(pending.connections().is_empty());
     }
 }

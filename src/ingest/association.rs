@@ -1,24 +1,32 @@
 //! One association from its request to its end.
+//!
+//! It must acknowledge nothing that is not on the disk, pass over nothing in silence, and give no peer more than its
+//! share of memory or time. So a C-STORE is answered only once the spool has stored the object; a refused or cut-off
+//! object is noted in an exam before the answer goes out; each length is checked against a limit before its bytes are
+//! taken, and each read has a deadline, which a message that trickles in misses too. Parsing and syncing run on tokio's
+//! blocking threads: on its others a slow disk would hold up every association. The end of an association is passed on
+//! only once its last instance was: an exam that hears of the end first could be concluded without its last slice.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dicom_ul::Pdu;
 use dicom_ul::pdu::{
     AbortRQServiceProviderReason, AbortRQSource, AssociationRJ, AssociationRJResult, AssociationRJServiceUserReason,
 };
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
-use super::access::{Offenders, Place, Places, WaitingPlace, may_send};
-use super::negotiation::{Agreement, limit_exceeded, negotiate, refused};
+use super::access::{AssociationPermit, AssociationPermits, PendingConnection, RateLimiter, may_send};
+use super::negotiation::{NegotiatedAssociation, limit_exceeded, negotiate, refused};
 use super::object::{Checked, Requested, canonical, check};
 use super::procedure_step::ProcedureSteps;
-use super::refusals::{Carried, RefusedObject};
+use super::refusals::{AssociationRefusals, RefusedObject};
 use super::{IngestOptions, InstanceSink, StoredInstance};
 use crate::dicom::dimse::{CommandError, Operation, Request, Status};
-use crate::dicom::pdu::{FragmentHead, Next, PduError, PduStream, command_pdus, encode};
+use crate::dicom::pdu::{EncodeError, FragmentHead, Next, PduError, PduStream, command_pdus, encode};
 use crate::exam::{AssociationId, Content, ExamKey};
 use crate::spool::{Incoming, Spool, Stored};
 use crate::telemetry;
@@ -57,8 +65,8 @@ pub enum AssociationError {
     TooLarge(usize),
     #[error(transparent)]
     Command(#[from] CommandError),
-    #[error("cannot encode a PDU: {0}")]
-    Encode(String),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     #[error("storing stopped unexpectedly")]
     Storing,
 }
@@ -103,8 +111,8 @@ impl AssociationError {
 /// What an association shares with all others.
 pub(super) struct Shared {
     pub options: IngestOptions,
-    pub places: Arc<Places>,
-    pub offenders: Offenders,
+    pub permits: Arc<AssociationPermits>,
+    pub rate_limiter: RateLimiter,
     pub spool: Arc<Spool>,
     pub procedure_steps: ProcedureSteps,
     pub sink: Arc<dyn InstanceSink>,
@@ -118,19 +126,19 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: SocketAddr,
     id: AssociationId,
-    waiting: WaitingPlace,
+    pending: PendingConnection,
     shared: Arc<Shared>,
 ) -> Result<(), AssociationError> {
     let mut stream = PduStream::new(stream, shared.options.max_pdu_bytes);
-    let ended = match establish(&mut stream, peer, waiting, &shared).await {
-        Ok((agreement, place)) => {
-            tracing::info!(association = id.0, calling_ae_title = agreement.calling_ae_title, "association opened");
-            converse(&mut stream, agreement, place, id, shared).await
+    let ended = match establish(&mut stream, peer, pending, &shared).await {
+        Ok((negotiated, permit)) => {
+            tracing::info!(association = id.0, calling_ae_title = negotiated.calling_ae_title, "association opened");
+            converse(&mut stream, negotiated, permit, id, shared).await
         }
         Err(error) => {
             // A refused scanner is to read why, however often it asks.
             if !matches!(error, AssociationError::Refused(_)) {
-                shared.offenders.count(peer.ip().to_canonical());
+                shared.rate_limiter.count(peer.ip().to_canonical());
             }
             Err(error)
         }
@@ -148,35 +156,35 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     peer: SocketAddr,
-    mut waiting: WaitingPlace,
+    mut pending: PendingConnection,
     shared: &Shared,
-) -> Result<(Agreement, Place), AssociationError> {
+) -> Result<(NegotiatedAssociation, AssociationPermit), AssociationError> {
     let options = &shared.options;
     let deadline = Instant::now() + options.request_timeout;
     let request = tokio::select! {
         request = stream.association_request(deadline) => request?,
-        _ = &mut waiting.lost => return Err(AssociationError::Crowded),
+        _ = &mut pending.pushed_out => return Err(AssociationError::Crowded),
     };
-    drop(waiting);
+    drop(pending);
     let address = peer.ip().to_canonical();
     let our_ae_title = options.require_called_ae_title.then_some(options.ae_title.as_str());
-    let agreed = negotiate(request, our_ae_title, options.max_pdu_bytes).and_then(|agreement| {
-        if !may_send(&options.scanners, &agreement.calling_ae_title, address) {
+    let agreed = negotiate(request, our_ae_title, options.max_pdu_bytes).and_then(|negotiated| {
+        if !may_send(&options.scanners, &negotiated.calling_ae_title, address) {
             return Err(refused(AssociationRJServiceUserReason::CallingAETitleNotRecognized));
         }
-        let place = shared.places.take(&agreement.calling_ae_title, address).ok_or_else(limit_exceeded)?;
-        Ok((agreement, place))
+        let permit = shared.permits.take(&negotiated.calling_ae_title, address).ok_or_else(limit_exceeded)?;
+        Ok((negotiated, permit))
     });
     let deadline = Instant::now() + options.idle_timeout;
     match agreed {
-        Ok((agreement, place)) => {
-            let answer = encode(&Pdu::AssociationAC(agreement.answer.clone())).map_err(AssociationError::Encode)?;
+        Ok((negotiated, permit)) => {
+            let answer = encode(&Pdu::AssociationAC(negotiated.answer.clone()))?;
             stream.send(&answer, deadline).await?;
-            Ok((agreement, place))
+            Ok((negotiated, permit))
         }
         Err(rejection) => {
             let reason = describe(&rejection);
-            let answer = encode(&Pdu::AssociationRJ(rejection)).map_err(AssociationError::Encode)?;
+            let answer = encode(&Pdu::AssociationRJ(rejection))?;
             stream.send(&answer, deadline).await?;
             Err(AssociationError::Refused(reason))
         }
@@ -190,17 +198,17 @@ fn describe(rejection: &AssociationRJ) -> String {
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
-    agreement: Agreement,
-    place: Place,
+    negotiated: NegotiatedAssociation,
+    permit: AssociationPermit,
     id: AssociationId,
     shared: Arc<Shared>,
 ) -> Result<(), AssociationError> {
     let sink = shared.sink.clone();
-    let ae_title = agreement.calling_ae_title.clone();
-    let carried = Carried::new(id, ae_title, shared.spool.clone(), sink.clone());
+    let ae_title = negotiated.calling_ae_title.clone();
+    let refusals = AssociationRefusals::new(id, ae_title, shared.spool.clone(), sink.clone());
     let mut conversation = Conversation {
         stream,
-        agreement,
+        negotiated,
         id,
         shared,
         request: None,
@@ -208,10 +216,10 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         data_set: Vec::new(),
         message: None,
         last_placed: None,
-        carried: Arc::new(Mutex::new(carried)),
+        refusals: Arc::new(Mutex::new(refusals)),
     };
     let ended = conversation.run().await;
-    drop(place);
+    drop(permit);
     conversation.end(ended.as_ref().err()).await;
     // What comes after ingest hears of the end once it has heard of every instance.
     if let Some(placed) = conversation.last_placed.take() {
@@ -224,7 +232,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 
 struct Conversation<'s, S> {
     stream: &'s mut PduStream<S>,
-    agreement: Agreement,
+    negotiated: NegotiatedAssociation,
     id: AssociationId,
     shared: Arc<Shared>,
     /// The request whose data set is coming in.
@@ -235,7 +243,7 @@ struct Conversation<'s, S> {
     message: Option<(Instant, u8)>,
     /// Ends when the last new instance can be read in the spool; those before it are there then too.
     last_placed: Option<oneshot::Receiver<()>>,
-    carried: Arc<Mutex<Carried>>,
+    refusals: Arc<Mutex<AssociationRefusals>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
@@ -244,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             match self.stream.next(self.deadline()).await? {
                 Next::Fragment(head) => self.take(head).await?,
                 Next::ReleaseRequest => {
-                    let answer = encode(&Pdu::ReleaseRP).map_err(AssociationError::Encode)?;
+                    let answer = encode(&Pdu::ReleaseRP)?;
                     return Ok(self.stream.send(&answer, self.deadline()).await?);
                 }
                 Next::Abort => return Err(AssociationError::Aborted),
@@ -252,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         }
     }
 
-    /// When the next bytes have to be there: soon, and before a message has taken longer than the slowest network explains.
+    /// When the next bytes must be there: soon, and before a message has taken longer than the slowest network explains.
     fn deadline(&self) -> Instant {
         let options = &self.shared.options;
         let silence = Instant::now() + options.idle_timeout;
@@ -304,7 +312,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     async fn answer(&mut self, mut request: Request, context: u8) -> Result<(), AssociationError> {
         let started = Instant::now();
         let operation = request.operation();
-        let accepted = self.agreement.contexts.get(&context).ok_or(AssociationError::PresentationContext(context))?;
+        let accepted = self.negotiated.contexts.get(&context).ok_or(AssociationError::PresentationContext(context))?;
         let transfer_syntax_uid = accepted.transfer_syntax_uid;
         if request.sop_class_uid.is_empty() {
             request.sop_class_uid.clone_from(&accepted.abstract_syntax_uid);
@@ -324,7 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         if !operation.is_answered() {
             return Ok(());
         }
-        let response = command_pdus(context, &request.response(status)?, self.agreement.peer_max_pdu_bytes);
+        let response = command_pdus(context, &request.response(status)?, self.negotiated.peer_max_pdu_bytes);
         self.stream.send(&response, self.deadline()).await?;
         if operation == Operation::Store {
             telemetry::stage("store", started.elapsed());
@@ -342,17 +350,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         match request.operation() {
             Operation::Echo | Operation::Cancel | Operation::Response => Ok((request, Status::SUCCESS)),
             Operation::Other(field) => {
-                tracing::warn!(association = self.id.0, "request {field:04X}H is not provided here");
+                tracing::warn!(
+                    association = self.id.0,
+                    "a request was refused: operation {field:04X}H is not provided here"
+                );
                 Ok((request, Status::UNRECOGNIZED_OPERATION))
             }
             Operation::Store => {
-                let (shared, association, carried) = (self.shared.clone(), self.id, self.carried.clone());
-                let calling_ae_title = self.agreement.calling_ae_title.clone();
+                let (shared, association, refusals) = (self.shared.clone(), self.id, self.refusals.clone());
+                let calling_ae_title = self.negotiated.calling_ae_title.clone();
                 let (request, (status, placed)) = self
                     .with_data_set(request, move |request, data_set| {
-                        let from = From { association, calling_ae_title: &calling_ae_title, transfer_syntax_uid };
-                        let mut carried = carried.lock().unwrap_or_else(PoisonError::into_inner);
-                        shared.store(request, &from, data_set, &mut carried)
+                        let origin = Origin { association, calling_ae_title: &calling_ae_title, transfer_syntax_uid };
+                        let mut refusals = refusals.lock();
+                        shared.store(request, &origin, data_set, &mut refusals)
                     })
                     .await?;
                 self.last_placed = placed.or(self.last_placed.take());
@@ -382,11 +393,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
 
     /// An object is refused before it was looked at; what has come of its data set may say whose it is.
     async fn refuse(&mut self, request: &Request, transfer_syntax_uid: &'static str, reason: String) {
-        let (carried, data_set) = (self.carried.clone(), std::mem::take(&mut self.data_set));
+        let (refusals, data_set) = (self.refusals.clone(), std::mem::take(&mut self.data_set));
         let request = request.clone();
         let noted = tokio::task::spawn_blocking(move || {
             let object = RefusedObject::new(&request, &data_set, transfer_syntax_uid, reason);
-            carried.lock().unwrap_or_else(PoisonError::into_inner).refused(object);
+            refusals.lock().refused(object);
         });
         if noted.await.is_err() {
             tracing::error!(association = self.id.0, "a refused object could not be noted in its exam");
@@ -399,12 +410,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             && let Some(request) = self.request.take()
             && request.operation() == Operation::Store
         {
-            let context = self.message.and_then(|(_, context)| self.agreement.contexts.get(&context));
+            let context = self.message.and_then(|(_, context)| self.negotiated.contexts.get(&context));
             let transfer_syntax_uid = context.map_or("", |accepted| accepted.transfer_syntax_uid);
             self.refuse(&request, transfer_syntax_uid, why_cut_off(error)).await;
         }
-        let carried = self.carried.clone();
-        let ended = tokio::task::spawn_blocking(move || carried.lock().unwrap_or_else(PoisonError::into_inner).end());
+        let refusals = self.refusals.clone();
+        let ended = tokio::task::spawn_blocking(move || refusals.lock().end());
         if ended.await.is_err() {
             tracing::error!(association = self.id.0, "refused objects could not be noted in an exam");
         }
@@ -440,7 +451,7 @@ fn why_cut_off(error: &AssociationError) -> String {
 }
 
 /// Where an object came from.
-struct From<'a> {
+struct Origin<'a> {
     association: AssociationId,
     calling_ae_title: &'a str,
     transfer_syntax_uid: &'a str,
@@ -451,36 +462,36 @@ impl Shared {
     fn store(
         &self,
         request: &Request,
-        from: &From<'_>,
+        origin: &Origin<'_>,
         data_set: &[u8],
-        carried: &mut Carried,
+        refusals: &mut AssociationRefusals,
     ) -> (Status, Option<oneshot::Receiver<()>>) {
-        let association = from.association.0;
+        let association = origin.association.0;
         let requested = Requested {
             sop_class_uid: &request.sop_class_uid,
             sop_instance_uid: &request.sop_instance_uid,
-            transfer_syntax_uid: from.transfer_syntax_uid,
+            transfer_syntax_uid: origin.transfer_syntax_uid,
         };
-        let refused = |reason: String| RefusedObject::new(request, data_set, from.transfer_syntax_uid, reason);
+        let refused = |reason: String| RefusedObject::new(request, data_set, origin.transfer_syntax_uid, reason);
         let Checked { header, oddities } = match check(data_set, &requested, self.options.max_object_bytes as u64) {
             Ok(checked) => checked,
             Err(error) => {
                 let status = error.status();
                 tracing::warn!(association, sop_instance_uid = %request.sop_instance_uid, %status, %error, "object refused");
                 telemetry::refused(error.label());
-                carried.refused(refused(error.reason()));
+                refusals.refused(refused(error.reason()));
                 return (status, None);
             }
         };
         let incoming = Incoming {
             header: &header,
-            transfer_syntax_uid: from.transfer_syntax_uid,
-            calling_ae_title: from.calling_ae_title,
+            transfer_syntax_uid: origin.transfer_syntax_uid,
+            calling_ae_title: origin.calling_ae_title,
             data_set,
         };
         let (handed_on, placed) = oneshot::channel();
         let hand_on = {
-            let (sink, association) = (self.sink.clone(), from.association);
+            let (sink, association) = (self.sink.clone(), origin.association);
             let images = header.images.len();
             move |exam: ExamKey, path: &std::path::Path| {
                 let (path, at) = (path.to_owned(), Instant::now());
@@ -500,11 +511,11 @@ impl Shared {
                 let status = if error.is_full() { Status::OUT_OF_RESOURCES } else { Status::PROCESSING_FAILURE };
                 tracing::error!(association, exam = %header.exam_key(), %status, %error, "object not stored");
                 telemetry::refused(if error.is_full() { "disk_full" } else { "spool" });
-                carried.refused(refused(error.reason().to_owned()));
+                refusals.refused(refused(error.reason().to_owned()));
                 return (status, None);
             }
         };
-        carried.stored(&exam, &header.sop_instance_uid);
+        refusals.stored(&exam, &header.sop_instance_uid);
         telemetry::received(data_set.len());
         for oddity in oddities.iter() {
             telemetry::odd(oddity.label());

@@ -1,4 +1,4 @@
-//! Files judged as if they had been sent: what a daemon would refuse is refused here, for the same reason.
+//! Files checked as if they had been sent: what a daemon would refuse is refused here, for the same reason.
 
 use std::path::Path;
 
@@ -65,7 +65,7 @@ fn check_data_set(path: &Path, head: &Head, data_set: &[u8]) -> CheckedFile {
     let trimmed = |text: &str| text.trim_end_matches(['\0', ' ']).to_owned();
     let transfer_syntax_uid = trimmed(head.meta.transfer_syntax());
     let known = read_before_fault(data_set, &transfer_syntax_uid);
-    // Whoever sends a file announces what its data set says, or else what stands before it.
+    // A sender announces what the file's data set says, or else what the file meta group says.
     let or_meta = |said: String, meta: &str| if said.is_empty() { trimmed(meta) } else { said };
     let sop_class_uid = or_meta(text(&known, tags::SOP_CLASS_UID), &head.meta.media_storage_sop_class_uid);
     let sop_instance_uid = or_meta(text(&known, tags::SOP_INSTANCE_UID), &head.meta.media_storage_sop_instance_uid);

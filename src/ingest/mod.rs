@@ -32,7 +32,7 @@ pub use tls::{Tls, TlsError, TlsOptions};
 use crate::exam::{AssociationId, ExamKey, PerformedStep, Refusal};
 use crate::spool::Spool;
 use crate::telemetry;
-use access::{Offenders, Places, Waiting};
+use access::{AssociationPermits, PendingConnections, RateLimiter};
 use procedure_step::ProcedureSteps;
 use quick_ack::QuickAck;
 
@@ -62,7 +62,7 @@ pub struct IngestOptions {
 pub struct StoredInstance {
     pub exam: ExamKey,
     pub path: PathBuf,
-    /// How many images it holds, as far as can be told.
+    /// How many images it holds, as far as it says.
     pub images: usize,
     pub association: AssociationId,
     pub at: Instant,
@@ -94,12 +94,12 @@ const DRAIN: Duration = Duration::from_secs(5);
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
 /// Connections that have not asked for an association yet: more than any hospital's scanners open at once.
-const MOST_WAITING: usize = 256;
+const MOST_PENDING: usize = 256;
 
 /// Connections of one address that may come to nothing at once, and in how many seconds it may have another one: a scanner
 /// that is being set up needs a few, a flood hundreds a second.
-const TRIES: f64 = 20.0;
-const SECONDS_A_TRY: f64 = 2.0;
+const MOST_TOKENS: f64 = 20.0;
+const SECONDS_A_TOKEN: f64 = 2.0;
 
 /// Where scanners come in.
 #[derive(Debug)]
@@ -117,21 +117,21 @@ pub async fn serve(
     sink: Arc<dyn InstanceSink>,
     stop: watch::Receiver<bool>,
 ) {
-    let waiting = Waiting::new(MOST_WAITING);
-    let places = Places::new(options.max_associations, options.max_associations_of_one);
-    let offenders = Offenders::new(TRIES, SECONDS_A_TRY.recip());
+    let pending = PendingConnections::new(MOST_PENDING);
+    let permits = AssociationPermits::new(options.max_associations, options.max_associations_of_one);
+    let rate_limiter = RateLimiter::new(MOST_TOKENS, SECONDS_A_TOKEN.recip());
     let procedure_steps = ProcedureSteps::new(&spool);
-    let shared = Arc::new(association::Shared { options, places, offenders, spool, procedure_steps, sink });
+    let shared = Arc::new(association::Shared { options, permits, rate_limiter, spool, procedure_steps, sink });
     let mut open = JoinSet::new();
     for door in doors {
-        open.spawn(serve_door(door, waiting.clone(), shared.clone(), stop.clone()));
+        open.spawn(serve_door(door, pending.clone(), shared.clone(), stop.clone()));
     }
     while open.join_next().await.is_some() {}
 }
 
 async fn serve_door(
     door: Door,
-    waiting: Arc<Waiting>,
+    pending: Arc<PendingConnections>,
     shared: Arc<association::Shared>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -152,7 +152,7 @@ async fn serve_door(
             }
         };
         let address = peer.ip().to_canonical();
-        if shared.offenders.is_held_back(address, Instant::now()) {
+        if shared.rate_limiter.is_limited(address, Instant::now()) {
             telemetry::association_ended("held_back");
             // A reset costs both sides less than an orderly end, and is all that can be done: it does not matter if it fails.
             let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
@@ -161,13 +161,13 @@ async fn serve_door(
         if !access::may_connect(&shared.options.scanners, address) {
             tracing::warn!(%peer, "connection refused: no scanner is listed with this address");
             telemetry::association_ended("address");
-            shared.offenders.count(address);
+            shared.rate_limiter.count(address);
             continue;
         }
         // A connection that is gone already is nobody's loss.
         let Ok(stream) = QuickAck::new(socket) else { continue };
         let id = AssociationId(NEXT.fetch_add(1, Ordering::Relaxed));
-        let connection = Connection { peer, id, waiting: waiting.enter(id.0), shared: shared.clone() };
+        let connection = Connection { peer, id, pending: pending.enter(id.0), shared: shared.clone() };
         associations.spawn(connection.serve(stream, door.tls.clone()));
     }
     drop(door);
@@ -180,7 +180,7 @@ async fn serve_door(
 struct Connection {
     peer: SocketAddr,
     id: AssociationId,
-    waiting: access::WaitingPlace,
+    pending: access::PendingConnection,
     shared: Arc<association::Shared>,
 }
 
@@ -188,7 +188,7 @@ impl Connection {
     async fn serve(self, stream: QuickAck, tls: Option<Arc<Tls>>) {
         let (peer, id) = (self.peer, self.id);
         let ended = match tls {
-            None => association::serve(stream, peer, id, self.waiting, self.shared).await,
+            None => association::serve(stream, peer, id, self.pending, self.shared).await,
             Some(tls) => self.serve_encrypted(stream, &tls).await,
         };
         match ended {
@@ -210,9 +210,9 @@ impl Connection {
                 Ok(stream) => stream.map_err(|error| AssociationError::Tls(error.to_string())),
                 Err(_) => Err(AssociationError::Tls("it took too long".to_owned())),
             },
-            _ = &mut self.waiting.lost => Err(AssociationError::Crowded),
+            _ = &mut self.pending.pushed_out => Err(AssociationError::Crowded),
         };
-        let stream = stream.inspect_err(|_| self.shared.offenders.count(self.peer.ip().to_canonical()))?;
-        association::serve(stream, self.peer, self.id, self.waiting, self.shared).await
+        let stream = stream.inspect_err(|_| self.shared.rate_limiter.count(self.peer.ip().to_canonical()))?;
+        association::serve(stream, self.peer, self.id, self.pending, self.shared).await
     }
 }

@@ -1,4 +1,4 @@
-//! What an association is about: the answer to an A-ASSOCIATE-RQ (PS3.8 section 7.1, PS3.7 annex D.3).
+//! Negotiates an association: the answer to an A-ASSOCIATE-RQ (PS3.8 section 7.1, PS3.7 annex D.3).
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ pub struct Context {
 
 /// What both sides have agreed on.
 #[derive(Debug)]
-pub struct Agreement {
+pub struct NegotiatedAssociation {
     pub calling_ae_title: String,
     pub contexts: BTreeMap<u8, Context>,
     /// The longest PDU that the peer takes.
@@ -71,7 +71,7 @@ pub fn negotiate(
     request: AssociationRQ,
     our_ae_title: Option<&str>,
     max_pdu_bytes: u32,
-) -> Result<Agreement, AssociationRJ> {
+) -> Result<NegotiatedAssociation, AssociationRJ> {
     if request.protocol_version & PROTOCOL_VERSION == 0 {
         let reason = AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported;
         return Err(permanent(AssociationRJSource::ServiceProviderASCE(reason)));
@@ -133,7 +133,7 @@ pub fn negotiate(
         presentation_contexts: results,
         user_variables,
     };
-    Ok(Agreement { calling_ae_title, contexts, peer_max_pdu_bytes, answer })
+    Ok(NegotiatedAssociation { calling_ae_title, contexts, peer_max_pdu_bytes, answer })
 }
 
 fn choose(proposed: &PresentationContextProposed) -> Result<Context, PresentationContextResultReason> {
@@ -203,20 +203,20 @@ mod tests {
         }
     }
 
-    fn agree(request: AssociationRQ) -> Agreement {
+    fn agree(request: AssociationRQ) -> NegotiatedAssociation {
         negotiate(request, Some("TABLESIDE"), 65536).unwrap()
     }
 
     #[test]
     fn our_order_of_transfer_syntaxes_decides_and_not_the_peers() {
         let syntaxes = [uids::JPEG_LOSSLESS_SV1, uids::IMPLICIT_VR_LITTLE_ENDIAN, uids::EXPLICIT_VR_LITTLE_ENDIAN];
-        let agreement = agree(request(vec![proposed(1, uids::CT_IMAGE_STORAGE, &syntaxes)], vec![]));
-        assert_eq!(agreement.contexts[&1].transfer_syntax_uid, uids::EXPLICIT_VR_LITTLE_ENDIAN);
+        let negotiated = agree(request(vec![proposed(1, uids::CT_IMAGE_STORAGE, &syntaxes)], vec![]));
+        assert_eq!(negotiated.contexts[&1].transfer_syntax_uid, uids::EXPLICIT_VR_LITTLE_ENDIAN);
     }
 
     #[test]
     fn contexts_that_cannot_be_served_are_rejected_each_with_its_reason() {
-        let agreement = agree(request(
+        let negotiated = agree(request(
             vec![
                 proposed(1, uids::CT_IMAGE_STORAGE, &[uids::MPEG2MPML]),
                 proposed(3, "1.2.840.10008.5.1.4.1.2.2.1", &[uids::IMPLICIT_VR_LITTLE_ENDIAN]),
@@ -226,7 +226,7 @@ mod tests {
             ],
             vec![],
         ));
-        let reasons: Vec<_> = agreement.answer.presentation_contexts.into_iter().map(|result| result.reason).collect();
+        let reasons: Vec<_> = negotiated.answer.presentation_contexts.into_iter().map(|result| result.reason).collect();
         assert_eq!(
             reasons,
             [
@@ -237,13 +237,13 @@ mod tests {
                 TransferSyntaxesNotSupported
             ]
         );
-        assert_eq!(agreement.contexts.keys().copied().collect::<Vec<_>>(), [5]);
+        assert_eq!(negotiated.contexts.keys().copied().collect::<Vec<_>>(), [5]);
     }
 
     #[test]
     fn a_window_of_operations_extended_negotiation_and_roles_are_answered() {
         let class = uids::CT_IMAGE_STORAGE.to_owned();
-        let agreement = agree(request(
+        let negotiated = agree(request(
             vec![],
             vec![
                 UserVariableItem::MaxLength(0),
@@ -252,9 +252,9 @@ mod tests {
                 UserVariableItem::ScuScpRoleSelectionSubItem(class.clone(), RequestorRoles { scu: true, scp: true }),
             ],
         ));
-        assert_eq!(agreement.peer_max_pdu_bytes, u32::MAX);
+        assert_eq!(negotiated.peer_max_pdu_bytes, u32::MAX);
         assert_eq!(
-            agreement.answer.user_variables[3..],
+            negotiated.answer.user_variables[3..],
             [
                 UserVariableItem::Unknown(ASYNCHRONOUS_OPERATIONS, vec![0, 1, 0, 1]),
                 UserVariableItem::SopClassExtendedNegotiationSubItem(class.clone(), STORAGE_EXTENDED.to_vec()),

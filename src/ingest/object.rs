@@ -125,8 +125,8 @@ pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Resu
     Ok(Checked { header, oddities })
 }
 
-/// A UID in the data set is the one that was requested if it differs by padding, case or a last dot alone. A request that names
-/// none is about the data set's.
+/// A UID in the data set is the one that was requested if they differ by padding, case or a last dot alone. A request that
+/// names none means the data set's own.
 fn check_same(name: &'static str, found: &str, requested: &str, oddities: &mut Oddities) -> Result<(), ObjectError> {
     if requested.is_empty() || found == requested {
         return Ok(());

@@ -1,12 +1,12 @@
 //! Modality Performed Procedure Step as SCP (PS3.4 annex F.7): a scanner says that it has begun an exam, and how it ended.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, OpenFileOptions};
+use parking_lot::Mutex;
 
 use super::object::{ObjectError, parse_whole};
 use crate::dicom::UidSource;
@@ -18,13 +18,13 @@ use crate::telemetry;
 
 /// The state of a step (PS3.3 section C.4.14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepState {
+pub enum ProcedureStepState {
     InProgress,
     Completed,
     Discontinued,
 }
 
-impl StepState {
+impl ProcedureStepState {
     fn parse(text: &str) -> Option<Self> {
         match text {
             "IN PROGRESS" => Some(Self::InProgress),
@@ -46,7 +46,7 @@ impl StepState {
 
 /// Why a message about a step is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum StepError {
+pub enum ProcedureStepError {
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error("the SOP Instance UID is none")]
@@ -67,7 +67,7 @@ pub enum StepError {
     Spool(#[from] SpoolError),
 }
 
-impl StepError {
+impl ProcedureStepError {
     /// The status that says so (PS3.7 annex C, PS3.4 table F.7.2-2).
     pub fn status(&self) -> Status {
         match self {
@@ -80,7 +80,7 @@ impl StepError {
     }
 }
 
-/// The steps that scanners have told of, each a file in the spool.
+/// The steps that scanners have reported, each a file in the spool.
 #[derive(Debug)]
 pub struct ProcedureSteps {
     folder: PathBuf,
@@ -103,23 +103,24 @@ impl ProcedureSteps {
         request: &mut Request,
         transfer_syntax_uid: &str,
         data_set: &[u8],
-    ) -> Result<(StepState, Option<PerformedStep>), StepError> {
+    ) -> Result<(ProcedureStepState, Option<PerformedStep>), ProcedureStepError> {
         let creates = request.operation() == Operation::Create;
         let change = parse_whole(data_set, transfer_syntax_uid)?;
         if creates && request.sop_instance_uid.is_empty() {
             request.sop_instance_uid = UidSource::fresh().next_uid();
         }
         if !is_uid(&request.sop_instance_uid) {
-            return Err(StepError::InvalidUid);
+            return Err(ProcedureStepError::InvalidUid);
         }
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn.lock();
         let path = self.folder.join(format!("{}.dcm", request.sop_instance_uid));
         let (step, state) = match (creates, path.exists()) {
-            (true, true) => return Err(StepError::Duplicate),
-            (false, false) => return Err(StepError::Unknown),
+            (true, true) => return Err(ProcedureStepError::Duplicate),
+            (false, false) => return Err(ProcedureStepError::Unknown),
             (true, false) => begin(change)?,
             (false, true) => {
-                let stored = OpenFileOptions::new().open_file(&path).map_err(|e| StepError::Read(e.to_string()))?;
+                let stored =
+                    OpenFileOptions::new().open_file(&path).map_err(|e| ProcedureStepError::Read(e.to_string()))?;
                 go_on(stored.into_inner(), change)?
             }
         };
@@ -130,16 +131,16 @@ impl ProcedureSteps {
     }
 }
 
-/// A discontinued step tells as well as a completed one that nothing more will be scanned.
-fn ended(step: &InMemDicomObject, state: StepState, sop_instance_uid: &str) -> Option<PerformedStep> {
-    (state != StepState::InProgress).then(|| PerformedStep::read(step, sop_instance_uid, Instant::now()))
+/// After a discontinued step nothing more will be scanned, as after a completed one.
+fn ended(step: &InMemDicomObject, state: ProcedureStepState, sop_instance_uid: &str) -> Option<PerformedStep> {
+    (state != ProcedureStepState::InProgress).then(|| PerformedStep::read(step, sop_instance_uid, Instant::now()))
 }
 
 /// The steps in the spool's folder of steps that ended within this time before now: a restart makes them count again.
 #[must_use]
 pub fn ended_steps(folder: &Path, within: Duration) -> Vec<PerformedStep> {
     let files = std::fs::read_dir(folder).inspect_err(|error| {
-        tracing::error!(folder = %folder.display(), %error, "earlier procedure steps cannot be listed");
+        tracing::error!(folder = %folder.display(), %error, "earlier procedure steps cannot be listed: other rules decide when their exams are over");
     });
     let files = files.into_iter().flatten().filter_map(Result::ok);
     let is_recent = |changed: SystemTime| changed.elapsed().is_ok_and(|age| age <= within);
@@ -147,33 +148,36 @@ pub fn ended_steps(folder: &Path, within: Duration) -> Vec<PerformedStep> {
     recent.filter_map(|file| read_ended(&file.path())).collect()
 }
 
-/// A step that cannot be read costs what it could have told; what it concerns is decided by later rules.
+/// A step that cannot be read is passed over: later rules decide about its exam.
 fn read_ended(path: &Path) -> Option<PerformedStep> {
     let uid = path.file_name()?.to_str()?.strip_suffix(".dcm")?.to_owned();
     let step = OpenFileOptions::new().open_file(path).inspect_err(|error| {
-        tracing::warn!(step = uid, %error, "an earlier procedure step cannot be read");
+        tracing::warn!(step = uid, %error, "an earlier procedure step cannot be read: other rules decide when its exam is over");
     });
     let step = step.ok()?.into_inner();
     let state = state_of(&step).ok()?;
     ended(&step, state, &uid)
 }
 
-fn begin(step: InMemDicomObject) -> Result<(InMemDicomObject, StepState), StepError> {
+fn begin(step: InMemDicomObject) -> Result<(InMemDicomObject, ProcedureStepState), ProcedureStepError> {
     for required in [tags::SCHEDULED_STEP_ATTRIBUTES_SEQUENCE, tags::PERFORMED_PROCEDURE_STEP_STATUS] {
         if step.get(required).is_none() {
-            return Err(StepError::Missing(required));
+            return Err(ProcedureStepError::Missing(required));
         }
     }
     match state_of(&step)? {
         // A step begins in progress (PS3.4 section F.7.2.1.2).
-        StepState::InProgress => Ok((step, StepState::InProgress)),
-        ended => Err(StepError::State(ended.label().to_owned())),
+        ProcedureStepState::InProgress => Ok((step, ProcedureStepState::InProgress)),
+        ended => Err(ProcedureStepError::State(ended.label().to_owned())),
     }
 }
 
-fn go_on(mut step: InMemDicomObject, change: InMemDicomObject) -> Result<(InMemDicomObject, StepState), StepError> {
-    if state_of(&step)? != StepState::InProgress {
-        return Err(StepError::Ended);
+fn go_on(
+    mut step: InMemDicomObject,
+    change: InMemDicomObject,
+) -> Result<(InMemDicomObject, ProcedureStepState), ProcedureStepError> {
+    if state_of(&step)? != ProcedureStepState::InProgress {
+        return Err(ProcedureStepError::Ended);
     }
     for element in change {
         step.put(element);
@@ -182,9 +186,9 @@ fn go_on(mut step: InMemDicomObject, change: InMemDicomObject) -> Result<(InMemD
     Ok((step, state))
 }
 
-fn state_of(step: &InMemDicomObject) -> Result<StepState, StepError> {
+fn state_of(step: &InMemDicomObject) -> Result<ProcedureStepState, ProcedureStepError> {
     let state = text(step, tags::PERFORMED_PROCEDURE_STEP_STATUS);
-    StepState::parse(&state).ok_or(StepError::State(state))
+    ProcedureStepState::parse(&state).ok_or(ProcedureStepError::State(state))
 }
 
 #[cfg(test)]
@@ -219,11 +223,11 @@ mod tests {
 
     #[test]
     fn a_step_begins_in_progress_and_ends_once() {
-        assert!(matches!(begin(step("COMPLETED")), Err(StepError::State(_))));
-        assert!(matches!(begin(InMemDicomObject::new_empty()), Err(StepError::Missing(_))));
+        assert!(matches!(begin(step("COMPLETED")), Err(ProcedureStepError::State(_))));
+        assert!(matches!(begin(InMemDicomObject::new_empty()), Err(ProcedureStepError::Missing(_))));
         let (running, _) = begin(step("IN PROGRESS")).unwrap();
         let (ended, state) = go_on(running, step("COMPLETED")).unwrap();
-        assert_eq!(state, StepState::Completed);
-        assert!(matches!(go_on(ended, step("DISCONTINUED")), Err(StepError::Ended)));
+        assert_eq!(state, ProcedureStepState::Completed);
+        assert!(matches!(go_on(ended, step("DISCONTINUED")), Err(ProcedureStepError::Ended)));
     }
 }

@@ -1,6 +1,6 @@
-//! What becomes of a refused object: it counts in its exam. Whose it is says the object itself, as far as it can be read; else
-//! it belongs to the exam that its association carries. Where that is not known yet it is held back until an exam comes; at the
-//! end of an association that carried none, its refusals are an exam of their own, so that the console is not empty.
+//! What becomes of a refused object: it counts in its exam. The object itself names its exam, as far as it can be read; else
+//! it belongs to the exam that its association carries. Where no exam is known yet, the refusal is held back until one comes; at
+//! the end of an association that carried none, its refusals are an exam of their own, so that the console is not empty.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +25,7 @@ pub(super) struct RefusedObject {
 }
 
 impl RefusedObject {
-    /// What was asked to be stored, and what has come of its data set.
+    /// What a C-STORE asks for, and what has come of its data set.
     pub fn new(request: &Request, data_set: &[u8], transfer_syntax_uid: &str, reason: String) -> Self {
         let known = read_before_fault(data_set, transfer_syntax_uid);
         Self {
@@ -37,17 +37,17 @@ impl RefusedObject {
     }
 }
 
-/// What the standard itself has named begins so (PS3.5 section 9.1).
+/// The root of UIDs that the standard itself has assigned (PS3.5 section 9.1).
 const STANDARD_ROOT: &str = "1.2.840.10008.";
 
-/// Whether an object of this class may be a slice: a CT image, or nobody knows what.
+/// Whether an object of this class may be a slice: it is a CT image, or of a class that the standard does not know.
 #[must_use]
 pub fn may_be_slice(sop_class_uid: &str) -> bool {
     is_ct_image(sop_class_uid) || !sop_class_uid.starts_with(STANDARD_ROOT)
 }
 
 /// The refused objects of one association. Its calls wait for the disk.
-pub(super) struct Carried {
+pub(super) struct AssociationRefusals {
     association: AssociationId,
     calling_ae_title: String,
     spool: Arc<Spool>,
@@ -57,7 +57,7 @@ pub(super) struct Carried {
     held_back: Vec<Refusal>,
 }
 
-impl Carried {
+impl AssociationRefusals {
     pub fn new(
         association: AssociationId,
         calling_ae_title: String,
@@ -113,7 +113,7 @@ impl Carried {
 
     fn tell(&self, exam: &ExamKey, refusal: Refusal) {
         if let Err(error) = self.spool.refuse(exam, &refusal) {
-            tracing::error!(%exam, %error, "an object was refused; this is not on the disk and will be forgotten at a restart");
+            tracing::error!(%exam, %error, "an object was refused, and the refusal cannot be written: after a restart its exam no longer misses it");
         }
         let (exam, association, at) = (exam.clone(), self.association, Instant::now());
         self.sink.refused(RefusedInstance { exam, refusal, association, at });

@@ -1,4 +1,4 @@
-//! The pipeline on a folder of DICOM files, without a network: the same stages, the same case report.
+//! Analyses a folder of DICOM files without a network: the same stages, the same case report.
 
 mod survey;
 

@@ -118,7 +118,7 @@ impl Exams {
     /// Puts an instance in its exam; `None` if the same bytes are there already.
     fn take(&mut self, path: PathBuf, header: &InstanceHeader) -> Option<FoundInstance> {
         let own = header.exam_key();
-        let exam = self.siblings.place(own, &Known { newest: &self.newest, path: &path, header }).exam;
+        let exam = self.siblings.assign(own, &Known { newest: &self.newest, path: &path, header }).exam;
         let key = key(&exam, header);
         let version = match self.newest.get(&key) {
             Some((known, _)) if has_the_same_data_set(known, &path) => return None,

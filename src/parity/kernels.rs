@@ -1,5 +1,5 @@
-//! Whether the kernels give the bits that the CPU gives: one comparison, for the kernels on a card and for the kernels that were
-//! compiled as C++. The tolerance is none; how far values lie apart is told all the same.
+//! Whether the kernels give the bits that the CPU gives: one comparison, for the kernels on a GPU and for the kernels that were
+//! compiled as C++. No difference is tolerated; the largest one is reported all the same.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -20,8 +20,8 @@ pub struct KernelSlice {
     pub offset: usize,
 }
 
-/// What `add_slices` gives: the sums, and the steps of each slice.
-pub type SumsAndSteps = (Vec<Vec<u32>>, Vec<Vec<u16>>);
+/// What `add_slices` gives: the sums, and the levels of each slice.
+pub type SumsAndLevels = (Vec<Vec<u32>>, Vec<Vec<u16>>);
 
 /// What the window kernels give, window by window.
 pub struct KernelWindows<Value> {
@@ -61,7 +61,7 @@ pub trait Kernels {
         input: &InputGeometry,
         sums: &[Vec<u32>],
         slices: &[KernelSlice],
-    ) -> Result<SumsAndSteps, String>;
+    ) -> Result<SumsAndLevels, KernelError>;
 
     /// The windows of these slabs as 32-bit values.
     fn windows_f32(
@@ -69,7 +69,7 @@ pub trait Kernels {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<f32>, String>;
+    ) -> Result<KernelWindows<f32>, KernelError>;
 
     /// The windows of these slabs as 16-bit values.
     fn windows_f16(
@@ -77,7 +77,7 @@ pub trait Kernels {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<u16>, String>;
+    ) -> Result<KernelWindows<u16>, KernelError>;
 
     /// The evidence of windows at thresholds of the lung's and the lesion's probability.
     fn evidence(
@@ -86,8 +86,13 @@ pub trait Kernels {
         thresholds: [f32; 2],
         windows: &[KernelOutputs<'_>],
         offset: usize,
-    ) -> Result<Vec<KernelEvidence>, String>;
+    ) -> Result<Vec<KernelEvidence>, KernelError>;
 }
+
+/// Why kernels did not run, in the words of what runs them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct KernelError(pub String);
 
 /// How two implementations agree.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -96,7 +101,7 @@ pub struct Agreement {
     pub values: usize,
     /// How many of them had other bits.
     pub different: usize,
-    /// The largest difference in the values' own unit: steps, units in the last place of 16-bit numbers, HU; 1 for masks.
+    /// The largest difference in the values' own unit: levels, units in the last place of 16-bit numbers, HU; 1 for masks.
     pub largest: f64,
 }
 
@@ -114,7 +119,7 @@ impl Agreement {
         self.largest = self.largest.max(other.largest);
     }
 
-    fn hold<T: Value>(&mut self, found: &[T], expected: &[T]) {
+    fn compare<T: Value>(&mut self, found: &[T], expected: &[T]) {
         self.values += expected.len();
         if found.len() != expected.len() {
             self.different += expected.len().max(found.len());
@@ -127,7 +132,7 @@ impl Agreement {
     }
 }
 
-/// A value that is held against another one.
+/// A value that can be compared with another one.
 trait Value: Copy {
     fn is_same(self, other: Self) -> bool;
     fn apart(self, other: Self) -> f64;
@@ -176,13 +181,13 @@ impl Value for f32 {
 }
 
 /// One of the comparisons below, on input that is made from a seed.
-pub type Comparison = fn(&dyn Kernels, &Manifest, u64) -> Result<Agreement, String>;
+pub type KernelComparison = fn(&dyn Kernels, &Manifest, u64) -> Result<Agreement, KernelError>;
 
 /// Slices of two slabs in one launch, each by itself and in the sums; then one of them once more.
 ///
 /// # Errors
 /// If the kernels do not run.
-pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, String> {
+pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, KernelError> {
     let random = &mut StdRng::seed_from_u64(seed);
     let input = random::input(manifest, random);
     let slice = |sum: usize, random: &mut StdRng| {
@@ -194,22 +199,22 @@ pub fn slices_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Re
     let slices = [slice(0, random), slice(1, random), slice(0, random)];
     let planes: Vec<Plane> = slices.iter().map(|slice| plane_of(slice, &input)).collect();
     let empty = vec![0; input.plane_len()];
-    let (sums, steps) = kernels.add_slices(&input, &[empty.clone(), empty], &slices)?;
+    let (sums, levels) = kernels.add_slices(&input, &[empty.clone(), empty], &slices)?;
     let mut agreement = Agreement::default();
     let mut expected = [SlabSum::default(), SlabSum::default()];
-    for ((slice, plane), steps) in slices.iter().zip(&planes).zip(&steps) {
-        agreement.hold(steps, plane.steps());
+    for ((slice, plane), levels) in slices.iter().zip(&planes).zip(&levels) {
+        agreement.compare(levels, plane.levels());
         expected[slice.sum].add(plane);
     }
-    hold_sums(&mut agreement, &sums, &expected);
+    compare_sums(&mut agreement, &sums, &expected);
     expected[0].add(&planes[2]);
     let (sums, _) = kernels.add_slices(&input, &sums, &slices[2..])?;
-    hold_sums(&mut agreement, &sums, &expected);
+    compare_sums(&mut agreement, &sums, &expected);
     Ok(agreement)
 }
 
-fn hold_sums(agreement: &mut Agreement, found: &[Vec<u32>], expected: &[SlabSum]) {
-    found.iter().zip(expected).for_each(|(found, expected)| agreement.hold(found, expected.steps()));
+fn compare_sums(agreement: &mut Agreement, found: &[Vec<u32>], expected: &[SlabSum]) {
+    found.iter().zip(expected).for_each(|(found, expected)| agreement.compare(found, expected.levels()));
 }
 
 /// The slice's plane as the CPU makes it.
@@ -222,7 +227,7 @@ pub fn plane_of(slice: &KernelSlice, input: &InputGeometry) -> Plane {
 ///
 /// # Errors
 /// If the kernels do not run.
-pub fn windows_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, String> {
+pub fn windows_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, KernelError> {
     let random = &mut StdRng::seed_from_u64(seed);
     let input = random::input(manifest, random);
     let sums: Vec<SlabSum> = (0..6)
@@ -232,35 +237,35 @@ pub fn windows_agree(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> R
         })
         .collect();
     let windows: Vec<Vec<&SlabSum>> = (0..2).map(|first| sums[first..first + input.slabs].iter().collect()).collect();
-    hold_windows(kernels, &input, &windows, random::offset(random))
+    compare_windows(kernels, &input, &windows, random::offset(random))
 }
 
-/// Holds the window kernels against [`Window::of_slabs`], [`Tissue::on`] and [`change_hu`].
+/// Compares the window kernels with [`Window::of_slabs`], [`Tissue::on`] and [`change_hu`].
 ///
 /// # Errors
 /// If the kernels do not run.
-pub fn hold_windows(
+pub fn compare_windows(
     kernels: &dyn Kernels,
     input: &InputGeometry,
     windows: &[Vec<&SlabSum>],
     offset: usize,
-) -> Result<Agreement, String> {
+) -> Result<Agreement, KernelError> {
     let found = kernels.windows_f32(input, windows, offset)?;
     let found_f16 = kernels.windows_f16(input, windows, offset)?;
     let mut agreement = Agreement::default();
     for (at, slabs) in windows.iter().enumerate() {
         let means: Vec<Vec<f32>> = slabs.iter().map(|slab| slab.mean()).collect();
         let window = Window::of_slabs(&means.iter().map(Vec::as_slice).collect::<Vec<_>>(), input);
-        agreement.hold(&found.input[at], window.values());
+        agreement.compare(&found.input[at], window.values());
         let nearest: Vec<u16> = window.values().iter().map(|value| nearest_half(*value)).collect();
-        agreement.hold(&found_f16.input[at], &nearest);
+        agreement.compare(&found_f16.input[at], &nearest);
         let tissue = Tissue::on(&means[input.slabs / 2], input);
         for (found_tissue, found_bone) in [(&found.tissue, &found.bone), (&found_f16.tissue, &found_f16.bone)] {
-            agreement.hold(&found_tissue[at], &tissue.tissue.words());
-            agreement.hold(&found_bone[at], &tissue.bone.words());
+            agreement.compare(&found_tissue[at], &tissue.tissue.words());
+            agreement.compare(&found_bone[at], &tissue.bone.words());
         }
         for change in [found.change[at], found_f16.change[at]] {
-            agreement.hold(&[change_of_parts(change, input)], &[change_hu(&window, input)]);
+            agreement.compare(&[change_of_parts(change, input)], &[change_hu(&window, input)]);
         }
     }
     Ok(agreement)
@@ -286,11 +291,11 @@ fn nearest_half(value: f32) -> u16 {
     }
 }
 
-/// Two windows of which an engine said anything.
+/// Two windows with random outputs of an engine.
 ///
 /// # Errors
 /// If the kernel does not run.
-pub fn evidence_agrees(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, String> {
+pub fn evidence_agrees(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) -> Result<Agreement, KernelError> {
     let random = &mut StdRng::seed_from_u64(seed);
     let input = random::input(manifest, random);
     let sums: Vec<SlabSum> = (0..6).map(|_| random::slab(&input, 300.0, random)).collect();
@@ -298,20 +303,20 @@ pub fn evidence_agrees(kernels: &dyn Kernels, manifest: &Manifest, seed: u64) ->
     let inferences = random::inferences(2, &input, random);
     let slabs = |first: usize| sums[first..first + input.slabs].iter().collect();
     let windows = [(&inferences[0], slabs(0)), (&inferences[1], slabs(1))];
-    hold_evidence(kernels, &input, &point, &windows, random::offset(random))
+    compare_evidence(kernels, &input, &point, &windows, random::offset(random))
 }
 
-/// Holds the evidence kernel against [`SlabEvidence::new`] on what the engine said of windows and their slabs.
+/// Compares the evidence kernel with [`SlabEvidence::new`], on an engine's outputs of windows and on their slabs.
 ///
 /// # Errors
 /// If the kernel does not run.
-pub fn hold_evidence(
+pub fn compare_evidence(
     kernels: &dyn Kernels,
     input: &InputGeometry,
     point: &OperatingPoint,
     windows: &[(&Inference, Vec<&SlabSum>)],
     offset: usize,
-) -> Result<Agreement, String> {
+) -> Result<Agreement, KernelError> {
     let planes: Vec<Vec<f32>> = windows.iter().map(|(_, slabs)| slabs[input.slabs / 2].mean()).collect();
     let bodies: Vec<Option<Body>> = planes.iter().map(|plane| Body::find(&Tissue::on(plane, input), input)).collect();
     let words = input.plane_len().div_ceil(64);
@@ -327,14 +332,14 @@ pub fn hold_evidence(
         let not_finite = |values: &[f32]| values.iter().filter(|value| !value.is_finite()).count() as u32;
         let numbers = [[inference.attention], [inference.logit]];
         let expected = [&inference.lung[..], &inference.lesion, &numbers[0], &numbers[1]].map(not_finite);
-        agreement.hold(&found.not_finite, &expected);
-        agreement.hold(&[found.attention, found.logit], &[inference.attention, inference.logit]);
+        agreement.compare(&found.not_finite, &expected);
+        agreement.compare(&[found.attention, found.logit], &[inference.attention, inference.logit]);
         let expected = SlabEvidence::new(inference, plane, input, point);
-        agreement.hold(&[found.lung_pixels], &[expected.lung.count() as u32]);
-        agreement.hold(&found.lung, &expected.lung.words());
-        agreement.hold(&found.lesion, &expected.lesion.words());
+        agreement.compare(&[found.lung_pixels], &[expected.lung.count() as u32]);
+        agreement.compare(&found.lung, &expected.lung.words());
+        agreement.compare(&found.lesion, &expected.lesion.words());
         let expected_hu: Vec<f32> = expected.lesion.pixels().map(|at| input.hounsfield(plane[at])).collect();
-        agreement.hold(&found.lesion_hu, &expected_hu);
+        agreement.compare(&found.lesion_hu, &expected_hu);
         // What the CPU makes of it all, which nothing that differs above would survive.
         let mask = |words| Mask::from_words(input.rows, input.columns, words);
         if found.lesion_hu.len() == expected_hu.len() {
@@ -342,7 +347,7 @@ pub fn hold_evidence(
             let section = body.map(|body| body.section);
             let made = SlabEvidence::of_masks(lung, lesion, &found.lesion_hu, [0.0; 2], section, input);
             let is_same = made == SlabEvidence { attention: 0.0, logit: 0.0, ..expected };
-            agreement.hold(&[u32::from(is_same)], &[1]);
+            agreement.compare(&[u32::from(is_same)], &[1]);
         }
     }
     Ok(agreement)

@@ -1,10 +1,10 @@
-//! Whether a model package runs as it should on this machine: the same windows through every engine that is there, their
-//! outputs held against each other and against what any output must be, and their time taken. [`kernels`] holds the kernels
-//! against the CPU in the same way, `on_card` (feature `cuda`) a card.
+//! Whether a model package runs as it should on this machine: every engine that is there runs the same windows, their outputs
+//! are compared with each other and with what any output must be, and their time is taken. [`kernels`] compares the kernels
+//! with the CPU in the same way, `on_gpu` (feature `cuda`) a GPU.
 
 pub mod kernels;
 #[cfg(feature = "cuda")]
-pub mod on_card;
+pub mod on_gpu;
 mod pin;
 pub mod random;
 mod windows;
@@ -24,11 +24,11 @@ pub use windows::{SlabWindow, WindowError, phantom_exam, windows_of};
 
 /// How far two engines may lie apart in any probability: of a pixel, of a slab, of the case.
 pub const TOLERANCE: f64 = 1e-3;
-/// The same where one of the two computes in half precision: a pixel at the edge of a mask is rounded through the whole network.
+/// The same where one of the two computes in half precision: a pixel at the edge of a mask is rounded through the whole model.
 pub const HALF_PRECISION_TOLERANCE: f64 = 0.1;
 
-/// The name in a report of the package's network in half precision as the ONNX Runtime runs it on the CPU. That rounds weights and
-/// window to half precision, and computes in single precision in between: it shows whether this is the same network.
+/// The name in a report of the package's model in half precision as the ONNX Runtime runs it on the CPU. That rounds weights and
+/// window to half precision, and computes in single precision in between: it shows whether this is the same model.
 pub const HALF_PRECISION: &str = "half";
 
 /// What a check found.
@@ -38,13 +38,13 @@ pub struct CheckReport {
     pub version: String,
     /// Of the weights.
     pub sha256: String,
-    /// How many windows every engine judged.
+    /// How many windows every engine inferred.
     pub windows: usize,
     /// Threads of one inference.
     pub threads: usize,
     /// See [`TOLERANCE`].
     pub tolerance: f64,
-    /// Every engine, and [`HALF_PRECISION`] where the package has such a network.
+    /// Every engine, and [`HALF_PRECISION`] where the package has such a model.
     pub engines: Vec<EngineCheck>,
     /// Every further engine against the first that ran.
     pub comparisons: Vec<Comparison>,
@@ -134,7 +134,7 @@ struct Candidate<'a> {
 pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWindow]) -> CheckReport {
     let manifest = &package.manifest;
     let half = package.in_half_precision();
-    // Every engine is held against the simplest one.
+    // Every engine is compared with the simplest one.
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for kind in EngineKind::ALL.into_iter().rev() {
         let in_half = kind == EngineKind::TensorRt && half.is_some();
@@ -146,7 +146,7 @@ pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWin
         candidates.push(Candidate { name, kind, package, tolerance });
     }
     let mut engines = Vec::new();
-    let mut ran: Vec<Ran> = Vec::new();
+    let mut ran: Vec<EngineToCompare> = Vec::new();
     for Candidate { name, kind, package, tolerance } in candidates {
         let outcome = choice::load(package, kind, options).and_then(|mut engine| run(engine.as_mut(), windows));
         let state = match outcome {
@@ -156,7 +156,7 @@ pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWin
             Ok(run) => {
                 let report = run.report(windows, manifest);
                 let case_probability = report.case_probability;
-                ran.push(Ran { engine: name, inferences: run.inferences, case_probability, tolerance });
+                ran.push(EngineToCompare { engine: name, inferences: run.inferences, case_probability, tolerance });
                 EngineState::Ran(report)
             }
         };
@@ -189,14 +189,14 @@ pub fn check(package: &ModelPackage, options: &EngineOptions, windows: &[SlabWin
 type PlaneOf = fn(&Inference) -> &[f32];
 
 /// The raw outcome of an engine.
-struct Run {
+struct EngineOutputs {
     inferences: Vec<Inference>,
     /// Slabs whose second inference gave other bits than the first.
     unsteady: Vec<SlabIndex>,
     times: Vec<Duration>,
 }
 
-fn run(engine: &mut dyn Engine, windows: &[SlabWindow]) -> Result<Run, EngineError> {
+fn run(engine: &mut dyn Engine, windows: &[SlabWindow]) -> Result<EngineOutputs, EngineError> {
     let inferences = windows.iter().map(|one| engine.infer(&one.window)).collect::<Result<Vec<_>, _>>()?;
     let (mut unsteady, mut times) = (Vec::new(), Vec::new());
     for (one, first) in windows.iter().zip(&inferences) {
@@ -207,7 +207,7 @@ fn run(engine: &mut dyn Engine, windows: &[SlabWindow]) -> Result<Run, EngineErr
             unsteady.push(one.slab);
         }
     }
-    Ok(Run { inferences, unsteady, times })
+    Ok(EngineOutputs { inferences, unsteady, times })
 }
 
 fn same_bits(one: &Inference, other: &Inference) -> bool {
@@ -218,7 +218,7 @@ fn same_bits(one: &Inference, other: &Inference) -> bool {
     bits(one) == bits(other)
 }
 
-impl Run {
+impl EngineOutputs {
     fn report(&self, windows: &[SlabWindow], manifest: &Manifest) -> EngineRun {
         let (input, point) = (&manifest.input, &manifest.operating_point);
         let middle = input.slabs / 2 * input.plane_len();
@@ -276,14 +276,14 @@ impl Run {
 }
 
 /// An engine that ran, to be compared.
-struct Ran {
+struct EngineToCompare {
     engine: &'static str,
     inferences: Vec<Inference>,
     case_probability: f64,
     tolerance: f64,
 }
 
-fn compare(one: &Ran, first: &Ran, point: &OperatingPoint) -> Comparison {
+fn compare(one: &EngineToCompare, first: &EngineToCompare, point: &OperatingPoint) -> Comparison {
     let pairs = || one.inferences.iter().zip(&first.inferences);
     let largest_and_mean = |of: fn(&Inference) -> f64| {
         let apart = || pairs().map(|(a, b)| (of(a) - of(b)).abs());
@@ -333,9 +333,9 @@ mod tests {
     }
 
     /// An engine that ran one window.
-    fn ran(lesion: f32, logit: f32, case_probability: f64) -> Ran {
+    fn ran(lesion: f32, logit: f32, case_probability: f64) -> EngineToCompare {
         let inferences = vec![inference([0.0, 1.0], [0.0, lesion], logit)];
-        Ran { engine: "test", inferences, case_probability, tolerance: TOLERANCE }
+        EngineToCompare { engine: "test", inferences, case_probability, tolerance: TOLERANCE }
     }
 
     fn point() -> OperatingPoint {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     fn problems_of(inferences: Vec<Inference>, unsteady: Vec<SlabIndex>) -> Vec<String> {
-        Run { inferences, unsteady, times: Vec::new() }.problems(&[])
+        EngineOutputs { inferences, unsteady, times: Vec::new() }.problems(&[])
     }
 
     #[test]
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn engines_agree_by_their_probabilities_and_not_by_the_size_of_their_logits() {
-        let compare = |a: &Ran, b: &Ran| super::compare(a, b, &point());
+        let compare = |a: &EngineToCompare, b: &EngineToCompare| super::compare(a, b, &point());
         let far_but_sure = compare(&ran(1.0, 30.0, 0.9), &ran(1.0, 20.0, 0.9));
         assert!(far_but_sure.agree && far_but_sure.logit == 10.0, "{far_but_sure:?}");
         assert!(!compare(&ran(0.99, 3.0, 0.9), &ran(1.0, 3.0, 0.9)).agree);
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn half_precision_is_allowed_more_and_pixels_that_cross_a_threshold_are_counted() {
-        let half = Ran { tolerance: HALF_PRECISION_TOLERANCE, ..ran(0.47, 3.0, 0.9) };
+        let half = EngineToCompare { tolerance: HALF_PRECISION_TOLERANCE, ..ran(0.47, 3.0, 0.9) };
         let found = compare(&half, &ran(0.51, 3.0, 0.9), &point());
         assert!(found.agree && found.mask_pixels == 1, "{found:?}");
         assert!((found.pixel_probability - 0.04).abs() < 1e-6 && (found.mean_pixel_probability - 0.01).abs() < 1e-6);

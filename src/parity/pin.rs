@@ -1,9 +1,9 @@
-//! Pins what a package's network says of one window, for the self-test that every engine has to pass.
+//! Pins what a package's model says of one window, for the self-test that every engine has to pass.
 
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::windows::{WindowError, phantom_exam, windows_of};
-use crate::engine::{EngineError, EngineKind, ModelPackage, SelfTest, png_of, window_of};
+use crate::engine::{EngineError, EngineKind, ModelPackage, SelfTest, WindowPictureError, png_of, window_of};
 use crate::serving::choice::{self, EngineOptions};
 
 /// The window's file in the package.
@@ -17,7 +17,9 @@ pub enum PinError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("the window cannot be drawn: {0}")]
-    Png(String),
+    Draw(#[from] png::EncodingError),
+    #[error("the window cannot be drawn: {0}")]
+    ReadBack(#[from] WindowPictureError),
     #[error("model.toml cannot be read: {0}")]
     Toml(#[from] toml_edit::TomlError),
 }
@@ -37,8 +39,8 @@ pub fn pin(package: &ModelPackage, options: &EngineOptions) -> Result<Pinned, Pi
     let input = &package.manifest.input;
     let exam = phantom_exam().map_err(WindowError::from)?;
     let window = windows_of(&exam, input, 1)?.pop().ok_or(WindowError::NoSlices)?.window;
-    let png = png_of(&window).map_err(|error| PinError::Png(error.to_string()))?;
-    let as_read = window_of(&png, input).map_err(PinError::Png)?;
+    let png = png_of(&window)?;
+    let as_read = window_of(&png, input)?;
     // What was pinned before does not count.
     let mut unpinned = package.clone();
     unpinned.manifest.self_test = None;
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_whose_network_says_something_else_is_refused() {
+    fn a_package_whose_model_says_something_else_is_refused() {
         let mut package = ModelPackage::built_in().unwrap();
         let refused = |package: &ModelPackage| {
             let error = choice::load(package, EngineKind::Embedded, &EngineOptions::default()).err();

@@ -1,4 +1,4 @@
-//! Random input on which two implementations of the preprocessing are held against each other: any size, spacing, content and
+//! Random input on which two implementations of the preprocessing are compared: any size, spacing, content and
 //! nonsense that a slice can have.
 
 use rand::RngExt as _;

@@ -1,4 +1,4 @@
-//! From a slice's Hounsfield units to the network's window: the specification on the CPU.
+//! From a slice's Hounsfield units to the model's window: the specification on the CPU.
 //!
 //! 0. Padding is air, and an image that lies turned in the patient's axial plane is made upright ([`StoredImage`], [`upright`]).
 //! 1. Hounsfield units are clamped to the model's window and scaled to 0..=1 ([`Plane::resample`]); clamping comes
@@ -6,20 +6,20 @@
 //! 2. The slice is resampled to the model's plane: square pixels of `pixel_mm` about one place of the patient for the whole
 //!    series ([`crate::exam::PlaneCentre`]), each slice by its own position, columns running from the patient's right to the left
 //!    (+x of LPS), rows from anterior to posterior (+y). The filter is a triangle whose half-width is the wider of the two pixel distances, so that nothing aliases. Outside the image is air.
-//! 3. The values are rounded to 65,536 steps. A slab is the mean of its slices ([`SlabSum`]).
+//! 3. The values are rounded to 65,536 levels. A slab is the mean of its slices ([`SlabSum`]).
 //! 4. A [`Window`] is a slab between its neighbours, in ascending z.
 
 mod body_centre;
 mod resample;
+mod rotation;
 mod stored;
 mod tissue;
-mod turn;
 
 pub use body_centre::body_centre_mm;
 pub use resample::{InPlane, SourceAxis, Taps, taps};
+pub use rotation::{InPlaneRotation, upright};
 pub use stored::{FEWEST_VALUES, HounsfieldImage, Padding, StoredImage};
 pub use tissue::TissueCells;
-pub use turn::{Turn, upright};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +28,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputGeometry {
-    /// The name of the network's input.
+    /// The name of the model's input.
     pub name: String,
-    /// Slabs in a window: the one that is judged and its neighbours on either side.
+    /// Slabs in a window: the one that is inferred and its neighbours on either side.
     pub slabs: usize,
     /// Thickness of a bin of the absolute z grid, mm.
     pub slab_mm: f64,
@@ -63,13 +63,13 @@ impl InputGeometry {
     }
 }
 
-/// Steps that 0..=1 is counted in: 0.02 HU with a window of 1300 HU, far below any scanner's noise.
-const STEPS: f32 = u16::MAX as f32;
+/// Levels that 0..=1 is counted in: 0.02 HU with a window of 1300 HU, far below any scanner's noise.
+const LEVELS: f32 = u16::MAX as f32;
 
 /// One slice in the model's plane: `rows x columns` values in 0..=1, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plane {
-    steps: Vec<u16>,
+    levels: Vec<u16>,
 }
 
 impl Plane {
@@ -77,64 +77,64 @@ impl Plane {
     #[must_use]
     pub fn resample(image: &HounsfieldImage, in_plane: &InPlane, target: &InputGeometry) -> Self {
         let values = resample::resample(image, in_plane, target);
-        Self { steps: values.into_iter().map(|value| (value * STEPS).round() as u16).collect() }
+        Self { levels: values.into_iter().map(|value| (value * LEVELS).round() as u16).collect() }
     }
 
     /// A slice that was resampled elsewhere, in the same arithmetic.
     #[must_use]
-    pub fn from_steps(steps: Vec<u16>) -> Self {
-        Self { steps }
+    pub fn from_levels(levels: Vec<u16>) -> Self {
+        Self { levels }
     }
 
-    /// The values in steps, row by row.
+    /// The values in levels, row by row.
     #[must_use]
-    pub fn steps(&self) -> &[u16] {
-        &self.steps
+    pub fn levels(&self) -> &[u16] {
+        &self.levels
     }
 
     /// The values, row by row.
     pub fn values(&self) -> impl ExactSizeIterator<Item = f32> {
-        self.steps.iter().map(|step| Self::value_of(*step))
+        self.levels.iter().map(|level| Self::value_of(*level))
     }
 
-    /// The value of so many steps.
+    /// The value of a level.
     #[must_use]
-    pub fn value_of(step: u16) -> f32 {
-        f32::from(step) / STEPS
+    pub fn value_of(level: u16) -> f32 {
+        f32::from(level) / LEVELS
     }
 }
 
 /// The sum of a slab's slices. It is exact: planes come and go in any order, and the same planes give the same sum.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlabSum {
-    steps: Vec<u32>,
+    levels: Vec<u32>,
     planes: usize,
 }
 
 impl SlabSum {
     pub fn add(&mut self, plane: &Plane) {
-        self.steps.resize(plane.steps.len(), 0);
+        self.levels.resize(plane.levels.len(), 0);
         self.planes += 1;
-        for (sum, step) in self.steps.iter_mut().zip(&plane.steps) {
-            *sum += u32::from(*step);
+        for (sum, level) in self.levels.iter_mut().zip(&plane.levels) {
+            *sum += u32::from(*level);
         }
     }
 
     /// Takes away a plane that was added.
     pub fn remove(&mut self, plane: &Plane) {
         self.planes -= 1;
-        for (sum, step) in self.steps.iter_mut().zip(&plane.steps) {
-            *sum -= u32::from(*step);
+        for (sum, level) in self.levels.iter_mut().zip(&plane.levels) {
+            *sum -= u32::from(*level);
         }
     }
 
-    /// The sum in steps, row by row.
+    /// The sum in levels, row by row.
     #[must_use]
-    pub fn steps(&self) -> &[u32] {
-        &self.steps
+    pub fn levels(&self) -> &[u32] {
+        &self.levels
     }
 
-    /// What one step of the sum is of the mean.
+    /// What one level of the sum is of the mean.
     #[must_use]
     pub fn share(&self) -> f64 {
         share_of(self.planes)
@@ -144,14 +144,14 @@ impl SlabSum {
     #[must_use]
     pub fn mean(&self) -> Vec<f32> {
         let share = self.share();
-        self.steps.iter().map(|sum| (f64::from(*sum) * share) as f32).collect()
+        self.levels.iter().map(|sum| (f64::from(*sum) * share) as f32).collect()
     }
 }
 
-/// What one step of the sum of this many planes is of their mean.
+/// What one level of the sum of this many planes is of their mean.
 #[must_use]
 pub fn share_of(planes: usize) -> f64 {
-    1.0 / (planes as f64 * f64::from(STEPS))
+    1.0 / (planes as f64 * f64::from(LEVELS))
 }
 
 /// What an engine eats: `1 x slabs x rows x columns` values in 0..=1.

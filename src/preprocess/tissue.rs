@@ -18,7 +18,7 @@ const MIN_BLOCKS: usize = 16;
 const DENSE_HU: f32 = -300.0;
 const LEAST_DENSE_CM2: f64 = 10.0;
 
-/// Of an image that is smaller than a patient, so much is enough.
+/// Of an image that is smaller than a patient, this much is enough.
 const LEAST_DENSE_SHARE: f64 = 0.02;
 
 /// Muscle, organs and blood, HU. In the leanest and the fattest of 20 patients they are at least 18 % of what is dense on any slice.

@@ -1,11 +1,15 @@
 //! A set of a plane's pixels, one bit each, and morphology on 64 of them at a time.
 //!
+//! Body and lungs are found on each slab while the patient lies on the table, by opening and growing whole planes, so
+//! that a step must treat many pixels at once. The result must be that of the plain definition, bit for bit; the tests
+//! compare it with the definition, written pixel by pixel.
+//!
 //! A row takes whole words, so that shifting one moves its pixels and none of the next row's. Bits behind a row's last column
 //! are 0. Pixels are numbered `row * columns + column`.
 
 use std::borrow::Cow;
 
-/// Which pixels hang together with one.
+/// Which pixels are connected with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
     /// The four that share a side.
@@ -172,7 +176,7 @@ impl Mask {
         }
     }
 
-    /// The pixels within so many of one of the set, up, down, beside and across: a square of `2 * reach + 1`.
+    /// The pixels within `reach` pixels of one of the set, up, down, beside and across: a square of `2 * reach + 1`.
     #[must_use]
     pub fn grown(&self, reach: usize) -> Self {
         let mut grown = self.clone();
@@ -191,7 +195,7 @@ impl Mask {
         self.along_rows(|before, at, after| before & at & after).along_columns(|above, at, below| above & at & below)
     }
 
-    /// The pixels from which no other one of the plane lies within so many that is not of the set.
+    /// The pixels that have only pixels of the set within `reach`, as far as the plane goes.
     #[must_use]
     pub fn shrunk(self, reach: usize) -> Self {
         self.complement().grown(reach).complement()

@@ -1,4 +1,4 @@
-//! Pixels of a plane as sets: what is set, what hangs together, what a shape fits into. Knows no patient and no network.
+//! Pixels of a plane as sets: which are set, which are connected, where a shape fits. Knows no patient and no model.
 
 mod mask;
 mod outline;
@@ -9,4 +9,4 @@ pub use mask::{Mask, Neighbours};
 pub use outline::{Outline, outlines};
 pub use packed::PackedMask;
 pub(crate) use regions::label;
-pub use regions::{Adjacency, Layer, RegionAt, Regions, Run, components};
+pub use regions::{Adjacency, Layer, PixelRun, RegionAt, Regions, components};

@@ -11,7 +11,7 @@ const MAX_CONNECTION_MM: f64 = 10.0;
 
 /// Pixels of one row of a mask that stand together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct PixelRun {
     pub row: usize,
     pub columns: Range<usize>,
     /// The region that they belong to.
@@ -21,7 +21,7 @@ pub struct Run {
 /// The connected regions of one mask, numbered in the order of their first pixels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Regions {
-    runs: Vec<Run>,
+    runs: Vec<PixelRun>,
     sizes: Vec<usize>,
 }
 
@@ -31,7 +31,7 @@ impl Regions {
     pub fn of(mask: &Mask) -> Self {
         let mut runs = runs_of(mask);
         let mut sets = DisjointSets::new(runs.len());
-        find_adjacent(&runs, &runs, Neighbours::InPlane, |above, below| sets.join(above, below));
+        find_adjacent(&runs, &runs, Between::InPlane, |above, below| sets.join(above, below));
         let mut sizes: Vec<usize> = Vec::new();
         for at in 0..runs.len() {
             // A root comes before all others of its set.
@@ -48,7 +48,7 @@ impl Regions {
 
     /// All runs in order of row and column.
     #[must_use]
-    pub fn runs(&self) -> &[Run] {
+    pub fn runs(&self) -> &[PixelRun] {
         &self.runs
     }
 
@@ -70,7 +70,7 @@ impl Regions {
     #[must_use]
     pub fn adjacencies_with(&self, below: &Self) -> Vec<Adjacency> {
         let mut adjacencies = Vec::new();
-        find_adjacent(&below.runs, &self.runs, Neighbours::Above, |lower, upper| {
+        find_adjacent(&below.runs, &self.runs, Between::Above, |lower, upper| {
             adjacencies.push(Adjacency { below: below.runs[lower].region, above: self.runs[upper].region });
         });
         adjacencies.sort_unstable();
@@ -152,13 +152,13 @@ pub fn label(masks: &[Mask], z_mm: &[f64]) -> (Vec<Regions>, Vec<Vec<RegionAt>>)
     (regions, components)
 }
 
-fn runs_of(mask: &Mask) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+fn runs_of(mask: &Mask) -> Vec<PixelRun> {
+    let mut runs: Vec<PixelRun> = Vec::new();
     for at in mask.pixels() {
         let (row, column) = (at / mask.columns(), at % mask.columns());
         match runs.last_mut() {
             Some(run) if run.row == row && run.columns.end == column => run.columns.end += 1,
-            _ => runs.push(Run { row, columns: column..column + 1, region: 0 }),
+            _ => runs.push(PixelRun { row, columns: column..column + 1, region: 0 }),
         }
     }
     runs
@@ -166,7 +166,7 @@ fn runs_of(mask: &Mask) -> Vec<Run> {
 
 /// Which runs can touch.
 #[derive(Clone, Copy)]
-enum Neighbours {
+enum Between {
     /// Those of one row and the next, by side or corner.
     InPlane,
     /// Those of the same row of two slabs.
@@ -174,10 +174,10 @@ enum Neighbours {
 }
 
 /// Finds all pairs of runs that touch, in one walk along both lists.
-fn find_adjacent(first: &[Run], second: &[Run], neighbours: Neighbours, mut found: impl FnMut(usize, usize)) {
-    let (down, reach) = match neighbours {
-        Neighbours::InPlane => (1, 1),
-        Neighbours::Above => (0, 0),
+fn find_adjacent(first: &[PixelRun], second: &[PixelRun], between: Between, mut found: impl FnMut(usize, usize)) {
+    let (down, reach) = match between {
+        Between::InPlane => (1, 1),
+        Between::Above => (0, 0),
     };
     let (mut i, mut j) = (0, 0);
     while let (Some(one), Some(other)) = (first.get(i), second.get(j)) {

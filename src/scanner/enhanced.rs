@@ -12,7 +12,7 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use super::{Instance, ScannerError, series};
 use crate::dicom::UidSource;
 
-/// Puts the slices of each series into so many objects, which are then a concatenation (PS3.3 section C.7.6.16.1.3). Frames are in
+/// Puts the slices of each series into this many objects, which are then a concatenation (PS3.3 section C.7.6.16.1.3). Frames are in
 /// the order of the slices; scouts stay as they are and come first.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ pub use enhanced::enhanced;
 pub use options::{Prepared, ScanOptions, Source, SourceArgs, instances, prepare};
 pub use phantom::{Phantom, PhantomKind, PhantomOptions};
 pub use renumber::new_uids;
-pub use report::{Failure, Progress, Quantiles, ScanReport};
+pub use report::{Quantiles, ScanReport, SendFailure, SendProgress};
 pub use send::{SendOptions, echo, send};
 pub use series::{Instance, Unreadable};
 pub use target::Target;

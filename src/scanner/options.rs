@@ -10,7 +10,6 @@ use super::send::SendOptions;
 use super::series::{Unreadable, load_folder};
 use super::{Instance, Order, ScannerError};
 use crate::dicom::UidSource;
-use crate::dicom::uid::entropy;
 
 /// Where the exam comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +61,7 @@ pub struct ScanOptions {
     /// Deal the slices out to this many associations
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub associations: usize,
-    /// Send each series as one Enhanced CT object, or as a concatenation of so many, with the slices as frames in their order
+    /// Send each series as one Enhanced CT object, or as a concatenation of this many, with the slices as frames in their order
     #[arg(long, value_name = "OBJECTS", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     pub enhanced: Option<u16>,
     /// Give a recorded exam new study, series and instance UIDs, so that it arrives as a new one
@@ -128,7 +127,7 @@ pub struct Prepared {
 ///
 /// If nothing can be read, or the options ask for more than the exam has.
 pub fn prepare(source: &Source, options: &ScanOptions) -> Result<Prepared, ScannerError> {
-    let random = options.seed.unwrap_or_else(entropy);
+    let random = options.seed.unwrap_or_else(rand::random);
     let mut unreadable = Vec::new();
     let mut instances = match source {
         Source::Folder(folder) => {

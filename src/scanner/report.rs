@@ -8,7 +8,7 @@ use super::series::Unreadable;
 
 /// What came of one instance.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct SendProgress {
     /// Its place in what was to be sent, from 0.
     pub index: usize,
     /// How many there are to send.
@@ -24,12 +24,12 @@ pub struct Progress {
     /// When the response had been read.
     pub answered_at: Option<Instant>,
     /// Why it was not stored.
-    pub failure: Option<Failure>,
+    pub failure: Option<SendFailure>,
 }
 
 /// An instance that the peer did not store, as far as the scanner knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct SendFailure {
     /// Its place in what was to be sent, from 0.
     pub index: usize,
     /// `SOPInstanceUID`.
@@ -79,7 +79,7 @@ pub struct ScanReport {
     /// Those of them with a warning status (Bxxx).
     pub warnings: usize,
     /// Instances that the peer did not store, in the order in which that became known.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<SendFailure>,
     /// Files that were not sent because they cannot be read, although they may be DICOM instances.
     pub unreadable: Vec<Unreadable>,
     /// Bytes of the stored data sets.
@@ -136,7 +136,7 @@ impl ScanReport {
         }
     }
 
-    pub(super) fn add(&mut self, step: &Progress) {
+    pub(super) fn add(&mut self, step: &SendProgress) {
         self.last_response_at = self.last_response_at.max(step.answered_at);
         if let Some(latency) = step.latency {
             self.latencies.push(latency);
@@ -191,14 +191,14 @@ mod tests {
         let now = Instant::now();
         let mut report = ScanReport::new(3, 0.0, now);
         for (index, status) in [0, 0xB007, 0xA700].into_iter().enumerate() {
-            let failure = (status == 0xA700).then(|| Failure {
+            let failure = (status == 0xA700).then(|| SendFailure {
                 index,
                 sop_instance_uid: "1.2".to_owned(),
                 origin: "test".to_owned(),
                 status: Some(status),
                 reason: "out of resources".to_owned(),
             });
-            report.add(&Progress {
+            report.add(&SendProgress {
                 index,
                 total: 3,
                 bytes: 10,

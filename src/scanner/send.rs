@@ -8,10 +8,10 @@ use dicom_ul::association::client::ClientAssociationOptions;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::report::{Failure, Progress, ScanReport};
+use super::report::{ScanReport, SendFailure, SendProgress};
 use super::target::{Target, check_ae_title};
 use super::{Instance, ScannerError};
-use crate::dicom::scu::{Connection, chain, echo_request, exchange, store_request};
+use crate::dicom::scu::{Connection, ScuError, chain, echo_request, exchange, store_request};
 
 /// Presentation context identifiers are the odd numbers up to 255 (PS3.8 9.3.2.2).
 const MOST_CONTEXTS: usize = 128;
@@ -60,7 +60,7 @@ pub async fn send(
     target: &Target,
     instances: &[Instance],
     options: &SendOptions,
-    mut progress: impl FnMut(&Progress),
+    mut progress: impl FnMut(&SendProgress),
 ) -> Result<ScanReport, ScannerError> {
     check(options)?;
     let mut connections = Vec::new();
@@ -107,8 +107,9 @@ pub async fn echo(target: &Target, options: &SendOptions) -> Result<Duration, Sc
         .first()
         .map(|context| context.id)
         .ok_or_else(|| refused("it accepts no Verification context".to_owned()))?;
-    let message = echo_request(id, connection.acceptor_max_pdu_length()).map_err(refused)?;
-    let status = exchange(&mut connection, &message, 1, options.write_timeout).await.map_err(refused)?;
+    let failed = |error: ScuError| refused(error.to_string());
+    let message = echo_request(id, connection.acceptor_max_pdu_length()).map_err(failed)?;
+    let status = exchange(&mut connection, &message, 1, options.write_timeout).await.map_err(failed)?;
     let took = start.elapsed();
     // The answer is there; a peer that does not release properly is not asked about that.
     let _ = connection.release().await;
@@ -167,7 +168,7 @@ struct Lane {
     start: Instant,
     options: SendOptions,
     total: usize,
-    results: UnboundedSender<Progress>,
+    results: UnboundedSender<SendProgress>,
 }
 
 impl Lane {
@@ -205,7 +206,7 @@ impl Lane {
         let peer_max = self.connection.acceptor_max_pdu_length();
         let message = match store_request(instance.outgoing(), context, message_id, peer_max) {
             Ok(message) => message,
-            Err(reason) => return Sent::failed(format!("cannot encode the request: {reason}")),
+            Err(error) => return Sent::failed(format!("cannot encode the request: {error}")),
         };
         let due = self.due(index);
         if let Some(due) = due {
@@ -217,7 +218,7 @@ impl Lane {
         let ended = Instant::now();
         let mut sent = match answer {
             Ok(status) => Sent::answered(status),
-            Err(reason) => Sent { association_lost: true, ..Sent::failed(reason) },
+            Err(error) => Sent { association_lost: true, ..Sent::failed(error.to_string()) },
         };
         sent.latency = sent.status.map(|_| ended - began);
         sent.late = due.map_or(Duration::ZERO, |due| began.saturating_duration_since(due));
@@ -272,8 +273,8 @@ impl Sent {
         }
     }
 
-    fn into_progress(self, index: usize, total: usize, instance: Instance) -> Progress {
-        Progress {
+    fn into_progress(self, index: usize, total: usize, instance: Instance) -> SendProgress {
+        SendProgress {
             index,
             total,
             bytes: instance.data.len(),
@@ -281,7 +282,7 @@ impl Sent {
             latency: self.latency,
             late: self.late,
             answered_at: self.answered_at,
-            failure: self.failure.map(|reason| Failure {
+            failure: self.failure.map(|reason| SendFailure {
                 index,
                 sop_instance_uid: instance.sop_instance_uid,
                 origin: instance.origin,

@@ -13,7 +13,7 @@ use crate::engine::{
     EmbeddedEngine, Engine, EngineError, EngineKind, GpuProbe, ModelPackage, OnnxRuntimeEngine, fits, self_test,
 };
 #[cfg(feature = "cuda")]
-use crate::gpu::{AcceleratorNetwork, AcceleratorThread};
+use crate::gpu::{AcceleratorEngine, AcceleratorThread};
 use crate::inference::{Accelerator, accelerator_test};
 use crate::preprocess::Window;
 
@@ -184,7 +184,12 @@ fn gpu(kind: EngineKind, package: &ModelPackage, options: &EngineOptions) -> Res
         return Err(absent("the package has no self-test to hold a GPU against: see tableside model pin".to_owned()));
     }
     let probe = options.gpu_probe.as_ref().ok_or_else(|| absent("no GPU was looked for".to_owned()))?;
-    probe.gpus().map_err(absent)?.into_iter().next().ok_or_else(|| absent("there is no GPU".to_owned()))
+    probe
+        .gpus()
+        .map_err(|reason| absent(reason.to_string()))?
+        .into_iter()
+        .next()
+        .ok_or_else(|| absent("there is no GPU".to_owned()))
 }
 
 /// Builds TensorRT's plan of a package for the card that is here, and returns its file.
@@ -223,7 +228,7 @@ fn open_card(
     if kind == EngineKind::TensorRt {
         return tensorrt(package, &gpu, options, slabs);
     }
-    let network = AcceleratorNetwork::OnnxRuntime { library: options.onnxruntime_library.clone() };
+    let network = AcceleratorEngine::OnnxRuntime { library: options.onnxruntime_library.clone() };
     Ok(Box::new(AcceleratorThread::open(network, package, slabs)?))
 }
 
@@ -235,7 +240,7 @@ fn tensorrt(
     slabs: usize,
 ) -> Result<Box<dyn Accelerator>, EngineError> {
     let (kept, plan) = KeptPlan::read(package, gpu, plans(options)?)?;
-    match AcceleratorThread::open(AcceleratorNetwork::TensorRt { plan }, package, slabs) {
+    match AcceleratorThread::open(AcceleratorEngine::TensorRt { plan }, package, slabs) {
         Ok(card) => Ok(Box::new(card)),
         Err(reason @ EngineError::Load { .. }) => Err(kept.refused(&reason)),
         Err(error) => Err(error),

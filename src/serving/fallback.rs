@@ -301,7 +301,7 @@ mod tests {
     fn window(number: i64) -> QueuedWindow {
         let input = &package().manifest.input;
         let mut sum = SlabSum::default();
-        sum.add(&Plane::from_steps((0..input.plane_len()).map(|at| (at as i64 * number % 65_535) as u16).collect()));
+        sum.add(&Plane::from_levels((0..input.plane_len()).map(|at| (at as i64 * number % 65_535) as u16).collect()));
         let (sum, slab) = (Arc::new(sum), SlabIndex(number));
         let sums = [sum.clone(), sum.clone(), sum];
         QueuedWindow { series: series(), job: WindowJob { slab, inputs: [(slab, SlabSlices::default()); 3], sums } }

@@ -4,9 +4,10 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::claims::Claims;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::name_locks::NameLocks;
 use super::{Incoming, SpoolError, entries, file_prefix, sync_parent, versions};
 use crate::dicom::InstanceFile;
 use crate::exam::{ExamKey, Holdings, Siblings};
@@ -42,15 +43,20 @@ impl Assignment {
     ///
     /// # Errors
     /// If a correction cannot be noted.
-    pub fn exam_of(&self, instance: &Incoming<'_>, exams: &Path, claims: &Claims) -> Result<ExamKey, SpoolError> {
+    pub fn exam_of(
+        &self,
+        instance: &Incoming<'_>,
+        exams: &Path,
+        name_locks: &NameLocks,
+    ) -> Result<ExamKey, SpoolError> {
         let own = instance.header.exam_key();
-        let place = self.siblings().place(own.clone(), &Stored { instance, exams, claims });
-        if place.is_first_correction {
-            let note = exams.join(place.exam.to_string()).join(format!("{own}.{ENDING}"));
+        let assigned = self.siblings().assign(own.clone(), &Stored { instance, exams, name_locks });
+        if assigned.is_first_correction {
+            let note = exams.join(assigned.exam.to_string()).join(format!("{own}.{ENDING}"));
             File::create(&note)?.sync_all()?;
             sync_parent(&note)?;
         }
-        Ok(place.exam)
+        Ok(assigned.exam)
     }
 
     pub fn insert(&self, exam: &ExamKey) {
@@ -62,7 +68,7 @@ impl Assignment {
     }
 
     fn siblings(&self) -> MutexGuard<'_, Siblings> {
-        self.siblings.lock().unwrap_or_else(PoisonError::into_inner)
+        self.siblings.lock()
     }
 }
 
@@ -70,18 +76,18 @@ impl Assignment {
 struct Stored<'a> {
     instance: &'a Incoming<'a>,
     exams: &'a Path,
-    claims: &'a Claims,
+    name_locks: &'a NameLocks,
 }
 
 impl Holdings for Stored<'_> {
     fn has(&self, exam: &ExamKey) -> bool {
         let first = versions::first_name(exam, self.instance.header);
-        self.claims.is_taken(&first) || self.exams.join(first).exists()
+        self.name_locks.is_taken(&first) || self.exams.join(first).exists()
     }
 
     fn has_the_image(&self, exam: &ExamKey) -> bool {
         let first = versions::first_name(exam, self.instance.header);
-        self.claims.wait_for(&first);
+        self.name_locks.wait_for(&first);
         let path = |version| self.exams.join(versions::name_of(&first, version));
         let Some(newest) = versions::newest(|version| path(version).exists()) else { return false };
         let Ok(mut file) = file_prefix(self.instance) else { return false };

@@ -16,8 +16,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// What failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Works until the journal stops. `handle` is one of the exams' folder that was open before anything was placed, so that it
-/// tells of every failure to write since.
+/// Works until the journal stops. `handle` is one of the exams' folder that was open before anything was placed, so that
+/// it reports every failure to write since then.
 pub(super) fn run(exams: &Path, handle: &File, journal: &Journal) {
     let mut failing = false;
     while let Some(segment) = journal.next_to_recycle(IDLE) {
@@ -30,7 +30,7 @@ pub(super) fn run(exams: &Path, handle: &File, journal: &Journal) {
             Ok(()) => {}
             Err(error) => {
                 if !failing {
-                    tracing::error!(%error, "the journal cannot be emptied: acknowledged instances stay in it");
+                    tracing::error!(%error, "the journal cannot be emptied: acknowledged instances stay in it, and images are refused until the disk takes them");
                 }
                 failing = true;
                 journal.set_problem(Work::Emptying, Some(Problem::from(&error)));

@@ -1,12 +1,22 @@
-//! The journal: what is acknowledged lies here first, in segments, synced in groups. Its records are placed as files in the
-//! exams' folders (`placing`), and a segment is used again once these files are synced (`checkpoint`). So a store waits for
-//! one sync of data that others share, and not for the directories.
+//! The journal: what is acknowledged lies here first, in segments. It must keep each record until the record's file is
+//! synced in its exam's folder: a scanner may delete what was acknowledged.
+//!
+//! A record passes through three hands. A store appends it to the active segment and waits for a sync, which all stores
+//! of that moment share. `placing` writes it as the file it is, unsynced. `checkpoint` syncs the file system and gives
+//! the segment back. So a store waits for one sync of data that others share, and not for the directories.
+//!
+//! A segment is active, sealed (full, or a write to it failed), being recycled, or free. A segment that failed takes no
+//! more records: after a failed sync the system may have thrown away what was written before. While records cannot be
+//! placed or segments not be emptied, stores are refused: what is acknowledged then would pile up in a journal that
+//! nothing empties.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::segment::{BLOCK, Entry, Record, SEGMENT_BYTES, Segment};
 use crate::telemetry;
@@ -30,7 +40,7 @@ struct State {
     sealed: Vec<Arc<Segment>>,
     free: Vec<Arc<Segment>>,
     last_append: Option<Instant>,
-    settling: bool,
+    flushing: bool,
     being_recycled: usize,
     problems: BTreeMap<Work, Problem>,
     stopping: bool,
@@ -71,7 +81,7 @@ impl Journal {
     }
 
     /// Writes a record and returns once it is on the disk. The caller has it placed, then calls [`Segment::release`] and
-    /// [`Journal::look`].
+    /// [`Journal::record_placed`].
     ///
     /// # Errors
     /// If it cannot be written or synced, or no segment gets free; then it counts as not written.
@@ -116,7 +126,7 @@ impl Journal {
             if left.is_zero() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the journal is full: the disk does not keep up"));
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 
@@ -130,7 +140,7 @@ impl Journal {
     }
 
     /// A record was placed: perhaps there is something to do for the checkpoint.
-    pub fn look(&self) {
+    pub fn record_placed(&self) {
         let _state = self.state();
         self.changed.notify_all();
     }
@@ -148,15 +158,15 @@ impl Journal {
             if is_quiet && state.active.as_ref().is_some_and(|active| active.next > BLOCK) {
                 state.seal_active();
             }
-            if is_quiet || state.settling || state.free.len() < RESERVE {
-                let settled = state.sealed.iter().position(|segment| segment.is_settled());
-                if let Some(index) = settled {
+            if is_quiet || state.flushing || state.free.len() < RESERVE {
+                let placed = state.sealed.iter().position(|segment| segment.is_placed());
+                if let Some(index) = placed {
                     state.being_recycled += 1;
                     return Some(state.sealed.swap_remove(index));
                 }
             }
             let nap = quiet.filter(|quiet| *quiet < idle).map_or(PATIENCE, |quiet| idle.saturating_sub(quiet));
-            state = self.changed.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, nap);
         }
     }
 
@@ -177,20 +187,20 @@ impl Journal {
 
     /// Seals what is being written and waits until every record is placed and synced and no longer in the journal.
     /// `false` if that takes longer than `patience`.
-    pub fn settle(&self, patience: Duration) -> bool {
+    pub fn flush(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
         state.seal_active();
-        state.settling = true;
+        state.flushing = true;
         self.changed.notify_all();
         loop {
             let is_empty = state.being_recycled == 0 && state.sealed.is_empty();
             let left = deadline.saturating_duration_since(Instant::now());
             if is_empty || left.is_zero() {
-                state.settling = false;
+                state.flushing = false;
                 return is_empty;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 
@@ -220,14 +230,11 @@ impl Journal {
 
     /// Waits for a while, or until the journal is stopped.
     pub fn wait(&self, nap: Duration) {
-        let state = self.state();
-        if !state.stopping {
-            drop(self.changed.wait_timeout_while(state, nap, |state| !state.stopping));
-        }
+        self.changed.wait_while_for(&mut self.state(), |state| !state.stopping, nap);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,5 +1,11 @@
 //! The spool: every instance that was acknowledged lies here as a Part 10 file (PS3.10 section 7).
 //!
+//! Once [`Spool::store`] returns, the instance must survive a power loss, whatever becomes of this program: the scanner
+//! may delete its own. Files and folders are the index, so that there is no second record of what is here that could
+//! disagree with it, and any DICOM tool can read an exam. A sync of each file and its folders would make the scanner
+//! wait: instances go through a journal first (`journal`). A name belongs to one content for good (`versions`): nothing
+//! that was acknowledged is overwritten.
+//!
 //! ```text
 //! <root>/lock                                            held by the program that uses the spool
 //! <root>/journal/<n>.segment                             what is acknowledged and not yet synced below exams/
@@ -14,8 +20,8 @@
 
 mod assignment;
 mod checkpoint;
-mod claims;
 mod journal;
+mod name_locks;
 mod placing;
 mod recovery;
 mod refused;
@@ -28,21 +34,22 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use dicom_dictionary_std::uids;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 
 use crate::exam::{ExamKey, InstanceHeader, Refusal, Refusals, is_uid};
 use crate::hex::hex;
 use assignment::Assignment;
-use claims::Claims;
 use journal::Journal;
+use name_locks::NameLocks;
 use placing::Job;
 use recovery::Folders;
 pub use recovery::Recovery;
@@ -111,7 +118,7 @@ pub struct Spool {
     exams: PathBuf,
     procedure_steps: PathBuf,
     next_file: AtomicU64,
-    claims: Arc<Claims>,
+    name_locks: Arc<NameLocks>,
     assignment: Assignment,
     refused: Refused,
     journal: Arc<Journal>,
@@ -148,16 +155,16 @@ impl Spool {
         let (segments, recovery) =
             recovery::recover(&folders, &handle, segments_wanted).map_err(|source| prepare(&journal, source))?;
         let journal = Arc::new(Journal::new(segments));
-        let claims = Arc::new(Claims::default());
+        let name_locks = Arc::new(NameLocks::default());
         let keys = keys_below(&exams)?;
         let assignment = Assignment::open(&exams, &keys).map_err(|source| prepare(&exams, source))?;
         let refused = Refused::open(&exams, &keys).map_err(|source| prepare(&exams, source))?;
         let (jobs, jobs_out) = crossbeam_channel::unbounded();
         let placing = {
-            let (exams, journal, claims) = (exams.clone(), journal.clone(), claims.clone());
+            let (exams, journal, name_locks) = (exams.clone(), journal.clone(), name_locks.clone());
             std::thread::Builder::new()
                 .name("placing".to_owned())
-                .spawn(move || placing::run(&exams, &jobs_out, &journal, &claims))?
+                .spawn(move || placing::run(&exams, &jobs_out, &journal, &name_locks))?
         };
         let checkpoint = {
             let (exams, journal) = (exams.clone(), journal.clone());
@@ -170,7 +177,7 @@ impl Spool {
             exams,
             procedure_steps,
             next_file: AtomicU64::new(0),
-            claims,
+            name_locks,
             assignment,
             refused,
             journal,
@@ -196,7 +203,7 @@ impl Spool {
     }
 
     fn shortage(&self) -> MutexGuard<'_, Option<String>> {
-        self.shortage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shortage.lock()
     }
 
     fn set_shortage(&self, reason: Option<String>) {
@@ -214,7 +221,7 @@ impl Spool {
     /// # Errors
     /// If it corrects another exam's name, birth date or sex, and that cannot be noted.
     pub fn exam_of(&self, instance: &Incoming<'_>) -> Result<ExamKey, SpoolError> {
-        self.assignment.exam_of(instance, &self.exams, &self.claims)
+        self.assignment.exam_of(instance, &self.exams, &self.name_locks)
     }
 
     /// Stores an instance of an exam and returns once it is on the disk. `placed` is called once its file can be read, unless
@@ -237,12 +244,12 @@ impl Spool {
         let mut version = versions::newest(is_there).unwrap_or(0);
         let name = loop {
             let name = versions::name_of(&first, version);
-            if self.claims.take(&name, || is_there(version)) {
+            if self.name_locks.take(&name, || is_there(version)) {
                 break name;
             }
             version += 1;
             let path = self.exams.join(name);
-            if ends_with(&path, instance.data_set)? && !self.claims.is_taken(&versions::name_of(&first, version)) {
+            if ends_with(&path, instance.data_set)? && !self.name_locks.is_taken(&versions::name_of(&first, version)) {
                 return Ok(Stored::Again(path));
             }
         };
@@ -285,7 +292,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Writes under a name that was claimed.
+    /// Writes under a name that is locked.
     fn write(&self, entry: &Entry, data_set: &[u8], placed: placing::Placed) -> Result<(), SpoolError> {
         let bytes = entry.record_bytes(data_set).filter(|bytes| *bytes <= LARGEST_RECORD);
         let Some(bytes) = bytes else {
@@ -294,11 +301,11 @@ impl Spool {
             if written.is_ok() {
                 placed();
             }
-            self.claims.release(&entry.name);
+            self.name_locks.release(&entry.name);
             return written;
         };
         let appended = self.journal.append(entry, data_set, bytes);
-        let (segment, record) = appended.inspect_err(|_| self.claims.release(&entry.name))?;
+        let (segment, record) = appended.inspect_err(|_| self.name_locks.release(&entry.name))?;
         let job = Job { segment, record, placed };
         // The thread that places stops after this spool is dropped, or with an open job that the next start takes up.
         if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
@@ -331,8 +338,8 @@ impl Spool {
     }
 
     /// Waits until the journal is empty: every file is synced in its place. `false` if that takes too long.
-    pub fn settle(&self, patience: Duration) -> bool {
-        self.journal.settle(patience)
+    pub fn flush(&self, patience: Duration) -> bool {
+        self.journal.flush(patience)
     }
 
     /// The exams in the spool.
@@ -369,7 +376,9 @@ impl Drop for Spool {
         self.journal.stop();
         let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
         if ended.iter().any(Result::is_err) {
-            tracing::error!("a thread of the spool had stopped unexpectedly");
+            tracing::error!(
+                "a thread of the spool had stopped unexpectedly: acknowledged instances stay in the journal for the next start"
+            );
         }
     }
 }
@@ -531,7 +540,7 @@ mod tests {
         let Stored::Corrects(second) = store(&spool, &header, b"second") else { panic!() };
         assert_eq!(store(&spool, &header, b"second"), Stored::Again(second.clone()));
         let Stored::Corrects(third) = store(&spool, &header, b"first!") else { panic!("the newest word counts") };
-        assert!(spool.settle(Duration::from_mins(1)));
+        assert!(spool.flush(Duration::from_mins(1)));
         assert_eq!(spool.exams().unwrap(), [header.exam_key()]);
         assert_eq!(spool.instances(&header.exam_key()).unwrap(), [path.clone(), second, third]);
         assert!(fs::read(&path).unwrap().ends_with(b"first!"));
@@ -552,7 +561,7 @@ mod tests {
             assert!(path.file_name().unwrap().len() < 64, "{path:?}");
             assert_eq!(store(&spool, &header, b"image!"), Stored::Again(path));
         }
-        assert!(spool.settle(Duration::from_mins(1)));
+        assert!(spool.flush(Duration::from_mins(1)));
         assert_eq!(spool.instances(&header().exam_key()).unwrap().len(), odd.len());
     }
 
@@ -584,7 +593,7 @@ mod tests {
             spool.store(&header.exam_key(), &incoming(&header, &data_set), tell).unwrap();
             assert!(told.recv().unwrap().ends_with(&data_set), "{bytes} bytes");
         }
-        assert!(spool.settle(Duration::from_mins(1)));
+        assert!(spool.flush(Duration::from_mins(1)));
     }
 
     #[test]

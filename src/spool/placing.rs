@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::claims::Claims;
 use super::journal::{Journal, Problem, Work};
+use super::name_locks::NameLocks;
 use super::segment::{Found, Record, Segment};
 
 /// A place that cannot be written is tried again after this.
@@ -27,13 +27,13 @@ pub(super) struct Job {
 }
 
 /// Places jobs until their channel closes, or until the journal stops while a job cannot be done.
-pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, claims: &Claims) {
+pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, name_locks: &NameLocks) {
     let mut reader = Reader::default();
     let mut failing = false;
     for job in jobs {
         while let Err(error) = reader.of(&job.segment).and_then(|from| place(from, &job.record, exams)) {
             if !failing {
-                tracing::error!(%error, "an acknowledged instance cannot be placed in its exam's folder: it stays in the journal");
+                tracing::error!(%error, "an acknowledged instance cannot be placed in its exam's folder: it stays in the journal, and images are refused until the disk takes it");
             }
             failing = true;
             journal.set_problem(Work::Placing, Some(Problem::from(&error)));
@@ -49,9 +49,9 @@ pub(super) fn run(exams: &Path, jobs: &Receiver<Job>, journal: &Journal, claims:
         }
         // A later version of the instance is taken once this one is handed on.
         (job.placed)();
-        claims.release(&job.record.entry.name);
+        name_locks.release(&job.record.entry.name);
         job.segment.release();
-        journal.look();
+        journal.record_placed();
     }
 }
 

@@ -13,8 +13,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use super::make_folder;
@@ -109,7 +109,7 @@ impl Refused {
     }
 
     fn by_exam(&self) -> MutexGuard<'_, BTreeMap<ExamKey, Refusals>> {
-        self.by_exam.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_exam.lock()
     }
 }
 

@@ -1,12 +1,14 @@
-//! Room: what the spool takes, what the disk has left, and which exams go when there is too little. Only exams with a final
-//! verdict on all their instances go, the oldest first; what is not analysed stays whatever happens.
+//! Room: what the spool takes, what the disk has left, and which exams are removed when there is too little. Only exams
+//! with a final verdict on all their instances are removed, the oldest first; what is not analysed always stays.
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::{Spool, entries, files_of, refused, versions};
 use crate::exam::{Contents, ExamKey};
@@ -31,8 +33,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The exams are measured this often while there is room, and while there is not.
 const MEASURE: Duration = Duration::from_mins(1);
 const MEASURE_IN_NEED: Duration = Duration::from_secs(5);
-/// How long the journal may take to be emptied before an exam goes: what is in it would come back at the next start.
-const SETTLE: Duration = Duration::from_secs(30);
+/// How long the journal may take to be emptied before an exam is removed: what is in it would come back at the next start.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The running thread; it ends when this is dropped.
 #[derive(Debug)]
@@ -59,10 +61,12 @@ impl Retention {
 
 impl Drop for Retention {
     fn drop(&mut self) {
-        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stop.0.lock() = true;
         self.stop.1.notify_all();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that looks after the spool's room had stopped unexpectedly");
+            tracing::error!(
+                "the thread that looks after the spool's room had stopped unexpectedly: no exam was removed since"
+            );
         }
     }
 }
@@ -117,9 +121,8 @@ impl Keeper {
                     tracing::error!(%error, "the spool's room cannot be measured");
                 }
             }
-            let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let (stopped, _) =
-                stop.1.wait_timeout_while(stopped, LOOK, |stopped| !*stopped).unwrap_or_else(PoisonError::into_inner);
+            let mut stopped = stop.0.lock();
+            stop.1.wait_while_for(&mut stopped, |stopped| !*stopped, LOOK);
             if *stopped {
                 return;
             }
@@ -153,11 +156,11 @@ impl Keeper {
         (free < self.options.min_free_bytes).then_some(Shortage::Free)
     }
 
-    /// Lets go of exams that are too old, then of the oldest while there is too little room.
+    /// Removes exams that are too old, then the oldest ones while there is too little room.
     fn make_room(&self, exams: &mut Vec<Kept>) -> io::Result<()> {
         exams.sort_by_key(|exam| exam.last);
         let now = SystemTime::now();
-        let mut settled = false;
+        let mut flushed = false;
         let mut index = 0;
         while let Some(exam) = exams.get(index) {
             let is_old =
@@ -174,8 +177,8 @@ impl Keeper {
                 index += 1;
                 continue;
             }
-            settled = settled || self.spool.settle(SETTLE);
-            if !settled {
+            flushed = flushed || self.spool.flush(FLUSH_PATIENCE);
+            if !flushed {
                 return Ok(());
             }
             self.spool.remove(&exam.key)?;
@@ -229,7 +232,7 @@ mod tests {
         for (number, study) in ["1.1", "1.2", "1.3"].iter().enumerate() {
             let header = crate::exam::InstanceHeader { study_instance_uid: (*study).into(), ..header() };
             store(&spool, &header, &[7; 10_000]);
-            assert!(spool.settle(Duration::from_mins(1)));
+            assert!(spool.flush(Duration::from_mins(1)));
             let file = spool.instances(&header.exam_key()).unwrap().remove(0);
             let at = SystemTime::now() - Duration::from_hours(3 - number as u64);
             std::fs::File::options().append(true).open(file).unwrap().set_modified(at).unwrap();

@@ -16,7 +16,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 pub(super) const BLOCK: u64 = 4096;
 /// Room for about sixty slices of 512 x 512.
@@ -202,7 +203,7 @@ impl Segment {
                 return Err(kind.into());
             }
             if state.syncing {
-                state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.synced.wait(&mut state);
                 continue;
             }
             state.syncing = true;
@@ -220,7 +221,7 @@ impl Segment {
     }
 
     fn state(&self) -> MutexGuard<'_, SyncState> {
-        self.sync.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sync.lock()
     }
 
     /// A handle of its own to read records with.
@@ -237,7 +238,7 @@ impl Segment {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub fn is_settled(&self) -> bool {
+    pub fn is_placed(&self) -> bool {
         self.outstanding.load(Ordering::Acquire) == 0
     }
 

@@ -11,11 +11,11 @@ use crate::engine::LesionHead;
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
 
-/// A row's lung is compared with that of so many rows on either side too: one row alone may hold a vessel and little else.
+/// A row's lung is compared with that of this many rows on either side too: one row alone may hold a vessel and little else.
 const ROWS_AROUND: usize = 3;
 
-/// Where lesions leave little healthy lung at a height, so many pixels of well inflated lung are added to it: extensive disease
-/// is not to explain itself.
+/// Where lesions leave little healthy lung at a height, this many pixels of well inflated lung are added to it: extensive
+/// disease must not explain itself.
 const ADDED_PIXELS: f64 = 30.0;
 const WELL_INFLATED_HU: f64 = -850.0;
 
@@ -46,7 +46,7 @@ impl Default for Aeration {
 }
 
 impl Aeration {
-    /// Measures a slab's lungs and the lesions within them; the head says what stands out, without one all does. `slab_plane` is the
+    /// Measures a slab's lungs and the lesions within them; the head decides what stands out, without one all does. `slab_plane` is the
     /// slab's mean plane, 0..=1.
     #[must_use]
     pub fn measure(

@@ -13,7 +13,7 @@ pub enum Explanation {
     Doubt(Doubt),
 }
 
-/// Why the anatomy may change between two positions although the patient lay still; `None` where nothing says so.
+/// Why the anatomy may change between two positions although the patient lay still; `None` where nothing explains it.
 #[must_use]
 pub fn explanation(series: &Series, spacing: &Spacing, [low, high]: [f64; 2]) -> Option<Explanation> {
     let is_there = |z_mm: f64| (low..=high).contains(&z_mm);

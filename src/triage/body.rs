@@ -1,5 +1,5 @@
 //! Where the patient's body is on a slab, from the slab's own values alone: what lies outside of it is no lung, whatever
-//! the network says.
+//! the model draws.
 
 use crate::preprocess::InputGeometry;
 use crate::raster::Regions;
@@ -21,13 +21,13 @@ const CUT_REACH_MM: f64 = 30.0;
 /// What is denser than this is bone; the threshold of calcium scoring (Agatston et al. 1990), HU.
 pub const BONE_HU: f32 = 130.0;
 
-/// The spine is sought so far on either side of the midline, mm.
+/// The spine is sought within this distance on either side of the midline, mm.
 const SPINE_REACH_MM: f64 = 30.0;
 
 /// Less bone than this at the midline is no spine, cm².
 const MIN_SPINE_CM2: f64 = 2.0;
 
-/// What of a slab the body is found from.
+/// Where a slab shows tissue and bone: the body is found from these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tissue {
     /// Where the slab is denser than [`TISSUE_HU`].
@@ -76,7 +76,7 @@ impl Body {
     /// So a lung that the field of view cuts at its side stays in, a lung behind the thin wall of a wasted chest too, and
     /// the air beside the chest and above a table stays out.
     ///
-    /// `None` where there is too little tissue to tell. A slab without a body keeps what the network found: to take lung
+    /// `None` where there is too little tissue to tell. A slab without a body keeps what the model found: to take lung
     /// away on no evidence could hide a lesion.
     #[must_use]
     pub fn find(found: &Tissue, input: &InputGeometry) -> Option<Self> {

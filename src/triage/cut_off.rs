@@ -1,15 +1,15 @@
 //! Whether lungs are cut off by an end of the scan.
 //!
-//! "Rescan" is radiation, so that the area of the lung mask on the outermost slab is not enough: networks also draw gas in
+//! "Rescan" is radiation, so that the area of the lung mask on the outermost slab is not enough: models also draw gas in
 //! the bowel, air between raised arms and air beside the body as lung. The area counts where it measures as lung does, goes on
-//! in the slab beside it as lungs do, and lies within the plane. What is gas is no lung; of what may be either it is said that
-//! somebody must look.
+//! in the slab beside it as lungs do, and lies within the plane. What is gas is no lung; where it may be either, the issue says
+//! that somebody must look.
 
 use super::evidence::TableRow;
 use crate::exam::{Doubt, QualityIssue, QualityKind, QualityLimits, Series};
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
-use crate::raster::{RegionAt, Run};
+use crate::raster::{PixelRun, RegionAt};
 
 /// An end of the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ const SHARED_SHARE: f64 = 0.5;
 /// Lungs end tapering: an outermost slab with this many times the lung of the one beside it is no end of lungs.
 const MOST_GROWTH: f64 = 1.5;
 
-/// Slabs further apart than this say nothing of each other, mm.
+/// Slabs further apart than this show nothing of each other, mm.
 const NEXT_MM: f64 = 10.0;
 
 /// The lung on a slab, cm²: what is for certain, and what may be.
@@ -103,7 +103,7 @@ impl EndOfLungs<'_> {
         (self.rows[one].z_mm - self.rows[other].z_mm).abs() <= NEXT_MM
     }
 
-    /// The lung on a row's slab, region by region, held against the row beside it.
+    /// The lung on a row's slab, region by region, compared with the row beside it.
     fn lung_on(&self, row: usize, beside: usize) -> LungThere {
         let regions = &self.rows[row].evidence.lung_regions;
         let Some(plane) = self.series.slab_plane(self.rows[row].slab) else { return LungThere::default() };
@@ -140,7 +140,7 @@ struct RegionSeen {
 }
 
 impl RegionSeen {
-    fn add(&mut self, run: &Run, plane: &[f32], beside: &Mask, input: &InputGeometry) {
+    fn add(&mut self, run: &PixelRun, plane: &[f32], beside: &Mask, input: &InputGeometry) {
         let is_outermost = |at: usize, count: usize| at == 0 || at + 1 == count;
         self.is_at_border |= is_outermost(run.row, input.rows)
             || is_outermost(run.columns.start, input.columns)

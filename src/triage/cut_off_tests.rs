@@ -33,7 +33,7 @@ impl Block {
 /// 100 cm² in the middle of the plane.
 const LUNG: Block = Block { rows: [6, 26], columns: [6, 26], hu: -850.0 };
 
-/// What is said of the base where the network takes a block of each slab, counted from the lowest, for lung.
+/// What is said of the base where the model takes a block of each slab, counted from the lowest, for lung.
 fn base(block: impl Fn(usize) -> Option<Block>) -> Option<QualityIssue> {
     let (input, limits) = (input(), QualityLimits::default());
     let mut series = Series::default();

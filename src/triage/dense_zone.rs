@@ -1,5 +1,5 @@
-//! A part of one lung that is dense or missing against the same part of the other: a collapsed lobe, a large mass, an effusion. A
-//! network that draws pneumonia draws these or does not; the lungs' shape shows them either way.
+//! A part of one lung that is dense or missing compared with the same part of the other: a collapsed lobe, a large mass, an
+//! effusion. A model that draws pneumonia draws these or does not; the lungs' shape shows them either way.
 
 use super::lesions::{Lesion, Side};
 use super::zones::{PerZone, Zone, ZoneScore};
@@ -13,7 +13,7 @@ const THIRDS: [Third; 3] = [
     Third { left_share: 0.85, least: 0.45 },
 ];
 
-/// Of thirds of less than this, both sides together, nothing is said, ml.
+/// Thirds of less than this, both sides together, are not compared, ml.
 const LEAST_ML: f64 = 200.0;
 
 struct Third {
@@ -29,7 +29,7 @@ pub struct DenseZone {
     pub other_ml: f64,
 }
 
-/// The third that lacks most air, if one does. Consolidation is no air, whether a network draws it or leaves it out.
+/// The third that lacks most air, if one does. Consolidation is no air, whether a model draws it or leaves it out.
 #[must_use]
 pub fn dense_zone(zones: &ZoneScore, lesions: &[Lesion]) -> Option<DenseZone> {
     let mut aerated = PerZone::default();

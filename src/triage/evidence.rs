@@ -1,4 +1,10 @@
 //! The evidence of one slab, the table of all slabs, and the fold of the table into the case score.
+//!
+//! The same slices must give the same bits in whatever order they arrive: only so is streaming exact, and a corrected
+//! slice corrects the score. So a row is replaced and never added to, and remembers the slices that it was made from,
+//! which says when it is due again. The score is folded anew from all rows, in slab order and in f64: a running sum of
+//! floating-point numbers would depend on the order of arrival. Only what is costly and exact is kept with a row, its
+//! regions and how they touch those of the row below, so that a late row costs itself and two adjacencies.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +22,7 @@ use crate::raster::{Adjacency, Regions};
 pub struct SlabEvidence {
     pub attention: f32,
     pub logit: f32,
-    /// Lung, lesions included: what the network takes for it, inside the body.
+    /// Lung, lesions included: what the model takes for it, inside the body.
     pub lung: Mask,
     /// Lesion within the lung.
     pub lesion: Mask,

@@ -5,30 +5,30 @@
 use std::sync::LazyLock;
 
 /// Directions in the plane, over half a turn; of those out of the plane there are as many for each.
-const TURNS: usize = 16;
+const DIRECTIONS: usize = 16;
 
 /// Cosine and sine of the angles from 0 to half a turn.
-static TURN: LazyLock<[(f64, f64); TURNS]> = LazyLock::new(|| {
+static DIRECTION: LazyLock<[(f64, f64); DIRECTIONS]> = LazyLock::new(|| {
     std::array::from_fn(|number| {
-        let angle = std::f64::consts::PI * number as f64 / TURNS as f64;
+        let angle = std::f64::consts::PI * number as f64 / DIRECTIONS as f64;
         (angle.cos(), angle.sin())
     })
 });
 
 /// From where to where the centres of a region's pixels reach along each direction in the plane, pixels.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spans([(f64, f64); TURNS]);
+pub struct Spans([(f64, f64); DIRECTIONS]);
 
 impl Default for Spans {
     fn default() -> Self {
-        Self([(f64::INFINITY, f64::NEG_INFINITY); TURNS])
+        Self([(f64::INFINITY, f64::NEG_INFINITY); DIRECTIONS])
     }
 }
 
 impl Spans {
     /// Takes a pixel in.
     pub fn widen(&mut self, row: usize, column: usize) {
-        for ((low, high), (cosine, sine)) in self.0.iter_mut().zip(TURN.iter()) {
+        for ((low, high), (cosine, sine)) in self.0.iter_mut().zip(DIRECTION.iter()) {
             let place = column as f64 * cosine + row as f64 * sine;
             (*low, *high) = (low.min(place), high.max(place));
         }
@@ -48,7 +48,7 @@ pub struct Part<'a> {
 pub fn largest_extent_mm(parts: &[Part<'_>], pixel_mm: f64) -> f64 {
     let width = |turn: usize, tilt: usize| -> f64 {
         // Tilts run from the plane up over the axis of the patient: along (x, y, z) = (cosine * turn, sine).
-        let ((turn_cosine, turn_sine), (cosine, sine)) = (TURN[turn], TURN[tilt]);
+        let ((turn_cosine, turn_sine), (cosine, sine)) = (DIRECTION[turn], DIRECTION[tilt]);
         let half_pixel_mm = pixel_mm / 2.0 * (turn_cosine.abs() + turn_sine.abs()) * cosine.abs();
         let ends = parts.iter().map(|part| {
             let (low, high) = part.spans.0[turn];
@@ -61,7 +61,7 @@ pub fn largest_extent_mm(parts: &[Part<'_>], pixel_mm: f64) -> f64 {
             ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (from, to)| (low.min(from), high.max(to)));
         high - low
     };
-    let directions = (0..TURNS).flat_map(|turn| (0..TURNS).map(move |tilt| (turn, tilt)));
+    let directions = (0..DIRECTIONS).flat_map(|turn| (0..DIRECTIONS).map(move |tilt| (turn, tilt)));
     directions.map(|(turn, tilt)| width(turn, tilt)).fold(0.0, f64::max)
 }
 

@@ -7,22 +7,22 @@ use crate::exam::{PreparedSlice, QualityIssue, QualityKind, QualityLimits, Serie
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
 
-/// Less of a region at the border than this is lung by chance, cm²: networks take some of anything for it.
+/// Less of a region at the border than this is lung by chance, cm²: models take some of anything for it.
 const LEAST_CUT_LUNG_CM2: f64 = 5.0;
 
-/// So near to where a field ends within lung, on whatever slice, networks see opacities that are none: they miss the chest wall, mm.
+/// Nearer than this to where a field ends within lung, on whatever slice, models see opacities that are none: they miss the chest wall, mm.
 const MISLEADING_MM: f64 = 25.0;
 
 /// Where the field of view ends within the lungs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CutField {
     pub issue: QualityIssue,
-    /// Volume of the lesions that do not lie at the border where it does, ml: beside it networks see some that are none.
+    /// Volume of the lesions that do not lie at the border where it does, ml: beside it models see some that are none.
     pub lesions_elsewhere_ml: f64,
 }
 
 impl CutField {
-    /// Looks at the slices and at what the network took for lung and lesion there; `None` where the field holds the lungs.
+    /// Looks at the slices and at what the model took for lung and lesion there; `None` where the field holds the lungs.
     #[must_use]
     pub fn find(series: &Series, rows: &[TableRow<'_>], input: &InputGeometry, limits: &QualityLimits) -> Option<Self> {
         let row_of = |slice: &PreparedSlice| {

@@ -6,7 +6,7 @@ use super::density::{Densities, percentile_hu};
 use super::evidence::TableRow;
 use super::extent::{Part, largest_extent_mm};
 use super::lesion_region::LesionRegion;
-use super::location::{Place, places};
+use super::location::{PixelLocations, pixel_locations};
 use super::lung_regions::LungRegions;
 use super::lungs::Lungs;
 use super::zones::{PerZone, Zone};
@@ -122,7 +122,7 @@ pub(super) fn lesions(
     densities: Densities,
     plane_centre: Lps,
 ) -> (Vec<Lesion>, PerZone) {
-    let places = places(table, lungs, input);
+    let locations = pixel_locations(table, lungs, input);
     let half_plane_mm = |pixels: usize| (pixels as f64 - 1.0) / 2.0 * input.pixel_mm;
     let frame = Frame {
         pixel_mm: input.pixel_mm,
@@ -138,7 +138,7 @@ pub(super) fn lesions(
                 LesionPart {
                     row,
                     region: &row.evidence.lesion_regions.sums[at.region],
-                    place: places[at.slab][at.region],
+                    location: locations[at.slab][at.region],
                     height: lungs.height(at.slab),
                     pixel_ml: row.pixel_ml(input),
                 }
@@ -165,7 +165,7 @@ struct Frame {
 struct LesionPart<'a> {
     row: &'a TableRow<'a>,
     region: &'a LesionRegion,
-    place: Place,
+    location: PixelLocations,
     /// In the lungs, 0 at their lowest slab and 1 at their uppermost.
     height: f64,
     pixel_ml: f64,
@@ -194,18 +194,18 @@ struct Sums {
 impl Sums {
     fn over(parts: &[LesionPart<'_>], frame: &Frame) -> Self {
         let mut sums = Self::default();
-        for LesionPart { row, region, place, height, pixel_ml } in parts {
+        for LesionPart { row, region, location, height, pixel_ml } in parts {
             let ml = |pixels: usize| pixels as f64 * pixel_ml;
             let from = |hu: i16| region.histogram.count_from(hu);
             sums.volume += ml(region.pixels);
-            sums.left += ml(place.left);
-            sums.zones[Zone::of(Side::Left, *height)] += ml(place.left);
-            sums.zones[Zone::of(Side::Right, *height)] += ml(region.pixels - place.left);
+            sums.left += ml(location.left);
+            sums.zones[Zone::of(Side::Left, *height)] += ml(location.left);
+            sums.zones[Zone::of(Side::Right, *height)] += ml(region.pixels - location.left);
             let consolidation = from(frame.densities.consolidation_hu);
             sums.consolidation += ml(consolidation);
             sums.ground_glass += ml(from(frame.densities.ground_glass_hu) - consolidation);
-            sums.peripheral += ml(place.peripheral);
-            sums.on_diaphragm += ml(place.on_diaphragm);
+            sums.peripheral += ml(location.peripheral);
+            sums.on_diaphragm += ml(location.on_diaphragm);
             sums.basal += if *height < 1.0 / 3.0 { ml(region.pixels) } else { 0.0 };
             sums.apical += if *height >= 2.0 / 3.0 { ml(region.pixels) } else { 0.0 };
             sums.hu += region.hu * pixel_ml;

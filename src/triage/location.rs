@@ -15,16 +15,20 @@ const DIRECTIONS: usize = 16;
 /// is thinner, disease of the base is not.
 const ON_DIAPHRAGM_MM: f64 = 8.0;
 
-/// How many pixels of a region of a lesion mask lie where.
+/// How many pixels of a region of a lesion mask lie in the left lung, at its periphery, and on the diaphragm.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct PixelLocations {
     pub left: usize,
     pub peripheral: usize,
     pub on_diaphragm: usize,
 }
 
 /// Where the regions of each slab's lesion mask lie.
-pub(super) fn places(table: &[TableRow<'_>], lungs: &Lungs<'_>, input: &InputGeometry) -> Vec<Vec<Place>> {
+pub(super) fn pixel_locations(
+    table: &[TableRow<'_>],
+    lungs: &Lungs<'_>,
+    input: &InputGeometry,
+) -> Vec<Vec<PixelLocations>> {
     let radius = PERIPHERAL_MM / input.pixel_mm;
     let steps = std::array::from_fn(|number| {
         let angle = std::f64::consts::TAU * number as f64 / DIRECTIONS as f64;
@@ -33,25 +37,25 @@ pub(super) fn places(table: &[TableRow<'_>], lungs: &Lungs<'_>, input: &InputGeo
     (0..table.len())
         .map(|slab| {
             let regions = &table[slab].evidence.lesion_regions;
-            let mut places = vec![Place::default(); regions.sums.len()];
-            if places.is_empty() {
-                return places;
+            let mut locations = vec![PixelLocations::default(); regions.sums.len()];
+            if locations.is_empty() {
+                return locations;
             }
             let outline = Outline::of(lungs.mask(slab));
             let below: Vec<usize> = below(table, slab).collect();
             for run in regions.regions.runs() {
-                let place = &mut places[run.region];
+                let location = &mut locations[run.region];
                 let first = run.row * input.columns;
-                place.left += run.columns.end.saturating_sub(run.columns.start.max(lungs.left_from(slab)));
-                place.peripheral +=
+                location.left += run.columns.end.saturating_sub(run.columns.start.max(lungs.left_from(slab)));
+                location.peripheral +=
                     run.columns.clone().filter(|column| is_peripheral(&outline, &steps, run.row, *column)).count();
-                place.on_diaphragm += run
+                location.on_diaphragm += run
                     .columns
                     .clone()
                     .filter(|column| below.iter().any(|lower| !lungs.contain(*lower, first + column)))
                     .count();
             }
-            places
+            locations
         })
         .collect()
 }

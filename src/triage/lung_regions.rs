@@ -1,4 +1,4 @@
-//! Which of what the network takes for lung is lung: gas in the bowel looks like it, but is small and lies apart.
+//! Which of what the model takes for lung is lung: gas in the bowel looks like it, but is small and lies apart.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::evidence::TableRow;
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
-use crate::raster::{Layer, RegionAt, Run, components};
+use crate::raster::{Layer, PixelRun, RegionAt, components};
 
 /// A component of the lung masks with less than this share of the largest one's volume is not lung. The smaller lung has
 /// far more, unless it is gone.
@@ -65,7 +65,7 @@ impl LungRegions {
     }
 
     /// The runs of a slab that are lung.
-    pub fn runs<'a>(&'a self, table: &'a [TableRow<'_>], slab: usize) -> impl Iterator<Item = &'a Run> {
+    pub fn runs<'a>(&'a self, table: &'a [TableRow<'_>], slab: usize) -> impl Iterator<Item = &'a PixelRun> {
         let is_lung = &self.is_lung[slab];
         table[slab].evidence.lung_regions.runs().iter().filter(|run| is_lung[run.region])
     }

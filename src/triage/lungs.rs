@@ -13,7 +13,7 @@ use super::zones::{PerZone, Zone};
 use crate::exam::LungArea;
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
-use crate::raster::{RegionAt, Run};
+use crate::raster::{PixelRun, RegionAt};
 
 /// Where lungs touch, they are parted no further from the patient's midline than this, mm.
 const PARTING_REACH_MM: f64 = 40.0;
@@ -148,7 +148,7 @@ impl SidePixels {
     }
 }
 
-fn lung_by_column<'a>(runs: impl Iterator<Item = &'a Run>, columns: usize) -> Vec<usize> {
+fn lung_by_column<'a>(runs: impl Iterator<Item = &'a PixelRun>, columns: usize) -> Vec<usize> {
     // First how the count changes from column to column.
     let (mut begin, mut end) = (vec![0; columns + 1], vec![0; columns + 1]);
     for run in runs {

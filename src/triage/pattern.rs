@@ -1,5 +1,5 @@
 //! What kind of opacity there is and where: the words of a verdict, and whether these opacities may isolate anybody. They
-//! tell pneumonia from what looks otherwise, never COVID-19 from another pneumonia.
+//! distinguish pneumonia from what looks otherwise, never COVID-19 from another pneumonia.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::lesions::{Lesion, Side};
 pub const COUNTED_LESION_ML: f64 = 0.5;
 
 /// A mass is wider than 3 cm (Hansell et al., "Fleischner Society: glossary of terms for thoracic imaging", 2008): the
-/// volume of such a ball, ml. What is smaller is a nodule, of which a network draws some in healthy lungs.
+/// volume of such a ball, ml. What is smaller is a nodule, of which a model draws some in healthy lungs.
 const MIN_MASS_ML: f64 = 14.0;
 
 /// A ball of 8 cm, ml: what is larger is a lobe, and lobar pneumonia fills lobes.

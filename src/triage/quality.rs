@@ -451,7 +451,7 @@ mod tests {
         let mut heap = Series::default();
         for number in 0..154 {
             let (slice, plane) = made_slice([0.0, 0.0, 12.0], 0.0, &format!("1.{}", 200 + number), &input());
-            heap.add(slice, &plane, &input(), |_| Ok(plane.clone())).unwrap();
+            heap.add(slice, &plane, &input(), |_| Ok::<_, std::convert::Infallible>(plane.clone())).unwrap();
         }
         let found = issues(&heap, &Lungs::default());
         let [one] = found.as_slice() else { panic!("{found:?}") };

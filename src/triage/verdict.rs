@@ -1,5 +1,10 @@
-//! The verdict on a finished exam. Whatever is missing or broken makes it "not analysed: why", lungs that are not what a
-//! chest has "abnormal, not assessed: why"; neither is clear.
+//! The verdict on a finished exam. Whatever is missing or broken makes it "not analysed: why", lungs that are not what
+//! a chest has "abnormal, not assessed: why"; neither is clear.
+//!
+//! [`judge`] is the one place that makes verdicts, so that no other path can read as clear. It asks in this order: is
+//! there a result at all, was pneumonia found, does anything hide or falsify the lungs. "Not suspected" is what is left
+//! when nothing speaks against it. What was found stands whatever else is missing, since the patient must be isolated
+//! all the same; a negative verdict needs the whole lungs.
 
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +77,7 @@ pub struct Facts<'a> {
 const MAX_DEFECTIVE_SHARE: f64 = 0.1;
 
 /// Beside a lung that is dense or missing a score is a finding only if at least so much of its lesions lies in the lung that
-/// is left, ml: networks also see opacities in a dense lung's edges, which are no lung and reach over the midline.
+/// is left, ml: models also see opacities in a dense lung's edges, which are no lung and reach over the midline.
 pub(super) const MIN_FINDING_ML: f64 = 10.0;
 
 /// Beside a dense lung the other one holds at least this share of its lesions.
@@ -168,7 +173,7 @@ fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
     if let Some(mixed) = mixed {
         return Some(mixed.to_string());
     }
-    // Upside down a network takes heart and vessels for disease: what it finds there means nothing either.
+    // Upside down a model takes heart and vessels for disease: what it finds there means nothing either.
     facts.lungs.spine_in_front.then(|| "the spine lies in front: is the image's orientation right?".to_owned())
 }
 
@@ -242,7 +247,7 @@ struct DenseLung {
     other_ml: f64,
 }
 
-/// Consolidation is no air: whether a network draws a dense lung as lesion or leaves it out, it is dense.
+/// Consolidation is no air: whether a model draws a dense lung as lesion or leaves it out, it is dense.
 fn dense_lung(lungs: LungSummary, lesions: &[Lesion], limits: &QualityLimits) -> Option<DenseLung> {
     let consolidated_ml = |side: Side| -> f64 {
         let there = lesions.iter().filter(|lesion| lesion.side == side);

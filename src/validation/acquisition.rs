@@ -7,7 +7,18 @@ use dicom_dictionary_std::tags;
 use crate::dicom::InstanceFile;
 use crate::dicom::attributes::number;
 use crate::exam::{ExamKey, Refusal, is_ct_image};
-use crate::offline::{FoundInstance, Survey};
+use crate::offline::{FolderError, FoundInstance, Survey};
+
+/// Why a case's folder is not one exam.
+#[derive(Debug, thiserror::Error)]
+pub enum AcquisitionError {
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error("{0} holds no CT image")]
+    NoCtImage(PathBuf),
+    #[error("{folder} holds {exams} exams, a case is one: give each its own folder", folder = folder.display())]
+    SeveralExams { folder: PathBuf, exams: usize },
+}
 
 /// One exam on the disk.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +35,8 @@ impl Acquisition {
     ///
     /// # Errors
     /// If the folder cannot be listed, holds no CT image and nothing that may be one, or images of more than one exam.
-    pub fn read(folder: &Path) -> Result<Self, String> {
-        let Survey { mut instances, refused, .. } = Survey::of(folder).map_err(|error| error.to_string())?;
+    pub fn read(folder: &Path) -> Result<Self, AcquisitionError> {
+        let Survey { mut instances, refused, .. } = Survey::of(folder)?;
         instances.retain(|instance| is_ct_image(&instance.sop_class_uid));
         let mut exams: Vec<ExamKey> = instances.iter().map(|instance| instance.exam.clone()).collect();
         if exams.is_empty() {
@@ -34,14 +45,10 @@ impl Acquisition {
         exams.sort();
         exams.dedup();
         let exam = match exams.as_slice() {
-            [] => return Err(format!("{} holds no CT image", folder.display())),
+            [] => return Err(AcquisitionError::NoCtImage(folder.to_owned())),
             [exam] => exam.clone(),
             several => {
-                let several = several.len();
-                return Err(format!(
-                    "{} holds {several} exams, a case is one: give each its own folder",
-                    folder.display()
-                ));
+                return Err(AcquisitionError::SeveralExams { folder: folder.to_owned(), exams: several.len() });
             }
         };
         instances.sort_by_cached_key(order_of_acquisition);

@@ -13,7 +13,7 @@ use super::summary::{Figure, Figures, Summary};
 pub enum LimitError {
     #[error("{0} is no limit: write NAME=NUMBER, such as sensitivity=0.95")]
     Form(String),
-    #[error("{name} is no figure that can be limited; at least: {at_least}; at most: {at_most}", at_least = names(Side::AtLeast), at_most = names(Side::AtMost))]
+    #[error("{name} is no figure that can be limited; at least: {at_least}; at most: {at_most}", at_least = names(Bound::AtLeast), at_most = names(Bound::AtMost))]
     Name { name: String },
     #[error("{text} is no number for {name}: expected one from 0 to {}", if *share { "1" } else { "any size" })]
     Number { name: &'static str, text: String, share: bool },
@@ -21,14 +21,14 @@ pub enum LimitError {
     End { name: &'static str, end: String, expected: &'static str },
 }
 
-/// On which side of its limit a figure must lie.
+/// Whether a limit bounds its figure from below or from above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum Bound {
     AtLeast,
     AtMost,
 }
 
-impl Side {
+impl Bound {
     /// The end of the interval that is nearer to failing.
     fn end(self) -> &'static str {
         match self {
@@ -41,26 +41,31 @@ impl Side {
 /// A figure that can be limited.
 struct Metric {
     name: &'static str,
-    side: Side,
+    bound: Bound,
     /// Lies between 0 and 1.
     share: bool,
     figure: fn(&Figures) -> &Figure,
 }
 
 static METRICS: [Metric; 9] = [
-    Metric { name: "sensitivity", side: Side::AtLeast, share: true, figure: |f| &f.sensitivity },
-    Metric { name: "specificity", side: Side::AtLeast, share: true, figure: |f| &f.specificity },
-    Metric { name: "auc", side: Side::AtLeast, share: true, figure: |f| &f.auc },
-    Metric { name: "lesion_dice", side: Side::AtLeast, share: true, figure: |f| &f.lesion_dice },
-    Metric { name: "lung_dice", side: Side::AtLeast, share: true, figure: |f| &f.lung_dice },
-    Metric { name: "lesion_recall", side: Side::AtLeast, share: true, figure: |f| &f.lesion_recall },
-    Metric { name: "false_lesions_per_case", side: Side::AtMost, share: false, figure: |f| &f.false_lesions_per_case },
-    Metric { name: "time_to_flag_share", side: Side::AtMost, share: true, figure: |f| &f.time_to_flag_share.median },
-    Metric { name: "not_analysed_share", side: Side::AtMost, share: true, figure: |f| &f.not_analysed_share },
+    Metric { name: "sensitivity", bound: Bound::AtLeast, share: true, figure: |f| &f.sensitivity },
+    Metric { name: "specificity", bound: Bound::AtLeast, share: true, figure: |f| &f.specificity },
+    Metric { name: "auc", bound: Bound::AtLeast, share: true, figure: |f| &f.auc },
+    Metric { name: "lesion_dice", bound: Bound::AtLeast, share: true, figure: |f| &f.lesion_dice },
+    Metric { name: "lung_dice", bound: Bound::AtLeast, share: true, figure: |f| &f.lung_dice },
+    Metric { name: "lesion_recall", bound: Bound::AtLeast, share: true, figure: |f| &f.lesion_recall },
+    Metric {
+        name: "false_lesions_per_case",
+        bound: Bound::AtMost,
+        share: false,
+        figure: |f| &f.false_lesions_per_case,
+    },
+    Metric { name: "time_to_flag_share", bound: Bound::AtMost, share: true, figure: |f| &f.time_to_flag_share.median },
+    Metric { name: "not_analysed_share", bound: Bound::AtMost, share: true, figure: |f| &f.not_analysed_share },
 ];
 
-fn names(side: Side) -> String {
-    let names: Vec<&str> = METRICS.iter().filter(|metric| metric.side == side).map(|metric| metric.name).collect();
+fn names(bound: Bound) -> String {
+    let names: Vec<&str> = METRICS.iter().filter(|metric| metric.bound == bound).map(|metric| metric.name).collect();
     names.join(", ")
 }
 
@@ -86,7 +91,7 @@ impl FromStr for Limit {
             .iter()
             .find(|metric| metric.name == name)
             .ok_or_else(|| LimitError::Name { name: name.to_owned() })?;
-        let expected = metric.side.end();
+        let expected = metric.bound.end();
         if let Some(end) = end.filter(|end| *end != expected) {
             return Err(LimitError::End { name: metric.name, end: end.to_owned(), expected });
         }
@@ -104,10 +109,10 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.metric.name)?;
         if self.of_interval {
-            let end = if self.metric.side == Side::AtLeast { "lower" } else { "upper" };
+            let end = if self.metric.bound == Bound::AtLeast { "lower" } else { "upper" };
             write!(f, ", {end} end of the interval,")?;
         }
-        write!(f, " at {} {}", if self.metric.side == Side::AtLeast { "least" } else { "most" }, self.value)
+        write!(f, " at {} {}", if self.metric.bound == Bound::AtLeast { "least" } else { "most" }, self.value)
     }
 }
 
@@ -118,7 +123,7 @@ impl fmt::Debug for Limit {
 }
 
 impl Limit {
-    /// Holds the limit against the figures of all cases.
+    /// Checks the figures of all cases against the limit.
     #[must_use]
     pub fn check(&self, summary: &Summary) -> LimitOutcome {
         let figure = (self.metric.figure)(&summary.overall);
@@ -139,16 +144,16 @@ impl Limit {
         if !self.of_interval {
             return Some(estimate.value);
         }
-        estimate.interval.map(|interval| match self.metric.side {
-            Side::AtLeast => interval.low,
-            Side::AtMost => interval.high,
+        estimate.interval.map(|interval| match self.metric.bound {
+            Bound::AtLeast => interval.low,
+            Bound::AtMost => interval.high,
         })
     }
 
     fn kept_by(&self, found: f64) -> bool {
-        match self.metric.side {
-            Side::AtLeast => found >= self.value,
-            Side::AtMost => found <= self.value,
+        match self.metric.bound {
+            Bound::AtLeast => found >= self.value,
+            Bound::AtMost => found <= self.value,
         }
     }
 }

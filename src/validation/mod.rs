@@ -8,19 +8,19 @@ pub mod cases;
 pub mod curves;
 pub mod files;
 mod html;
-mod journal;
 pub mod limits;
 #[cfg(test)]
 mod made;
 mod masks;
 mod observe;
 mod operating_point;
+mod result_log;
 mod run;
 pub mod statistics;
 pub mod summary;
 
 pub use operating_point::{OperatingPointError, with_operating_point};
-pub use run::{Run, RunError, RunOptions, run};
+pub use run::{ValidationError, ValidationOptions, ValidationRun, run};
 
 use serde::{Deserialize, Serialize};
 

@@ -48,7 +48,7 @@ impl Observer<'_> {
     }
 
     fn run(&mut self, name: &str, input: &CaseInput) -> Result<Outcome, String> {
-        let acquisition = Acquisition::read(&input.folder)?;
+        let acquisition = Acquisition::read(&input.folder).map_err(|error| error.to_string())?;
         let mut scan = Scan::new(&acquisition);
         for file in acquisition.files {
             scan.take(file, self)?;
@@ -56,7 +56,7 @@ impl Observer<'_> {
         scan.settle(self)?;
         scan.run_due_windows(self, true)?;
         let report = scan.conclude(self);
-        self.serving.forget(&scan.case.key);
+        self.serving.forget(&scan.analysis.key);
         // A verdict on the patient, or none.
         let judged = matches!(report.verdict, Verdict::Suspected | Verdict::NotSuspected);
         let Some(score) = report.score.filter(|_| judged) else {
@@ -98,7 +98,7 @@ impl Observer<'_> {
         scan: &Scan,
         report: &CaseReport,
     ) -> Result<(Option<f64>, Option<MaskAgreement>, Option<String>), String> {
-        let Some((_, judged)) = scan.case.judged() else { return Ok((None, None, None)) };
+        let Some((_, judged)) = scan.analysis.judged() else { return Ok((None, None, None)) };
         let rows = judged.table.rows(&judged.series);
         let picture = self.draw(name, &judged.series, &rows, report)?;
         Ok((scan.path_maximum(&rows, self.manifest), self.masks(input, &judged.series, &rows)?, picture))
@@ -139,7 +139,7 @@ impl Observer<'_> {
 
 /// A case on its way, and what is noted on the way.
 struct Scan {
-    case: ExamAnalysis,
+    analysis: ExamAnalysis,
     started: Instant,
     path: Vec<PathPoint>,
     /// Slices that had come when the early flag was raised.
@@ -149,19 +149,19 @@ struct Scan {
 impl Scan {
     fn new(acquisition: &Acquisition) -> Self {
         let started = Instant::now();
-        let mut case = ExamAnalysis::new(acquisition.exam.clone(), started);
-        acquisition.refused.iter().for_each(|refusal| case.refuse(refusal.clone(), started));
-        Self { case, started, path: Vec::new(), flagged_after: None }
+        let mut analysis = ExamAnalysis::new(acquisition.exam.clone(), started);
+        acquisition.refused.iter().for_each(|refusal| analysis.refuse(refusal.clone(), started));
+        Self { analysis, started, path: Vec::new(), flagged_after: None }
     }
 
     fn take(&mut self, file: PathBuf, observer: &mut Observer<'_>) -> Result<(), String> {
-        self.case.take(file, self.started, None);
+        self.analysis.take(file, self.started, None);
         self.decode(observer)
     }
 
     /// Decodes again what lies elsewhere now that all slices are there.
     fn settle(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
-        while !self.case.settle() {
+        while !self.analysis.settle() {
             self.decode(observer)?;
         }
         Ok(())
@@ -169,16 +169,16 @@ impl Scan {
 
     fn decode(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
         let input = &observer.manifest.input;
-        while let Some(waiting) = self.case.waiting.pop_front() {
+        while let Some(waiting) = self.analysis.waiting.pop_front() {
             let mut images = Vec::new();
-            let (exam, centres) = (self.case.key.clone(), self.case.plane_centres());
+            let (exam, centres) = (self.analysis.key.clone(), self.analysis.plane_centres());
             waiting.take_turn(&exam, observer.serving.planes(), &centres, |step| match step {
-                DecodeEvent::Left(waiting) => self.case.waiting.push_front(waiting),
+                DecodeEvent::Left(waiting) => self.analysis.waiting.push_front(waiting),
                 DecodeEvent::Image(arrival, decoded) => images.push((arrival, decoded)),
                 DecodeEvent::Done => {}
             });
             for (arrival, decoded) in images {
-                self.case.add(decoded, &arrival, input);
+                self.analysis.add(decoded, &arrival, input);
                 self.run_due_windows(observer, false)?;
             }
         }
@@ -187,15 +187,15 @@ impl Scan {
 
     fn run_due_windows(&mut self, observer: &mut Observer<'_>, finishing: bool) -> Result<(), String> {
         let manifest = observer.manifest;
-        while let Some(window) = self.case.next_window(&manifest.input, finishing) {
+        while let Some(window) = self.analysis.next_window(&manifest.input, finishing) {
             let judged = observer.serving.judge(window.clone());
-            self.case.take_judged(&window, judged, manifest).map_err(|error| error.to_string())?;
-            let (slices, _) = self.case.progress();
-            if self.case.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
+            self.analysis.take_judged(&window, judged, manifest).map_err(|error| error.to_string())?;
+            let (slices, _) = self.analysis.progress();
+            if self.analysis.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
                 self.flagged_after.get_or_insert(slices);
             }
-            if let Some(score) = self.case.running_score(manifest) {
-                self.path.push(PathPoint { slices, lung_mm: self.case.judged_lung_mm(), score });
+            if let Some(score) = self.analysis.running_score(manifest) {
+                self.path.push(PathPoint { slices, lung_mm: self.analysis.judged_lung_mm(), score });
             }
         }
         Ok(())
@@ -212,7 +212,7 @@ impl Scan {
             over: now,
             now,
         };
-        self.case.conclude(&context).clone()
+        self.analysis.conclude(&context).clone()
     }
 
     /// The largest running score among points with enough lung: on the path that was run, and on those that the final table

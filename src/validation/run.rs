@@ -1,11 +1,11 @@
-//! A run over all listed cases: those that are finished already are taken over, each other one is observed and kept at once.
+//! A run over all listed cases: finished ones are taken over, every other one is observed and kept at once.
 
 use std::path::{Path, PathBuf};
 
 use super::CaseResult;
 use super::cases::ListedCase;
-use super::journal::{Journal, JournalError, RunIdentity};
 use super::observe::{Observer, PICTURES};
+use super::result_log::{ResultLog, ResultLogError, ValidationIdentity};
 use crate::engine::{EngineError, ModelPackage};
 use crate::exam::QualityLimits;
 use crate::serving::choice::{self, EngineOptions};
@@ -13,7 +13,7 @@ use crate::triage::Densities;
 
 /// How cases are run.
 #[derive(Debug, Clone)]
-pub struct RunOptions {
+pub struct ValidationOptions {
     pub engine: EngineOptions,
     pub limits: QualityLimits,
     pub densities: Densities,
@@ -23,7 +23,7 @@ pub struct RunOptions {
 
 /// All cases, observed.
 #[derive(Debug)]
-pub struct Run {
+pub struct ValidationRun {
     /// In the order of the list.
     pub results: Vec<CaseResult>,
     /// Name of the engine that served.
@@ -34,16 +34,16 @@ pub struct Run {
 
 /// Why a run cannot be made. What goes wrong with a case is its outcome and no error.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum ValidationError {
     #[error("cannot write to {path}: {source}")]
     Out { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    ResultLog(#[from] ResultLogError),
 }
 
-/// Runs the cases in the order of their list. Results and pictures go into `out`; `done` is told of each case.
+/// Runs the cases in the order of their list. Results and pictures go into `out`; `done` gets each case.
 ///
 /// # Errors
 /// If the engine cannot serve, or the folder cannot be used or holds results of another run.
@@ -51,24 +51,24 @@ pub fn run(
     package: &ModelPackage,
     cases: &[ListedCase],
     out: &Path,
-    options: &RunOptions,
+    options: &ValidationOptions,
     mut done: impl FnMut(&CaseResult),
-) -> Result<Run, RunError> {
+) -> Result<ValidationRun, ValidationError> {
     let pictures = out.join(PICTURES);
-    std::fs::create_dir_all(&pictures).map_err(|source| RunError::Out { path: pictures, source })?;
+    std::fs::create_dir_all(&pictures).map_err(|source| ValidationError::Out { path: pictures, source })?;
     let serving = choice::serving(package, &options.engine)?;
     let engine_name = serving.name();
-    let identity = RunIdentity::new(package, engine_name, options);
-    let mut journal = Journal::open(out, &identity)?;
-    let RunOptions { limits, densities, slices_per_s, .. } = *options;
+    let identity = ValidationIdentity::new(package, engine_name, options);
+    let mut log = ResultLog::open(out, &identity)?;
+    let ValidationOptions { limits, densities, slices_per_s, .. } = *options;
     let mut observer = Observer { manifest: &package.manifest, serving, limits, densities, slices_per_s, out };
-    let mut run = Run { results: Vec::with_capacity(cases.len()), engine: engine_name, taken_over: 0 };
+    let mut run = ValidationRun { results: Vec::with_capacity(cases.len()), engine: engine_name, taken_over: 0 };
     for case in cases {
-        let earlier = journal.finished(case);
+        let earlier = log.finished(case);
         run.taken_over += usize::from(earlier.is_some());
         let result = match earlier {
             Some(result) => result,
-            None => journal.put(&case.input, observer.observe(case))?,
+            None => log.put(&case.input, observer.observe(case))?,
         };
         done(&result);
         run.results.push(result);

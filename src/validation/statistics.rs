@@ -15,7 +15,7 @@ const SEED: u64 = 20_201_124;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     pub value: f64,
-    /// `None` where so few or such equal cases say nothing of the spread.
+    /// `None` where too few or too equal cases show no spread.
     pub interval: Option<Interval>,
     /// Cases that the figure rests on; for the recall of lesions the lesions.
     pub n: usize,

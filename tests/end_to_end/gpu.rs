@@ -90,7 +90,7 @@ fn a_driver_that_lacks_its_functions_or_crashes_breaks_nothing() {
 }
 
 #[test]
-fn a_driver_without_a_card_is_told_in_its_own_words() {
+fn a_driver_without_a_gpu_is_told_in_its_own_words() {
     if !looks_for_a_driver() {
         return;
     }

@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 
 use sha2::{Digest as _, Sha256};
 use tableside::engine::Inference;
-use tableside::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
+use tableside::parity::kernels::{
+    KernelError, KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndLevels,
+};
 use tableside::preprocess::{InputGeometry, Padding, SlabSum, SourceAxis, taps};
 
 /// The folder of the kernels.
@@ -60,12 +62,12 @@ impl Program {
         Some(Self(program))
     }
 
-    fn ask(&self, request: &Request) -> Result<Answer, String> {
+    fn ask(&self, request: &Request) -> Result<Answer, KernelError> {
         let mut child =
             Command::new(&self.0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(&request.0).unwrap();
         let output = child.wait_with_output().unwrap();
-        let failed = || String::from_utf8_lossy(&output.stderr).into_owned();
+        let failed = || KernelError(String::from_utf8_lossy(&output.stderr).into_owned());
         if output.status.success() { Ok(Answer(output.stdout)) } else { Err(failed()) }
     }
 }
@@ -121,7 +123,7 @@ impl Request {
     /// Sum and share of each slab of each window, the sums so many values off an aligned address.
     fn slabs(&mut self, windows: &[Vec<&SlabSum>], offset: usize) {
         for slab in windows.iter().flatten() {
-            self.int(offset).array(slab.steps().iter().map(|sum| sum.to_le_bytes()));
+            self.int(offset).array(slab.levels().iter().map(|sum| sum.to_le_bytes()));
             self.0.extend(slab.share().to_le_bytes());
         }
     }
@@ -155,12 +157,12 @@ impl Kernels for Program {
         input: &InputGeometry,
         sums: &[Vec<u32>],
         slices: &[KernelSlice],
-    ) -> Result<SumsAndSteps, String> {
+    ) -> Result<SumsAndLevels, KernelError> {
         let [low, high] = input.hu_window;
         let mut request = Request::to(0);
         request.int(input.rows).int(input.columns).float(low).float(high).float(1.0 / (high - low)).int(sums.len());
         for sum in sums {
-            request.array(sum.iter().map(|steps| steps.to_le_bytes()));
+            request.array(sum.iter().map(|levels| levels.to_le_bytes()));
         }
         request.int(slices.len());
         for KernelSlice { image, in_plane, sum, offset } in slices {
@@ -187,7 +189,7 @@ impl Kernels for Program {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<f32>, String> {
+    ) -> Result<KernelWindows<f32>, KernelError> {
         self.windows(1, f32::from_le_bytes, input, windows, offset)
     }
 
@@ -196,7 +198,7 @@ impl Kernels for Program {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<u16>, String> {
+    ) -> Result<KernelWindows<u16>, KernelError> {
         self.windows(2, u16::from_le_bytes, input, windows, offset)
     }
 
@@ -206,7 +208,7 @@ impl Kernels for Program {
         [lung_probability, lesion_probability]: [f32; 2],
         windows: &[KernelOutputs<'_>],
         offset: usize,
-    ) -> Result<Vec<KernelEvidence>, String> {
+    ) -> Result<Vec<KernelEvidence>, KernelError> {
         let mut request = Request::to(3);
         request
             .int(windows.len())
@@ -249,7 +251,7 @@ impl Program {
         input: &InputGeometry,
         slabs: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<Value>, String> {
+    ) -> Result<KernelWindows<Value>, KernelError> {
         let mut request = Request::to(kernel);
         request
             .int(slabs.len())

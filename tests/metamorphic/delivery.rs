@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use tableside::scanner::{Instance, Progress, SendOptions, Target, send};
+use tableside::scanner::{Instance, SendOptions, SendProgress, Target, send};
 
 /// An exam ready to be sent.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Delivery {
         let options = SendOptions { rate: 0.0, associations: at_once, ..SendOptions::default() };
         let mut taken = BTreeSet::new();
         for part in self.instances.chunks(self.instances.len().div_ceil(in_turn).max(1)) {
-            let answered = |step: &Progress| {
+            let answered = |step: &SendProgress| {
                 if step.failure.is_none() {
                     taken.insert(part[step.index].sop_instance_uid.clone());
                 }

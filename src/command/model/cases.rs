@@ -8,7 +8,7 @@ use tableside::config::Config;
 use tableside::engine::ModelPackage;
 use tableside::serving::choice::{EngineChoice, EngineOptions};
 use tableside::validation::cases::{self, ListedCase};
-use tableside::validation::{CaseResult, Outcome, Run, RunOptions, run};
+use tableside::validation::{CaseResult, Outcome, ValidationOptions, ValidationRun, run};
 
 const CASES_HELP: &str = "CSV file that lists the cases: columns name,folder,label (0 or 1) and, where wanted,
 site,group,lung_mask,lesion_mask. Paths are relative to it; masks are NIfTI or DICOM segmentations (FILE#2: only label 2)";
@@ -40,15 +40,15 @@ impl CaseArgs {
         Ok(cases::read(&self.cases)?)
     }
 
-    /// Observes the cases and tells of each on the way.
+    /// Observes the cases and reports each on the way.
     pub fn observe(
         &self,
         listed: &[ListedCase],
         package: &ModelPackage,
         config: &Config,
-    ) -> Result<Run, Box<dyn std::error::Error>> {
+    ) -> Result<ValidationRun, Box<dyn std::error::Error>> {
         let choice = self.engine.unwrap_or(config.engine.choice);
-        let options = RunOptions {
+        let options = ValidationOptions {
             engine: EngineOptions { choice, ..config.engine.clone() },
             limits: config.quality,
             densities: config.densities,

@@ -96,7 +96,7 @@ fn print(report: &CheckReport) {
         }
     }
     if ran(report).any(|(engine, _)| engine == HALF_PRECISION) {
-        println!("\n{HALF_PRECISION}: the network of TensorRT's plan, in the ONNX Runtime");
+        println!("\n{HALF_PRECISION}: the model of TensorRT's plan, in the ONNX Runtime");
     }
     for (engine, run) in ran(report) {
         for problem in &run.problems {

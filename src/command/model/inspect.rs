@@ -31,7 +31,7 @@ struct Description {
     folder: Option<PathBuf>,
     weights_bytes: usize,
     sha256: String,
-    /// The network that TensorRT's plan is built from; `null` if that is the one above.
+    /// The model that TensorRT's plan is built from; `null` if that is the one above.
     half_precision: Option<Weights>,
     /// Multiplications and additions of the convolutions, in thousand millions; `null` if they cannot be counted.
     gflop_per_window: Option<f64>,
@@ -91,7 +91,7 @@ fn print(package: &Description) {
         (
             "input",
             format!(
-                "{}: {} slabs of {} mm, the middle one is judged; {} x {} pixels of {} mm ({} x {} mm)",
+                "{}: {} slabs of {} mm, the middle one is inferred; {} x {} pixels of {} mm ({} x {} mm)",
                 input.name,
                 input.slabs,
                 input.slab_mm,

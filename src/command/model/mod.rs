@@ -49,10 +49,10 @@ enum ModelCommand {
     /// Say what a package is: input, operating point, weights, work, intended use
     #[command(after_help = EXIT_CODES)]
     Inspect(inspect::InspectArgs),
-    /// Run a package in every engine on this machine, hold the outputs against each other and take the time
+    /// Run a package in every engine on this machine, compare the outputs and take the time
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArgs),
-    /// Build TensorRT's plan of a package for the card that is here, so that the daemon need not
+    /// Build TensorRT's plan of a package for the GPU that is here, so that the daemon need not
     #[command(after_help = EXIT_CODES)]
     Build(build::BuildArgs),
     /// Write what the embedded engine finds in a window into a package: its self-test, that every engine has to pass

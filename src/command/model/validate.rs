@@ -4,7 +4,7 @@ use clap::Args;
 use tableside::config::Config;
 use tableside::engine::ModelFolders;
 use tableside::engine::ModelPackage;
-use tableside::validation::Run;
+use tableside::validation::ValidationRun;
 use tableside::validation::files::write_all;
 use tableside::validation::limits::{Limit, LimitOutcome};
 use tableside::validation::summary::{Counts, Figure, Figures, Subject, summarise};
@@ -40,7 +40,7 @@ pub fn validate(args: &ValidateArgs, folders: &ModelFolders, config: &Config) ->
     Ok(if limits.iter().all(LimitOutcome::holds) { DONE } else { LIMIT_NOT_KEPT })
 }
 
-fn subject(package: &ModelPackage, run: &Run, rate: f64) -> Subject {
+fn subject(package: &ModelPackage, run: &ValidationRun, rate: f64) -> Subject {
     let manifest = &package.manifest;
     let point = &manifest.operating_point;
     Subject {

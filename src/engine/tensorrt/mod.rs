@@ -1,12 +1,12 @@
-//! NVIDIA TensorRT: a plan that is built from the package's network for the very card that is there, and the network that it gives.
+//! NVIDIA TensorRT: builds a plan of the package's model for the very GPU that is there, and runs the model by it.
 //!
-//! A plan is a cache: it is kept in a file whose name carries the network's checksum, TensorRT's version and the card, and is
-//! built again where one of these differs or TensorRT refuses it. Networks are strongly typed in TensorRT 11: it computes in
-//! the types that the ONNX file has. So a plan is built from the package's network in half precision where it has one.
+//! A plan is a cache: it is kept in a file whose name carries the model's checksum, TensorRT's version and the GPU, and is
+//! built again where one of these differs or TensorRT refuses it. Models are strongly typed in TensorRT 11: it computes in
+//! the types that the ONNX file has. So a plan is built from the package's model in half precision where it has one.
 //!
-//! TensorRT's objects borrow from each other on the stack of whoever runs the network ([`with_network`]).
+//! TensorRT's objects borrow from each other on the stack of whoever runs the model ([`with_plan`]).
 
-mod network;
+mod loaded_plan;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use cudarc::driver::CudaStream;
 use trtx::builder::MemoryPoolType;
 use trtx::{Builder, Logger, OnnxParser};
 
-use network::{Log, Network, Tensors};
+use loaded_plan::{LoadedPlan, Log, Tensors};
 
 use super::{EngineError, EngineKind, Failure, Gpu, ModelPackage};
 use crate::preprocess::Window;
@@ -26,7 +26,7 @@ const NAME: &str = EngineKind::TensorRt.name();
 const LIBRARIES: [&str; 2] = ["libnvinfer.so.11", "libnvinfer.so"];
 const PARSERS: [&str; 2] = ["libnvonnxparser.so.11", "libnvonnxparser.so"];
 
-/// What a plan may take of the card's memory while it is built and run.
+/// What a plan may take of the GPU's memory while it is built and run.
 const WORKSPACE_BYTES: usize = 1 << 30;
 
 /// A plan that was kept.
@@ -35,7 +35,7 @@ pub(crate) struct KeptPlan {
 }
 
 impl KeptPlan {
-    /// The plan of this package for this card, and its bytes.
+    /// The plan of this package for this GPU, and its bytes.
     ///
     /// # Errors
     /// [`EngineError::NoPlan`] where it has to be built first; else if there is no TensorRT.
@@ -56,10 +56,10 @@ impl KeptPlan {
     }
 }
 
-/// Builds the plan of a package for a card and keeps it; returns its file.
+/// Builds the plan of a package for a GPU and keeps it; returns its file.
 ///
 /// # Errors
-/// If there is no TensorRT, it refuses the network, or the file cannot be written.
+/// If there is no TensorRT, it refuses the model, or the file cannot be written.
 pub fn build_plan(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<PathBuf, EngineError> {
     let plan = plan(package)?;
     let path = plan_path(package, gpu, plans);
@@ -72,21 +72,21 @@ pub fn build_plan(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<Pat
     Ok(path)
 }
 
-/// Runs `work` with the network of a plan; all is queued on this stream.
-pub(crate) fn with_network<R>(
+/// Runs `work` with the model of a plan; all is queued on this stream.
+pub(crate) fn with_plan<R>(
     plan: &[u8],
     package: &ModelPackage,
     stream: &Arc<CudaStream>,
-    work: impl FnOnce(&mut Network<'_>) -> Result<R, Failure>,
+    work: impl FnOnce(&mut LoadedPlan<'_>) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
     open_libraries()?;
-    network::with_network(plan, &Tensors::of(package), stream, work)
+    loaded_plan::with_plan(plan, &Tensors::of(package), stream, work)
 }
 
-/// Builds the plan of a package for the card that is here.
+/// Builds the plan of a package for the GPU that is here.
 ///
 /// # Errors
-/// If there is no TensorRT or it refuses the network.
+/// If there is no TensorRT or it refuses the model.
 pub(crate) fn plan(package: &ModelPackage) -> Result<Vec<u8>, EngineError> {
     open_libraries()?;
     let load =
@@ -111,12 +111,12 @@ fn build(package: &ModelPackage) -> trtx::Result<Vec<u8>> {
 }
 
 fn plan_path(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> PathBuf {
-    let card: String = gpu.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name: String = gpu.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let (major, minor) = gpu.compute_capability;
-    let version = network::version();
+    let version = loaded_plan::version();
     let half = package.manifest.half_precision.as_ref();
-    let network = &half.map_or(&package.manifest.sha256, |half| &half.sha256)[..16];
-    plans.join(format!("{network}-tensorrt-{version}-{card}-sm{major}{minor}.plan"))
+    let model = &half.map_or(&package.manifest.sha256, |half| &half.sha256)[..16];
+    plans.join(format!("{model}-tensorrt-{version}-{name}-sm{major}{minor}.plan"))
 }
 
 /// Opens TensorRT and its parser, once in the life of the process.
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_has_the_name_of_the_network_that_it_is_built_from() {
+    fn a_plan_has_the_name_of_the_model_that_it_is_built_from() {
         let gpu = Gpu { name: "A Card".to_owned(), compute_capability: (8, 9), memory_bytes: 0, driver_cuda: 13000 };
         let name = |package: &ModelPackage| plan_path(package, &gpu, Path::new("plans")).display().to_string();
         let mut package = ModelPackage::built_in().unwrap();

@@ -1,5 +1,5 @@
 //! Images that lie turned in the patient's axial plane, made upright before anything else: what is made of them then needs to
-//! know of no angle, on the CPU and on a card.
+//! know of no angle, on the CPU and on a GPU.
 //!
 //! Quarter turns and mirrored images are none of these: rows and columns run along the patient's axes there, and
 //! [`super::InPlane`] says which way.
@@ -9,7 +9,7 @@ use crate::dicom::CellLayout;
 
 /// How a stored image lies in the patient's axial plane: x from right to left, y from anterior to posterior.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Turn {
+pub struct InPlaneRotation {
     /// Direction of increasing column number, of unit length.
     pub along_row: [f64; 2],
     /// Direction of increasing row number, of unit length.
@@ -27,7 +27,7 @@ const MAX_HU: f32 = 4000.0;
 /// Steps of the upright image's values in a Hounsfield unit: far finer than noise.
 const STEPS_PER_HU: f32 = 8.0;
 
-impl Turn {
+impl InPlaneRotation {
     /// Distance of the upright image's pixels, mm: the finer one of the stored image's, so that nothing aliases.
     #[must_use]
     pub fn spacing_mm(&self) -> f64 {
@@ -46,25 +46,25 @@ impl Turn {
 }
 
 /// The same image about the same centre with its columns along x and its rows along y, between whose pixels there are
-/// [`Turn::spacing_mm`]; bilinear between the stored pixels.
+/// [`InPlaneRotation::spacing_mm`]; bilinear between the stored pixels.
 #[must_use]
-pub fn upright(image: &StoredImage, turn: &Turn) -> StoredImage {
+pub fn upright(image: &StoredImage, rotation: &InPlaneRotation) -> StoredImage {
     let hounsfield = image.hounsfield();
     let clamped: Vec<f32> = hounsfield.values.iter().map(|hu| hu.clamp(OUTSIDE_HU, MAX_HU)).collect();
     let at = |row: i64, column: i64| {
         let inside = (0..image.rows as i64).contains(&row) && (0..image.columns as i64).contains(&column);
         if inside { clamped[row as usize * image.columns + column as usize] } else { OUTSIDE_HU }
     };
-    let [columns, rows] = turn.upright_size(image.rows, image.columns);
+    let [columns, rows] = rotation.upright_size(image.rows, image.columns);
     let half = |pixels: usize| (pixels as f64 - 1.0) / 2.0;
     let mut cells = Vec::with_capacity(rows * columns * 2);
     for upright_row in 0..rows {
-        let y_mm = (upright_row as f64 - half(rows)) * turn.spacing_mm();
+        let y_mm = (upright_row as f64 - half(rows)) * rotation.spacing_mm();
         for upright_column in 0..columns {
-            let x_mm = (upright_column as f64 - half(columns)) * turn.spacing_mm();
+            let x_mm = (upright_column as f64 - half(columns)) * rotation.spacing_mm();
             let along = |direction: [f64; 2]| direction[0] * x_mm + direction[1] * y_mm;
-            let column = half(image.columns) + along(turn.along_row) / turn.between_columns_mm;
-            let row = half(image.rows) + along(turn.along_column) / turn.between_rows_mm;
+            let column = half(image.columns) + along(rotation.along_row) / rotation.between_columns_mm;
+            let row = half(image.rows) + along(rotation.along_column) / rotation.between_rows_mm;
             let (left, top) = (column.floor(), row.floor());
             let (right_share, lower_share) = ((column - left) as f32, (row - top) as f32);
             let (left, top) = (left as i64, top as i64);
@@ -114,9 +114,14 @@ mod tests {
         }
     }
 
-    fn turn(degrees: f64) -> Turn {
+    fn rotation(degrees: f64) -> InPlaneRotation {
         let (sin, cos) = degrees.to_radians().sin_cos();
-        Turn { along_row: [cos, sin], along_column: [-sin, cos], between_columns_mm: 1.0, between_rows_mm: 1.0 }
+        InPlaneRotation {
+            along_row: [cos, sin],
+            along_column: [-sin, cos],
+            between_columns_mm: 1.0,
+            between_rows_mm: 1.0,
+        }
     }
 
     fn at(image: &StoredImage, x_mm: f64, y_mm: f64) -> f32 {
@@ -127,14 +132,14 @@ mod tests {
     #[test]
     fn an_image_that_is_not_turned_stays_as_it_is() {
         let image = drawn(31);
-        assert_eq!(upright(&image, &turn(0.0)).hounsfield().values, image.hounsfield().values);
+        assert_eq!(upright(&image, &rotation(0.0)).hounsfield().values, image.hounsfield().values);
     }
 
     #[test]
     fn what_lies_at_a_place_of_the_patient_lies_there_at_any_angle() {
         let image = drawn(90);
         for degrees in [10.0, 30.0, 44.0, 135.0, -60.0] {
-            let turned = upright(&image, &turn(degrees));
+            let turned = upright(&image, &rotation(degrees));
             let (sin, cos) = f64::to_radians(degrees).sin_cos();
             for (column_mm, row_mm, hu) in
                 [(-8.0, -8.0, 500.0), (8.0, -8.0, 100.0), (8.0, 8.0, 100.0), (30.0, 0.0, -1000.0)]

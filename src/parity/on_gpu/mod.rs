@@ -1,5 +1,5 @@
-//! What only a machine with a card can tell, in one run: whether the kernels give the CPU's bits there and how fast, how long windows
-//! take, whether exams come to the same verdict, and whether the card's memory stays as it is.
+//! What only a machine with a GPU can show, in one run: whether the kernels give the CPU's bits there and how fast, how long windows
+//! take, whether exams come to the same verdict, and whether the GPU's memory stays as it is.
 
 mod bandwidth;
 mod exams;
@@ -16,25 +16,25 @@ use std::path::PathBuf;
 use table::Report;
 pub use table::{Holds, Row, TABLE_HEAD};
 
-use super::kernels::{Agreement, Comparison, evidence_agrees, slices_agree, windows_agree};
+use super::kernels::{Agreement, KernelComparison, KernelError, evidence_agrees, slices_agree, windows_agree};
 use super::phantom_exam;
 use crate::config::Config;
 use crate::engine::{self, Engine, EngineError, EngineKind, Gpu, ModelPackage};
-use crate::gpu::{AcceleratorNetwork, Device, DevicePipeline, Failure};
+use crate::gpu::{AcceleratorEngine, Device, DevicePipeline, Failure};
 use crate::scanner::series::load_folder;
 use crate::serving::choice;
 use exams::{ExamSlices, compare};
 
-/// Random inputs on which each kernel is held against the CPU.
+/// Random inputs on which each kernel is compared with the CPU.
 const SEEDS: u64 = 60;
 
-/// Slabs on the card: those of any exam.
+/// Slabs on the GPU: those of any exam.
 const SLABS: usize = 1024;
 
 /// How far the case probability may lie from the CPU engine's.
 const PROBABILITY_TOLERANCE: f64 = 0.01;
 
-/// The check on the first of these GPUs. Exams are those in the folders, or the phantom. Tells each row as soon as it is known and
+/// The check on the first of these GPUs. Exams are those in the folders, or the phantom. Reports each row as soon as it is known and
 /// returns those that do not hold.
 pub fn check(
     gpus: &[Gpu],
@@ -70,36 +70,36 @@ fn run(report: &mut Report<'_>, config: &Config, package: &ModelPackage, folders
     let mut any = false;
     for kind in EngineKind::ALL.into_iter().filter(|kind| kind.needs_gpu()) {
         let on_device = OnDevice { config, package, device: &device, name: kind.name(), exams: &exams };
-        let ran = network(kind, config, package).and_then(|network| {
-            network.run(package, &device, |network| {
-                let mut pipeline = DevicePipeline::new(&device, network, &package.manifest, SLABS)?;
+        let ran = engine(kind, config, package).and_then(|engine| {
+            engine.run(package, &device, |model| {
+                let mut pipeline = DevicePipeline::new(&device, model, &package.manifest, SLABS)?;
                 on_device.measure(report, &mut pipeline, cpu.as_mut());
                 Ok(())
             })?;
-            folders.iter().try_for_each(|folder| whole::measure(report, network.clone(), package, config, folder))
+            folders.iter().try_for_each(|folder| whole::measure(report, engine.clone(), package, config, folder))
         });
         match ran {
             Ok(()) => any = true,
-            Err(error) if is_absent(error.as_ref()) => report.told(kind.name(), &error.to_string()),
+            Err(error) if is_absent(error.as_ref()) => report.note(kind.name(), &error.to_string()),
             Err(error) => report.failed(kind.name(), error.as_ref()),
         }
     }
     report.row("an engine ran on the GPU", if any { "yes" } else { "no" }, "yes", Holds::from(any));
 }
 
-/// The engine that the card's are held against.
+/// The engine that the GPU's are compared with.
 fn on_cpu(config: &Config, package: &ModelPackage) -> Result<Box<dyn Engine>, EngineError> {
     let load = |kind| choice::load(package, kind, &config.engine);
     load(EngineKind::OnnxRuntime).or_else(|_| load(EngineKind::Embedded))
 }
 
 /// TensorRT's plan is built here: its time is no part of the check, and none need be kept.
-fn network(kind: EngineKind, config: &Config, package: &ModelPackage) -> Result<AcceleratorNetwork, Failure> {
+fn engine(kind: EngineKind, config: &Config, package: &ModelPackage) -> Result<AcceleratorEngine, Failure> {
     engine::fits(package)?;
     match kind {
         #[cfg(feature = "tensorrt")]
-        EngineKind::TensorRt => Ok(AcceleratorNetwork::TensorRt { plan: engine::tensorrt::plan(package)? }),
-        EngineKind::Cuda => Ok(AcceleratorNetwork::OnnxRuntime { library: config.engine.onnxruntime_library.clone() }),
+        EngineKind::TensorRt => Ok(AcceleratorEngine::TensorRt { plan: engine::tensorrt::plan(package)? }),
+        EngineKind::Cuda => Ok(AcceleratorEngine::OnnxRuntime { library: config.engine.onnxruntime_library.clone() }),
         _ => {
             let reason = format!("this program was built without the feature {}", kind.name());
             Err(EngineError::Absent { engine: kind.name(), reason }.into())
@@ -112,20 +112,20 @@ fn is_absent(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn kernels_agree(report: &mut Report<'_>, device: &Device, package: &ModelPackage) {
-    let comparisons: [(&str, Comparison); 3] =
+    let comparisons: [(&str, KernelComparison); 3] =
         [("add_slices", slices_agree), ("windows_f32, windows_f16", windows_agree), ("evidence", evidence_agrees)];
     for (kernel, comparison) in comparisons {
         let what = format!("{kernel} against the CPU, bit by bit");
         let all = (0..SEEDS).try_fold(Agreement::default(), |mut all, seed| {
             all.merge(comparison(device, &package.manifest, seed)?);
-            Ok::<_, String>(all)
+            Ok::<_, KernelError>(all)
         });
         match all {
             Ok(all) => {
                 let found = format!("{} of {} differ, by {} at most", all.different, all.values, all.largest);
                 report.row(&what, &found, "none", Holds::from(all.is_exact()));
             }
-            Err(reason) => report.row(&what, &reason, "none", Holds::No),
+            Err(error) => report.row(&what, &error.to_string(), "none", Holds::No),
         }
     }
 }
@@ -151,7 +151,7 @@ fn exams(report: &mut Report<'_>, package: &ModelPackage, folders: &[PathBuf]) -
     exams
 }
 
-/// One engine on the card.
+/// One engine on the GPU.
 struct OnDevice<'a> {
     config: &'a Config,
     package: &'a ModelPackage,

@@ -1,4 +1,5 @@
-//! How much memory the kernels move in a second, in batches that fill the card, against a copy within the card's memory in the same run.
+//! How much memory the kernels move in a second, in batches that fill the GPU, compared with a copy within the GPU's memory in
+//! the same run.
 #![expect(unsafe_code, reason = "kernels take raw addresses")]
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::gpu::{AxisTaps, Device, axes, described, slice_arguments, window_bloc
 use crate::preprocess::{InPlane, InputGeometry, SourceAxis, StoredImage, share_of};
 use crate::triage::{BONE_HU, TISSUE_HU};
 
-/// What a batch moves: several times what any card's caches hold.
+/// What a batch moves: several times what any GPU's caches hold.
 const BATCH_BYTES: usize = 1 << 29;
 
 /// A batch takes no more of the free memory than this part.
@@ -35,7 +36,7 @@ pub(super) fn measure(report: &mut Report<'_>, device: &Device, package: &ModelP
     let (free, _) = device.context().mem_get_info()?;
     let bench = Bench { device, input: &package.manifest.input, bytes: BATCH_BYTES.min(free / LEAST_PART) };
     let copy = bench.copy()?;
-    report.told("copy within the card's memory", &format!("{copy:.0} GB/s, read and written"));
+    report.note("copy within the GPU's memory", &format!("{copy:.0} GB/s, read and written"));
     let kernels = [
         ("add_slices", bench.add_slices()),
         ("windows_f32", bench.windows_f32()),
@@ -43,7 +44,7 @@ pub(super) fn measure(report: &mut Report<'_>, device: &Device, package: &ModelP
         ("evidence", bench.evidence()),
     ];
     for (kernel, rate) in kernels {
-        let what = format!("{kernel}, batch that fills the card");
+        let what = format!("{kernel}, batch that fills the GPU");
         match rate {
             Ok(rate) => {
                 let found = format!("{rate:.0} GB/s, {:.0} % of the copy", rate / copy * 100.0);
@@ -148,13 +149,13 @@ impl Bench<'_> {
         let moved = slabs * plane_len * (size_of::<u32>() + value_bytes) + 2 * words * size_of::<u64>();
         let count = self.batch(moved);
         let sums: CudaSlice<u32> = stream.alloc_zeros(count * slabs * plane_len)?;
-        let on_card = self.slabs(&sums, count * slabs)?;
+        let on_gpu = self.slabs(&sums, count * slabs)?;
         let values: CudaSlice<u8> = stream.alloc_zeros(count * slabs * plane_len * value_bytes)?;
         let (tissue, bone) = (stream.alloc_zeros::<u64>(count * words)?, stream.alloc_zeros::<u64>(count * words)?);
         let change: CudaSlice<u64> = stream.alloc_zeros(count * window_blocks(plane_len))?;
         let [hu_low, hu_high] = self.input.hu_window;
         let arguments = WindowArguments {
-            slabs: address_of(stream, &on_card, 0),
+            slabs: address_of(stream, &on_gpu, 0),
             input: address_of(stream, &values, 0),
             tissue: address_of(stream, &tissue, 0),
             bone: address_of(stream, &bone, 0),
@@ -185,7 +186,7 @@ impl Bench<'_> {
         // All windows are of the same slabs, of which little is read.
         let sums: CudaSlice<u32> = stream.alloc_zeros(slabs * plane_len)?;
         let slab = |at: usize| Slab { sum: address_of(stream, &sums, at % slabs * plane_len), share: share_of(1) };
-        let on_card = stream.clone_htod(&(0..count * slabs).map(slab).collect::<Vec<_>>())?;
+        let on_gpu = stream.clone_htod(&(0..count * slabs).map(slab).collect::<Vec<_>>())?;
         let masks: CudaSlice<u64> = stream.alloc_zeros(2 * count * words)?;
         let lesion_hu: CudaSlice<f32> = stream.alloc_zeros(count * plane_len)?;
         let statistics: CudaSlice<Statistics> = stream.alloc_zeros(count)?;
@@ -195,7 +196,7 @@ impl Bench<'_> {
             lesion: address_of(stream, &lesion, 0),
             attention: address_of(stream, &numbers, 0),
             logit: address_of(stream, &numbers, 0),
-            slabs: address_of(stream, &on_card, 0),
+            slabs: address_of(stream, &on_gpu, 0),
             body: address_of(stream, &body, 0),
             lung_mask: address_of(stream, &masks, 0),
             lesion_mask: address_of(stream, &masks, count * words),

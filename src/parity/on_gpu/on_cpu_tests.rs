@@ -1,5 +1,5 @@
-//! The whole check on a driver that runs on the CPU (`kernels/driver_on_cpu.cpp`): all that is ours on a card, but the card.
-#![expect(unsafe_code, reason = "the network reads and writes the card's memory, which is the host's here")]
+//! The whole check on a driver that runs on the CPU (`kernels/driver_on_cpu.cpp`): all that is ours on a GPU, but the GPU.
+#![expect(unsafe_code, reason = "the model reads and writes the GPU's memory, which is the host's here")]
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::dicom::UidSource;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
 use crate::exam::ExamKey;
-use crate::gpu::{AcceleratorThread, Device, DeviceNetwork, DevicePipeline, Failure, Work};
+use crate::gpu::{AcceleratorThread, Device, DeviceModel, DevicePipeline, Failure, Work};
 use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, agrees_with_the_cpu};
 use crate::offline::triage_by;
 use crate::preprocess::{InputGeometry, Window};
@@ -31,10 +31,10 @@ const VARIABLE: &str = "TABLESIDE_DRIVER_ON_CPU";
 /// Each of these runs in a process of its own: which driver is opened is decided when one starts, and the driver has one thread.
 const ON_THIS_DRIVER: [&str; 5] = [
     "the_check",
-    "exams_over_a_card",
-    "exams_over_a_card_with_little_room",
-    "exams_over_a_card_that_fails",
-    "exams_over_a_card_that_hangs",
+    "exams_over_a_gpu",
+    "exams_over_a_gpu_with_little_room",
+    "exams_over_a_gpu_that_fails",
+    "exams_over_a_gpu_that_hangs",
 ];
 
 #[test]
@@ -55,7 +55,7 @@ fn the_check_and_exams_hold_on_a_driver_that_runs_on_the_cpu() {
     };
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     for test in ON_THIS_DRIVER {
-        let test = format!("parity::on_card::on_cpu_tests::{test}");
+        let test = format!("parity::on_gpu::on_cpu_tests::{test}");
         let ran = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &test, "--include-ignored", "--nocapture"])
             .env("LD_LIBRARY_PATH", folder.path())
@@ -72,7 +72,7 @@ fn is_on_this_driver() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// The built-in package with a plane of some words, the last one not full, that is quickly judged.
+/// The built-in package with a plane of some words, the last one not full, so that its windows are quickly done.
 fn small_package() -> ModelPackage {
     let mut package = ModelPackage::built_in().unwrap();
     package.manifest.input = InputGeometry { rows: 61, columns: 47, pixel_mm: 7.0, ..package.manifest.input };
@@ -125,48 +125,48 @@ fn assert_same(found: &[serde_json::Value], expected: &[serde_json::Value]) {
     }
 }
 
-fn card(package: &ModelPackage, slabs: usize, end: Option<(usize, End)>) -> AcceleratorThread {
+fn gpu(package: &ModelPackage, slabs: usize, end: Option<(usize, End)>) -> AcceleratorThread {
     let input = package.manifest.input.clone();
-    let with_network = move |device: &Device, work: &mut Work<'_>| {
-        work(&mut NetworkOnCpu { end, ..NetworkOnCpu::new(device.stream(), &input) })
+    let with_model = move |device: &Device, work: &mut Work<'_>| {
+        work(&mut ModelOnCpu { end, ..ModelOnCpu::new(device.stream(), &input) })
     };
-    AcceleratorThread::start(EngineKind::Cuda, package, slabs, with_network).unwrap()
+    AcceleratorThread::start(EngineKind::Cuda, package, slabs, with_model).unwrap()
 }
 
 #[test]
 #[ignore = "the test above runs it with its driver"]
-fn exams_over_a_card() {
+fn exams_over_a_gpu() {
     if is_on_this_driver() {
         // A window of the exam whose slices are replaced may be made of three sums that slices have not made.
-        exams_over_a_card_with(SLABS, 0..40);
+        exams_over_a_gpu_with(SLABS, 0..40);
     }
 }
 
 #[test]
 #[ignore = "the test above runs it with its driver"]
-fn exams_over_a_card_with_little_room() {
+fn exams_over_a_gpu_with_little_room() {
     if is_on_this_driver() {
         // Exams take places from each other.
-        exams_over_a_card_with(5, 70..300);
+        exams_over_a_gpu_with(5, 70..300);
     }
 }
 
-fn exams_over_a_card_with(slabs: usize, uploads: Range<u64>) {
+fn exams_over_a_gpu_with(slabs: usize, uploads: Range<u64>) {
     let metrics = telemetry::metrics().unwrap();
     let (package, folder) = (small_package(), folder_of_exams());
     let input = package.manifest.input.clone();
     let on_cpu = Serving::new(&package, None, None, Box::new(EngineOnCpu(input.clone())));
     let expected = reports(on_cpu, &package, folder.path());
     assert_eq!(expected.len(), 3);
-    let mut card = card(&package, slabs, None);
+    let mut gpu = gpu(&package, slabs, None);
     let exam = ExamSlices::of("phantom".to_owned(), &phantom(PhantomKind::Pneumonia, 4), &input).unwrap();
     let window = exam.windows()[10].job.window(&input);
-    agrees_with_the_cpu(&mut card, &package.manifest, &window).unwrap();
+    agrees_with_the_cpu(&mut gpu, &package.manifest, &window).unwrap();
     let forgotten = Arc::default();
-    let card = Watched { card, forgotten: Arc::clone(&forgotten) };
-    let on_card = Serving::new(&package, Some(Box::new(card)), None, Box::new(NoEngine));
-    let state = on_card.state().clone();
-    assert_same(&reports(on_card, &package, folder.path()), &expected);
+    let gpu = Watched { gpu, forgotten: Arc::clone(&forgotten) };
+    let over_gpu = Serving::new(&package, Some(Box::new(gpu)), None, Box::new(NoEngine));
+    let state = over_gpu.state().clone();
+    assert_same(&reports(over_gpu, &package, folder.path()), &expected);
     assert_eq!((state.engine(), state.gpu_failure()), ("cuda", None));
     let exams: BTreeSet<String> = expected.iter().map(|report| report["exam"].as_str().unwrap().to_owned()).collect();
     assert_eq!(*forgotten.lock().unwrap(), exams);
@@ -177,26 +177,26 @@ fn exams_over_a_card_with(slabs: usize, uploads: Range<u64>) {
 
 #[test]
 #[ignore = "the test above runs it with its driver"]
-fn exams_over_a_card_that_fails() {
+fn exams_over_a_gpu_that_fails() {
     if is_on_this_driver() {
-        exams_over_a_card_that_ends(End::Fails, "the card fell off the bus");
+        exams_over_a_gpu_that_ends(End::Fails, "the GPU fell off the bus");
     }
 }
 
 #[test]
 #[ignore = "the test above runs it with its driver"]
-fn exams_over_a_card_that_hangs() {
+fn exams_over_a_gpu_that_hangs() {
     if is_on_this_driver() {
-        exams_over_a_card_that_ends(End::Hangs, "the GPU does not answer");
+        exams_over_a_gpu_that_ends(End::Hangs, "the GPU does not answer");
     }
 }
 
-fn exams_over_a_card_that_ends(end: End, reason: &str) {
+fn exams_over_a_gpu_that_ends(end: End, reason: &str) {
     let (package, folder) = (small_package(), folder_of_exams());
     let engine = || Box::new(EngineOnCpu(package.manifest.input.clone()));
     let expected = reports(Serving::new(&package, None, None, engine()), &package, folder.path());
-    let card = card(&package, SLABS, Some((20, end)));
-    let fails = Serving::new(&package, Some(Box::new(card)), None, engine());
+    let gpu = gpu(&package, SLABS, Some((20, end)));
+    let fails = Serving::new(&package, Some(Box::new(gpu)), None, engine());
     let state = fails.state().clone();
     assert_same(&reports(fails, &package, folder.path()), &expected);
     assert_eq!(state.engine(), "test");
@@ -227,8 +227,8 @@ fn the_check() {
     let mut report = Report::new(&[], &config, &package, &mut tell);
     kernels_agree(&mut report, &device, &package);
     bandwidth::measure(&mut report, &device, &package).unwrap();
-    let mut network = NetworkOnCpu::new(device.stream(), &input);
-    let mut pipeline = DevicePipeline::new(&device, &mut network, &package.manifest, SLABS).unwrap();
+    let mut model = ModelOnCpu::new(device.stream(), &input);
+    let mut pipeline = DevicePipeline::new(&device, &mut model, &package.manifest, SLABS).unwrap();
     let mut cpu = EngineOnCpu(input);
     let exams = [exam];
     let on_device = OnDevice { config: &config, package: &package, device: &device, name: "test", exams: &exams };
@@ -246,12 +246,12 @@ fn the_check() {
     for kernel in ["add_slices", "windows_f32", "windows_f16", "evidence"] {
         assert!(row(&format!("{kernel}, batch")).found.contains("GB/s"), "{:?}", row(kernel));
     }
-    for what in ["network alone", "window from slabs", "one slice from"] {
+    for what in ["model alone", "window from slabs", "one slice from"] {
         assert!(row(what).found.starts_with("p50"), "{:?}", row(what));
     }
 }
 
-/// What a network of thresholds says of a window: the same bits wherever it is asked.
+/// What a model of thresholds says of a window: the same bits wherever it is asked.
 fn said_of(window: &[f32], input: &InputGeometry) -> Inference {
     let middle = &window[input.slabs / 2 * input.plane_len()..][..input.plane_len()];
     let between =
@@ -277,38 +277,38 @@ impl Engine for EngineOnCpu {
     }
 }
 
-/// A card, and the exams whose memory there was freed.
+/// A GPU, and the exams whose memory there was freed.
 struct Watched {
-    card: AcceleratorThread,
+    gpu: AcceleratorThread,
     forgotten: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Engine for Watched {
     fn name(&self) -> &'static str {
-        self.card.name()
+        self.gpu.name()
     }
 
     fn infer(&mut self, window: &Window) -> Result<Inference, EngineError> {
-        self.card.infer(window)
+        self.gpu.infer(window)
     }
 }
 
 impl Accelerator for Watched {
     fn slices(&self) -> Arc<dyn AcceleratorSlices> {
-        self.card.slices()
+        self.gpu.slices()
     }
 
     fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
-        self.card.queue(window)
+        self.gpu.queue(window)
     }
 
     fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
-        self.card.collect()
+        self.gpu.collect()
     }
 
     fn forget(&mut self, exam: &ExamKey) {
         self.forgotten.lock().unwrap().insert(exam.to_string());
-        self.card.forget(exam);
+        self.gpu.forget(exam);
     }
 }
 
@@ -331,29 +331,29 @@ enum End {
     Hangs,
 }
 
-/// The same network on the stream.
-struct NetworkOnCpu {
+/// The same model on the stream.
+struct ModelOnCpu {
     /// How it ends, after so many windows.
     end: Option<(usize, End)>,
     stream: Arc<CudaStream>,
     input: CudaSlice<f32>,
     outputs: [CudaSlice<f32>; 4],
-    run: Box<Run>,
+    run: Box<QueuedRun>,
 }
 
-/// What the stream is told to do.
-struct Run {
+/// What the stream does for a window.
+struct QueuedRun {
     geometry: InputGeometry,
     input: Address,
     outputs: [Address; 4],
 }
 
-impl NetworkOnCpu {
+impl ModelOnCpu {
     fn new(stream: &Arc<CudaStream>, geometry: &InputGeometry) -> Self {
         let plane_len = geometry.plane_len();
         let input = stream.alloc_zeros(geometry.slabs * plane_len).unwrap();
         let outputs = [plane_len, plane_len, 1, 1].map(|len| stream.alloc_zeros(len).unwrap());
-        let run = Run {
+        let run = QueuedRun {
             geometry: geometry.clone(),
             input: input.device_ptr(stream).0,
             outputs: outputs.each_ref().map(|output| output.device_ptr(stream).0),
@@ -363,7 +363,7 @@ impl NetworkOnCpu {
 }
 
 // SAFETY: the buffers are its own, of its geometry's lengths.
-unsafe impl DeviceNetwork for NetworkOnCpu {
+unsafe impl DeviceModel for ModelOnCpu {
     fn input(&self) -> Address {
         self.input.device_ptr(&self.stream).0
     }
@@ -374,7 +374,7 @@ unsafe impl DeviceNetwork for NetworkOnCpu {
 
     fn enqueue(&mut self) -> Result<(), Failure> {
         match &mut self.end {
-            Some((0, End::Fails)) => return Err("the card fell off the bus".into()),
+            Some((0, End::Fails)) => return Err("the GPU fell off the bus".into()),
             Some((0, End::Hangs)) => loop {
                 std::thread::park();
             },
@@ -388,9 +388,9 @@ unsafe impl DeviceNetwork for NetworkOnCpu {
 }
 
 unsafe extern "C" fn run(what: *mut std::ffi::c_void) {
-    // SAFETY: `enqueue` hands in a `Run`, and the addresses in it are those of buffers of its geometry in the host's memory.
+    // SAFETY: `enqueue` hands in a `QueuedRun`, and the addresses in it are those of buffers of its geometry in the host's memory.
     unsafe {
-        let Run { geometry, input, outputs } = &*what.cast::<Run>();
+        let QueuedRun { geometry, input, outputs } = &*what.cast::<QueuedRun>();
         let window = std::slice::from_raw_parts(*input as *const f32, geometry.slabs * geometry.plane_len());
         let Inference { lung, lesion, attention, logit } = said_of(window, geometry);
         for (values, to) in [lung, lesion, vec![attention], vec![logit]].iter().zip(outputs) {

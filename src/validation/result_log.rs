@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cases::{CaseInput, ListedCase};
-use super::run::RunOptions;
+use super::run::ValidationOptions;
 use super::{CaseResult, Outcome};
 use crate::engine::{CaseHead, ModelPackage, OperatingPoint};
 use crate::exam::QualityLimits;
@@ -22,7 +22,7 @@ use crate::triage::Densities;
 
 /// Why results cannot be kept.
 #[derive(Debug, thiserror::Error)]
-pub enum JournalError {
+pub enum ResultLogError {
     #[error("cannot use {path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("another run of Tableside writes to {0}: wait for its end or choose another folder with --out")]
@@ -35,7 +35,7 @@ pub enum JournalError {
 
 /// What decides the results of a case beside its files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RunIdentity {
+pub struct ValidationIdentity {
     /// Version of the program.
     tableside: &'static str,
     model: String,
@@ -51,10 +51,10 @@ pub struct RunIdentity {
     slices_per_s: f64,
 }
 
-impl RunIdentity {
+impl ValidationIdentity {
     /// The identity of a run; `engine` is the engine's name.
     #[must_use]
-    pub fn new(package: &ModelPackage, engine: &'static str, options: &RunOptions) -> Self {
+    pub fn new(package: &ModelPackage, engine: &'static str, options: &ValidationOptions) -> Self {
         let manifest = &package.manifest;
         Self {
             tableside: env!("CARGO_PKG_VERSION"),
@@ -80,25 +80,25 @@ struct Entry {
 
 /// The open file; locked, so that there is one writer.
 #[derive(Debug)]
-pub struct Journal {
+pub struct ResultLog {
     path: PathBuf,
     file: File,
     entries: BTreeMap<String, Entry>,
 }
 
-impl Journal {
+impl ResultLog {
     /// Opens or begins the results in a folder. A last line that was not written whole is dropped.
     ///
     /// # Errors
     /// If the file cannot be read or written, another run holds it, it is damaged, or was begun by a run with another
     /// identity.
-    pub fn open(folder: &Path, identity: &RunIdentity) -> Result<Self, JournalError> {
+    pub fn open(folder: &Path, identity: &ValidationIdentity) -> Result<Self, ResultLogError> {
         let path = folder.join("results.jsonl");
-        let io = |source| JournalError::Io { path: path.clone(), source };
+        let io = |source| ResultLogError::Io { path: path.clone(), source };
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(JournalError::InUse(path)),
+            Err(TryLockError::WouldBlock) => return Err(ResultLogError::InUse(path)),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         let mut bytes = Vec::new();
@@ -107,7 +107,7 @@ impl Journal {
         file.set_len(whole as u64).map_err(io)?;
         file.seek(SeekFrom::End(0)).map_err(io)?;
         let text = String::from_utf8_lossy(&bytes[..whole]);
-        let damaged = |line: usize, error: serde_json::Error| JournalError::Damaged {
+        let damaged = |line: usize, error: serde_json::Error| ResultLogError::Damaged {
             path: path.clone(),
             line,
             reason: error.to_string(),
@@ -115,13 +115,13 @@ impl Journal {
         let own = to_line(identity).map_err(io)?;
         let mut lines = text.lines();
         let Some(first) = lines.next() else {
-            let mut journal = Self { path, file, entries: BTreeMap::new() };
-            journal.append(&own)?;
-            return Ok(journal);
+            let mut log = Self { path, file, entries: BTreeMap::new() };
+            log.append(&own)?;
+            return Ok(log);
         };
         let differs = first_difference(first, &own).map_err(|error| damaged(1, error))?;
         if let Some(differs) = differs {
-            return Err(JournalError::OtherRun { path, differs });
+            return Err(ResultLogError::OtherRun { path, differs });
         }
         let mut entries = BTreeMap::new();
         for (at, line) in lines.enumerate() {
@@ -149,11 +149,11 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn put(&mut self, input: &CaseInput, result: CaseResult) -> Result<CaseResult, JournalError> {
+    pub fn put(&mut self, input: &CaseInput, result: CaseResult) -> Result<CaseResult, ResultLogError> {
         let line = to_line(&Entry { input: input.clone(), result })
-            .map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
+            .map_err(|source| ResultLogError::Io { path: self.path.clone(), source })?;
         self.append(&line)?;
-        let entry: Entry = serde_json::from_str(&line).map_err(|error| JournalError::Damaged {
+        let entry: Entry = serde_json::from_str(&line).map_err(|error| ResultLogError::Damaged {
             path: self.path.clone(),
             line: self.entries.len() + 2,
             reason: error.to_string(),
@@ -161,9 +161,9 @@ impl Journal {
         Ok(entry.result)
     }
 
-    fn append(&mut self, line: &str) -> Result<(), JournalError> {
+    fn append(&mut self, line: &str) -> Result<(), ResultLogError> {
         let written = self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|source| JournalError::Io { path: self.path.clone(), source })
+        written.map_err(|source| ResultLogError::Io { path: self.path.clone(), source })
     }
 }
 
@@ -184,10 +184,10 @@ fn first_difference(found: &str, own: &str) -> Result<Option<String>, serde_json
 mod tests {
     use super::*;
 
-    fn identity(slices_per_s: f64) -> RunIdentity {
+    fn identity(slices_per_s: f64) -> ValidationIdentity {
         let (engine, limits, densities) = Default::default();
-        let options = RunOptions { engine, limits, densities, slices_per_s };
-        RunIdentity::new(&ModelPackage::built_in().unwrap(), "embedded", &options)
+        let options = ValidationOptions { engine, limits, densities, slices_per_s };
+        ValidationIdentity::new(&ModelPackage::built_in().unwrap(), "embedded", &options)
     }
 
     fn case(name: &str) -> ListedCase {
@@ -212,52 +212,52 @@ mod tests {
     #[test]
     fn finished_cases_are_there_again_with_the_lists_words_and_failed_ones_are_not() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path(), &identity(20.0)).unwrap();
-        journal.put(&case("a").input, result("a", not_analysed())).unwrap();
-        journal.put(&case("b").input, result("b", Outcome::Failed { reason: "gone".to_owned() })).unwrap();
-        drop(journal);
-        let journal = Journal::open(folder.path(), &identity(20.0)).unwrap();
-        let again = journal.finished(&case("a")).unwrap();
+        let mut log = ResultLog::open(folder.path(), &identity(20.0)).unwrap();
+        log.put(&case("a").input, result("a", not_analysed())).unwrap();
+        log.put(&case("b").input, result("b", Outcome::Failed { reason: "gone".to_owned() })).unwrap();
+        drop(log);
+        let log = ResultLog::open(folder.path(), &identity(20.0)).unwrap();
+        let again = log.finished(&case("a")).unwrap();
         assert_eq!((again.positive, again.group.as_str(), again.outcome), (true, "covid-19", not_analysed()));
-        assert_eq!(journal.finished(&case("b")), None);
+        assert_eq!(log.finished(&case("b")), None);
         let mut elsewhere = case("a");
         elsewhere.input.folder = "other".into();
-        assert_eq!(journal.finished(&elsewhere), None);
+        assert_eq!(log.finished(&elsewhere), None);
     }
 
     #[test]
     fn a_torn_last_line_is_dropped_and_a_broken_one_before_it_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path(), &identity(20.0)).unwrap();
-        journal.put(&case("a").input, result("a", not_analysed())).unwrap();
-        drop(journal);
+        let mut log = ResultLog::open(folder.path(), &identity(20.0)).unwrap();
+        log.put(&case("a").input, result("a", not_analysed())).unwrap();
+        drop(log);
         let path = folder.path().join("results.jsonl");
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, [&whole[..], b"{\"input\":{\"fol"].concat()).unwrap();
-        let mut journal = Journal::open(folder.path(), &identity(20.0)).unwrap();
-        assert!(journal.finished(&case("a")).is_some());
-        journal.put(&case("b").input, result("b", not_analysed())).unwrap();
-        drop(journal);
+        let mut log = ResultLog::open(folder.path(), &identity(20.0)).unwrap();
+        assert!(log.finished(&case("a")).is_some());
+        log.put(&case("b").input, result("b", not_analysed())).unwrap();
+        drop(log);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3, "{text}");
         std::fs::write(&path, text.replace("{\"input\":{\"folder\":\"a\"", "{\"in")).unwrap();
-        let error = Journal::open(folder.path(), &identity(20.0)).unwrap_err();
-        assert!(matches!(error, JournalError::Damaged { line: 2, .. }), "{error}");
+        let error = ResultLog::open(folder.path(), &identity(20.0)).unwrap_err();
+        assert!(matches!(error, ResultLogError::Damaged { line: 2, .. }), "{error}");
     }
 
     #[test]
     fn results_of_another_run_are_refused_and_what_differs_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        drop(Journal::open(folder.path(), &identity(20.0)).unwrap());
-        let error = Journal::open(folder.path(), &identity(10.0)).unwrap_err().to_string();
+        drop(ResultLog::open(folder.path(), &identity(20.0)).unwrap());
+        let error = ResultLog::open(folder.path(), &identity(10.0)).unwrap_err().to_string();
         assert!(error.contains("another slices_per_s (20.0, now 10.0)"), "{error}");
     }
 
     #[test]
     fn a_second_run_at_the_same_time_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let _first = Journal::open(folder.path(), &identity(20.0)).unwrap();
-        let error = Journal::open(folder.path(), &identity(20.0)).unwrap_err();
-        assert!(matches!(error, JournalError::InUse(_)), "{error}");
+        let _first = ResultLog::open(folder.path(), &identity(20.0)).unwrap();
+        let error = ResultLog::open(folder.path(), &identity(20.0)).unwrap_err();
+        assert!(matches!(error, ResultLogError::InUse(_)), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! How long a window takes on the card, and how long it is from a slice in the host's memory to the evidence that it changes.
+//! How long a window takes on the GPU, and how long it is from a slice in the host's memory to the evidence that it changes.
 
 use std::time::{Duration, Instant};
 
@@ -23,22 +23,23 @@ pub(super) fn measure(
     exam.upload(pipeline)?;
     let windows = exam.windows();
     let window = |at: usize| &windows[at % windows.len()];
-    let judge = |pipeline: &mut DevicePipeline<'_>, window: &QueuedWindow| pipeline.judge(&window.series, &window.job);
+    let infer =
+        |pipeline: &mut DevicePipeline<'_>, window: &QueuedWindow| pipeline.infer_window(&window.series, &window.job);
     for at in 0..WARM_UP {
-        judge(pipeline, window(at))?;
+        infer(pipeline, window(at))?;
     }
-    let (mut whole, mut network, mut from_upload) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut whole, mut model, mut from_upload) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..WINDOWS {
         let start = device.moment()?;
-        judge(pipeline, window(at))?;
+        infer(pipeline, window(at))?;
         whole.push(milliseconds(start.elapsed_ms(&device.moment()?)?));
     }
     for _ in 0..WINDOWS {
         let start = device.moment()?;
-        pipeline.network().enqueue()?;
-        network.push(milliseconds(start.elapsed_ms(&device.moment()?)?));
+        pipeline.model().enqueue()?;
+        model.push(milliseconds(start.elapsed_ms(&device.moment()?)?));
     }
-    // Each slice comes to a window of which the card has all other slices.
+    // Each slice comes to a window of which the GPU has all other slices.
     for at in 0..WINDOWS {
         let last = &exam.slices[at % exam.slices.len()].stored;
         let Some(of_slice) = windows.iter().find(|window| window.job.slab == last.slab) else { continue };
@@ -51,17 +52,17 @@ pub(super) fn measure(
         }
         let started = Instant::now();
         exams::upload(pipeline, last)?;
-        judge(pipeline, of_slice)?;
+        infer(pipeline, of_slice)?;
         from_upload.push(started.elapsed());
     }
     pipeline.forget(&exam.series().exam);
-    let told = |times: Vec<Duration>| {
+    let quantiles = |times: Vec<Duration>| {
         let Quantiles { p50, p99, max, .. } = Quantiles::of(times);
         format!("p50 {p50:.3} ms, p99 {p99:.3} ms, at most {max:.3} ms")
     };
-    report.told(&format!("{engine}: network alone, by events"), &told(network));
-    report.told(&format!("{engine}: window from slabs to evidence, by events"), &told(whole));
-    report.told(&format!("{engine}: one slice from the host's memory to evidence"), &told(from_upload));
+    report.note(&format!("{engine}: model alone, by events"), &quantiles(model));
+    report.note(&format!("{engine}: window from slabs to evidence, by events"), &quantiles(whole));
+    report.note(&format!("{engine}: one slice from the host's memory to evidence"), &quantiles(from_upload));
     Ok(())
 }
 

@@ -1,20 +1,21 @@
 //! Names that are taken by instances on their way into the spool, so that no two associations use one.
 
 use std::collections::HashSet;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct NameLocks {
     names: Mutex<HashSet<String>>,
     released: Condvar,
 }
 
-impl Claims {
+impl NameLocks {
     /// Takes a name unless `is_there` says that a file has it; waits while another has it. `false` if it is there.
     pub fn take(&self, name: &str, is_there: impl Fn() -> bool) -> bool {
         let mut names = self.names();
         while names.contains(name) {
-            names = self.released.wait(names).unwrap_or_else(PoisonError::into_inner);
+            self.released.wait(&mut names);
         }
         if is_there() {
             return false;
@@ -32,7 +33,7 @@ impl Claims {
     pub fn wait_for(&self, name: &str) {
         let mut names = self.names();
         while names.contains(name) {
-            names = self.released.wait(names).unwrap_or_else(PoisonError::into_inner);
+            self.released.wait(&mut names);
         }
     }
 
@@ -42,6 +43,6 @@ impl Claims {
     }
 
     fn names(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock()
     }
 }

@@ -45,28 +45,28 @@ impl Display for Row {
 
 pub const TABLE_HEAD: &str = "| what | found | goal | holds |\n|---|---|---|---|";
 
-/// What was found on one card. Each row is told as soon as it is known: a card that hangs takes the rest.
+/// What was found on one GPU. Each row is reported as soon as it is known: a GPU that hangs takes the rest.
 pub struct Report<'a> {
     rows: Vec<Row>,
     tell: &'a mut dyn FnMut(&Row),
 }
 
 impl<'a> Report<'a> {
-    /// A report whose first rows say what card, driver and libraries there are.
+    /// A report whose first rows say what GPU, driver and libraries there are.
     pub fn new(gpus: &[Gpu], config: &Config, package: &ModelPackage, tell: &'a mut dyn FnMut(&Row)) -> Self {
         let mut report = Self { rows: Vec::new(), tell };
         if let Some(gpu) = gpus.first() {
             let ((major, minor), gigabytes) = (gpu.compute_capability, gpu.memory_bytes as f64 / 1e9);
-            let card = format!("{}, compute capability {major}.{minor}, {gigabytes:.1} GB", gpu.name);
-            report.told("card", &card);
+            let described = format!("{}, compute capability {major}.{minor}, {gigabytes:.1} GB", gpu.name);
+            report.note("GPU", &described);
             let cuda = gpu.driver_cuda;
-            report.told("CUDA that the driver knows", &format!("{}.{}", cuda / 1000, cuda % 1000 / 10));
+            report.note("CUDA that the driver knows", &format!("{}.{}", cuda / 1000, cuda % 1000 / 10));
         }
-        report.told("driver", nvidia_driver().as_deref().unwrap_or("unknown"));
+        report.note("driver", nvidia_driver().as_deref().unwrap_or("unknown"));
         let library = find_onnxruntime(config.engine.onnxruntime_library.as_deref());
         let library = library.map(|path| path.canonicalize().unwrap_or(path).display().to_string());
-        report.told("ONNX Runtime", &library.unwrap_or_else(|reason| format!("none: {reason}")));
-        report.told("model", &package.title());
+        report.note("ONNX Runtime", &library.unwrap_or_else(|reason| format!("none: {reason}")));
+        report.note("model", &package.title());
         report
     }
 
@@ -82,7 +82,7 @@ impl<'a> Report<'a> {
         self.rows.push(row);
     }
 
-    pub(super) fn told(&mut self, what: &str, found: &str) {
+    pub(super) fn note(&mut self, what: &str, found: &str) {
         self.row(what, found, "", Holds::Told);
     }
 
@@ -102,7 +102,7 @@ mod tests {
         let mut tell = |row: &Row| lines.push(row.to_string());
         let mut report = Report::new(&[], &Config::default(), &package, &mut tell);
         report.row("windows", "81 %", "80 %", Holds::Yes);
-        report.told("tensorrt", "it is not here");
+        report.note("tensorrt", "it is not here");
         report.failed("cuda", &std::io::Error::other("out of\nmemory | or so"));
         let faults = report.into_faults();
         assert_eq!(faults.iter().map(|row| row.what.as_str()).collect::<Vec<_>>(), ["cuda"]);

@@ -1,5 +1,5 @@
-//! Values on the card, and their like in memory that the card reads and writes itself.
-#![expect(unsafe_code, reason = "memory that the card reads is handed out unset")]
+//! Values on the GPU, and their copy in the host's pinned memory, which the GPU reads and writes itself.
+#![expect(unsafe_code, reason = "memory that the GPU reads is handed out unset")]
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use cudarc::driver::{
 use super::arguments::Address;
 use super::device::Device;
 
-pub(super) struct Pair<T> {
-    card: CudaSlice<T>,
+pub(super) struct StagedBuffer<T> {
+    on_device: CudaSlice<T>,
     host: PinnedHostSlice<T>,
     /// When the last copy in either direction was done. Without event tracking `host` does not know.
     copied: CudaEvent,
 }
 
-impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
+impl<T: DeviceRepr + ValidAsZeroBits> StagedBuffer<T> {
     /// Values that the host reads and writes.
     pub fn new(device: &Device, len: usize) -> Result<Self, DriverError> {
         // Write-combined memory, the default, would be slow to read back.
@@ -35,15 +35,15 @@ impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
     }
 
     fn with(device: &Device, host: PinnedHostSlice<T>, len: usize) -> Result<Self, DriverError> {
-        Ok(Self { card: device.stream().alloc_zeros(len)?, host, copied: device.context().new_event(None)? })
+        Ok(Self { on_device: device.stream().alloc_zeros(len)?, host, copied: device.context().new_event(None)? })
     }
 
     pub fn len(&self) -> usize {
-        self.card.len()
+        self.on_device.len()
     }
 
     pub fn address(&self, stream: &CudaStream) -> Address {
-        self.card.device_ptr(stream).0
+        self.on_device.device_ptr(stream).0
     }
 
     /// The host's values, to be written once they are no longer being copied.
@@ -52,15 +52,15 @@ impl<T: DeviceRepr + ValidAsZeroBits> Pair<T> {
         self.host.as_mut_slice()
     }
 
-    /// Queues the copy of the first values to the card.
+    /// Queues the copy of the first values to the GPU.
     pub fn send(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
-        stream.memcpy_htod(&self.host.as_slice()?[..len], &mut self.card)?;
+        stream.memcpy_htod(&self.host.as_slice()?[..len], &mut self.on_device)?;
         self.copied.record(stream)
     }
 
-    /// Queues the copy of the first values from the card.
+    /// Queues the copy of the first values from the GPU.
     pub fn fetch(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
-        let values = self.card.try_slice(..len).ok_or(DriverError(sys::CUresult::CUDA_ERROR_INVALID_VALUE))?;
+        let values = self.on_device.try_slice(..len).ok_or(DriverError(sys::CUresult::CUDA_ERROR_INVALID_VALUE))?;
         // As many as the target has are copied, however few the source has.
         stream.memcpy_dtoh(&values, &mut self.host.as_mut_slice()?[..len])?;
         self.copied.record(stream)

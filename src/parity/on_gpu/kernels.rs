@@ -1,4 +1,4 @@
-//! The kernels on the card, asked as the comparisons with the CPU ask for them.
+//! The kernels on the GPU, asked as the comparisons with the CPU ask for them.
 #![expect(unsafe_code, reason = "kernels take raw addresses")]
 
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverEr
 
 use crate::gpu::{Address, EvidenceArguments, Slab, Slice, Statistics, WindowArguments};
 use crate::gpu::{AxisTaps, Device, axes, described, slice_arguments, window_blocks};
-use crate::parity::kernels::{KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndSteps};
+use crate::parity::kernels::{
+    KernelError, KernelEvidence, KernelOutputs, KernelSlice, KernelWindows, Kernels, SumsAndLevels,
+};
 use crate::preprocess::{InputGeometry, SlabSum};
 use crate::triage::{BONE_HU, TISSUE_HU};
 
@@ -17,8 +19,8 @@ impl Kernels for Device {
         input: &InputGeometry,
         sums: &[Vec<u32>],
         slices: &[KernelSlice],
-    ) -> Result<SumsAndSteps, String> {
-        run_slices(self, input, sums, slices).map_err(|error| error.to_string())
+    ) -> Result<SumsAndLevels, KernelError> {
+        run_slices(self, input, sums, slices).map_err(|error| KernelError(error.to_string()))
     }
 
     fn windows_f32(
@@ -26,10 +28,10 @@ impl Kernels for Device {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<f32>, String> {
+    ) -> Result<KernelWindows<f32>, KernelError> {
         // SAFETY: `run_windows` calls it with buffers of 32-bit values of the windows' size.
         let kernel = |arguments: &WindowArguments| unsafe { self.windows_f32(arguments, windows.len()) };
-        run_windows(self, input, windows, offset, kernel).map_err(|error| error.to_string())
+        run_windows(self, input, windows, offset, kernel).map_err(|error| KernelError(error.to_string()))
     }
 
     fn windows_f16(
@@ -37,10 +39,10 @@ impl Kernels for Device {
         input: &InputGeometry,
         windows: &[Vec<&SlabSum>],
         offset: usize,
-    ) -> Result<KernelWindows<u16>, String> {
+    ) -> Result<KernelWindows<u16>, KernelError> {
         // SAFETY: `run_windows` calls it with buffers of 16-bit values of the windows' size.
         let kernel = |arguments: &WindowArguments| unsafe { self.windows_f16(arguments, windows.len()) };
-        run_windows(self, input, windows, offset, kernel).map_err(|error| error.to_string())
+        run_windows(self, input, windows, offset, kernel).map_err(|error| KernelError(error.to_string()))
     }
 
     fn evidence(
@@ -49,12 +51,12 @@ impl Kernels for Device {
         thresholds: [f32; 2],
         windows: &[KernelOutputs<'_>],
         offset: usize,
-    ) -> Result<Vec<KernelEvidence>, String> {
-        run_evidence(self, input, thresholds, windows, offset).map_err(|error| error.to_string())
+    ) -> Result<Vec<KernelEvidence>, KernelError> {
+        run_evidence(self, input, thresholds, windows, offset).map_err(|error| KernelError(error.to_string()))
     }
 }
 
-/// Values on the card that begin so many values off an aligned address.
+/// Values on the GPU that begin at an offset from an aligned address.
 struct Placed<T> {
     _memory: CudaSlice<T>,
     address: Address,
@@ -76,50 +78,50 @@ fn run_slices(
     input: &InputGeometry,
     sums: &[Vec<u32>],
     slices: &[KernelSlice],
-) -> Result<SumsAndSteps, DriverError> {
+) -> Result<SumsAndLevels, DriverError> {
     let stream = device.stream();
     let sums: Vec<CudaSlice<u32>> = sums.iter().map(|sum| stream.clone_htod(sum)).collect::<Result<_, _>>()?;
-    let (mut steps, mut kept, mut described_slices) = (Vec::new(), Vec::new(), Vec::<Slice>::new());
+    let (mut levels, mut kept, mut described_slices) = (Vec::new(), Vec::new(), Vec::<Slice>::new());
     for KernelSlice { image, in_plane, sum, offset } in slices {
         let cells = Placed::new(stream, &image.cells, *offset)?;
-        let own_steps: CudaSlice<u16> = stream.alloc_zeros(input.plane_len())?;
+        let own_levels: CudaSlice<u16> = stream.alloc_zeros(input.plane_len())?;
         let [x, y] = axes(image, in_plane, input);
         let (x, y) = (AxisTaps::upload(stream, &x)?, AxisTaps::upload(stream, &y)?);
         described_slices.push(Slice {
             cells: cells.address,
             sum: sums[*sum].device_ptr(stream).0,
-            steps: own_steps.device_ptr(stream).0,
+            levels: own_levels.device_ptr(stream).0,
             x: x.addresses(stream),
             y: y.addresses(stream),
             ..described(image, in_plane)
         });
-        steps.push(own_steps);
+        levels.push(own_levels);
         kept.push((cells, x, y));
     }
-    let on_card = stream.clone_htod(&described_slices)?;
-    let arguments = slice_arguments(on_card.device_ptr(stream).0, input);
+    let on_gpu = stream.clone_htod(&described_slices)?;
+    let arguments = slice_arguments(on_gpu.device_ptr(stream).0, input);
     // SAFETY: all that was uploaded is kept until the results have come back, and is as long as the slices say.
     unsafe { device.add_slices(&arguments, slices.len()) }?;
     let sums = sums.iter().map(|sum| stream.clone_dtoh(sum)).collect::<Result<_, _>>()?;
-    let steps = steps.iter().map(|steps| stream.clone_dtoh(steps)).collect::<Result<_, _>>()?;
+    let levels = levels.iter().map(|levels| stream.clone_dtoh(levels)).collect::<Result<_, _>>()?;
     stream.synchronize()?;
-    Ok((sums, steps))
+    Ok((sums, levels))
 }
 
-/// The sums of windows' slabs, and what kernels are told of them.
+/// The sums of windows' slabs, and what kernels must know of them.
 struct Slabs {
     _sums: Vec<Placed<u32>>,
-    on_card: CudaSlice<Slab>,
+    on_gpu: CudaSlice<Slab>,
 }
 
 impl Slabs {
     fn upload(stream: &Arc<CudaStream>, windows: &[Vec<&SlabSum>], offset: usize) -> Result<Self, DriverError> {
         let all = || windows.iter().flatten();
         let sums: Vec<Placed<u32>> =
-            all().map(|slab| Placed::new(stream, slab.steps(), offset)).collect::<Result<_, _>>()?;
+            all().map(|slab| Placed::new(stream, slab.levels(), offset)).collect::<Result<_, _>>()?;
         let slabs: Vec<Slab> =
             all().zip(&sums).map(|(slab, sum)| Slab { sum: sum.address, share: slab.share() }).collect();
-        Ok(Self { on_card: stream.clone_htod(&slabs)?, _sums: sums })
+        Ok(Self { on_gpu: stream.clone_htod(&slabs)?, _sums: sums })
     }
 }
 
@@ -137,7 +139,7 @@ fn run_windows<Value: DeviceRepr + ValidAsZeroBits + Clone>(
     let change: CudaSlice<u64> = stream.alloc_zeros(count * window_blocks(input.plane_len()))?;
     let [hu_low, hu_high] = input.hu_window;
     kernel(&WindowArguments {
-        slabs: slabs.on_card.device_ptr(stream).0,
+        slabs: slabs.on_gpu.device_ptr(stream).0,
         input: values.device_ptr(stream).0,
         tissue: tissue.device_ptr(stream).0,
         bone: bone.device_ptr(stream).0,
@@ -189,7 +191,7 @@ fn run_evidence(
         lesion: lesion.address,
         attention: attention.device_ptr(stream).0,
         logit: logit.device_ptr(stream).0,
-        slabs: slabs.on_card.device_ptr(stream).0,
+        slabs: slabs.on_gpu.device_ptr(stream).0,
         body: body.device_ptr(stream).0,
         lung_mask: lung_mask.device_ptr(stream).0,
         lesion_mask: lesion_mask.device_ptr(stream).0,

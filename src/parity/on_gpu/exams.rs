@@ -1,4 +1,4 @@
-//! Whole exams on the card and on the CPU: the same slices, the same rules, two tables of evidence.
+//! Whole exams on the GPU and on the CPU: the same slices, the same rules, two tables of evidence.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
@@ -40,7 +40,7 @@ impl ExamSlices {
         for instance in instances {
             let Some(position_um) = instance.position_um else { continue };
             let of_series = by_series.entry(&instance.series_instance_uid).or_default();
-            // One at each position, whichever: the same on the CPU and on the card.
+            // One at each position, whichever: the same on the CPU and on the GPU.
             let there = of_series.entry(position_um).or_insert(instance);
             if instance.sop_instance_uid < there.sop_instance_uid {
                 *there = instance;
@@ -76,7 +76,7 @@ impl ExamSlices {
         }
     }
 
-    /// Adds all slices to their slabs on the card.
+    /// Adds all slices to their slabs on the GPU.
     pub fn upload(&self, pipeline: &mut DevicePipeline<'_>) -> Result<(), GpuError> {
         self.slices.iter().try_for_each(|slice| upload(pipeline, &slice.stored))
     }
@@ -88,24 +88,24 @@ impl ExamSlices {
 
     /// The windows that the exam asks for, in the order in which it does.
     pub fn windows(&self) -> Vec<QueuedWindow> {
-        let mut case = self.case();
+        let mut analysis = self.analysis();
         let asked = || {
-            let window = case.next_window(&self.input, true)?;
-            case.hand_over(&window);
+            let window = analysis.next_window(&self.input, true)?;
+            analysis.hand_over(&window);
             Some(window)
         };
         std::iter::from_fn(asked).collect()
     }
 
     /// The exam with all its slices and no evidence yet.
-    fn case(&self) -> ExamAnalysis {
+    fn analysis(&self) -> ExamAnalysis {
         let now = Instant::now();
-        let mut case = ExamAnalysis::new(self.slices[0].instance.header.exam_key(), now);
+        let mut analysis = ExamAnalysis::new(self.slices[0].instance.header.exam_key(), now);
         let mut arrived: Vec<Arrival> = Vec::new();
         for ExamSlice { instance, stored, centre, file: ImageFile { path, frame }, .. } in &self.slices {
             let (image, in_plane) = (stored.image.hounsfield(), &stored.in_plane);
-            if case.take(path.clone(), now, None) {
-                arrived.extend(case.waiting.pop_front().map(|waiting| waiting.arrival));
+            if analysis.take(path.clone(), now, None) {
+                arrived.extend(analysis.waiting.pop_front().map(|waiting| waiting.arrival));
             }
             let decoded = Decoded {
                 instance: Ok(instance.clone()),
@@ -119,13 +119,13 @@ impl ExamSlices {
                 })),
             };
             let Some(arrival) = arrived.iter().find(|arrival| arrival.path == *path) else { continue };
-            case.add(decoded, arrival, &self.input);
+            analysis.add(decoded, arrival, &self.input);
         }
-        case
+        analysis
     }
 }
 
-/// Adds a slice to its slab on the card, and waits for its plane.
+/// Adds a slice to its slab on the GPU, and waits for its plane.
 pub(super) fn upload(pipeline: &mut DevicePipeline<'_>, slice: &StoredSlice) -> Result<(), GpuError> {
     if let Some(sent) = pipeline.add(slice)? {
         pipeline.plane(sent)?;
@@ -133,14 +133,14 @@ pub(super) fn upload(pipeline: &mut DevicePipeline<'_>, slice: &StoredSlice) -> 
     Ok(())
 }
 
-/// What became of an exam on the CPU and on the card.
+/// What became of an exam on the CPU and on the GPU.
 pub(super) struct Compared {
     pub verdicts: (Verdict, Verdict),
     probabilities: (f64, f64),
     slabs: usize,
     /// Pixels of all masks that differ, of so many.
     pixels: (usize, usize),
-    /// Sums that slices had not made on the card.
+    /// Sums that slices had not made on the GPU.
     pub uploaded: usize,
 }
 
@@ -167,7 +167,7 @@ impl Display for Compared {
     }
 }
 
-/// Runs an exam on the CPU and on the card.
+/// Runs an exam on the CPU and on the GPU.
 pub(super) fn compare(
     pipeline: &mut DevicePipeline<'_>,
     cpu: &mut dyn Engine,
@@ -176,32 +176,32 @@ pub(super) fn compare(
     exam: &ExamSlices,
 ) -> Result<Compared, Failure> {
     let manifest = &package.manifest;
-    let (mut on_cpu, mut on_card) = (exam.case(), exam.case());
-    while let Some(window) = on_cpu.next_window(&manifest.input, true) {
-        on_cpu.take_judged(&window, infer_window(cpu, &window.job, manifest), manifest)?;
+    let (mut cpu_analysis, mut gpu_analysis) = (exam.analysis(), exam.analysis());
+    while let Some(window) = cpu_analysis.next_window(&manifest.input, true) {
+        cpu_analysis.take_judged(&window, infer_window(cpu, &window.job, manifest), manifest)?;
     }
     let uploaded_before = pipeline.uploaded();
     exam.upload(pipeline)?;
-    while let Some(window) = on_card.next_window(&manifest.input, true) {
-        let evidence = pipeline.judge(&window.series, &window.job)?;
-        on_card.take_judged(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
+    while let Some(window) = gpu_analysis.next_window(&manifest.input, true) {
+        let evidence = pipeline.infer_window(&window.series, &window.job)?;
+        gpu_analysis.take_judged(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
     }
     pipeline.forget(&exam.series().exam);
-    let (cpu_verdict, cpu_probability) = conclude(&mut on_cpu, config, manifest)?;
-    let (card_verdict, card_probability) = conclude(&mut on_card, config, manifest)?;
-    let (slabs, pixels) = differing(&on_cpu, &on_card);
+    let (cpu_verdict, cpu_probability) = conclude(&mut cpu_analysis, config, manifest)?;
+    let (gpu_verdict, gpu_probability) = conclude(&mut gpu_analysis, config, manifest)?;
+    let (slabs, pixels) = differing(&cpu_analysis, &gpu_analysis);
     Ok(Compared {
-        verdicts: (cpu_verdict, card_verdict),
-        probabilities: (cpu_probability, card_probability),
+        verdicts: (cpu_verdict, gpu_verdict),
+        probabilities: (cpu_probability, gpu_probability),
         slabs,
         pixels,
         uploaded: pipeline.uploaded() - uploaded_before,
     })
 }
 
-fn conclude(case: &mut ExamAnalysis, config: &Config, manifest: &Manifest) -> Result<(Verdict, f64), Failure> {
+fn conclude(analysis: &mut ExamAnalysis, config: &Config, manifest: &Manifest) -> Result<(Verdict, f64), Failure> {
     let now = Instant::now();
-    let report = case.conclude(&Conclusion {
+    let report = analysis.conclude(&Conclusion {
         manifest,
         engine: "",
         limits: &config.quality,

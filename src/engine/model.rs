@@ -1,4 +1,4 @@
-//! The network as its ONNX file describes it: what goes in, what comes out, how much work a window is.
+//! The model as its ONNX file describes it: what goes in, what comes out, how much work a window is.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use rten_tensor::Layout as _;
 use super::{EngineError, Manifest, ModelPackage};
 use crate::preprocess::Window;
 
-/// Holds the package's ONNX files against its manifest, so that every engine refuses the same files for the same reasons.
+/// Checks the package's ONNX files against its manifest, so that every engine refuses the same files for the same reasons.
 ///
 /// # Errors
-/// If a file is no ONNX network, or its input and outputs are not those that the manifest names or not in single precision.
+/// If a file is no ONNX model, or its input and outputs are not those that the manifest names or not in single precision.
 pub fn fits(package: &ModelPackage) -> Result<(), EngineError> {
-    let refuse = |reason: String| EngineError::Network { model: package.title(), reason };
-    network_fits(package).map_err(refuse)?;
+    let refuse = |reason: String| EngineError::Model { model: package.title(), reason };
+    model_fits(package).map_err(refuse)?;
     let half = package.in_half_precision();
-    half.map_or(Ok(()), |half| network_fits(&half)).map_err(|reason| refuse(format!("in half precision {reason}")))
+    half.map_or(Ok(()), |half| model_fits(&half)).map_err(|reason| refuse(format!("in half precision {reason}")))
 }
 
-fn network_fits(package: &ModelPackage) -> Result<(), String> {
+fn model_fits(package: &ModelPackage) -> Result<(), String> {
     let graph = graph(package)?;
     has_the_input(&graph, &package.manifest)?;
     has_the_outputs(&graph, &package.manifest)
@@ -29,9 +29,9 @@ fn network_fits(package: &ModelPackage) -> Result<(), String> {
 /// Multiplications and additions of all convolutions for one window. `None` if a convolution's kernel is no constant.
 ///
 /// # Errors
-/// If the file is no ONNX network or the embedded engine cannot run it.
+/// If the file is no ONNX model or the embedded engine cannot run it.
 pub fn operations_per_window(package: &ModelPackage) -> Result<Option<u64>, EngineError> {
-    let refuse = |reason: String| EngineError::Network { model: package.title(), reason };
+    let refuse = |reason: String| EngineError::Model { model: package.title(), reason };
     let graph = graph(package).map_err(refuse)?;
     let kernels: BTreeMap<&str, u64> = graph
         .initializer
@@ -54,9 +54,9 @@ pub fn operations_per_window(package: &ModelPackage) -> Result<Option<u64>, Engi
     Ok(Some(convolutions.iter().zip(planes).map(|((_, kernel), plane)| 2 * kernel * plane).sum()))
 }
 
-/// Rows times columns of these values of the network, by running it on an empty window.
+/// Rows times columns of these values of the model, by running it on an empty window.
 fn plane_sizes<'a>(package: &ModelPackage, values: impl Iterator<Item = &'a str>) -> Result<Vec<u64>, String> {
-    // An optimised network no longer has all the values that the file names.
+    // An optimised model no longer has all the values that the file names.
     let model = ModelOptions::with_all_ops()
         .enable_optimization(false)
         .load(package.weights().to_vec())
@@ -72,8 +72,8 @@ fn plane_sizes<'a>(package: &ModelPackage, values: impl Iterator<Item = &'a str>
 }
 
 fn graph(package: &ModelPackage) -> Result<GraphProto, String> {
-    let network = ModelProto::parse_buf(package.weights()).map_err(|error| format!("it is no ONNX file ({error})"))?;
-    network.graph.filter(|graph| !graph.node.is_empty()).ok_or_else(|| "it is no ONNX file (no graph in it)".to_owned())
+    let model = ModelProto::parse_buf(package.weights()).map_err(|error| format!("it is no ONNX file ({error})"))?;
+    model.graph.filter(|graph| !graph.node.is_empty()).ok_or_else(|| "it is no ONNX file (no graph in it)".to_owned())
 }
 
 fn has_the_input(graph: &GraphProto, manifest: &Manifest) -> Result<(), String> {
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_network_fits_its_manifest_and_its_budget() {
+    fn the_built_in_model_fits_its_manifest_and_its_budget() {
         let package = ModelPackage::built_in().unwrap();
         fits(&package).unwrap();
         let operations = operations_per_window(&package).unwrap().unwrap();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_whose_input_or_outputs_are_not_in_single_precision_does_not_fit() {
+    fn a_model_whose_input_or_outputs_are_not_in_single_precision_does_not_fit() {
         let package = ModelPackage::built_in().unwrap();
         let whole = graph(&package).unwrap();
         let half = Some(DataType::FLOAT16);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, DevicePtrMut, sys};
 use trtx::{CudaEngine, DataType, ExecutionContext, LogHandler, Logger, Runtime, Severity};
 
-use crate::engine::{Address, DeviceNetwork, Failure, ModelPackage};
+use crate::engine::{Address, DeviceModel, Failure, ModelPackage};
 
 /// TensorRT's version, which is in a plan's name.
 pub(super) fn version() -> u32 {
@@ -27,7 +27,7 @@ impl LogHandler for Log {
     }
 }
 
-/// Names and lengths of the network's input and outputs.
+/// Names and lengths of the model's input and outputs.
 pub(super) struct Tensors {
     input: (String, usize),
     outputs: [(String, usize); 4],
@@ -62,23 +62,23 @@ impl Tensors {
     }
 }
 
-/// Loads a plan and runs `work` with its network; all is queued on this stream.
-pub(super) fn with_network<R>(
+/// Loads a plan and runs `work` with its model; all is queued on this stream.
+pub(super) fn with_plan<R>(
     plan: &[u8],
     tensors: &Tensors,
     stream: &Arc<CudaStream>,
-    work: impl FnOnce(&mut Network<'_>) -> Result<R, Failure>,
+    work: impl FnOnce(&mut LoadedPlan<'_>) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
     let logger = Logger::new(Log)?;
     let mut runtime = Runtime::new(&logger)?;
     let mut engine = runtime.deserialize_cuda_engine(plan)?;
     tensors.fit(&engine)?;
     let execution = engine.create_execution_context()?;
-    work(&mut Network::new(execution, stream, tensors)?)
+    work(&mut LoadedPlan::new(execution, stream, tensors)?)
 }
 
-/// The network with its input and outputs on the card, and its run as one launch where it can be captured.
-pub(crate) struct Network<'engine> {
+/// The model with its input and outputs on the GPU, and its run as one launch where it can be captured.
+pub(crate) struct LoadedPlan<'engine> {
     graph: Option<CudaGraph>,
     execution: ExecutionContext<'engine>,
     stream: Arc<CudaStream>,
@@ -86,22 +86,22 @@ pub(crate) struct Network<'engine> {
     outputs: [CudaSlice<f32>; 4],
 }
 
-impl<'engine> Network<'engine> {
+impl<'engine> LoadedPlan<'engine> {
     fn new(execution: ExecutionContext<'engine>, stream: &Arc<CudaStream>, tensors: &Tensors) -> Result<Self, Failure> {
         let output = |at: usize| stream.alloc_zeros(tensors.outputs[at].1);
         let (input, outputs) = (stream.alloc_zeros(tensors.input.1)?, [output(0)?, output(1)?, output(2)?, output(3)?]);
-        let mut network = Self { graph: None, execution, stream: Arc::clone(stream), input, outputs };
-        network.bind(tensors)?;
+        let mut model = Self { graph: None, execution, stream: Arc::clone(stream), input, outputs };
+        model.bind(tensors)?;
         // The first run may still load kernels, which a capture does not allow.
-        network.run()?;
+        model.run()?;
         stream.synchronize()?;
-        match network.capture() {
-            Ok(graph) => network.graph = graph,
+        match model.capture() {
+            Ok(graph) => model.graph = graph,
             Err(error) => {
-                tracing::warn!(%error, "TensorRT's network cannot be captured: its kernels are launched one by one");
+                tracing::warn!(%error, "TensorRT's model cannot be captured: its kernels are launched one by one");
             }
         }
-        Ok(network)
+        Ok(model)
     }
 
     /// Tells TensorRT where its input and outputs lie.
@@ -134,8 +134,8 @@ impl<'engine> Network<'engine> {
     }
 }
 
-// SAFETY: the buffers are the network's own, of the lengths that [`Tensors`] has from the manifest.
-unsafe impl DeviceNetwork for Network<'_> {
+// SAFETY: the buffers are the model's own, of the lengths that [`Tensors`] has from the manifest.
+unsafe impl DeviceModel for LoadedPlan<'_> {
     fn input(&self) -> Address {
         self.input.device_ptr(&self.stream).0
     }

@@ -1,4 +1,4 @@
-//! Whether the card's memory stays as it is, exam after exam.
+//! Whether the GPU's memory stays as it is, exam after exam.
 
 use super::Holds;
 use super::exams::ExamSlices;
@@ -8,9 +8,9 @@ use crate::gpu::{Device, DevicePipeline, Failure};
 const EXAMS: usize = 200;
 /// Exams before the memory is first looked at: engines keep what their first windows needed.
 const WARM_UP: usize = 3;
-/// Free memory is looked at after so many.
+/// Free memory is measured after this many exams.
 const STEP: usize = 20;
-/// Of each exam every so many windows is judged.
+/// Of each exam every tenth window is inferred.
 const WINDOW_STEP: usize = 10;
 
 /// What may be missing at any time, bytes: far less than an exam's slabs.
@@ -28,7 +28,7 @@ pub(super) fn measure(
         for _ in 0..count {
             exam.upload(pipeline)?;
             for window in windows.iter().step_by(WINDOW_STEP) {
-                pipeline.judge(&window.series, &window.job)?;
+                pipeline.infer_window(&window.series, &window.job)?;
             }
             pipeline.forget(&exam.series().exam);
         }
