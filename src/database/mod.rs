@@ -1,9 +1,9 @@
 //! What must survive a restart: exams with their verdicts, slabs with their masks, flags and their moments, in one `SQLite` file
 //! (`schema` says how). Instances are not here: they lie in the spool.
 //!
-//! Writing is a thread's work, so that no analysis waits for a disk. What is to be written replaces what still waits of the same
-//! exam, and all that waits goes in one transaction: a slow disk makes the transactions larger, not the queue. Until it is on
-//! the disk, what waits is what readers get.
+//! A thread of its own writes, so that no analysis waits for a disk. New data of an exam replaces what still waits of the same
+//! exam, and one transaction takes all that waits: a slow disk makes the transactions larger, not the queue. Until it is on
+//! the disk, readers get what waits.
 
 mod record;
 mod rows;

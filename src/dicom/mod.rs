@@ -1,7 +1,7 @@
 //! What files and the network have in common: data sets and their attributes, code streams, UIDs, PDUs, DIMSE.
 //!
 //! Instances are Part 10 files: what precedes the pixel data is parsed, the pixel data stays in the file and is read frame by
-//! frame, so that an object of many frames never is in memory as a whole.
+//! frame, so that an object of many frames is never in memory as a whole.
 
 pub(crate) mod attributes;
 pub(crate) mod codestream;
