@@ -7,29 +7,49 @@
 //! scanner --C-STORE--> ingest --> spool (fsync) --> C-STORE-RSP
 //!                                   |
 //!                                   v
-//!                       exam: slices in z order, slabs, completion, quality
+//!              pipeline (threads), analysis (one exam): exam: slices in z order, slabs, completion, quality
 //!                                   |
 //!                                   v
-//!                       preprocess -> window -> engine (embedded | ONNX Runtime)
+//!              serving, inference: preprocess -> window -> engine (CPU) or accelerator (gpu)
 //!                                   |
 //!                                   v
 //!                       triage: evidence table, case score, lesions, verdict
 //!                                   |
 //!                                   v
-//!                       alert: flags, hub, console          telemetry: metrics, logs
+//!              alert: flags      console: hub, pages      database      telemetry: metrics, logs
 //! ```
 //!
-//! - [`ingest`] speaks DICOM with scanners; [`spool`] puts what it acknowledges on the disk.
-//! - [`dicom`] is what files and the network have in common: data sets, instance files read frame by frame, PDUs, DIMSE.
+//! A slice's way:
+//!
+//! - [`scanner`] simulates the peer that sends slices, with its phantom.
+//! - [`ingest`] speaks DICOM with scanners and decides what to answer.
+//! - [`spool`] puts on the disk what was acknowledged.
+//! - [`pipeline`] runs the threads between spool and listener, and decides whose turn it is.
+//! - [`analysis`] brings one exam to its conclusion, without threads.
 //! - [`exam`] reads geometry, orders slices into slabs, knows which windows are due and when an exam is over.
-//! - [`raster`] is sets of pixels; [`preprocess`] turns stored values into the model's plane; [`engine`] runs a model package on a window.
+//! - [`preprocess`] turns stored values into the model's plane: the specification of the arithmetic.
+//! - [`serving`] chooses the engine that serves, and the one that replaces it.
+//! - [`inference`] is the contract: from slices to the evidence of windows, by the CPU or by an accelerator.
+//! - `gpu` (feature `cuda`) is the accelerator on an NVIDIA GPU.
+//! - [`engine`] runs a model package on a window.
 //! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
-//! - [`alert`] keeps flags and their life, and the database of what must survive; [`console`] shows them.
-//! - [`analysis`] is one exam's way to its conclusion, without threads; [`pipeline`] holds the threads between spool and hub; [`daemon`] starts and stops everything.
-//! - [`scanner`] is the simulated scanner and its phantom; [`offline`] analyses a folder without a network.
-//! - [`parity`] compares a model package's outputs in all engines with each other, and the kernels with the CPU.
-//! - `gpu` (feature `cuda`) is the way of a slice on an NVIDIA GPU.
-//! - [`config`] and [`telemetry`] are what operators see.
+//! - [`alert`] keeps flags and their life.
+//! - [`database`] keeps what must survive a restart.
+//! - [`console`] shows exams and flags to people, over HTTP.
+//!
+//! Around it:
+//!
+//! - [`daemon`] starts and stops everything; [`config`] is read whole before anything listens.
+//! - [`offline`] analyses a folder without a network.
+//! - [`validation`] runs a model package on labelled cases; [`parity`] compares the package's outputs in all engines with
+//!   each other, and the kernels with the CPU.
+//!
+//! Beneath it:
+//!
+//! - [`dicom`] is what files and the network have in common: data sets, instance files read frame by frame, PDUs, DIMSE.
+//! - [`raster`] handles sets of pixels: masks, connected regions, outlines.
+//! - [`telemetry`] is metrics and logs.
+//! - `hex` and `words` are small helpers of texts; `fuzzing` has the entry points of the fuzz targets.
 
 pub mod alert;
 pub mod analysis;

@@ -1,5 +1,5 @@
-//! One exam's analysis, without threads: what has come of it, its evidence, its conclusion. Who runs it, and in which order exams
-//! take turns, is another's business.
+//! One exam's analysis, without threads: what has come of it, its evidence, its conclusion. The caller decides which thread
+//! runs it, and in which order exams take turns.
 
 mod conclusion;
 mod decode;

@@ -1,5 +1,5 @@
-//! One typed configuration, read whole before anything listens. Every error is told at once, with its line and what was
-//! expected; unknown keys are errors. `systemd/tableside.toml` documents every key with its default.
+//! One typed configuration, read whole before anything listens. All errors are reported at once, each with its line and what
+//! was expected; unknown keys are errors. `systemd/tableside.toml` documents every key with its default.
 
 mod reader;
 

@@ -1,4 +1,4 @@
-//! The console: what people see and press, over HTTP; the hub keeps what is shown and spreads it to those who watch.
+//! The console: what people see and press, over HTTP. The hub keeps what is shown and sends it to everybody who watches.
 
 mod http;
 mod hub;

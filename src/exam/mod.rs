@@ -1,5 +1,5 @@
-//! An exam: one patient on the table once. What of it is a slice, where each slice lies, which windows are due, what is
-//! wrong with the acquisition, and when it is over.
+//! An exam: one patient on the table once. This module knows what of it is a slice, where each slice lies, which windows are
+//! due, what is wrong with the acquisition, and when the exam is over.
 
 mod acquisition;
 mod completion;

@@ -1,4 +1,4 @@
-//! Ingest: associations with scanners. What is acknowledged is in the spool; what is in the spool goes on to the exam.
+//! Ingest: associations with scanners. What it acknowledges is in the spool; what is in the spool goes on to the exam.
 
 mod access;
 mod association;

@@ -1,10 +1,11 @@
-//! A simulated scanner: the peer that Tableside is demonstrated with and tested against.
+//! A simulated scanner: the peer with which Tableside is demonstrated and tested.
 //!
 //! It sends an exam as a scanner does, one C-STORE after the other at the scanner's pace, from a folder of DICOM files or
-//! from a synthetic [`phantom`]. What goes wrong at a real scanner can be asked for: slices in another order, missing,
-//! sent twice, or dealt out to several associations. It may also send a series as one multi-frame object.
+//! from a synthetic [`phantom`]. On request it does what goes wrong at a real scanner: it sends slices in another order,
+//! leaves some out, sends some twice, or spreads them over several associations. It can also send a series as one
+//! multi-frame object.
 //!
-//! [`instances()`] gives what is to be sent, already encoded; [`send()`] sends it and returns what came of it.
+//! [`instances()`] returns what is to be sent, already encoded; [`send()`] sends it and returns the outcome.
 
 use std::path::PathBuf;
 

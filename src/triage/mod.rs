@@ -1,4 +1,4 @@
-//! Triage: from the slabs' evidence to a verdict. Evidence is a table, the case is a fold over it.
+//! Triage: from the slabs' evidence to a verdict. Evidence is a table, and the case is a fold over it.
 
 mod aeration;
 mod anatomy_jumps;

@@ -1,5 +1,5 @@
-//! How well a model package does on labelled cases: what an observer notes of each case, and what follows from all of them.
-//! Data goes one way here too: `cases` -> `observe` -> [`CaseResult`] -> `statistics` -> `summary` -> files and the exit code.
+//! How well a model package does on labelled cases: an observer notes what happens in each case, and statistics follow from
+//! all of them. Data goes one way here too: `cases` -> `observe` -> [`CaseResult`] -> `statistics` -> `summary` -> files and the exit code.
 
 mod acquisition;
 mod agreement;

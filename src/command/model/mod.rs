@@ -1,4 +1,4 @@
-//! `model`: model packages, what they are, whether they run and what they are worth.
+//! `model`: what model packages are, whether they run, and how good they are.
 
 mod build;
 mod calibrate;

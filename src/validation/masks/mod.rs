@@ -1,4 +1,4 @@
-//! Masks that people drew, as files, and what they say of the slabs of a series.
+//! Masks that people drew: how they are read from files, and what they say of the slabs of a series.
 
 mod nifti;
 mod segmentation;
