@@ -1,23 +1,24 @@
-//! The daemon: everything is configured before anything listens, started in one place and stopped in one place.
+//! The start: everything is configured before anything listens.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use super::Daemon;
+use super::health::State;
+use super::resume::{earlier_of, resume};
 use crate::config::Config;
-use crate::console::{self, Hub, Status, WebOptions};
+use crate::console::{self, Hub, WebOptions};
 use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
-use crate::exam::{AssociationId, Contents, ExamKey};
-use crate::ingest::{self, Door, InstanceSink, RefusedInstance, StoredInstance, Tls, TlsError};
-use crate::pipeline::{Earlier, Pipeline, PipelineOptions, step_back};
+use crate::exam::ExamKey;
+use crate::ingest::{self, Door, Tls, TlsError};
+use crate::pipeline::{Pipeline, PipelineOptions, step_back};
+use crate::serving::Serving;
 use crate::serving::choice::{self, EngineOptions};
-use crate::serving::{EngineState, Serving};
 use crate::spool::{Retention, Spool, SpoolError};
 use crate::telemetry::{self, MetricsError};
 
@@ -40,20 +41,6 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
-}
-
-/// A running daemon.
-pub struct Daemon {
-    /// Where scanners connect.
-    pub dicom_address: SocketAddr,
-    /// Where browsers connect.
-    pub console_address: SocketAddr,
-    pub hub: Arc<Hub>,
-    stop: watch::Sender<bool>,
-    ingest: JoinHandle<()>,
-    console: JoinHandle<()>,
-    pipeline: Arc<std::sync::Mutex<Option<Pipeline>>>,
-    retention: Retention,
 }
 
 impl Daemon {
@@ -136,24 +123,6 @@ impl Daemon {
         tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");
         Ok(Self { dicom_address, console_address, hub, stop, ingest, console, pipeline, retention })
     }
-
-    /// Stops listening, lets open associations and requests finish, then stops the threads.
-    pub async fn stop(self) {
-        // The tasks hold receivers; where they have ended already there is nobody left to tell.
-        let _ = self.stop.send(true);
-        for task in [self.ingest, self.console] {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task had stopped unexpectedly");
-            }
-        }
-        drop(self.retention);
-        let pipeline = self.pipeline.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(pipeline) = pipeline
-            && tokio::task::spawn_blocking(move || pipeline.stop()).await.is_err()
-        {
-            tracing::error!("the pipeline did not stop in order");
-        }
-    }
 }
 
 /// Loads the engine in a thread that has stepped back, as the engine's own threads then have.
@@ -175,100 +144,4 @@ async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener,
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-fn earlier_of(spool: &Spool, key: &ExamKey) -> Earlier {
-    let instances = spool.instances(key).unwrap_or_else(|error| {
-        tracing::error!(exam = %key, %error, "earlier instances of the exam cannot be listed");
-        Vec::new()
-    });
-    Earlier { instances, refusals: spool.refusals(key) }
-}
-
-/// Procedure steps that ended within this time before a start may be those of exams that go on.
-const RECENT_STEPS: Duration = Duration::from_hours(24);
-
-/// Exams in the spool that have no verdict, or one that knows nothing of some of their instances or of what was refused of
-/// them, go on where they were.
-fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
-    for exam in spool.exams()? {
-        let Earlier { instances, refusals } = earlier_of(spool, &exam);
-        let contents = Contents { instances: instances.len(), refused: refusals.count() };
-        if hub.judged_contents(&exam) == Some(contents) {
-            continue;
-        }
-        let (association, at) = (AssociationId(0), std::time::Instant::now());
-        // The first of what is there brings all of it.
-        if let Some(path) = instances.into_iter().next() {
-            tracing::info!(%exam, "the exam goes on from the spool");
-            input.stored(StoredInstance { exam, path, images: 1, association, at });
-        } else if let Some(refusal) = refusals.iter().next().cloned() {
-            tracing::info!(%exam, "the exam goes on, of which all was refused");
-            input.refused(RefusedInstance { exam, refusal, association, at });
-        }
-    }
-    input.association_closed(AssociationId(0), std::time::Instant::now());
-    for step in ingest::ended_steps(&spool.procedure_steps(), RECENT_STEPS) {
-        input.procedure_step_ended(step);
-    }
-    Ok(())
-}
-
-/// What the console's status is made from.
-struct State {
-    engine: EngineState,
-    model: String,
-    ae_title: String,
-    dicom_address: SocketAddr,
-    pipeline: Arc<std::sync::Mutex<Option<Pipeline>>>,
-    ingest: tokio::task::AbortHandle,
-    spool: Weak<Spool>,
-    data: PathBuf,
-    insecure: bool,
-}
-
-impl State {
-    fn status(&self) -> Status {
-        let problems = self.problems();
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ready: problems.is_empty(),
-            problems,
-            notices: self.notices(),
-            engine: self.engine.engine().to_owned(),
-            model: self.model.clone(),
-            ae_title: self.ae_title.clone(),
-            dicom_address: self.dicom_address.to_string(),
-            port: self.dicom_address.port(),
-        }
-    }
-
-    fn notices(&self) -> Vec<String> {
-        let open =
-            self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
-        let gpu = self.engine.gpu_failure().map(|reason| {
-            format!("The GPU failed, the {} engine serves until a restart: {reason}", self.engine.engine())
-        });
-        open.into_iter().chain(gpu).collect()
-    }
-
-    fn problems(&self) -> Vec<String> {
-        let pipeline = self.pipeline.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let checks = [
-            (
-                pipeline.as_ref().is_some_and(Pipeline::is_alive),
-                "the analysis has stopped: restart tableside".to_owned(),
-            ),
-            (!self.ingest.is_finished(), "no DICOM connections are accepted: restart tableside".to_owned()),
-            (is_writable(&self.data), format!("{} cannot be written to", self.data.display())),
-        ];
-        let spool = self.spool.upgrade().and_then(|spool| spool.problem());
-        let failing = checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem);
-        failing.chain(spool.map(|problem| format!("nothing can be stored: {problem}"))).collect()
-    }
-}
-
-fn is_writable(folder: &std::path::Path) -> bool {
-    let probe = folder.join(".writable");
-    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).is_ok()
 }
