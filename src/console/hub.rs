@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
@@ -25,7 +26,7 @@ pub enum Event {
 const BACKLOG: usize = 1024;
 
 /// Who waits for a verdict looks this often whether one can still come.
-const CONCLUSION_POLL: std::time::Duration = std::time::Duration::from_millis(200);
+const CONCLUSION_POLL: Duration = Duration::from_millis(200);
 
 /// Exams that are shown.
 const SHOWN_EXAMS: usize = 50;
@@ -85,6 +86,18 @@ impl Hub {
     #[must_use]
     pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
         self.database.as_ref()?.judged_contents(key)
+    }
+
+    /// How long the database has been busy with what it is to keep, if that is `limit` or longer.
+    #[must_use]
+    pub fn database_stalled(&self, limit: Duration) -> Option<Duration> {
+        self.database.as_ref()?.stalled(limit)
+    }
+
+    /// Writes what is to be kept, until `until` at the longest. The exams of which something is not kept.
+    #[must_use]
+    pub fn close(&self, until: Instant) -> BTreeSet<ExamKey> {
+        self.database.as_ref().map(|database| database.close(until)).unwrap_or_default()
     }
 
     /// Waits for an exam's verdict. `None` if `is_alive` ceases to hold before.

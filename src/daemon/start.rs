@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::Daemon;
-use super::health::State;
+use super::disk::Disk;
+use super::health::Health;
 use super::resume::{earlier_of, resume};
 use crate::config::Config;
 use crate::console::{self, Hub, WebOptions};
@@ -20,7 +21,7 @@ use crate::pipeline::{Pipeline, PipelineOptions, step_back};
 use crate::serving::Serving;
 use crate::serving::choice::{self, EngineOptions};
 use crate::spool::{Retention, Spool, SpoolError};
-use crate::telemetry::{self, MetricsError};
+use crate::telemetry::{self, MetricsError, WorkProgress};
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +44,19 @@ pub enum StartError {
     Threads(std::io::Error),
 }
 
+/// Sockets that listen already; where there is none, the daemon opens one at the address that the configuration has.
+#[derive(Debug, Default)]
+pub struct Listening {
+    pub dicom: Option<std::net::TcpListener>,
+    pub console: Option<std::net::TcpListener>,
+}
+
 impl Daemon {
     /// Starts everything that `config` describes.
     ///
     /// # Errors
     /// If the model, the engine, the folders, the database or a port cannot be used; nothing listens then.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config, listening: Listening) -> Result<Self, StartError> {
         let metrics = telemetry::metrics()?;
         let package = ModelPackage::find(config.model.as_deref())?;
         let serving = load_engine(&package, &config.engine)?;
@@ -61,15 +69,16 @@ impl Daemon {
         let database = Database::open(&path).map_err(|source| StartError::Database { path, source })?;
         let hub = Arc::new(Hub::new(Some(database)));
 
-        let (dicom_listener, dicom_address) = listen(config.dicom_listen, "DICOM").await?;
-        let mut doors = vec![Door { listener: dicom_listener, tls: None }];
+        let (dicom_listener, dicom_address) = listen(listening.dicom, config.dicom_listen, "DICOM").await?;
+        let accepting = WorkProgress::default();
+        let mut doors = vec![Door { listener: dicom_listener, tls: None, progress: accepting.clone() }];
         let mut tls_address = None;
         if let Some(options) = config.tls {
-            let (listener, address) = listen(options.listen, "DICOM by TLS").await?;
+            let (listener, address) = listen(None, options.listen, "DICOM by TLS").await?;
             tls_address = Some(address);
-            doors.push(Door { listener, tls: Some(Arc::new(Tls::load(options)?)) });
+            doors.push(Door { listener, tls: Some(Arc::new(Tls::load(options)?)), progress: accepting.clone() });
         }
-        let (console_listener, console_address) = listen(config.console_listen, "console").await?;
+        let (console_listener, console_address) = listen(listening.console, config.console_listen, "console").await?;
 
         let options = PipelineOptions {
             mode: config.mode,
@@ -92,24 +101,30 @@ impl Daemon {
         };
         let retention = Retention::start(spool.clone(), config.retention, is_analysed).map_err(StartError::Threads)?;
 
-        let (stop, stopping) = watch::channel(false);
+        let (stop, stopping) = watch::channel(None);
         let ae_title = config.ingest.ae_title.clone();
         let ingest = tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, stopping.clone()));
-        let state = State {
+        let health = Arc::new(Health {
             engine: engine_state.clone(),
             model: package.title(),
             ae_title,
             dicom_address,
             pipeline: pipeline.clone(),
             ingest: ingest.abort_handle(),
+            accepting,
+            hub: Arc::downgrade(&hub),
             spool: Arc::downgrade(&spool),
-            data: config.data,
+            disk: Disk::new(config.data),
             insecure: config.insecure,
-        };
+        });
+        let asked = health.clone();
         let web = WebOptions {
             hub: hub.clone(),
             metrics,
-            status: Arc::new(move || state.status()),
+            status: Arc::new(move || {
+                let health = asked.clone();
+                Box::pin(async move { health.status().await })
+            }),
             plane: package.manifest.input,
         };
         let console = tokio::spawn(async move {
@@ -121,7 +136,7 @@ impl Daemon {
             tracing::info!(dicom_tls = %address, "encrypted connections are accepted");
         }
         tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");
-        Ok(Self { dicom_address, console_address, hub, stop, ingest, console, pipeline, retention })
+        Ok(Self { dicom_address, console_address, hub, health, stop, ingest, console, pipeline, retention, spool })
     }
 }
 
@@ -139,9 +154,17 @@ fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<Servin
     })
 }
 
-async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+async fn listen(
+    given: Option<std::net::TcpListener>,
+    address: SocketAddr,
+    what: &'static str,
+) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Listen { address, what, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = match given {
+        Some(given) => given.set_nonblocking(true).and_then(|()| TcpListener::from_std(given)),
+        None => TcpListener::bind(address).await,
+    };
+    let listener = listener.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

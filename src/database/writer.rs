@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::record::Record;
 use super::{DatabaseError, rows};
 use crate::exam::ExamKey;
+use crate::telemetry::WorkProgress;
 
 type Records = BTreeMap<ExamKey, Arc<Record>>;
 
@@ -27,6 +29,7 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
+    progress: WorkProgress,
 }
 
 impl Shared {
@@ -43,7 +46,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` once it has been closed.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
@@ -55,7 +59,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || while write_next(&of_thread, &mut connection) {})?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     pub fn save(&self, record: Record) {
@@ -85,15 +89,45 @@ impl Writer {
         let queue = self.shared.queue();
         queue.waiting.keys().chain(queue.writing.keys()).cloned().collect()
     }
+
+    /// See [`WorkProgress::stalled`].
+    pub fn stalled(&self, limit: Duration) -> Option<Duration> {
+        self.shared.progress.stalled(limit)
+    }
+
+    /// Writes what waits, until `until` at the longest; then the thread is left to itself. The exams that were not written.
+    pub fn close(&self, until: Instant) -> BTreeSet<ExamKey> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut queue = self.shared.queue();
+        queue.is_closed = true;
+        self.shared.changed.notify_all();
+        loop {
+            let left: BTreeSet<ExamKey> = queue.waiting.keys().chain(queue.writing.keys()).cloned().collect();
+            let patience = until.saturating_duration_since(Instant::now());
+            if left.is_empty() {
+                drop(queue);
+                join(thread);
+                return left;
+            }
+            if patience.is_zero() || thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                return left;
+            }
+            queue = self.shared.changed.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the database's thread had stopped unexpectedly");
+    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.queue().is_closed = true;
         self.shared.changed.notify_all();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the database's thread had stopped unexpectedly");
-        }
+        join(self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -101,6 +135,7 @@ impl Drop for Writer {
 fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     let mut queue = shared.queue();
     while queue.waiting.is_empty() {
+        shared.progress.idle();
         if queue.is_closed {
             return false;
         }
@@ -109,6 +144,7 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     queue.writing = std::mem::take(&mut queue.waiting);
     let records = queue.writing.clone();
     drop(queue);
+    shared.progress.done();
     let written = write_all(connection, &records);
     let mut queue = shared.queue();
     queue.writing.clear();

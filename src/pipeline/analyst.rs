@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
@@ -19,7 +20,7 @@ use crate::exam::{
 use crate::inference::{QueuedWindow, WindowResult};
 use crate::ingest::{RefusedInstance, StoredInstance};
 use crate::serving::Serving;
-use crate::telemetry::{self, Until};
+use crate::telemetry::{self, Until, WorkProgress};
 use crate::triage::{CaseReport, Timing};
 
 /// What the analyst is told.
@@ -44,6 +45,14 @@ const BEGUN_WITH_THE_TABLE: usize = 2 * BEGUN_AT_ONCE;
 /// The analyst looks at the clock at least this often.
 const TICK: Duration = Duration::from_secs(1);
 
+/// What the analyst makes of its work, for those who watch it.
+#[derive(Debug, Clone, Default)]
+pub struct AnalystProgress {
+    pub work: WorkProgress,
+    /// Slices that are not decoded yet.
+    pub waiting: Arc<AtomicUsize>,
+}
+
 pub struct Analyst {
     options: PipelineOptions,
     manifest: Manifest,
@@ -56,6 +65,7 @@ pub struct Analyst {
     pauses: ScannerPauses,
     /// Windows handed over so far: whose turn it is.
     turn: u64,
+    progress: AnalystProgress,
 }
 
 impl Analyst {
@@ -66,14 +76,16 @@ impl Analyst {
         listener: Arc<dyn Listener>,
         jobs: Sender<DecodeJob>,
         earlier: EarlierOf,
+        progress: AnalystProgress,
     ) -> Self {
         let (cases, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
-        Self { options, manifest, serving, listener, jobs, earlier, cases, steps, pauses, turn: 0 }
+        Self { options, manifest, serving, listener, jobs, earlier, cases, steps, pauses, turn: 0, progress }
     }
 
     /// Works until told to stop.
     pub fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, DecodeEvent)>) {
         loop {
+            self.progress.work.working();
             while let Ok((exam, step)) = decoded.try_recv() {
                 self.take_decoded(&exam, step);
             }
@@ -88,7 +100,11 @@ impl Analyst {
             self.report_queues();
             // Verdicts do not wait for other exams' windows.
             if self.conclude_one(&order) || self.infer_one(order) {
+                self.progress.work.done();
                 continue;
+            }
+            if !self.has_work() {
+                self.progress.work.idle();
             }
             let nap = crossbeam_channel::after(self.until_next_deadline());
             select! {
@@ -104,6 +120,7 @@ impl Analyst {
 
     /// `false` if this was the last message.
     fn take(&mut self, message: Message) -> bool {
+        self.progress.work.done();
         match message {
             Message::Stored(instance) => self.take_stored(instance),
             Message::Refused(instance) => self.take_refused(instance),
@@ -202,6 +219,13 @@ impl Analyst {
         by_priority(candidates.collect(), self.turn)
     }
 
+    /// Whether decoders or the engine have something in hand. Exams that wait for their turn are none of it: others may hold their
+    /// places for as long as the configuration's quiet time.
+    fn has_work(&self) -> bool {
+        let is_at_work = |case: &ExamAnalysis| case.has_begun() && !case.is_decoded() || case.has_windows_under_way();
+        self.cases.values().any(is_at_work)
+    }
+
     /// Keeps the decoders busy without waiting for them.
     fn send_to_decoders(&mut self, order: &[ExamKey]) {
         let now = Instant::now();
@@ -228,6 +252,7 @@ impl Analyst {
     }
 
     fn take_decoded(&mut self, exam: &ExamKey, step: DecodeEvent) {
+        self.progress.work.done();
         let Some(case) = self.cases.get_mut(exam) else { return };
         match step {
             // What was begun goes on before what has not been: its file is open.
@@ -398,7 +423,9 @@ impl Analyst {
     }
 
     fn report_queues(&self) {
-        telemetry::queue_depth("decode", self.cases.values().map(|case| case.waiting.len() + case.decoding).sum());
+        let waiting = self.cases.values().map(|case| case.waiting.len() + case.decoding).sum();
+        self.progress.waiting.store(waiting, Ordering::Relaxed);
+        telemetry::queue_depth("decode", waiting);
         telemetry::exams_open(self.cases.values().filter(|case| case.stage == Stage::Receiving).count());
     }
 

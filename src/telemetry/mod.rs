@@ -3,6 +3,7 @@
 
 mod labels;
 mod notification;
+mod work_progress;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 pub use notification::{Until, acknowledged, notification_parts, notified};
+pub use work_progress::WorkProgress;
 
 const INSTANCES_RECEIVED: &str = "tableside_instances_received_total";
 const RECEIVED_BYTES: &str = "tableside_received_bytes_total";

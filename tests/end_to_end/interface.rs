@@ -157,6 +157,13 @@ fn every_closed_set_of_labels_is_there_at_0_before_anything_has_happened() {
     );
 }
 
+#[test]
+fn a_body_that_is_longer_than_an_acknowledgement_can_be_is_refused() {
+    let daemon = Daemon::start();
+    let body = json!({ "by": "a".repeat(20_000) });
+    assert_eq!(post(daemon.console(), "/api/exams/0123456789abcdef/flags/suspected/acknowledge", &body).status, 413);
+}
+
 /// Every line is a comment or `name{labels} number`, and no patient is named (Prometheus' text format 0.0.4).
 fn well_formed(text: &str) {
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
