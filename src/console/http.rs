@@ -23,7 +23,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::hub::{Event, Hub};
-use super::view::{ShownExam, ShownSlab};
+use super::view::ShownSlab;
 use super::{Status, picture};
 use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
@@ -130,7 +130,7 @@ async fn exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Res
         Some(record) => {
             let slabs: Vec<ShownSlab> =
                 record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
-            let exam = ShownExam::of(&record);
+            let exam = options.hub.shown(&record);
             Json(json!({ "exam": exam, "slabs": slabs, "report": record.report })).into_response()
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),

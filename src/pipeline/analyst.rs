@@ -66,6 +66,8 @@ pub struct Analyst {
     /// Windows handed over so far: whose turn it is.
     turn: u64,
     progress: AnalystProgress,
+    /// Exams whose turn has not come, the next one first, each with its images when that was told.
+    not_begun: Vec<(ExamKey, usize)>,
 }
 
 impl Analyst {
@@ -79,7 +81,8 @@ impl Analyst {
         progress: AnalystProgress,
     ) -> Self {
         let (cases, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
-        Self { options, manifest, serving, listener, jobs, earlier, cases, steps, pauses, turn: 0, progress }
+        let not_begun = Vec::new();
+        Self { options, manifest, serving, listener, jobs, earlier, cases, steps, pauses, turn: 0, progress, not_begun }
     }
 
     /// Works until told to stop.
@@ -97,6 +100,7 @@ impl Analyst {
             let order = self.by_priority();
             self.settle(&order);
             self.send_to_decoders(&order);
+            self.tell_who_waits();
             self.report_queues();
             // Verdicts do not wait for other exams' windows.
             if self.conclude_one(&order) || self.infer_one(order) {
@@ -139,6 +143,9 @@ impl Analyst {
         if let Some(case) = self.cases.get_mut(&instance.exam) {
             let after_release = case.rhythm.arrived(instance.association, instance.images, instance.at);
             case.take(instance.path, instance.at, after_release);
+            if !case.has_begun() && case.report.is_none() && case.introduce() {
+                self.publish(&instance.exam);
+            }
         }
     }
 
@@ -208,6 +215,10 @@ impl Analyst {
 
     /// Whose turn it is.
     fn by_priority(&self) -> Vec<ExamKey> {
+        by_priority(self.candidates(), self.turn)
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
         let now = Instant::now();
         let candidates = self.cases.values().map(|case| Candidate {
             exam: case.key.clone(),
@@ -216,7 +227,31 @@ impl Analyst {
             waited: now.saturating_duration_since(case.last_served),
             score: case.running_score(&self.manifest),
         });
-        by_priority(candidates.collect(), self.turn)
+        candidates.collect()
+    }
+
+    /// Tells which exams wait for their turn, in the order of an ordinary one: every fourth turn's would change places to and fro.
+    fn tell_who_waits(&mut self) {
+        let is_waiting = |case: &&ExamAnalysis| !case.waiting.is_empty() && !case.has_begun();
+        let mut not_begun = Vec::new();
+        if self.cases.values().any(|case| is_waiting(&case)) {
+            let order = by_priority(self.candidates(), 0);
+            let waiting = order.iter().filter_map(|key| self.cases.get(key)).filter(is_waiting);
+            not_begun = waiting.map(|case| (case.key.clone(), case.counts().received)).collect();
+        }
+        if not_begun == self.not_begun {
+            return;
+        }
+        let told = std::mem::replace(&mut self.not_begun, not_begun);
+        let in_order = |waiting: &[(ExamKey, usize)]| waiting.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        if in_order(&told) != in_order(&self.not_begun) {
+            self.listener.waiting(&in_order(&self.not_begun));
+        }
+        for (key, _) in self.not_begun.iter().filter(|waiting| !told.contains(waiting)) {
+            if self.cases.get(key).is_some_and(|case| case.report.is_none()) {
+                self.publish(key);
+            }
+        }
     }
 
     /// Whether decoders or the engine have something in hand. Exams that wait for their turn are none of it: others may hold their

@@ -200,6 +200,8 @@ mod tests {
 
         fn forget_slabs(&self, _: &ExamKey) {}
 
+        fn waiting(&self, _: &[ExamKey]) {}
+
         fn update(&self, _: ExamView) {
             let _ = self.called.send(());
             let _ = self.let_go.recv();

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tableside::scanner::PhantomKind;
 
-use crate::daemon::{Daemon, flag};
+use crate::daemon::{Daemon, flag, wait_for};
+use crate::dicom::Association;
 use crate::http::{Events, post, request};
 use crate::peers::scan;
-use crate::series::{folder_of, phantom, phantom_with_scout};
+use crate::series::{folder_of, phantom, phantom_with_scout, slices_of_patients};
 
 const SLICES: usize = 30;
+
+/// Exams that may have slices in memory while patients are on tables (`pipeline::analyst`).
+const BEGUN_AT_ONCE: usize = 16;
+/// Time enough to send a slice of each, and of two that wait.
+const PATIENT: &str = "[completion]\nquiet_s = 6\nleast_quiet_s = 6\n";
 
 #[test]
 fn the_event_stream_begins_with_the_status_and_tells_every_slab_and_the_verdict() {
@@ -155,6 +161,40 @@ fn every_closed_set_of_labels_is_there_at_0_before_anything_has_happened() {
         undocumented.is_empty() && missing.is_empty(),
         "undocumented: {undocumented:?}\nmissing: {missing:?}\n{text}"
     );
+}
+
+#[test]
+fn exams_that_wait_are_shown_with_name_and_place_until_they_have_their_turn() {
+    let daemon = Daemon::start_with(PATIENT);
+    let mut events = Events::open(daemon.console());
+    let mut association = Association::open(&daemon);
+    let slices = slices_of_patients(BEGUN_AT_ONCE + 2);
+    for slice in &slices {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    let waiting = wait_for("two exams that wait", || {
+        let exams: Vec<Value> = daemon.exams().into_iter().filter(|exam| !exam["waiting"].is_null()).collect();
+        (exams.len() == 2).then_some(exams)
+    });
+    let places: BTreeSet<_> = waiting.iter().map(|exam| exam["waiting"]["place"].as_u64().unwrap()).collect();
+    assert_eq!(places, BTreeSet::from([1, 2]));
+    for exam in &waiting {
+        assert!(exam["patient"]["name"].as_str().unwrap().starts_with("EXAM^1"), "{exam}");
+        let (state, received) = (&exam["state"], &exam["slices"]["received"]);
+        assert_eq!((state, received, &exam["slabs"]), (&"receiving".into(), &1.into(), &0.into()));
+        assert_eq!(daemon.details(exam["key"].as_str().unwrap())["exam"]["waiting"], exam["waiting"]);
+    }
+    let key = &waiting.iter().find(|exam| exam["waiting"]["place"] == 2).unwrap()["key"];
+    let is_of_it = |name: &str, exam: &Value| name == "exam" && exam["key"] == *key;
+    events.wait_for("its place", |name, exam| is_of_it(name, exam) && exam["waiting"]["place"] == 2);
+    events.wait_for("its turn", |name, exam| {
+        is_of_it(name, exam) && exam["waiting"].is_null() && exam["state"] == "receiving"
+    });
+    wait_for("all verdicts", || {
+        let exams = daemon.exams();
+        let is_over = |exam: &Value| exam["state"] == "complete" && exam["waiting"].is_null();
+        (exams.len() == slices.len() && exams.iter().all(is_over)).then_some(())
+    });
 }
 
 #[test]
