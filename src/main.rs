@@ -87,5 +87,9 @@ fn main() -> ExitCode {
 }
 
 fn on_runtime(work: impl Future<Output = Outcome>) -> Outcome {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    // The work is over: what still hangs, on a disk or a peer, keeps nobody.
+    runtime.shutdown_background();
+    outcome
 }

@@ -99,6 +99,15 @@ impl Waiting {
         Self { arrival, opened: None }
     }
 
+    /// What the file says of its instance, without its pixels.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn read_header(&self) -> Result<Arc<ReadInstance>, String> {
+        let opened = self.opened.as_ref().map(|(instance, _)| instance.read.clone());
+        opened.map_or_else(|| OpenInstance::open(&self.arrival.path).map(|instance| instance.read), Ok)
+    }
+
     /// Decodes the next images; what is left is told first, so that other threads can go on with it meanwhile.
     pub fn take_turn(self, exam: &ExamKey, planes: &Planes, centres: &PlaneCentres, mut tell: impl FnMut(DecodeEvent)) {
         let Self { arrival, opened } = self;

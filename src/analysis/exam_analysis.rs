@@ -137,6 +137,17 @@ impl ExamAnalysis {
         new
     }
 
+    /// Takes the patient's particulars from the instance that waits at the head of the queue, so that an exam has a name before its turn
+    /// comes. `false` if they are known already; an instance that cannot be read leaves them open.
+    pub fn introduce(&mut self) -> bool {
+        let Some(first) = self.waiting.front().filter(|_| self.identified_by.is_none()) else { return false };
+        if let Ok(read) = first.read_header() {
+            let number = first.arrival.number;
+            self.identify(&read.header, &read.calling_ae_title, number);
+        }
+        true
+    }
+
     /// Adds what decoding made of an image. An earlier verdict is open again unless it cannot be touched by it.
     pub fn add(&mut self, decoded: Decoded, arrival: &Arrival, input: &InputGeometry) {
         let instance = match decoded.instance {

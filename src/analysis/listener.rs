@@ -21,6 +21,9 @@ pub trait Listener: Send + Sync {
     /// Forgets the slabs of an exam, which are made anew.
     fn forget_slabs(&self, key: &ExamKey);
 
+    /// The exams that have been received and not begun, the next one first. No others wait for their turn any more.
+    fn waiting(&self, exams: &[ExamKey]);
+
     /// Brings an exam up to date; what a verdict said of a scan that goes on is pending.
     fn update(&self, exam: ExamView);
 

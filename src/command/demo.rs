@@ -1,18 +1,18 @@
 //! `demo`: daemon and simulated scanner in one, on ports and folders of their own.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 
 use clap::Args;
 use tableside::config::Config;
-use tableside::daemon::{Daemon, StartError};
+use tableside::daemon::{Daemon, Listening, StartError};
 use tableside::scanner::{
     self, Instance, PhantomKind, ScanOptions, ScanReport, ScannerError, SendProgress, Source, SourceArgs, Target,
 };
 use tableside::telemetry::{self, LogFormat};
 use tableside::triage::{CaseReport, INTENDED_USE};
 
-use super::{NOT_ALL_STORED, Outcome, advance, configuration, exit_code, print_report, progress_bar, stop_requested};
+use super::{NOT_ALL_STORED, Outcome, StopSignals, advance, configuration, exit_code, print_report, progress_bar};
 
 #[derive(Args)]
 pub struct DemoArgs {
@@ -57,7 +57,7 @@ pub async fn demo(args: DemoArgs) -> Outcome {
     print_report(&report, args.json)?;
     if watched && std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         eprintln!("the console stays at {console} until Ctrl-C");
-        stop_requested().await?;
+        StopSignals::new()?.next().await;
     }
     demo.stop().await;
     Ok(if scan.complete() { exit_code(&[report]) } else { NOT_ALL_STORED })
@@ -84,6 +84,8 @@ enum DemoError {
     NothingSent,
     #[error("the daemon stopped before its verdict")]
     Stopped,
+    #[error("cannot listen on this machine: {0}")]
+    Listen(std::io::Error),
     #[error("cannot use the folder {path}: {source}")]
     Folder { path: PathBuf, source: std::io::Error },
 }
@@ -102,14 +104,12 @@ impl Demo {
     async fn start(config: Config) -> Result<Self, DemoError> {
         let data = std::env::temp_dir().join(format!("tableside-demo-{}", std::process::id()));
         std::fs::create_dir_all(&data).map_err(|source| DemoError::Folder { path: data.clone(), source })?;
-        let config = Config {
-            dicom_listen: free_or_any(config.dicom_listen.port()),
-            console_listen: free_or_any(config.console_listen.port()),
-            data: data.clone(),
-            journal_bytes: 0,
-            ..config
+        let listening = Listening {
+            dicom: Some(on_usual_or_any(config.dicom_listen.port())?),
+            console: Some(on_usual_or_any(config.console_listen.port())?),
         };
-        Ok(Self { daemon: Daemon::start(config).await?, data })
+        let config = Config { data: data.clone(), journal_bytes: 0, ..config };
+        Ok(Self { daemon: Daemon::start(config, listening).await?, data })
     }
 
     /// The console's address for a browser.
@@ -146,10 +146,8 @@ impl Demo {
     }
 }
 
-fn free_or_any(port: u16) -> SocketAddr {
-    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    match std::net::TcpListener::bind(usual) {
-        Ok(_) => usual,
-        Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-    }
+/// Listens on this port of loopback, or on another one where it is taken.
+fn on_usual_or_any(port: u16) -> Result<TcpListener, DemoError> {
+    let on = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    on(port).or_else(|_| on(0)).map_err(DemoError::Listen)
 }

@@ -19,6 +19,7 @@ use tableside::config::{Config, ConfigError};
 use tableside::engine::GpuProbe;
 use tableside::scanner::SendProgress;
 use tableside::triage::{CaseReport, Verdict};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The exam was analysed, or what was asked for was done.
 pub const DONE: u8 = 0;
@@ -77,11 +78,23 @@ pub fn exit_code(reports: &[CaseReport]) -> u8 {
     if assessed { DONE } else { NOT_ASSESSED }
 }
 
-pub async fn stop_requested() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
+/// The signals that ask to stop: SIGTERM and SIGINT.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! `serve`: the daemon.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use tableside::daemon::Daemon;
+use sd_notify::NotifyState;
+use tableside::daemon::{Daemon, Listening};
 use tableside::telemetry;
 use tableside::triage::INTENDED_USE;
 
-use super::{DONE, Outcome, configuration, stop_requested};
+use super::{DONE, Outcome, StopSignals, configuration};
 
 #[derive(Args)]
 pub struct ServeArgs {
@@ -20,17 +22,40 @@ pub async fn serve(args: ServeArgs) -> Outcome {
     let config = configuration(args.config.as_deref())?;
     telemetry::log_to_stderr(config.log_format, &config.log_level);
     tracing::info!("{INTENDED_USE}");
-    let daemon = Daemon::start(config).await?;
-    notify(&[sd_notify::NotifyState::Ready]);
-    stop_requested().await?;
+    let daemon = Daemon::start(config, Listening::default()).await?;
+    let mut signals = StopSignals::new()?;
+    notify(&[NotifyState::Ready]);
+    tokio::select! {
+        () = signals.next() => {}
+        () = feed_watchdog(&daemon) => {}
+    }
     tracing::info!("stopping");
-    notify(&[sd_notify::NotifyState::Stopping]);
-    daemon.stop().await;
+    notify(&[NotifyState::Stopping]);
+    tokio::select! {
+        () = daemon.stop() => {}
+        () = signals.next() => {
+            tracing::warn!("asked to stop again: ended at once; what was acknowledged is in the spool");
+            std::process::exit(i32::from(DONE));
+        }
+    }
     Ok(DONE)
 }
 
+/// Tells systemd that all is well three times in the time that its watchdog waits, as long as there is progress. It never ends.
+async fn feed_watchdog(daemon: &Daemon) {
+    let Some(patience) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
+    let mut clock = tokio::time::interval((patience / 3).max(Duration::from_millis(1)));
+    loop {
+        clock.tick().await;
+        match daemon.needs_restart() {
+            None => notify(&[NotifyState::Watchdog]),
+            Some(problem) => tracing::error!(problem, "systemd's watchdog is not fed: it restarts the daemon"),
+        }
+    }
+}
+
 /// Tells systemd, where it listens.
-fn notify(states: &[sd_notify::NotifyState]) {
+fn notify(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd cannot be told");
     }

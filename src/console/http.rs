@@ -1,8 +1,9 @@
 //! The console over HTTP: its page, its data, the event stream; metrics and health beside them.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -18,9 +19,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use super::hub::{Event, Hub};
-use super::view::{ShownExam, ShownSlab};
+use super::view::ShownSlab;
 use super::{Status, picture};
 use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
@@ -33,13 +36,16 @@ use crate::preprocess::InputGeometry;
 #[folder = "src/console/page"]
 struct Page;
 
+/// Finds the daemon's state.
+pub type StatusOf = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Status> + Send>> + Send + Sync>;
+
 /// What the console shows and serves.
 #[derive(Clone)]
 pub struct WebOptions {
     pub hub: Arc<Hub>,
     pub metrics: PrometheusHandle,
     /// The daemon's state, asked anew each time.
-    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    pub status: StatusOf,
     /// The model's plane, which pictures cover.
     pub plane: InputGeometry,
 }
@@ -47,11 +53,21 @@ pub struct WebOptions {
 /// Watchers hear from the daemon at least this often, so that they notice when it is gone.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// A request that has no answer by then gets none: the page does not wait longer either (`daemon.js`). The stream of events has no end.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest body of a request, bytes: an acknowledgement is a name.
+const LONGEST_BODY: usize = 16 << 10;
+
 /// Serves until `stop` is set.
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: TcpListener, options: WebOptions, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    options: WebOptions,
+    mut stop: watch::Receiver<Option<Instant>>,
+) -> std::io::Result<()> {
     let stopping = stop.clone();
     let router = Router::new()
         .route("/api/exams", get(exams))
@@ -59,17 +75,19 @@ pub async fn serve(listener: TcpListener, options: WebOptions, mut stop: watch::
         .route("/api/exams/{key}/slabs/{picture}", get(slab_picture))
         .route("/api/exams/{key}/flags/{flag}/acknowledge", post(acknowledge))
         .route("/api/status", get(status))
-        .route("/api/events", get(move |state| std::future::ready(events(state, stopping))))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .fallback(page)
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
+        .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
+        .route("/api/events", get(move |state| std::future::ready(events(state, stopping))))
         .layer(middleware::from_fn(harden))
         .with_state(options);
     axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             // A sender that is gone means the same as a stop.
-            let _ = stop.wait_for(|stop| *stop).await;
+            let _ = stop.wait_for(Option::is_some).await;
         })
         .await
 }
@@ -97,20 +115,27 @@ fn problem(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
 }
 
+/// The answer of work that reads the disk or draws: done where nothing else waits for it.
+async fn answer_of(work: impl FnOnce() -> Response + Send + 'static) -> Response {
+    let answered = tokio::task::spawn_blocking(work).await;
+    answered.unwrap_or_else(|_| problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made"))
+}
+
 async fn exams(State(options): State<WebOptions>) -> Response {
-    Json(json!({ "exams": options.hub.exams() })).into_response()
+    answer_of(move || Json(json!({ "exams": options.hub.exams() })).into_response()).await
 }
 
 async fn exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Response {
-    match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
+    let exam = move || match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
         Some(record) => {
             let slabs: Vec<ShownSlab> =
                 record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
-            let exam = ShownExam::of(&record);
+            let exam = options.hub.shown(&record);
             Json(json!({ "exam": exam, "slabs": slabs, "report": record.report })).into_response()
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
-    }
+    };
+    answer_of(exam).await
 }
 
 /// A picture is drawn anew once another slice stands for its slab: browsers ask each time whether theirs still holds.
@@ -119,35 +144,32 @@ async fn slab_picture(
     Path((key, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let file = (|| {
-        let index = SlabIndex(name.strip_suffix(".png")?.parse().ok()?);
-        options.hub.record(&ExamKey::parse(&key)?)?.slabs.get(&index)?.image.clone()
-    })();
-    let Some(file) = file else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
     let known = headers.get(header::IF_NONE_MATCH).cloned();
-    let drawn = tokio::task::spawn_blocking(move || {
+    answer_of(move || {
+        let file = (|| {
+            let index = SlabIndex(name.strip_suffix(".png")?.parse().ok()?);
+            options.hub.record(&ExamKey::parse(&key)?)?.slabs.get(&index)?.image.clone()
+        })();
+        let Some(file) = file else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
         let tag = format!("\"{}\"", edition(&file));
         let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
-        if is_known { Ok((tag, None)) } else { picture(&file, &options.plane).map(|png| (tag, Some(png))) }
-    });
-    match drawn.await {
-        Ok(Ok((tag, png))) => {
-            let headers = [
-                (header::CONTENT_TYPE, "image/png".to_owned()),
-                (header::CACHE_CONTROL, "private, no-cache".to_owned()),
-                (header::ETAG, tag),
-            ];
-            match png {
-                Some(png) => (headers, png).into_response(),
-                None => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        let headers = [
+            (header::CONTENT_TYPE, "image/png".to_owned()),
+            (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+            (header::ETAG, tag),
+        ];
+        if is_known {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+        match picture(&file, &options.plane) {
+            Ok(png) => (headers, png).into_response(),
+            Err(error) => {
+                tracing::warn!(%error, "no picture");
+                problem(StatusCode::INTERNAL_SERVER_ERROR, "the slice cannot be drawn")
             }
         }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "no picture");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "the slice cannot be drawn")
-        }
-        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "drawing stopped unexpectedly"),
-    }
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -178,11 +200,11 @@ async fn acknowledge(
 }
 
 async fn status(State(options): State<WebOptions>) -> Response {
-    Json((options.status)()).into_response()
+    Json((options.status)().await).into_response()
 }
 
 async fn ready(State(options): State<WebOptions>) -> Response {
-    let status = (options.status)();
+    let status = (options.status)().await;
     if status.ready {
         return "ready\n".into_response();
     }
@@ -196,14 +218,15 @@ async fn metrics(State(options): State<WebOptions>) -> Response {
 
 /// Exams and slabs as they change, and a heartbeat. A watcher that lags too far behind is cut off: it comes back and
 /// fetches everything anew. Proxies are told to pass each event on at once: an alarm in a buffer is none.
-fn events(State(options): State<WebOptions>, stop: watch::Receiver<bool>) -> impl IntoResponse {
+fn events(State(options): State<WebOptions>, stop: watch::Receiver<Option<Instant>>) -> impl IntoResponse {
     let changes = BroadcastStream::new(options.hub.watch()).map(|event| event.ok().map(|event| to_sse(&event)));
     let heartbeat = IntervalStream::new(tokio::time::interval(HEARTBEAT))
-        .map(move |_| Some(json_event("status", &(options.status)())));
+        .then(move |_| (options.status)())
+        .map(|status| Some(json_event("status", &status)));
     let stopped = tokio_stream::once(()).then(move |()| {
         let mut stop = stop.clone();
         async move {
-            let _ = stop.wait_for(|stop| *stop).await;
+            let _ = stop.wait_for(Option::is_some).await;
             None
         }
     });

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use super::view::{ShownExam, ShownSlab};
+use super::view::{ShownExam, ShownSlab, WaitingPlace};
 use crate::alert::{AcknowledgeError, Flags, Seen};
 use crate::analysis::{ExamState, ExamView, Listener, SlabView};
 use crate::database::{Database, Record};
@@ -25,7 +26,7 @@ pub enum Event {
 const BACKLOG: usize = 1024;
 
 /// Who waits for a verdict looks this often whether one can still come.
-const CONCLUSION_POLL: std::time::Duration = std::time::Duration::from_millis(200);
+const CONCLUSION_POLL: Duration = Duration::from_millis(200);
 
 /// Exams that are shown.
 const SHOWN_EXAMS: usize = 50;
@@ -37,6 +38,8 @@ const FINISHED_AT_HAND: usize = 8;
 #[derive(Debug)]
 pub struct Hub {
     records: Mutex<BTreeMap<ExamKey, Record>>,
+    /// Exams that wait for their turn, the next one first. Whoever holds the records may lock it, never the other way round.
+    waiting: Mutex<Vec<ExamKey>>,
     events: broadcast::Sender<Event>,
     concluded: Condvar,
     /// `None` keeps all exams at hand, for as long as the process lives.
@@ -47,7 +50,13 @@ impl Hub {
     /// A hub with what the database remembers.
     #[must_use]
     pub fn new(database: Option<Database>) -> Self {
-        Self { records: Mutex::default(), events: broadcast::Sender::new(BACKLOG), concluded: Condvar::new(), database }
+        Self {
+            records: Mutex::default(),
+            waiting: Mutex::default(),
+            events: broadcast::Sender::new(BACKLOG),
+            concluded: Condvar::new(),
+            database,
+        }
     }
 
     /// All later events.
@@ -61,9 +70,12 @@ impl Hub {
     pub fn exams(&self) -> Vec<ShownExam> {
         // What is on the disk is asked for first: an exam that is written in between stands in both, and the one at hand counts.
         let kept = self.database.as_ref().map(|database| database.newest(0, SHOWN_EXAMS)).unwrap_or_default();
-        let mut shown: BTreeMap<ExamKey, ShownExam> =
-            kept.into_iter().map(|(exam, flags)| (exam.key.clone(), ShownExam::new(exam, &flags))).collect();
-        shown.extend(self.records().values().map(|record| (record.exam.key.clone(), ShownExam::of(record))));
+        let of_kept = |(exam, flags): (ExamView, Flags)| {
+            let waiting = self.waiting_place(&exam.key);
+            (exam.key.clone(), ShownExam::new(exam, &flags, waiting))
+        };
+        let mut shown: BTreeMap<ExamKey, ShownExam> = kept.into_iter().map(of_kept).collect();
+        shown.extend(self.records().values().map(|record| (record.exam.key.clone(), self.shown(record))));
         let mut shown: Vec<ShownExam> = shown.into_values().collect();
         shown.sort_by_key(|shown| std::cmp::Reverse(shown.exam.started));
         let mut newest = 0..SHOWN_EXAMS;
@@ -77,6 +89,17 @@ impl Hub {
         at_hand.or_else(|| self.kept(key))
     }
 
+    /// An exam as it is shown.
+    #[must_use]
+    pub fn shown(&self, record: &Record) -> ShownExam {
+        ShownExam::of(record, self.waiting_place(&record.exam.key))
+    }
+
+    fn waiting_place(&self, key: &ExamKey) -> Option<WaitingPlace> {
+        let before = self.in_turn().iter().position(|waiting| waiting == key)?;
+        Some(WaitingPlace { place: before + 1 })
+    }
+
     fn kept(&self, key: &ExamKey) -> Option<Record> {
         self.database.as_ref()?.record(key)
     }
@@ -85,6 +108,18 @@ impl Hub {
     #[must_use]
     pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
         self.database.as_ref()?.judged_contents(key)
+    }
+
+    /// How long the database has been busy with what it is to keep, if that is `limit` or longer.
+    #[must_use]
+    pub fn database_stalled(&self, limit: Duration) -> Option<Duration> {
+        self.database.as_ref()?.stalled(limit)
+    }
+
+    /// Writes what is to be kept, until `until` at the longest. The exams of which something is not kept.
+    #[must_use]
+    pub fn close(&self, until: Instant) -> BTreeSet<ExamKey> {
+        self.database.as_ref().map(|database| database.close(until)).unwrap_or_default()
     }
 
     /// Waits for an exam's verdict. `None` if `is_alive` ceases to hold before.
@@ -118,7 +153,7 @@ impl Hub {
         let record = self.change_flags(key, |flags| outcome = flags.acknowledge(flag, by, seen));
         let is_first = outcome?;
         let record = record.ok_or(AcknowledgeError::NoSuchFlag)?;
-        let exam = ShownExam::of(&record);
+        let exam = self.shown(&record);
         if !self.database.as_ref().is_none_or(|database| database.save_now(record)) {
             return Err(AcknowledgeError::NotKept);
         }
@@ -151,7 +186,7 @@ impl Hub {
         }
         let record = records.get_mut(key)?;
         change(&mut record.flags);
-        self.send(Event::Exam(Box::new(ShownExam::of(record))));
+        self.send(Event::Exam(Box::new(self.shown(record))));
         Some(record.clone())
     }
 
@@ -184,6 +219,10 @@ impl Hub {
         let _ = self.events.send(event);
     }
 
+    fn in_turn(&self) -> MutexGuard<'_, Vec<ExamKey>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn records(&self) -> MutexGuard<'_, BTreeMap<ExamKey, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -211,7 +250,7 @@ impl Listener for Hub {
             let record = records.entry(key.clone()).or_insert(known);
             record.report = Some(report);
             record.exam.updated = Timestamp::now();
-            self.send(Event::Exam(Box::new(ShownExam::of(record))));
+            self.send(Event::Exam(Box::new(self.shown(record))));
             self.forget_oldest(&mut records);
         }
         self.save(key);
@@ -220,6 +259,17 @@ impl Listener for Hub {
     fn forget_slabs(&self, key: &ExamKey) {
         if let Some(record) = self.records().get_mut(key) {
             record.slabs.clear();
+        }
+    }
+
+    fn waiting(&self, exams: &[ExamKey]) {
+        let before = std::mem::replace(&mut *self.in_turn(), exams.to_vec());
+        let place = |order: &[ExamKey], key: &ExamKey| order.iter().position(|waiting| waiting == key);
+        let all: BTreeSet<&ExamKey> = before.iter().chain(exams).collect();
+        for key in all.into_iter().filter(|key| place(&before, key) != place(exams, key)) {
+            if let Some(record) = self.record(key) {
+                self.send(Event::Exam(Box::new(self.shown(&record))));
+            }
         }
     }
 
@@ -233,7 +283,7 @@ impl Listener for Hub {
                 let seen = Seen::of(&record.exam.slices, Timestamp::now());
                 is_reopened = record.flags.reopen(&seen);
             }
-            let shown = ShownExam::of(record);
+            let shown = self.shown(record);
             self.forget_oldest(&mut records);
             self.send(Event::Exam(Box::new(shown)));
         }
@@ -283,7 +333,7 @@ impl Listener for Hub {
             for flag in record.flags.changed_since(&before) {
                 telemetry::flag(flag.kind.as_str(), flag.state.as_str());
             }
-            self.send(Event::Exam(Box::new(ShownExam::of(record))));
+            self.send(Event::Exam(Box::new(self.shown(record))));
         }
         self.concluded.notify_all();
         self.save(&key);
@@ -291,7 +341,7 @@ impl Listener for Hub {
 }
 
 /// How long it took until somebody knew.
-fn tell_acknowledgement(ShownExam { exam, flags }: &ShownExam, flag: &str, now: Timestamp) {
+fn tell_acknowledgement(ShownExam { exam, flags, .. }: &ShownExam, flag: &str, now: Timestamp) {
     // A clock that was set back makes no time negative.
     let since = |then: Timestamp| now.duration_since(then).try_into().unwrap_or_default();
     telemetry::notified(Until::Acknowledgement, since(exam.started), since(exam.last_slice.unwrap_or(exam.started)));
@@ -315,7 +365,7 @@ mod tests {
         assert!(shown.flags.iter().all(|flag| flag.acknowledged.is_some()));
         drop(hub);
         let after = Hub::new(Some(Database::open(&path).unwrap())).record(&key(1)).unwrap();
-        assert_eq!(ShownExam::of(&after).flags[1].acknowledged.as_ref().unwrap().by, "B. Nurse");
+        assert_eq!(ShownExam::of(&after, None).flags[1].acknowledged.as_ref().unwrap().by, "B. Nurse");
         assert_eq!((after.slabs, after.report), (before.slabs, before.report));
         assert!(matches!(Hub::new(None).acknowledge(&key(1), "rescan", "B. Nurse"), Err(AcknowledgeError::NoSuchFlag)));
     }

@@ -6,7 +6,7 @@ mod picture;
 mod status;
 mod view;
 
-pub use http::{WebOptions, serve};
+pub use http::{StatusOf, WebOptions, serve};
 pub use hub::{Event, Hub};
 pub use picture::{PictureError, picture, picture_with_outlines};
 pub use status::Status;

@@ -14,17 +14,27 @@ pub struct ShownExam {
     #[serde(flatten)]
     pub exam: ExamView,
     pub flags: Vec<Flag>,
+    /// Its slices are received and none of them is on its way to the engine; absent once its turn has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingPlace>,
+}
+
+/// Where an exam that waits for its turn stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WaitingPlace {
+    /// 1 for the exam that is next.
+    pub place: usize,
 }
 
 impl ShownExam {
     #[must_use]
-    pub fn new(exam: ExamView, flags: &Flags) -> Self {
-        Self { exam, flags: flags.all().to_vec() }
+    pub fn new(exam: ExamView, flags: &Flags, waiting: Option<WaitingPlace>) -> Self {
+        Self { exam, flags: flags.all().to_vec(), waiting }
     }
 
     #[must_use]
-    pub fn of(record: &Record) -> Self {
-        Self::new(record.exam.clone(), &record.flags)
+    pub fn of(record: &Record, waiting: Option<WaitingPlace>) -> Self {
+        Self::new(record.exam.clone(), &record.flags, waiting)
     }
 }
 

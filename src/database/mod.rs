@@ -13,6 +13,7 @@ mod writer;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
@@ -114,6 +115,18 @@ impl Database {
             })
         };
         exams.into_iter().map(|exam| (flags(&exam.key), exam)).map(|(flags, exam)| (exam, flags)).collect()
+    }
+
+    /// How long a transaction has been under way, if that is `limit` or longer: the disk does not take it.
+    #[must_use]
+    pub fn stalled(&self, limit: Duration) -> Option<Duration> {
+        self.writer.stalled(limit)
+    }
+
+    /// Writes what waits, until `until` at the longest. The exams that were not written; nothing is written any more then.
+    #[must_use]
+    pub fn close(&self, until: Instant) -> BTreeSet<ExamKey> {
+        self.writer.close(until)
     }
 
     fn exams(&self, condition: &str, params: impl rusqlite::Params) -> Vec<ExamView> {

@@ -178,3 +178,30 @@ fn exams_of_one_study_know_each_other() {
     assert_eq!(database.keys_of_study(&of("ONE")), BTreeSet::from([of("ONE"), of("OTHER")]));
     assert!(database.keys_of_study(&ExamKey::new("1.2.4", &Patient::default())).is_empty());
 }
+
+#[test]
+fn a_disk_that_takes_nothing_shows_and_the_close_names_what_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = full_record(&folder);
+    let database = Database::open(&file(&folder)).unwrap();
+    assert_eq!(database.stalled(Duration::ZERO), None, "nothing to write");
+    let other = connect(&file(&folder)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    database.save(record);
+    while database.stalled(Duration::ZERO).is_none() {
+        std::thread::yield_now();
+    }
+    assert_eq!(database.close(Instant::now()), BTreeSet::from([key(0)]));
+}
+
+#[test]
+fn a_close_writes_what_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = full_record(&folder);
+    std::fs::remove_file(file(&folder)).unwrap();
+    let database = Database::open(&file(&folder)).unwrap();
+    database.save(record.clone());
+    assert_eq!(database.close(Instant::now() + Duration::from_mins(1)), BTreeSet::new());
+    drop(database);
+    assert_eq!(Database::open(&file(&folder)).unwrap().record(&key(0)).unwrap().report, record.report);
+}

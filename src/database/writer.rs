@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rusqlite::Connection;
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 use super::record::Record;
 use super::{DatabaseError, rows};
 use crate::exam::ExamKey;
+use crate::telemetry::WorkProgress;
 
 type Records = BTreeMap<ExamKey, Arc<Record>>;
 
@@ -28,6 +30,7 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
+    progress: WorkProgress,
 }
 
 impl Shared {
@@ -40,7 +43,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` once it has been closed.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
@@ -52,7 +56,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || while write_next(&of_thread, &mut connection) {})?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     pub fn save(&self, record: Record) {
@@ -82,17 +86,45 @@ impl Writer {
         let queue = self.shared.queue();
         queue.unwritten.keys().chain(queue.writing.keys()).cloned().collect()
     }
+
+    /// See [`WorkProgress::stalled`].
+    pub fn stalled(&self, limit: Duration) -> Option<Duration> {
+        self.shared.progress.stalled(limit)
+    }
+
+    /// Writes what waits, until `until` at the longest; then the thread is left to itself. The exams that were not written.
+    pub fn close(&self, until: Instant) -> BTreeSet<ExamKey> {
+        let thread = self.thread.lock().take();
+        let mut queue = self.shared.queue();
+        queue.is_closed = true;
+        self.shared.changed.notify_all();
+        loop {
+            let left: BTreeSet<ExamKey> = queue.unwritten.keys().chain(queue.writing.keys()).cloned().collect();
+            let patience = until.saturating_duration_since(Instant::now());
+            if left.is_empty() {
+                drop(queue);
+                join(thread);
+                return left;
+            }
+            if patience.is_zero() || thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                return left;
+            }
+            self.shared.changed.wait_for(&mut queue, patience);
+        }
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the database's thread had stopped unexpectedly: verdicts and flags since then are not kept");
+    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.queue().is_closed = true;
         self.shared.changed.notify_all();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!(
-                "the database's thread had stopped unexpectedly: verdicts and flags since then are not kept"
-            );
-        }
+        join(self.thread.get_mut().take());
     }
 }
 
@@ -100,6 +132,7 @@ impl Drop for Writer {
 fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     let mut queue = shared.queue();
     while queue.unwritten.is_empty() {
+        shared.progress.idle();
         if queue.is_closed {
             return false;
         }
@@ -108,6 +141,7 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     queue.writing = std::mem::take(&mut queue.unwritten);
     let records = queue.writing.clone();
     drop(queue);
+    shared.progress.done();
     let written = write_all(connection, &records);
     let mut queue = shared.queue();
     queue.writing.clear();

@@ -31,7 +31,7 @@ pub use tls::{Tls, TlsError, TlsOptions};
 
 use crate::exam::{AssociationId, ExamKey, PerformedStep, Refusal};
 use crate::spool::Spool;
-use crate::telemetry;
+use crate::telemetry::{self, WorkProgress};
 use access::{AssociationPermits, PendingConnections, RateLimiter};
 use procedure_step::ProcedureSteps;
 use quick_ack::QuickAck;
@@ -87,11 +87,11 @@ pub trait InstanceSink: Send + Sync {
     fn procedure_step_ended(&self, step: PerformedStep);
 }
 
-/// How long open associations may go on once the daemon is asked to stop.
-const DRAIN: Duration = Duration::from_secs(5);
-
 /// Accepting is tried again after this when the system refuses, so that a lack of file handles does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
+
+/// Once accepting has failed and then nothing has come for so long, nobody waits to be accepted.
+const NOBODY_WAITS: Duration = Duration::from_secs(5);
 
 /// Connections that have not asked for an association yet: more than any hospital's scanners open at once.
 const MOST_PENDING: usize = 256;
@@ -107,15 +107,17 @@ pub struct Door {
     pub listener: TcpListener,
     /// `None` where connections are plain.
     pub tls: Option<Arc<Tls>>,
+    /// Connections that wait and cannot be accepted.
+    pub progress: WorkProgress,
 }
 
-/// Accepts connections until `stop` is set, then lets open associations finish for a while.
+/// Accepts connections until `stop` says until when open associations may go on.
 pub async fn serve(
     doors: Vec<Door>,
     options: IngestOptions,
     spool: Arc<Spool>,
     sink: Arc<dyn InstanceSink>,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Option<Instant>>,
 ) {
     let pending = PendingConnections::new(MOST_PENDING);
     let permits = AssociationPermits::new(options.max_associations, options.max_associations_of_one);
@@ -133,24 +135,34 @@ async fn serve_door(
     door: Door,
     pending: Arc<PendingConnections>,
     shared: Arc<association::Shared>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Option<Instant>>,
 ) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut associations = JoinSet::new();
+    let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(Option::is_some) => break,
             Some(_) = associations.join_next() => continue,
             accepted = door.listener.accept() => accepted,
+            () = tokio::time::sleep(NOBODY_WAITS), if is_failing => {
+                is_failing = false;
+                door.progress.idle();
+                continue;
+            }
         };
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
+                is_failing = true;
+                door.progress.working();
                 tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             }
         };
+        is_failing = false;
+        door.progress.idle();
         let address = peer.ip().to_canonical();
         if shared.rate_limiter.is_limited(address, Instant::now()) {
             telemetry::association_ended("held_back");
@@ -171,9 +183,14 @@ async fn serve_door(
         associations.spawn(connection.serve(stream, door.tls.clone()));
     }
     drop(door);
+    // A sender that is gone gives no time.
+    let until = stop.borrow().unwrap_or_else(Instant::now);
     let drained = async { while associations.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
-        tracing::warn!("associations were still open at the end of the grace period");
+    if tokio::time::timeout_at(until.into(), drained).await.is_err() {
+        tracing::warn!(
+            associations = associations.len(),
+            "associations are cut off by the stop: what was not acknowledged is sent again by its scanner"
+        );
     }
 }
 

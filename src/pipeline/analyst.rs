@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
@@ -19,7 +20,7 @@ use crate::exam::{
 use crate::inference::{QueuedWindow, WindowResult};
 use crate::ingest::{RefusedInstance, StoredInstance};
 use crate::serving::Serving;
-use crate::telemetry::{self, Until};
+use crate::telemetry::{self, Until, WorkProgress};
 use crate::triage::{CaseReport, Timing};
 
 /// What the analyst is told.
@@ -44,6 +45,14 @@ const BEGUN_WITH_THE_TABLE: usize = 2 * BEGUN_AT_ONCE;
 /// The analyst looks at the clock at least this often.
 const TICK: Duration = Duration::from_secs(1);
 
+/// What the analyst makes of its work, for those who watch it.
+#[derive(Debug, Clone, Default)]
+pub struct AnalystProgress {
+    pub work: WorkProgress,
+    /// Slices that are not decoded yet.
+    pub waiting: Arc<AtomicUsize>,
+}
+
 pub struct Analyst {
     options: PipelineOptions,
     manifest: Manifest,
@@ -56,6 +65,9 @@ pub struct Analyst {
     pauses: ScannerPauses,
     /// Windows handed over so far: whose turn it is.
     turn: u64,
+    progress: AnalystProgress,
+    /// Exams whose turn has not come, the next one first, each with its images when that was told.
+    not_begun: Vec<(ExamKey, usize)>,
 }
 
 impl Analyst {
@@ -66,14 +78,17 @@ impl Analyst {
         listener: Arc<dyn Listener>,
         jobs: Sender<DecodeJob>,
         earlier: EarlierOf,
+        progress: AnalystProgress,
     ) -> Self {
         let (cases, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
-        Self { options, manifest, serving, listener, jobs, earlier, cases, steps, pauses, turn: 0 }
+        let not_begun = Vec::new();
+        Self { options, manifest, serving, listener, jobs, earlier, cases, steps, pauses, turn: 0, progress, not_begun }
     }
 
     /// Works until told to stop.
     pub fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, DecodeEvent)>) {
         loop {
+            self.progress.work.working();
             while let Ok((exam, step)) = decoded.try_recv() {
                 self.take_decoded(&exam, step);
             }
@@ -85,10 +100,15 @@ impl Analyst {
             let order = self.by_priority();
             self.settle(&order);
             self.send_to_decoders(&order);
+            self.tell_who_waits();
             self.report_queues();
             // Verdicts do not wait for other exams' windows.
             if self.conclude_one(&order) || self.infer_one(order) {
+                self.progress.work.done();
                 continue;
+            }
+            if !self.has_work() {
+                self.progress.work.idle();
             }
             let nap = crossbeam_channel::after(self.until_next_deadline());
             select! {
@@ -104,6 +124,7 @@ impl Analyst {
 
     /// `false` if this was the last message.
     fn take(&mut self, message: Message) -> bool {
+        self.progress.work.done();
         match message {
             Message::Stored(instance) => self.take_stored(instance),
             Message::Refused(instance) => self.take_refused(instance),
@@ -122,6 +143,9 @@ impl Analyst {
         if let Some(case) = self.cases.get_mut(&instance.exam) {
             let after_release = case.rhythm.arrived(instance.association, instance.images, instance.at);
             case.take(instance.path, instance.at, after_release);
+            if !case.has_begun() && case.report.is_none() && case.introduce() {
+                self.publish(&instance.exam);
+            }
         }
     }
 
@@ -191,6 +215,10 @@ impl Analyst {
 
     /// Whose turn it is.
     fn by_priority(&self) -> Vec<ExamKey> {
+        by_priority(self.candidates(), self.turn)
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
         let now = Instant::now();
         let candidates = self.cases.values().map(|case| Candidate {
             exam: case.key.clone(),
@@ -199,7 +227,38 @@ impl Analyst {
             waited: now.saturating_duration_since(case.last_served),
             score: case.running_score(&self.manifest),
         });
-        by_priority(candidates.collect(), self.turn)
+        candidates.collect()
+    }
+
+    /// Tells which exams wait for their turn, in the order of an ordinary one: every fourth turn's would change places to and fro.
+    fn tell_who_waits(&mut self) {
+        let is_waiting = |case: &&ExamAnalysis| !case.waiting.is_empty() && !case.has_begun();
+        let mut not_begun = Vec::new();
+        if self.cases.values().any(|case| is_waiting(&case)) {
+            let order = by_priority(self.candidates(), 0);
+            let waiting = order.iter().filter_map(|key| self.cases.get(key)).filter(is_waiting);
+            not_begun = waiting.map(|case| (case.key.clone(), case.counts().received)).collect();
+        }
+        if not_begun == self.not_begun {
+            return;
+        }
+        let told = std::mem::replace(&mut self.not_begun, not_begun);
+        let in_order = |waiting: &[(ExamKey, usize)]| waiting.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        if in_order(&told) != in_order(&self.not_begun) {
+            self.listener.waiting(&in_order(&self.not_begun));
+        }
+        for (key, _) in self.not_begun.iter().filter(|waiting| !told.contains(waiting)) {
+            if self.cases.get(key).is_some_and(|case| case.report.is_none()) {
+                self.publish(key);
+            }
+        }
+    }
+
+    /// Whether decoders or the engine have something in hand. Exams that wait for their turn are none of it: others may hold their
+    /// places for as long as the configuration's quiet time.
+    fn has_work(&self) -> bool {
+        let is_at_work = |case: &ExamAnalysis| case.has_begun() && !case.is_decoded() || case.has_windows_under_way();
+        self.cases.values().any(is_at_work)
     }
 
     /// Keeps the decoders busy without waiting for them.
@@ -228,6 +287,7 @@ impl Analyst {
     }
 
     fn take_decoded(&mut self, exam: &ExamKey, step: DecodeEvent) {
+        self.progress.work.done();
         let Some(case) = self.cases.get_mut(exam) else { return };
         match step {
             // What was begun goes on before what has not been: its file is open.
@@ -398,7 +458,9 @@ impl Analyst {
     }
 
     fn report_queues(&self) {
-        telemetry::queue_depth("decode", self.cases.values().map(|case| case.waiting.len() + case.decoding).sum());
+        let waiting = self.cases.values().map(|case| case.waiting.len() + case.decoding).sum();
+        self.progress.waiting.store(waiting, Ordering::Relaxed);
+        telemetry::queue_depth("decode", waiting);
         telemetry::exams_open(self.cases.values().filter(|case| case.stage == Stage::Receiving).count());
     }
 

@@ -8,6 +8,7 @@ use super::step_back::step_back;
 use crate::analysis::{DecodeEvent, PlaneCentres, Waiting};
 use crate::exam::ExamKey;
 use crate::inference::Planes;
+use crate::telemetry::WorkProgress;
 
 /// Images to decode.
 #[derive(Debug)]
@@ -17,24 +18,28 @@ pub struct DecodeJob {
     pub centres: PlaneCentres,
 }
 
-/// Starts `threads` decoders. They end when `jobs` is closed.
+/// Starts a decoder for each `progress`. They end when `jobs` is closed.
 ///
 /// # Errors
 /// If the system gives no threads.
 pub fn start(
-    threads: usize,
+    progress: &[WorkProgress],
     jobs: &Receiver<DecodeJob>,
     results: &Sender<(ExamKey, DecodeEvent)>,
     planes: &Planes,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
-    (0..threads)
-        .map(|number| {
-            let (jobs, results, planes) = (jobs.clone(), results.clone(), planes.clone());
+    progress
+        .iter()
+        .enumerate()
+        .map(|(number, progress)| {
+            let (jobs, results, planes, progress) = (jobs.clone(), results.clone(), planes.clone(), progress.clone());
             std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
                 step_back();
                 for DecodeJob { exam, waiting, centres } in jobs {
+                    progress.working();
                     // Nobody listens any more where the analyst has stopped: then the jobs end too.
                     waiting.take_turn(&exam, &planes, &centres, |step| drop(results.send((exam.clone(), step))));
+                    progress.idle();
                 }
             })
         })

@@ -8,8 +8,9 @@ mod priority;
 mod step_back;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
@@ -18,8 +19,9 @@ use crate::engine::ModelPackage;
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits, Refusals};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
 use crate::serving::Serving;
+use crate::telemetry::WorkProgress;
 use crate::triage::Densities;
-use analyst::{Analyst, Message};
+use analyst::{Analyst, AnalystProgress, Message};
 pub use step_back::step_back;
 
 /// When an exam's slices are looked at.
@@ -59,6 +61,16 @@ pub type EarlierOf = Box<dyn Fn(&ExamKey) -> Earlier + Send>;
 pub struct Pipeline {
     messages: Sender<Message>,
     threads: Vec<JoinHandle<()>>,
+    analyst: AnalystProgress,
+    decoders: Vec<WorkProgress>,
+}
+
+/// The pipeline has work and does not get on with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stall {
+    pub since: Duration,
+    /// Slices that wait.
+    pub waiting: usize,
 }
 
 /// The way into the pipeline; cheap to clone.
@@ -83,14 +95,17 @@ impl Pipeline {
         let (messages, inbox) = crossbeam_channel::unbounded();
         let (jobs, jobs_out) = crossbeam_channel::bounded(options.decoders * 2);
         let (results, results_out) = crossbeam_channel::unbounded();
-        let mut threads = decoders::start(options.decoders, &jobs_out, &results, serving.planes())?;
-        let analyst = Analyst::new(options, package.manifest.clone(), serving, listener, jobs, earlier);
+        let decoders = (0..options.decoders).map(|_| WorkProgress::default()).collect::<Vec<_>>();
+        let mut threads = decoders::start(&decoders, &jobs_out, &results, serving.planes())?;
+        let progress = AnalystProgress::default();
+        let analyst =
+            Analyst::new(options, package.manifest.clone(), serving, listener, jobs, earlier, progress.clone());
         let spawned = std::thread::Builder::new().name("analyst".to_owned()).spawn(move || {
             step_back();
             analyst.run(&inbox, &results_out);
         });
         threads.push(spawned?);
-        Ok(Self { messages, threads })
+        Ok(Self { messages, threads, analyst: progress, decoders })
     }
 
     #[must_use]
@@ -102,6 +117,14 @@ impl Pipeline {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.threads.iter().all(|thread| !thread.is_finished())
+    }
+
+    /// Whether a thread has had work for `limit` or longer without finishing any of it: it hangs.
+    #[must_use]
+    pub fn stall(&self, limit: Duration) -> Option<Stall> {
+        let threads = self.decoders.iter().chain([&self.analyst.work]);
+        let since = threads.filter_map(|progress| progress.stalled(limit)).max()?;
+        Some(Stall { since, waiting: self.analyst.waiting.load(Ordering::Relaxed) + self.messages.len() })
     }
 
     /// Stops the threads and waits for them. Exams without a verdict go on from the spool at the next start.
@@ -143,5 +166,89 @@ impl InstanceSink for PipelineInput {
 
     fn procedure_step_ended(&self, step: PerformedStep) {
         self.send(Message::StepEnded(step));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::analysis::{ExamView, SlabView};
+    use crate::config::Config;
+    use crate::exam::{Patient, QualityIssue};
+    use crate::serving::choice::{self, EngineChoice, EngineOptions};
+    use crate::triage::{CaseReport, EarlyFlag};
+
+    /// Says that it was called and keeps the analyst until it is let go.
+    struct Keeper {
+        called: Sender<()>,
+        let_go: crossbeam_channel::Receiver<()>,
+    }
+
+    impl Listener for Keeper {
+        fn known_report(&self, _: &ExamKey) -> Option<CaseReport> {
+            None
+        }
+
+        fn siblings(&self, _: &ExamKey) -> BTreeSet<ExamKey> {
+            BTreeSet::new()
+        }
+
+        fn add_issue(&self, _: &ExamKey, _: &QualityIssue) {}
+
+        fn forget_slabs(&self, _: &ExamKey) {}
+
+        fn waiting(&self, _: &[ExamKey]) {}
+
+        fn update(&self, _: ExamView) {
+            let _ = self.called.send(());
+            let _ = self.let_go.recv();
+        }
+
+        fn put_slab(&self, _: &ExamKey, _: SlabView) {}
+
+        fn raise_early(&self, _: &ExamKey, _: &EarlyFlag) -> bool {
+            false
+        }
+
+        fn raise_rescan(&self, _: &ExamKey, _: &QualityIssue, _: &QualityLimits) {}
+
+        fn conclude(&self, _: ExamView, _: &CaseReport, _: &QualityLimits) {}
+    }
+
+    #[test]
+    fn an_analyst_that_hangs_shows_with_all_that_waits_and_one_that_has_nothing_to_do_does_not() {
+        let config = Config::default();
+        let options = PipelineOptions {
+            mode: config.mode,
+            completion: config.completion,
+            limits: config.quality,
+            densities: config.densities,
+            decoders: 1,
+        };
+        let package = ModelPackage::built_in().unwrap();
+        let embedded = EngineOptions { choice: EngineChoice::Embedded, ..EngineOptions::default() };
+        let serving = choice::serving(&package, &embedded).unwrap();
+        let ((called, calls), (free, let_go)) = (crossbeam_channel::unbounded(), crossbeam_channel::unbounded());
+        let listener = Arc::new(Keeper { called, let_go });
+        let pipeline = Pipeline::start(options, &package, serving, listener, Box::new(|_| Earlier::default())).unwrap();
+        let input = pipeline.input();
+        for number in 0..3 {
+            let (exam, path) = (ExamKey::new("1.2", &Patient::default()), PathBuf::from(format!("/nowhere/{number}")));
+            input.stored(StoredInstance { exam, path, images: 1, association: AssociationId(1), at: Instant::now() });
+        }
+        calls.recv().unwrap();
+        let stall = pipeline.stall(Duration::ZERO).unwrap();
+        assert_eq!(stall.waiting, 2, "two messages that nobody reads");
+        assert_eq!(pipeline.stall(Duration::from_hours(1)), None, "not for long");
+        drop(free);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while pipeline.stall(Duration::ZERO).is_some() {
+            assert!(Instant::now() < deadline, "it still hangs");
+            std::thread::yield_now();
+        }
+        pipeline.stop();
     }
 }

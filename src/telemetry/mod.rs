@@ -1,7 +1,9 @@
 //! Metrics and logs. Both are part of the interface: names and labels are documented in `docs/metrics.md` and tested.
 //! Neither carries a patient's name or ID; an exam appears under its key.
 
+mod labels;
 mod notification;
+mod work_progress;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 pub use notification::{Until, acknowledged, notification_parts, notified};
+pub use work_progress::WorkProgress;
 
 const INSTANCES_RECEIVED: &str = "tableside_instances_received_total";
 const RECEIVED_BYTES: &str = "tableside_received_bytes_total";
@@ -69,6 +72,7 @@ pub fn metrics() -> Result<PrometheusHandle, MetricsError> {
                 .and_then(PrometheusBuilder::install_recorder)
                 .map_err(|error| MetricsError(error.to_string()))?;
             describe();
+            labels::start_at_zero();
             Ok(handle)
         })
         .clone()
@@ -114,11 +118,13 @@ pub fn received(bytes: usize) {
 
 /// An object was refused, or kept although it cannot be analysed.
 pub fn refused(reason: &'static str) {
+    debug_assert!(labels::REFUSAL_REASONS.contains(&reason), "{reason} is not in telemetry::labels");
     counter!(OBJECTS_REFUSED, "reason" => reason).increment(1);
 }
 
 /// An object was kept though something about it is not as the standard says.
 pub fn odd(what: &'static str) {
+    debug_assert!(labels::ODDITIES.contains(&what), "{what} is not in telemetry::labels");
     counter!(OBJECTS_ODD, "what" => what).increment(1);
 }
 
@@ -128,7 +134,9 @@ pub fn corrected() {
 }
 
 pub fn c_store_response(status: u16) {
-    counter!(C_STORE_RESPONSES, "status" => format!("{status:04X}")).increment(1);
+    let status = format!("{status:04X}");
+    debug_assert!(labels::C_STORE_STATUSES.contains(&status.as_str()), "{status} is not in telemetry::labels");
+    counter!(C_STORE_RESPONSES, "status" => status).increment(1);
 }
 
 /// Whether the spool can take nothing at present.
@@ -150,11 +158,13 @@ pub fn room(used: u64, free: u64) {
 
 /// An exam's images were removed for `age`, `quota` or `free_space`.
 pub fn exam_removed(reason: &'static str) {
+    debug_assert!(labels::REMOVAL_REASONS.contains(&reason), "{reason} is not in telemetry::labels");
     counter!(EXAMS_REMOVED, "reason" => reason).increment(1);
 }
 
 /// One slice or window spent this long in a stage: `store`, `decode`, `preprocess`, `inference` or `publish`.
 pub fn stage(stage: &'static str, duration: Duration) {
+    debug_assert!(labels::STAGES.contains(&stage), "{stage} is not in telemetry::labels");
     histogram!(STAGE_DURATION, "stage" => stage).record(duration);
 }
 
@@ -165,16 +175,19 @@ pub fn associations_open(change: f64) {
 
 /// A connection or its association has ended.
 pub fn association_ended(how: &'static str) {
+    debug_assert!(labels::ASSOCIATION_ENDS.contains(&how), "{how} is not in telemetry::labels");
     counter!(ASSOCIATIONS_ENDED, "how" => how).increment(1);
 }
 
 /// A scanner has told the state of a procedure step.
 pub fn procedure_step(state: &'static str) {
+    debug_assert!(labels::STEP_STATES.contains(&state), "{state} is not in telemetry::labels");
     counter!(PROCEDURE_STEPS, "state" => state).increment(1);
 }
 
 /// How many instances wait for a stage.
 pub fn queue_depth(queue: &'static str, depth: usize) {
+    debug_assert!(labels::QUEUES.contains(&queue), "{queue} is not in telemetry::labels");
     gauge!(QUEUE_DEPTH, "queue" => queue).set(depth as f64);
 }
 
@@ -191,11 +204,15 @@ pub fn slice_failed() {
 }
 
 pub fn flag(kind: &'static str, state: &'static str) {
+    debug_assert!(labels::FLAG_KINDS.contains(&kind), "{kind} is not in telemetry::labels");
+    debug_assert!(labels::FLAG_STATES.contains(&state), "{state} is not in telemetry::labels");
     counter!(FLAGS, "kind" => kind, "state" => state).increment(1);
 }
 
 pub fn verdict(verdict: &'static str, rule: &'static str) {
+    debug_assert!(labels::VERDICT_KINDS.contains(&verdict), "{verdict} is not in telemetry::labels");
     counter!(VERDICTS, "verdict" => verdict).increment(1);
+    debug_assert!(labels::RULES.contains(&rule), "{rule} is not in telemetry::labels");
     counter!(COMPLETIONS, "rule" => rule).increment(1);
 }
 

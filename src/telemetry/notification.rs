@@ -44,6 +44,24 @@ pub(super) fn describe() {
     );
 }
 
+/// Brings the series into being that there are; see `labels`.
+pub(super) fn start_at_zero() {
+    const SLICES: [&str; 2] = ["first_slice", "last_slice"];
+    for (until, sinces, parts) in [
+        (Until::EarlyFlag, &SLICES[..], &["receive", "compute"][..]),
+        (Until::Verdict, &SLICES, &["receive", "wait", "compute"]),
+        (Until::Acknowledgement, &["first_slice", "last_slice", "flag"], &[]),
+    ] {
+        let until = until.as_str();
+        for since in sinces {
+            drop(histogram!(NOTIFICATION, "until" => until, "since" => *since));
+        }
+        for part in parts {
+            drop(histogram!(NOTIFICATION_PARTS, "until" => until, "part" => *part));
+        }
+    }
+}
+
 /// People know: so long after the exam's first slice and after the last one that had come by then.
 pub fn notified(until: Until, since_first_slice: Duration, since_last_slice: Duration) {
     let until = until.as_str();

@@ -3,8 +3,9 @@
 use tableside::scanner::PhantomKind;
 
 use crate::daemon::{Daemon, flag};
+use crate::dicom::Association;
 use crate::peers::scan;
-use crate::series::{folder_of, phantom};
+use crate::series::{folder_of, phantom, slices_of_patients};
 use crate::webdriver::Browser;
 
 const SLICES: usize = 40;
@@ -54,6 +55,24 @@ fn the_page_fills_slice_by_slice_shows_the_flag_and_takes_its_acknowledgement() 
     browser.click("#initials button[value=given]");
     browser.wait_until("the acknowledgement", &format!("document.querySelector('{button}').hidden"));
     assert_eq!(flag(&daemon.exams()[0], "suspected").unwrap()["acknowledged"]["by"], "ab");
+}
+
+#[test]
+fn the_page_says_which_place_an_exam_has_that_waits_for_its_turn() {
+    let Some(browser) = Browser::start() else { return };
+    let daemon = Daemon::start_with("[completion]\nquiet_s = 20\nleast_quiet_s = 20\n");
+    browser.open(&format!("http://{}/", daemon.console()));
+    browser.wait_until("the live stream", "document.querySelector('#connection').dataset.state === 'live'");
+    let mut association = Association::open(&daemon);
+    for slice in &slices_of_patients(18) {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    // The newest is shown: the last one of the list to have its turn.
+    let says = |element: &str| format!("{element}.textContent.includes('received, waiting, place 2')");
+    browser.wait_until("its place in the header", &says("document.querySelector('#patient-details')"));
+    browser.wait_until("its place in the list", &says("document.querySelector('#exams .when')"));
+    assert_eq!(browser.run("return document.querySelector('#patient-name').textContent"), "EXAM, 17");
+    browser.wait_until("its turn", "!document.querySelector('#patient-details').textContent.includes('waiting')");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -46,6 +47,8 @@ pub fn config(data: &Path, extra: &str) -> String {
 pub struct Daemon {
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Ends with the daemon's log.
+    reader: Option<JoinHandle<()>>,
     dicom: String,
     console: String,
     data: Arc<tempfile::TempDir>,
@@ -69,22 +72,28 @@ impl Daemon {
 
     /// Starts with this configuration.
     pub fn start_configured(data: Arc<tempfile::TempDir>, config: &str) -> Self {
+        Self::start_in(data, config, &[])
+    }
+
+    /// Starts with this configuration and more environment variables.
+    pub fn start_in(data: Arc<tempfile::TempDir>, config: &str, environment: &[(&str, &str)]) -> Self {
         let file = data.path().join("tableside.toml");
         std::fs::write(&file, config).unwrap();
         let mut child = Command::new(TABLESIDE)
             .args(["serve", "--config"])
             .arg(&file)
             .env_remove("RUST_LOG")
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        std::thread::spawn({
+        let reader = std::thread::spawn({
             let log = log.clone();
             move || lines.map_while(Result::ok).for_each(|line| *log.lock().unwrap() += &(line + "\n"))
         });
-        let mut daemon = Self { child, log, dicom: String::new(), console: String::new(), data };
+        let mut daemon = Self { child, log, reader: Some(reader), dicom: String::new(), console: String::new(), data };
         let listening = wait_for("the daemon to listen", || {
             assert!(daemon.child.try_wait().unwrap().is_none(), "the daemon ended:\n{}", daemon.log());
             daemon.log().lines().find(|line| line.contains(" listening ")).map(str::to_owned)
@@ -109,11 +118,17 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
-    /// Asks it to stop as systemd does and waits for its end.
-    pub fn stop(mut self) -> (ExitStatus, String) {
+    /// Asks it to stop as systemd does.
+    pub fn ask_to_stop(&self) {
         let sent = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub fn stop(mut self) -> (ExitStatus, String) {
+        self.ask_to_stop();
         let status = wait_for("the daemon to stop", || self.child.try_wait().unwrap());
+        self.reader.take().unwrap().join().unwrap();
         (status, self.log())
     }
 

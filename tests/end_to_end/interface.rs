@@ -2,15 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tableside::scanner::PhantomKind;
 
-use crate::daemon::{Daemon, flag};
+use crate::daemon::{Daemon, flag, wait_for};
+use crate::dicom::Association;
 use crate::http::{Events, post, request};
 use crate::peers::scan;
-use crate::series::{folder_of, phantom, phantom_with_scout};
+use crate::series::{folder_of, phantom, phantom_with_scout, slices_of_patients};
 
 const SLICES: usize = 30;
+
+/// Exams that may have slices in memory while patients are on tables (`pipeline::analyst`).
+const BEGUN_AT_ONCE: usize = 16;
+/// Time enough to send a slice of each, and of two that wait.
+const PATIENT: &str = "[completion]\nquiet_s = 6\nleast_quiet_s = 6\n";
 
 #[test]
 fn the_event_stream_begins_with_the_status_and_tells_every_slab_and_the_verdict() {
@@ -108,24 +114,94 @@ fn every_metric_is_documented_and_every_documented_metric_of_an_ordinary_exam_is
         .collect();
     let undocumented: Vec<_> = exposed.difference(&documented).collect();
     assert!(undocumented.is_empty(), "{undocumented:?}");
-    // These appear with the first thing that goes wrong, or that is suspected early.
-    let conditional = [
-        "tableside_objects_refused_total",
-        "tableside_objects_odd_total",
-        "tableside_instances_corrected_total",
-        "tableside_slices_failed_total",
-        "tableside_engine_failures_total",
-        "tableside_gpu_failures_total",
-        "tableside_gpu_sums_uploaded_total",
-        "tableside_exams_removed_total",
-        "tableside_procedure_steps_total",
-    ];
+    // Only programs with the feature `cuda` have it.
+    let conditional = ["tableside_gpu_sums_uploaded_total"];
     let missing: Vec<_> = documented.difference(&exposed).filter(|name| !conditional.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}\n{text}");
     assert_eq!(daemon.metric("tableside_instances_received_total", ""), (SLICES + 1) as f64);
     assert_eq!(daemon.metric("tableside_c_store_responses_total", "status=\"0000\""), (SLICES + 1) as f64);
     assert_eq!(daemon.metric("tableside_verdicts_total", "suspected"), 1.0);
     well_formed(&text);
+}
+
+/// The rows of the table of labels in `docs/metrics.md`: metric, label, value.
+fn documented_labels() -> BTreeSet<(String, String, String)> {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+    let table = document.split("## Labels that start at 0").nth(1).unwrap().split("\n## ").next().unwrap();
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let mut labels = BTreeSet::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = row.split('|').map(names).collect();
+        labels.extend(cells[3].iter().map(|value| (cells[1][0].clone(), cells[2][0].clone(), value.clone())));
+    }
+    labels
+}
+
+#[test]
+fn every_closed_set_of_labels_is_there_at_0_before_anything_has_happened() {
+    let daemon = Daemon::start();
+    let text = daemon.get("/metrics").text();
+    let mut exposed = BTreeSet::new();
+    let ours = |line: &&str| line.starts_with("tableside_") && !line.starts_with("tableside_engine_info");
+    for line in text.lines().filter(ours) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let Some((name, labels)) = series.trim_end_matches('}').split_once('{') else { continue };
+        assert_eq!(value.parse::<f64>().unwrap(), 0.0, "{line}");
+        let metric = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name);
+        let labels = labels.split(',').map(|label| label.split_once('=').unwrap());
+        for (label, value) in labels.filter(|(label, _)| *label != "le") {
+            exposed.insert((metric.to_owned(), label.to_owned(), value.trim_matches('"').to_owned()));
+        }
+    }
+    let documented = documented_labels();
+    assert!(documented.len() > 80, "{documented:?}");
+    let [undocumented, missing] =
+        [exposed.difference(&documented), documented.difference(&exposed)].map(Vec::from_iter);
+    assert!(
+        undocumented.is_empty() && missing.is_empty(),
+        "undocumented: {undocumented:?}\nmissing: {missing:?}\n{text}"
+    );
+}
+
+#[test]
+fn exams_that_wait_are_shown_with_name_and_place_until_they_have_their_turn() {
+    let daemon = Daemon::start_with(PATIENT);
+    let mut events = Events::open(daemon.console());
+    let mut association = Association::open(&daemon);
+    let slices = slices_of_patients(BEGUN_AT_ONCE + 2);
+    for slice in &slices {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    let waiting = wait_for("two exams that wait", || {
+        let exams: Vec<Value> = daemon.exams().into_iter().filter(|exam| !exam["waiting"].is_null()).collect();
+        (exams.len() == 2).then_some(exams)
+    });
+    let places: BTreeSet<_> = waiting.iter().map(|exam| exam["waiting"]["place"].as_u64().unwrap()).collect();
+    assert_eq!(places, BTreeSet::from([1, 2]));
+    for exam in &waiting {
+        assert!(exam["patient"]["name"].as_str().unwrap().starts_with("EXAM^1"), "{exam}");
+        let (state, received) = (&exam["state"], &exam["slices"]["received"]);
+        assert_eq!((state, received, &exam["slabs"]), (&"receiving".into(), &1.into(), &0.into()));
+        assert_eq!(daemon.details(exam["key"].as_str().unwrap())["exam"]["waiting"], exam["waiting"]);
+    }
+    let key = &waiting.iter().find(|exam| exam["waiting"]["place"] == 2).unwrap()["key"];
+    let is_of_it = |name: &str, exam: &Value| name == "exam" && exam["key"] == *key;
+    events.wait_for("its place", |name, exam| is_of_it(name, exam) && exam["waiting"]["place"] == 2);
+    events.wait_for("its turn", |name, exam| {
+        is_of_it(name, exam) && exam["waiting"].is_null() && exam["state"] == "receiving"
+    });
+    wait_for("all verdicts", || {
+        let exams = daemon.exams();
+        let is_over = |exam: &Value| exam["state"] == "complete" && exam["waiting"].is_null();
+        (exams.len() == slices.len() && exams.iter().all(is_over)).then_some(())
+    });
+}
+
+#[test]
+fn a_body_that_is_longer_than_an_acknowledgement_can_be_is_refused() {
+    let daemon = Daemon::start();
+    let body = json!({ "by": "a".repeat(20_000) });
+    assert_eq!(post(daemon.console(), "/api/exams/0123456789abcdef/flags/suspected/acknowledge", &body).status, 413);
 }
 
 /// Every line is a comment or `name{labels} number`, and no patient is named (Prometheus' text format 0.0.4).

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tableside::scanner::PhantomKind;
 
-use crate::daemon::{Daemon, flag, wait_for};
+use crate::daemon::{Daemon, flag};
 use crate::http::{self, Events};
 use crate::peers::scan;
 use crate::series::{folder_of, phantom};
@@ -46,7 +47,8 @@ impl Proxy {
             std::thread::spawn(move || serve(&listener, &behind));
             return Self { address, nginx: None, folder };
         };
-        drop(listener);
+        // nginx takes over listening sockets that its environment names by their descriptors: that is how it replaces itself.
+        rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
         let configuration = folder.path().join("nginx.conf");
         std::fs::write(&configuration, nginx_configuration(folder.path(), &address, &behind)).unwrap();
         let nginx = Command::new(program)
@@ -54,12 +56,12 @@ impl Proxy {
             .arg(folder.path())
             .arg("-c")
             .arg(&configuration)
+            .env("NGINX", format!("{};", listener.as_raw_fd()))
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let proxy = Self { address, nginx: Some(nginx), folder };
-        wait_for("nginx", || TcpStream::connect(&proxy.address).ok());
-        proxy
+        // Whoever connects before nginx accepts waits in the socket's queue.
+        Self { address, nginx: Some(nginx), folder }
     }
 }
 

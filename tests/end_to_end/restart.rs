@@ -1,11 +1,14 @@
 //! Power cuts and orderly stops.
 
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tableside::scanner::{Instance, PhantomKind};
 
-use crate::daemon::{Daemon, TABLESIDE, flag, wait_for};
+use crate::daemon::{Daemon, TABLESIDE, config, flag, wait_for};
 use crate::dicom::Association;
 use crate::http::post;
 use crate::peers::{text, triage};
@@ -91,6 +94,52 @@ fn asked_to_stop_in_the_middle_of_a_scan_it_ends_in_order() {
     scanner.wait().unwrap();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("stopping"), "{log}");
+}
+
+#[test]
+fn an_association_that_does_not_end_is_cut_off_by_the_stop_and_what_it_brought_goes_on() {
+    let slices = phantom(PhantomKind::Normal, SLICES);
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let daemon = Daemon::start_on(data.clone(), "");
+    let mut association = Association::open(&daemon);
+    for slice in &slices {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    let (status, log) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("cut off by the stop") && log.contains("associations=1"), "{log}");
+    drop(association);
+    Daemon::start_on(data, "").verdict_on(SLICES);
+}
+
+#[test]
+fn asked_to_stop_a_second_time_it_ends_at_once() {
+    let daemon = Daemon::start();
+    let association = Association::open(&daemon);
+    daemon.ask_to_stop();
+    daemon.wait_for_log(" stopping");
+    let (status, log) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("asked to stop again"), "{log}");
+    drop(association);
+}
+
+#[test]
+fn systemd_is_told_of_the_start_of_the_progress_and_of_the_stop() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let path = data.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
+    let environment = [("NOTIFY_SOCKET", text(&path)), ("WATCHDOG_USEC", "300000")];
+    let daemon = Daemon::start_in(data.clone(), &config(data.path(), ""), &environment);
+    let told = || {
+        let mut message = [0; 64];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).trim_end().to_owned()
+    };
+    assert_eq!([told(), told(), told()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    daemon.ask_to_stop();
+    assert_eq!(std::iter::repeat_with(told).find(|message| message != "WATCHDOG=1").unwrap(), "STOPPING=1");
 }
 
 fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

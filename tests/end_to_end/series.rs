@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use dicom_dictionary_std::tags;
 use dicom_object::FileMetaTableBuilder;
 use tableside::dicom::UidSource;
 use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
 use tempfile::TempDir;
+
+use crate::dicom::{changed, set_text};
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -56,6 +59,22 @@ pub fn phantom(kind: PhantomKind, slices: usize) -> Vec<Instance> {
 pub fn phantom_with_scout(kind: PhantomKind, slices: usize) -> Vec<Instance> {
     let phantom = Phantom::new(kind, PhantomOptions::coarse(slices, 128));
     phantom.instances(UidSource::fresh()).unwrap()
+}
+
+/// One slice of each of so many patients, the first of them `EXAM^0`.
+pub fn slices_of_patients(patients: usize) -> Vec<Instance> {
+    let slice = phantom(PhantomKind::Normal, 3).remove(1);
+    let of_patient = |number: usize| {
+        let uid = |what: usize| format!("2.25.{}", 1000 * what + number);
+        changed(&slice, |object| {
+            set_text(object, tags::PATIENT_NAME, &format!("EXAM^{number}"));
+            set_text(object, tags::PATIENT_ID, &number.to_string());
+            set_text(object, tags::STUDY_INSTANCE_UID, &uid(1));
+            set_text(object, tags::SERIES_INSTANCE_UID, &uid(2));
+            set_text(object, tags::SOP_INSTANCE_UID, &uid(3));
+        })
+    };
+    (0..patients).map(of_patient).collect()
 }
 
 /// Instances as Part 10 files.

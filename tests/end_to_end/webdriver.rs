@@ -1,6 +1,6 @@
 //! As much of `WebDriver` (W3C recommendation) as the console's tests need, spoken to chromedriver.
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -38,17 +38,18 @@ impl Browser {
     }
 
     fn start_programs(driver: &Path, browser: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let profile = tempfile::tempdir().unwrap();
-        let driver = Command::new(driver)
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let address = format!("127.0.0.1:{port}");
+        let mut driver =
+            Command::new(driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.find_map(|line| {
+            let port = line.split_once("started successfully on port ")?.1;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        let address = format!("127.0.0.1:{}", port.expect("chromedriver says which port it has taken"));
+        // What it says later is read and dropped, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
         let mut this = Self { driver, address, session: String::new(), profile };
-        wait_for("chromedriver", || std::net::TcpStream::connect(&this.address).ok());
         let profile = format!("--user-data-dir={}", this.profile.path().display());
         let args = [
             "--headless",

@@ -14,7 +14,7 @@ import { recall, remember } from "./remember.js";
 import { soundAlarms, startSound } from "./sound.js";
 import { Strip } from "./strip.js";
 import { hasVerdict, statements } from "./verdict.js";
-import { birthDate, clock, destination, personName } from "./words.js";
+import { birthDate, clock, destination, personName, waiting } from "./words.js";
 
 /** A hidden page has no frames, but its title and its alarms must go on. */
 const HIDDEN_PAGE_MS = 250;
@@ -260,6 +260,7 @@ function writePatient(exam) {
     exam.description,
     exam.scanner,
     `started ${clock(exam.started)}`,
+    waiting(exam),
   ];
   setText(byId("patient-details"), details.filter(Boolean).join(" · "));
   const following = exams.chosenKey === null;

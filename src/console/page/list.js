@@ -2,7 +2,7 @@
 
 import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, setText } from "./dom.js";
 import { needsAcknowledging, statements } from "./verdict.js";
-import { clock, personName, progress } from "./words.js";
+import { clock, personName, progress, waiting } from "./words.js";
 
 /** More than a night's work; the rest is a question for the PACS. */
 const LISTED_EXAMS = 200;
@@ -39,8 +39,9 @@ function updateEntry(entry, exam, shownKey) {
   setAttribute(entry.querySelector(".badge"), "data-kind", main.kind);
   setIcon(entry.querySelector(".icon"), main.kind);
   setText(entry.querySelector(".badge-words"), badgeWords(said));
-  const received = exam.state === "receiving" ? ` · ${progress(exam.slices)}` : "";
-  setText(entry.querySelector(".when"), `${clock(exam.started)} · ${exam.scanner}${received}`);
+  const received = exam.state === "receiving" && progress(exam.slices);
+  const about = [clock(exam.started), exam.scanner, received, waiting(exam)];
+  setText(entry.querySelector(".when"), about.filter(Boolean).join(" · "));
 }
 
 /** The worst, and whatever else asks for something to be done. */

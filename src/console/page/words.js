@@ -66,6 +66,11 @@ export function progress({ received, expected }) {
   return expected === null ? `${slices(received)} so far` : `${received} of ${slices(expected)}`;
 }
 
+/** An exam that is received and whose turn has not come; "" for any other. */
+export function waiting(exam) {
+  return exam.waiting ? `received, waiting, place ${exam.waiting.place}` : "";
+}
+
 /** Where to send, as a person types it into a scanner; an address that means "every interface" is this page's host. */
 export function destination(status, pageHost) {
   const host = status.dicom_address.replace(/:\d+$/, "");

@@ -1,0 +1,111 @@
+//! Health is progress. A thread may live and hang: on a lock, on a disk that died, in a library that never comes back. So whoever
+//! works says when a piece of work begins and ends (`telemetry::WorkProgress`), and work that lies there with none of it finished for
+//! [`STALLED_AFTER`] is a problem: on `/readyz`, on the console, and for systemd's watchdog where a restart mends it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use super::disk::Disk;
+use crate::console::{Hub, Status};
+use crate::pipeline::{Pipeline, Stall};
+use crate::serving::EngineState;
+use crate::spool::Spool;
+use crate::telemetry::WorkProgress;
+
+/// Who has had work for so long without finishing a piece of it hangs: a turn of decoding takes 0.2 s, a window 40 ms, an exam that is
+/// read again from the spool some seconds, a transaction half a second on a bad disk. A machine that swaps is given its time.
+const STALLED_AFTER: Duration = Duration::from_mins(2);
+
+/// What the daemon's health and its status on the console are made from.
+pub struct Health {
+    pub engine: EngineState,
+    pub model: String,
+    pub ae_title: String,
+    pub dicom_address: SocketAddr,
+    pub pipeline: Arc<Mutex<Option<Pipeline>>>,
+    pub ingest: tokio::task::AbortHandle,
+    pub accepting: WorkProgress,
+    pub hub: Weak<Hub>,
+    pub spool: Weak<Spool>,
+    pub disk: Disk,
+    pub insecure: bool,
+}
+
+impl Health {
+    pub async fn status(&self) -> Status {
+        let problems = self.problems().await;
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: problems.is_empty(),
+            problems,
+            notices: self.notices(),
+            engine: self.engine.engine().to_owned(),
+            model: self.model.clone(),
+            ae_title: self.ae_title.clone(),
+            dicom_address: self.dicom_address.to_string(),
+            port: self.dicom_address.port(),
+        }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let open =
+            self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
+        let gpu = self.engine.gpu_failure().map(|reason| {
+            format!("The GPU failed, the {} engine serves until a restart: {reason}", self.engine.engine())
+        });
+        open.into_iter().chain(gpu).collect()
+    }
+
+    async fn problems(&self) -> Vec<String> {
+        let disk = self.disk.problem().await;
+        let writing = self.hub.upgrade().and_then(|hub| hub.database_stalled(STALLED_AFTER)).map(|since| {
+            format!("verdicts and flags have not been kept for {}: check the disk of the data folder", minutes(since))
+        });
+        let spool = self.spool.upgrade().and_then(|spool| spool.problem());
+        let storing = spool.map(|problem| format!("nothing can be stored: {problem}"));
+        [self.analysis_problem(), self.ingest_problem(), disk, writing, storing].into_iter().flatten().collect()
+    }
+
+    /// What hangs or has ended and would work again after a restart. What a disk does is not mended by one.
+    pub fn needs_restart(&self) -> Option<String> {
+        self.analysis_problem().or_else(|| self.ingest_problem())
+    }
+
+    fn analysis_problem(&self) -> Option<String> {
+        let pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
+        match pipeline.as_ref().filter(|pipeline| pipeline.is_alive()) {
+            None => Some("the analysis has stopped: restart tableside".to_owned()),
+            Some(pipeline) => pipeline.stall(STALLED_AFTER).map(told),
+        }
+    }
+
+    fn ingest_problem(&self) -> Option<String> {
+        if self.ingest.is_finished() {
+            return Some("no DICOM connections are accepted: restart tableside".to_owned());
+        }
+        let since = self.accepting.stalled(STALLED_AFTER)?;
+        Some(format!("no DICOM connection could be accepted for {}: restart tableside", minutes(since)))
+    }
+}
+
+fn told(Stall { since, waiting }: Stall) -> String {
+    let waiting = if waiting == 1 { "1 slice".to_owned() } else { format!("{waiting} slices") };
+    format!("the analysis has made no progress for {} with {waiting} waiting: restart tableside", minutes(since))
+}
+
+fn minutes(since: Duration) -> String {
+    format!("{} min", since.as_secs() / 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_says_for_how_long_and_what_waits() {
+        let stall = |waiting| told(Stall { since: Duration::from_secs(150), waiting });
+        assert_eq!(stall(12), "the analysis has made no progress for 2 min with 12 slices waiting: restart tableside");
+        assert!(stall(1).contains("with 1 slice waiting"));
+    }
+}

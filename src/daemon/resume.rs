@@ -1,0 +1,46 @@
+//! What an earlier run left undone goes on.
+
+use std::time::Duration;
+
+use crate::console::Hub;
+use crate::exam::{AssociationId, Contents, ExamKey};
+use crate::ingest::{self, InstanceSink, RefusedInstance, StoredInstance};
+use crate::pipeline::Earlier;
+use crate::spool::{Spool, SpoolError};
+
+pub fn earlier_of(spool: &Spool, key: &ExamKey) -> Earlier {
+    let instances = spool.instances(key).unwrap_or_else(|error| {
+        tracing::error!(exam = %key, %error, "earlier instances of the exam cannot be listed");
+        Vec::new()
+    });
+    Earlier { instances, refusals: spool.refusals(key) }
+}
+
+/// Procedure steps that ended within this time before a start may be those of exams that go on.
+const RECENT_STEPS: Duration = Duration::from_hours(24);
+
+/// Exams in the spool that have no verdict, or one that knows nothing of some of their instances or of what was refused of
+/// them, go on where they were.
+pub fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
+    for exam in spool.exams()? {
+        let Earlier { instances, refusals } = earlier_of(spool, &exam);
+        let contents = Contents { instances: instances.len(), refused: refusals.count() };
+        if hub.judged_contents(&exam) == Some(contents) {
+            continue;
+        }
+        let (association, at) = (AssociationId(0), std::time::Instant::now());
+        // The first of what is there brings all of it.
+        if let Some(path) = instances.into_iter().next() {
+            tracing::info!(%exam, "the exam goes on from the spool");
+            input.stored(StoredInstance { exam, path, images: 1, association, at });
+        } else if let Some(refusal) = refusals.iter().next().cloned() {
+            tracing::info!(%exam, "the exam goes on, of which all was refused");
+            input.refused(RefusedInstance { exam, refusal, association, at });
+        }
+    }
+    input.association_closed(AssociationId(0), std::time::Instant::now());
+    for step in ingest::ended_steps(&spool.procedure_steps(), RECENT_STEPS) {
+        input.procedure_step_ended(step);
+    }
+    Ok(())
+}

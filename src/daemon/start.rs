@@ -1,0 +1,170 @@
+//! The start: everything is configured before anything listens.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::Daemon;
+use super::disk::Disk;
+use super::health::Health;
+use super::resume::{earlier_of, resume};
+use crate::config::Config;
+use crate::console::{self, Hub, WebOptions};
+use crate::database::{Database, DatabaseError};
+use crate::engine::{EngineError, ModelPackage, PackageError};
+use crate::exam::ExamKey;
+use crate::ingest::{self, Door, Tls, TlsError};
+use crate::pipeline::{Pipeline, PipelineOptions, step_back};
+use crate::serving::Serving;
+use crate::serving::choice::{self, EngineOptions};
+use crate::spool::{Retention, Spool, SpoolError};
+use crate::telemetry::{self, MetricsError, WorkProgress};
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Model(#[from] PackageError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("{path}: {source}")]
+    Database { path: PathBuf, source: DatabaseError },
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("cannot listen on {address} ({what}): {source}; is another program using the port?")]
+    Listen { address: SocketAddr, what: &'static str, source: std::io::Error },
+    #[error("TLS cannot be served: {0}")]
+    Tls(#[from] TlsError),
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Sockets that listen already; where there is none, the daemon opens one at the address that the configuration has.
+#[derive(Debug, Default)]
+pub struct Listening {
+    pub dicom: Option<std::net::TcpListener>,
+    pub console: Option<std::net::TcpListener>,
+}
+
+impl Daemon {
+    /// Starts everything that `config` describes.
+    ///
+    /// # Errors
+    /// If the model, the engine, the folders, the database or a port cannot be used; nothing listens then.
+    pub async fn start(config: Config, listening: Listening) -> Result<Self, StartError> {
+        let metrics = telemetry::metrics()?;
+        let package = ModelPackage::find(config.model.as_deref())?;
+        let serving = load_engine(&package, &config.engine)?;
+        let engine_state = serving.state().clone();
+        let spool = Arc::new(Spool::open(&config.data.join("spool"), config.journal_bytes)?);
+        let recovery = spool.recovery();
+        tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
+        telemetry::spool_recovered(recovery.placed, recovery.set_aside);
+        let path = config.data.join("tableside.db");
+        let database = Database::open(&path).map_err(|source| StartError::Database { path, source })?;
+        let hub = Arc::new(Hub::new(Some(database)));
+
+        let (dicom_listener, dicom_address) = listen(listening.dicom, config.dicom_listen, "DICOM").await?;
+        let accepting = WorkProgress::default();
+        let mut doors = vec![Door { listener: dicom_listener, tls: None, progress: accepting.clone() }];
+        let mut tls_address = None;
+        if let Some(options) = config.tls {
+            let (listener, address) = listen(None, options.listen, "DICOM by TLS").await?;
+            tls_address = Some(address);
+            doors.push(Door { listener, tls: Some(Arc::new(Tls::load(options)?)), progress: accepting.clone() });
+        }
+        let (console_listener, console_address) = listen(listening.console, config.console_listen, "console").await?;
+
+        let options = PipelineOptions {
+            mode: config.mode,
+            completion: config.completion,
+            limits: config.quality,
+            densities: config.densities,
+            decoders: config.decoders,
+        };
+        let earlier = spool.clone();
+        let pipeline =
+            Pipeline::start(options, &package, serving, hub.clone(), Box::new(move |key| earlier_of(&earlier, key)))
+                .map_err(StartError::Threads)?;
+        let input = Arc::new(pipeline.input());
+        resume(&spool, &hub, input.as_ref())?;
+        let pipeline = Arc::new(std::sync::Mutex::new(Some(pipeline)));
+
+        let is_analysed = {
+            let hub = hub.clone();
+            Box::new(move |key: &ExamKey, contents| hub.judged_contents(key) == Some(contents))
+        };
+        let retention = Retention::start(spool.clone(), config.retention, is_analysed).map_err(StartError::Threads)?;
+
+        let (stop, stopping) = watch::channel(None);
+        let ae_title = config.ingest.ae_title.clone();
+        let ingest = tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, stopping.clone()));
+        let health = Arc::new(Health {
+            engine: engine_state.clone(),
+            model: package.title(),
+            ae_title,
+            dicom_address,
+            pipeline: pipeline.clone(),
+            ingest: ingest.abort_handle(),
+            accepting,
+            hub: Arc::downgrade(&hub),
+            spool: Arc::downgrade(&spool),
+            disk: Disk::new(config.data),
+            insecure: config.insecure,
+        });
+        let asked = health.clone();
+        let web = WebOptions {
+            hub: hub.clone(),
+            metrics,
+            status: Arc::new(move || {
+                let health = asked.clone();
+                Box::pin(async move { health.status().await })
+            }),
+            plane: package.manifest.input,
+        };
+        let console = tokio::spawn(async move {
+            if let Err(error) = console::serve(console_listener, web, stopping).await {
+                tracing::error!(%error, "the console has stopped");
+            }
+        });
+        if let Some(address) = tls_address {
+            tracing::info!(dicom_tls = %address, "encrypted connections are accepted");
+        }
+        tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");
+        Ok(Self { dicom_address, console_address, hub, health, stop, ingest, console, pipeline, retention, spool })
+    }
+}
+
+/// Loads the engine in a thread that has stepped back, as the engine's own threads then have.
+fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<Serving, StartError> {
+    std::thread::scope(|scope| {
+        let loading = std::thread::Builder::new().name("engine".to_owned()).spawn_scoped(scope, || {
+            step_back();
+            choice::serving(package, &EngineOptions { build_plans: true, ..options.clone() })
+        });
+        match loading.map_err(StartError::Threads)?.join() {
+            Ok(serving) => Ok(serving?),
+            Err(_) => Err(StartError::Threads(std::io::Error::other("the engine's thread ended while it was loaded"))),
+        }
+    })
+}
+
+async fn listen(
+    given: Option<std::net::TcpListener>,
+    address: SocketAddr,
+    what: &'static str,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, what, source };
+    let listener = match given {
+        Some(given) => given.set_nonblocking(true).and_then(|()| TcpListener::from_std(given)),
+        None => TcpListener::bind(address).await,
+    };
+    let listener = listener.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
