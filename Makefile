@@ -43,6 +43,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
 	cargo clippy --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features --document-private-items
 	tools/check-dependencies
 	tools/check-unit
 

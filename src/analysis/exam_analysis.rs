@@ -444,7 +444,7 @@ impl ExamAnalysis {
         self.waiting.is_empty() && self.decoding == 0
     }
 
-    /// The next window of the judged series that is due and not under way; see [`Series::next_window`].
+    /// The next window of the judged series that is due and not under way; see [`crate::exam::Series::next_window`].
     #[must_use]
     pub fn next_window(&self, input: &InputGeometry, finishing: bool) -> Option<QueuedWindow> {
         if self.engine_failure.is_some() {

@@ -89,7 +89,7 @@ fn environment(library: Option<&Path>) -> Result<&'static Environment, String> {
     Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
-/// The library that is used: the one that is configured, the one that [`LIBRARY_VARIABLE`] names, or one in the usual folders.
+/// The library that is used: the one that is configured, the one that `TABLESIDE_ONNXRUNTIME` names, or one in the usual folders.
 ///
 /// # Errors
 /// If there is none.
