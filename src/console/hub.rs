@@ -291,7 +291,7 @@ impl Listener for Hub {
 }
 
 /// How long it took until somebody knew.
-fn tell_acknowledgement(ShownExam { exam, flags }: &ShownExam, flag: &str, now: Timestamp) {
+fn tell_acknowledgement(ShownExam { exam, flags, .. }: &ShownExam, flag: &str, now: Timestamp) {
     // A clock that was set back makes no time negative.
     let since = |then: Timestamp| now.duration_since(then).try_into().unwrap_or_default();
     telemetry::notified(Until::Acknowledgement, since(exam.started), since(exam.last_slice.unwrap_or(exam.started)));
