@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::flag_text::{Advice, FlagText, Withdrawal};
 use super::moment::{FlagEvent, Moment, Seen};
 use crate::exam::{QualityIssue, QualityKind, QualityLimits, Remedy};
 use crate::triage::{CaseReport, EarlyFlag, Verdict};
-use crate::words::counted;
 
 /// What a flag is about; an exam has at most one flag of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,17 @@ impl FlagKind {
             Self::Abnormal => "abnormal",
             Self::Rescan => "rescan",
             Self::NotAnalysed => "not_analysed",
+        }
+    }
+
+    /// The verdict that a flag of this kind says; `None` where it says none.
+    #[must_use]
+    pub fn verdict(self) -> Option<Verdict> {
+        match self {
+            Self::Suspected => Some(Verdict::Suspected),
+            Self::Abnormal => Some(Verdict::Abnormal),
+            Self::NotAnalysed => Some(Verdict::NotAnalysed),
+            Self::Rescan => None,
         }
     }
 }
@@ -80,7 +91,7 @@ pub struct Flag {
     pub kind: FlagKind,
     pub severity: Severity,
     pub state: FlagState,
-    /// What was found and what to do.
+    /// What was found and what to do: the words of a `FlagText` or a `Withdrawal`.
     pub text: String,
     /// The gravest of what can be done about the scan; absent from flags that are about something else.
     #[serde(default)]
@@ -101,6 +112,12 @@ impl Flag {
     #[must_use]
     pub fn id_of(kind: FlagKind) -> String {
         kind.as_str().to_owned()
+    }
+
+    /// Whether it asks for something: one that is withdrawn does not any more, one that is pending not before the next verdict.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !matches!(self.state, FlagState::Withdrawn | FlagState::Pending)
     }
 }
 
@@ -136,9 +153,8 @@ impl Flags {
     pub fn raise_early(&mut self, early: &EarlyFlag, now: Timestamp) -> bool {
         let standing = self.stands(FlagKind::Suspected);
         if !standing {
-            let text = "COVID-19 pneumonia suspected while the scan runs: isolate the patient".to_owned();
             let seen = Seen::early(early, now);
-            self.put(FlagKind::Suspected, FlagState::Early, Said::of(Severity::Alarm, text), &seen);
+            self.put(FlagKind::Suspected, FlagState::Early, &FlagText::SuspectedEarly, &seen);
         }
         !standing
     }
@@ -146,10 +162,10 @@ impl Flags {
     /// Something is seen to be wrong with the scan while it runs. Does nothing if the exam is flagged for it already.
     pub fn raise_rescan(&mut self, issue: &QualityIssue, limits: &QualityLimits, seen: &Seen) -> bool {
         let standing = self.stands(FlagKind::Rescan);
-        let Some(said) = rescan_advice(std::iter::once(issue), limits).filter(|_| !standing) else {
+        let Some(advice) = Advice::of(std::iter::once(issue), limits).filter(|_| !standing) else {
             return false;
         };
-        self.put(FlagKind::Rescan, FlagState::Early, said, seen);
+        self.put(FlagKind::Rescan, FlagState::Early, &FlagText::Advice(advice), seen);
         true
     }
 
@@ -167,47 +183,44 @@ impl Flags {
 
     /// The exam has a verdict: early flags are confirmed or withdrawn, and what else there is to say is said.
     pub fn conclude(&mut self, report: &CaseReport, limits: &QualityLimits, now: Timestamp) {
-        let reason = &report.reason;
+        let reason = report.reason.as_str();
         let seen = &Seen::verdict(report, now);
         let scoreless = &seen.without_score();
         match report.verdict {
             Verdict::Suspected => {
                 let state = self.concluded(FlagKind::Suspected);
-                let text = format!("COVID-19 pneumonia suspected, isolate the patient: {reason}");
-                self.put(FlagKind::Suspected, state, Said::of(Severity::Alarm, text), seen);
-                self.withdraw(FlagKind::Abnormal, "the exam is suspected since", seen);
-                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since", scoreless);
+                self.put(FlagKind::Suspected, state, &FlagText::Suspected { reason }, seen);
+                self.withdraw(FlagKind::Abnormal, Withdrawal::SuspectedSince, seen);
+                self.withdraw(FlagKind::NotAnalysed, Withdrawal::AnalysedSince, scoreless);
             }
             // The whole lungs were looked at and the finding is not believed: to say "isolate" beside it would be two answers.
             Verdict::Abnormal => {
-                self.withdraw(FlagKind::Suspected, &format!("withdrawn, the exam is abnormal: {reason}"), seen);
-                let text = format!("abnormal, not assessed: {reason}");
-                self.put(FlagKind::Abnormal, FlagState::Final, Said::of(Severity::Warning, text), seen);
-                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since", scoreless);
+                self.withdraw(FlagKind::Suspected, Withdrawal::Abnormal { reason }, seen);
+                self.put(FlagKind::Abnormal, FlagState::Final, &FlagText::Abnormal { reason }, seen);
+                self.withdraw(FlagKind::NotAnalysed, Withdrawal::AnalysedSince, scoreless);
             }
             Verdict::NotSuspected => {
-                self.withdraw(FlagKind::Suspected, &format!("withdrawn: {reason}"), seen);
-                self.withdraw(FlagKind::Abnormal, &format!("withdrawn: {reason}"), seen);
-                self.withdraw(FlagKind::NotAnalysed, "the exam has been analysed since", scoreless);
+                self.withdraw(FlagKind::Suspected, Withdrawal::NotSuspected { reason }, seen);
+                self.withdraw(FlagKind::Abnormal, Withdrawal::NotSuspected { reason }, seen);
+                self.withdraw(FlagKind::NotAnalysed, Withdrawal::AnalysedSince, scoreless);
             }
             // An early flag stands: that something broke says nothing against it.
             Verdict::NotAnalysed => {
-                let text = format!("not analysed: {reason}");
-                self.put(FlagKind::NotAnalysed, FlagState::Final, Said::of(Severity::Warning, text), scoreless);
+                self.put(FlagKind::NotAnalysed, FlagState::Final, &FlagText::NotAnalysed { reason }, scoreless);
             }
         }
         // Where a finding goes beyond what a shallow breath explains, a deeper one would be radiation for nothing.
         let is_needless = |issue: &QualityIssue| {
             report.verdict == Verdict::Suspected && matches!(issue.kind, QualityKind::HardlyInflated { .. })
         };
-        match rescan_advice(report.quality.iter().filter(|issue| !is_needless(issue)), limits) {
-            Some(said) => {
+        match Advice::of(report.quality.iter().filter(|issue| !is_needless(issue)), limits) {
+            Some(advice) => {
                 let state = self.concluded(FlagKind::Rescan);
-                self.put(FlagKind::Rescan, state, said, scoreless);
+                self.put(FlagKind::Rescan, state, &FlagText::Advice(advice), scoreless);
             }
             // An exam that was not analysed shows no issue because nothing was looked at.
             None if report.verdict == Verdict::NotAnalysed => self.stand_again(FlagKind::Rescan, scoreless),
-            None => self.withdraw(FlagKind::Rescan, "what was wrong with the scan has been mended since", scoreless),
+            None => self.withdraw(FlagKind::Rescan, Withdrawal::ScanMended, scoreless),
         }
     }
 
@@ -245,8 +258,7 @@ impl Flags {
 
     /// Whether a flag of this kind asks for something.
     fn stands(&self, kind: FlagKind) -> bool {
-        let asks = |flag: &Flag| !matches!(flag.state, FlagState::Withdrawn | FlagState::Pending);
-        self.find(kind).is_some_and(asks)
+        self.find(kind).is_some_and(Flag::is_open)
     }
 
     fn find(&self, kind: FlagKind) -> Option<&Flag> {
@@ -254,15 +266,15 @@ impl Flags {
     }
 
     /// Raises a flag or brings it up to date. One that says something new or graver wants a new acknowledgement.
-    fn put(&mut self, kind: FlagKind, state: FlagState, said: Said, seen: &Seen) {
-        let Said { severity, text, remedy } = said;
+    fn put(&mut self, kind: FlagKind, state: FlagState, text: &FlagText<'_>, seen: &Seen) {
+        let (severity, remedy) = (text.severity(), text.remedy());
         let moment = Moment { event: state.into(), seen: seen.clone() };
         let fresh = Flag {
             id: Flag::id_of(kind),
             kind,
             severity,
             state,
-            text,
+            text: text.to_string(),
             remedy,
             raised: seen.at,
             after_slices: seen.slices,
@@ -299,46 +311,13 @@ impl Flags {
         }
     }
 
-    fn withdraw(&mut self, kind: FlagKind, why: &str, seen: &Seen) {
+    fn withdraw(&mut self, kind: FlagKind, why: Withdrawal<'_>, seen: &Seen) {
         if let Some(flag) = self.0.iter_mut().find(|flag| flag.kind == kind && flag.state != FlagState::Withdrawn) {
             flag.state = FlagState::Withdrawn;
             flag.life.push(Moment { event: FlagEvent::Withdrawn, seen: seen.clone() });
-            why.clone_into(&mut flag.text);
+            flag.text = why.to_string();
         }
     }
-}
-
-/// So many issues are told in a flag's words, the gravest first; the report has them all.
-const MOST_ADVICE: usize = 3;
-
-/// What a flag says, and how urgently.
-struct Said {
-    severity: Severity,
-    text: String,
-    remedy: Option<Remedy>,
-}
-
-impl Said {
-    fn of(severity: Severity, text: String) -> Self {
-        Self { severity, text, remedy: None }
-    }
-}
-
-/// What the technician can mend by scanning or sending again, the gravest first.
-fn rescan_advice<'a>(issues: impl Iterator<Item = &'a QualityIssue>, limits: &QualityLimits) -> Option<Said> {
-    let of = |issue: &QualityIssue| {
-        let remedy = issue.remedy(limits)?;
-        Some((remedy, format!("{}: {issue}", remedy.words())))
-    };
-    let mut advice: Vec<(Remedy, String)> = issues.filter_map(of).collect();
-    let urgency = |remedy: Remedy| if remedy.needs_the_patient() { Severity::Warning } else { Severity::Notice };
-    advice.sort_by_key(|(remedy, _)| (std::cmp::Reverse(urgency(*remedy)), *remedy != Remedy::Rescan));
-    let remedy = advice.first()?.0;
-    let said: Vec<&str> = advice.iter().take(MOST_ADVICE).map(|(_, text)| text.as_str()).collect();
-    let more = advice.len() - said.len();
-    let text = said.join("; ");
-    let text = if more > 0 { format!("{text}; and {} more", counted(more, "issue")) } else { text };
-    Some(Said { severity: urgency(remedy), text, remedy: Some(remedy) })
 }
 
 #[cfg(test)]

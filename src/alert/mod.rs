@@ -1,7 +1,11 @@
-//! Alert: what people are told. Flags and their life.
+//! Alert: what people are told. Flags and their life, and what an exam says, as codes with parameters and in words.
 
 mod flag;
+mod flag_text;
 mod moment;
+mod statement;
+mod words;
 
 pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, FlagState, Flags, Severity};
 pub use moment::{FlagEvent, Moment, Seen};
+pub use statement::{Action, Basis, Level, Message, Stage, Statement, StatementKind, statements};

@@ -8,8 +8,8 @@ use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityIssue, QualityKind, QualityLimits};
 use crate::preprocess::InputGeometry;
 use crate::triage::{
-    CaseReport, CutField, Densities, Facts, Findings, INTENDED_USE, Judgement, Lungs, ModelIdentity, SCHEMA_VERSION,
-    SliceCounts, Thresholds, Timing, Transfer, acquisition_issues, judge,
+    CaseReport, CutField, Densities, Facts, Findings, INTENDED_USE, Lungs, ModelIdentity, SCHEMA_VERSION, SliceCounts,
+    Thresholds, Timing, Transfer, acquisition_issues, judge,
 };
 
 /// What a conclusion is drawn with.
@@ -63,7 +63,7 @@ impl ExamAnalysis {
         let quality = self.quality(&lungs, cut_field.as_ref(), &context.manifest.input, context.limits);
         let score = self.running_score(context.manifest);
         let counts = self.counts();
-        let judgement = judge(&Facts {
+        let facts = Facts {
             slices: counts.analysed,
             defective: counts.failed,
             defect: self.defects().next(),
@@ -78,8 +78,8 @@ impl ExamAnalysis {
             cut_field: cut_field.as_ref(),
             quality: &quality,
             limits: context.limits,
-        });
-        let Judgement { verdict, reason } = judgement;
+        };
+        let reason = self.nothing_left().unwrap_or_else(|| judge(&facts));
         CaseReport {
             schema_version: SCHEMA_VERSION,
             tableside: env!("CARGO_PKG_VERSION").to_owned(),
@@ -87,8 +87,8 @@ impl ExamAnalysis {
             exam: self.key.clone(),
             study_instance_uid: self.study_instance_uid.clone(),
             series_instance_uid: judged.map(|(id, _)| id.series_instance_uid.clone()),
-            verdict,
-            reason: self.nothing_left().unwrap_or(reason),
+            verdict: reason.verdict(),
+            reason: reason.to_string(),
             revised: false,
             score,
             driving_slabs: self.driving_slabs(context.manifest),

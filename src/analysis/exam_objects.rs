@@ -6,6 +6,7 @@ use super::super::decode::Arrival;
 use super::super::versions::Standing;
 use super::{ExamAnalysis, Refutes};
 use crate::exam::{InstanceHeader, Refusal, Refusals};
+use crate::triage::Reason;
 
 impl ExamAnalysis {
     /// Notes that an object of the exam was refused. A verdict that knows nothing of it is open again.
@@ -59,13 +60,9 @@ impl ExamAnalysis {
     }
 
     /// Where nothing is left of an exam: its objects were refused and have been stored since, in the exams that they name.
-    pub(crate) fn nothing_left(&self) -> Option<String> {
+    pub(crate) fn nothing_left(&self) -> Option<Reason> {
         let is_empty = self.known.is_empty() && self.refusals.count() == 0;
-        match self.refusals.mended() {
-            0 => None,
-            1 => is_empty.then(|| "the object that was refused has been stored since, in its own exam".to_owned()),
-            mended => is_empty
-                .then(|| format!("the {mended} objects that were refused have been stored since, in their own exams")),
-        }
+        let count = self.refusals.mended();
+        (is_empty && count > 0).then_some(Reason::RefusedAndStoredSince { count })
     }
 }

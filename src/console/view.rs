@@ -1,18 +1,23 @@
 //! Exams and slabs as the console shows them.
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
-use crate::alert::{Flag, Flags};
+use crate::alert::{Acknowledgement, Flag, FlagKind, FlagState, Flags, Moment, Severity, Stage, Statement, statements};
 use crate::analysis::{ExamView, SlabView, edition};
 use crate::database::Record;
-use crate::exam::{ExamKey, SlabIndex};
+use crate::exam::{ExamKey, Remedy, SlabIndex};
 use crate::raster::{Outline, PackedMask, outlines};
 
-/// An exam with its flags.
+/// An exam with its flags, and all that it says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShownExam {
     #[serde(flatten)]
     pub exam: ExamView,
+    pub stage: Stage,
+    /// Gravest first.
+    pub statements: Vec<Statement>,
+    #[serde(serialize_with = "shown_flags")]
     pub flags: Vec<Flag>,
     /// Its slices are received and none of them is on its way to the engine; absent once its turn has come.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,12 +34,64 @@ pub struct WaitingPlace {
 impl ShownExam {
     #[must_use]
     pub fn new(exam: ExamView, flags: &Flags, waiting: Option<WaitingPlace>) -> Self {
-        Self { exam, flags: flags.all().to_vec(), waiting }
+        let (stage, statements) = (Stage::of(&exam), statements(&exam, flags.all()));
+        Self { exam, stage, statements, flags: flags.all().to_vec(), waiting }
     }
 
     #[must_use]
     pub fn of(record: &Record, waiting: Option<WaitingPlace>) -> Self {
         Self::new(record.exam.clone(), &record.flags, waiting)
+    }
+}
+
+fn shown_flags<S: Serializer>(flags: &[Flag], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(flags.iter().map(ShownFlag::of))
+}
+
+/// A flag, and its words.
+#[derive(Serialize)]
+struct ShownFlag<'a> {
+    id: &'a str,
+    kind: FlagKind,
+    severity: Severity,
+    state: FlagState,
+    /// Whether it asks for something.
+    open: bool,
+    title: String,
+    text: &'a str,
+    remedy: Option<Remedy>,
+    raised: Timestamp,
+    after_slices: usize,
+    score: Option<f64>,
+    acknowledged: Option<&'a Acknowledgement>,
+    life: Vec<ShownMoment<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownMoment<'a> {
+    #[serde(flatten)]
+    moment: &'a Moment,
+    words: &'static str,
+}
+
+impl<'a> ShownFlag<'a> {
+    fn of(flag: &'a Flag) -> Self {
+        let shown = |moment: &'a Moment| ShownMoment { moment, words: moment.event.words() };
+        Self {
+            id: &flag.id,
+            kind: flag.kind,
+            severity: flag.severity,
+            state: flag.state,
+            open: flag.is_open(),
+            title: flag.title(),
+            text: &flag.text,
+            remedy: flag.remedy,
+            raised: flag.raised,
+            after_slices: flag.after_slices,
+            score: flag.score,
+            acknowledged: flag.acknowledged.as_ref(),
+            life: flag.life.iter().map(shown).collect(),
+        }
     }
 }
 

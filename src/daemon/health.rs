@@ -25,7 +25,8 @@ pub struct Health {
     pub dicom_address: SocketAddr,
     pub pipeline: Arc<Mutex<Option<Pipeline>>>,
     pub ingest: tokio::task::AbortHandle,
-    pub accepting: WorkProgress,
+    /// Of each place where scanners connect.
+    pub accepting: Vec<WorkProgress>,
     pub hub: Weak<Hub>,
     pub spool: Weak<Spool>,
     pub disk: Disk,
@@ -84,7 +85,7 @@ impl Health {
         if self.ingest.is_finished() {
             return Some("no DICOM connections are accepted: restart tableside".to_owned());
         }
-        let since = self.accepting.stalled(STALLED_AFTER)?;
+        let since = self.accepting.iter().filter_map(|door| door.stalled(STALLED_AFTER)).max()?;
         Some(format!("no DICOM connection could be accepted for {}: restart tableside", minutes(since)))
     }
 }

@@ -70,13 +70,12 @@ impl Daemon {
         let hub = Arc::new(Hub::new(Some(database)));
 
         let (dicom_listener, dicom_address) = listen(listening.dicom, config.dicom_listen, "DICOM").await?;
-        let accepting = WorkProgress::default();
-        let mut doors = vec![Door { listener: dicom_listener, tls: None, progress: accepting.clone() }];
+        let mut doors = vec![Door { listener: dicom_listener, tls: None, progress: WorkProgress::default() }];
         let mut tls_address = None;
         if let Some(options) = config.tls {
             let (listener, address) = listen(None, options.listen, "DICOM by TLS").await?;
             tls_address = Some(address);
-            doors.push(Door { listener, tls: Some(Arc::new(Tls::load(options)?)), progress: accepting.clone() });
+            doors.push(Door { listener, tls: Some(Arc::new(Tls::load(options)?)), progress: WorkProgress::default() });
         }
         let (console_listener, console_address) = listen(listening.console, config.console_listen, "console").await?;
 
@@ -101,6 +100,7 @@ impl Daemon {
         };
         let retention = Retention::start(spool.clone(), config.retention, is_analysed).map_err(StartError::Threads)?;
 
+        let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
         let ae_title = config.ingest.ae_title.clone();
         let ingest = tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, stopping.clone()));

@@ -43,7 +43,7 @@ impl Daemon {
                 let exams: Vec<String> = exams.iter().map(ToString::to_string).collect();
                 tracing::error!(
                     exams = exams.join(" "),
-                    "verdicts and flags of these exams are not kept: they are made again"
+                    "the last verdicts and flags of these exams are not kept: verdicts are made again from the spool"
                 );
             }
         })

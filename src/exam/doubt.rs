@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::quality::Remedy;
-use crate::words::counted;
 
 /// What may be at fault instead of the scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -39,29 +38,6 @@ impl Doubt {
             Self::StillSending | Self::SeriesGoesFurther { .. } | Self::Mixed | Self::MaybeNoLung => {
                 Remedy::CheckSeries
             }
-        }
-    }
-}
-
-impl std::fmt::Display for Doubt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::SlicesLost { count } => {
-                write!(f, "{} of the exam cannot be analysed, and may show what is missing", counted(*count, "slice"))
-            }
-            Self::Announced { came, announced } => {
-                write!(f, "{came} of the {announced} announced images came, and the others may show what is missing")
-            }
-            Self::NumbersBeginAt { number } => {
-                write!(f, "the image numbers begin at {number}, and those before may not have been sent")
-            }
-            Self::StillSending => f.write_str("more images may still come"),
-            Self::SeriesGoesFurther { .. } => f.write_str("another series of this exam goes further"),
-            Self::Positions => f.write_str("slices are missing, double or unevenly spaced there"),
-            Self::Mixed => {
-                f.write_str("the images on either side were not made alike: was another acquisition mixed in?")
-            }
-            Self::MaybeNoLung => f.write_str("it may be gas or air and no lung"),
         }
     }
 }

@@ -27,6 +27,7 @@ mod slab_slices;
 mod slice_image;
 mod spacing;
 mod summed;
+mod words;
 
 pub use acquisition::AcquisitionParameters;
 pub use completion::{AssociationId, CompletionLimits, CompletionRule, Progress, Rhythm};

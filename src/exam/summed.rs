@@ -30,26 +30,6 @@ impl Sum {
             length_mm: issues.iter().map(|issue| length_mm(&issue.kind)).sum(),
         }
     }
-
-    /// The sum in words, with the gravest of the kind.
-    pub(super) fn words(self, gravest: &QualityKind) -> String {
-        let Self { count, lowest_z_mm, highest_z_mm, length_mm } = self;
-        let range = format!("from z = {lowest_z_mm:.1} mm to z = {highest_z_mm:.1} mm");
-        match gravest {
-            QualityKind::Gap { from_z_mm, to_z_mm } => format!(
-                "{count} gaps {range}, {length_mm:.0} mm in all, the widest of {:.1} mm between z = {from_z_mm:.1} mm and z = {to_z_mm:.1} mm: slices are missing",
-                to_z_mm - from_z_mm
-            ),
-            QualityKind::RepeatedImages { .. } => format!(
-                "images that lie at other positions as well, {count} times {range}: what belongs there was not sent"
-            ),
-            QualityKind::DuplicatePosition => format!("more than one slice at each of {count} positions {range}"),
-            QualityKind::AnatomyStep { .. } | QualityKind::DensityJump { .. } => {
-                format!("{count} jumps {range}, the largest: {gravest}")
-            }
-            _ => format!("{count} times {range}, the longest: {gravest}"),
-        }
-    }
 }
 
 /// Sums up what there is more of than people read; the gravest of a kind stands for all of it, in the place of the first.

@@ -62,25 +62,6 @@ pub enum Side {
     Right,
 }
 
-impl std::fmt::Display for Side {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Left => "left",
-            Self::Right => "right",
-        })
-    }
-}
-
-impl std::fmt::Display for Lesion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { volume_ml, zone, largest_extent_mm, mean_hu, p90_hu, .. } = self;
-        write!(
-            f,
-            "{volume_ml:.1} ml, {zone}, {largest_extent_mm:.0} mm, mean {mean_hu:.0} HU, 90 % up to {p90_hu:.0} HU"
-        )
-    }
-}
-
 /// A component of the lesion masks that counts: it lies in the lungs and is not smaller than [`SMALLEST_LESION_ML`].
 pub(super) struct Component {
     pub regions: Vec<RegionAt>,

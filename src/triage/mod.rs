@@ -19,11 +19,13 @@ mod lung_regions;
 mod lungs;
 mod pattern;
 mod quality;
+mod reason;
 #[cfg(test)]
 mod reference;
 mod report;
 mod transfer;
 mod verdict;
+mod words;
 mod zones;
 
 pub use aeration::{Aeration, Inflation};
@@ -41,12 +43,13 @@ pub use lung_regions::LungRegions;
 pub use lungs::{LungSummary, Lungs};
 pub use pattern::{Pattern, PatternKind};
 pub use quality::{Beginning, acquisition_issues, beginning, mixed};
+pub use reason::Reason;
 pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
     schema,
 };
 pub use transfer::Transfer;
-pub use verdict::{Facts, Judgement, Verdict, is_seen_beside_a_dense_lung, judge};
+pub use verdict::{Facts, Verdict, is_seen_beside_a_dense_lung, judge};
 pub use zones::{Zone, ZoneInvolvement, ZoneScore};
 
 #[cfg(test)]

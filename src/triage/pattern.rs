@@ -34,7 +34,7 @@ const MIN_RIM_SHARE: f64 = 0.9;
 const MIN_BILATERAL_SHARE: f64 = 0.1;
 
 /// A place or a density is named if this share of all lesion volume is there.
-const NAMED_SHARE: f64 = 0.6;
+pub(super) const NAMED_SHARE: f64 = 0.6;
 
 /// What the opacities look like as a whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -110,38 +110,6 @@ impl Pattern {
     #[must_use]
     pub fn may_isolate(&self) -> bool {
         matches!(self.kind, PatternKind::None | PatternKind::PneumoniaLike)
-    }
-
-    /// Where the opacities are and how dense, such as "bilateral, peripheral, ground-glass".
-    #[must_use]
-    pub fn words(&self) -> String {
-        let side = match (self.bilateral, self.right_share > 0.5) {
-            (true, _) => "bilateral",
-            (false, true) => "right lung",
-            (false, false) => "left lung",
-        };
-        let depth = if self.peripheral_share >= NAMED_SHARE {
-            "peripheral"
-        } else if self.peripheral_share <= 1.0 - NAMED_SHARE {
-            "central"
-        } else {
-            ""
-        };
-        let height = if self.basal_share >= NAMED_SHARE {
-            "basal"
-        } else if self.apical_share >= NAMED_SHARE {
-            "apical"
-        } else {
-            ""
-        };
-        let density = if self.consolidation_share >= NAMED_SHARE {
-            "consolidation"
-        } else if self.consolidation_share <= 1.0 - NAMED_SHARE {
-            "ground-glass"
-        } else {
-            "ground-glass and consolidation"
-        };
-        [side, depth, height, density].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ")
     }
 }
 

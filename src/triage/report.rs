@@ -3,15 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Densities, DrivingSlab, HIGH_OPACITY_HU, Lesion, LungSummary, Pattern, PatternKind, Verdict, ZoneScore};
+use super::{Densities, DrivingSlab, Lesion, LungSummary, Pattern, Verdict, ZoneScore};
 use crate::exam::{CompletionRule, Contents, ExamKey, QualityIssue};
-use crate::words::counted;
 
 /// Version of the report's format; it rises when a key changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 2;
-
-/// Lesions of which the text says each; the JSON has them all.
-const LISTED_LESIONS: usize = 5;
 
 /// Stands wherever users look.
 pub const INTENDED_USE: &str = "Research use only. Not a medical device.";
@@ -164,56 +160,6 @@ pub struct Timing {
     pub inferences: usize,
     /// Mean time of one inference.
     pub inference_ms: f64,
-}
-
-impl std::fmt::Display for CaseReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let verdict = match self.verdict {
-            Verdict::Suspected => "SUSPECTED: isolate",
-            Verdict::Abnormal => "ABNORMAL, not assessed",
-            Verdict::NotSuspected => "not suspected",
-            Verdict::NotAnalysed => "NOT ANALYSED",
-        };
-        writeln!(f, "{verdict}")?;
-        writeln!(f, "  {}{}", self.reason, if self.revised { " (revised)" } else { "" })?;
-        if let Some(score) = self.score {
-            writeln!(f, "  score     {score:.3} (suspected from {:.3})", self.thresholds.suspected)?;
-        }
-        match &self.early_flag {
-            Some(flag) => {
-                let slices = counted(flag.after_slices, "slice");
-                writeln!(f, "  early     flagged after {slices}, {:.1} s", flag.after_s)?;
-            }
-            None => writeln!(f, "  early     no flag during the scan")?,
-        }
-        let SliceCounts { received, analysed, kept, failed, refused, .. } = self.slices;
-        write!(f, "  slices    {received} received, {analysed} analysed, {kept} kept, {failed} failed")?;
-        writeln!(f, "{}", if refused > 0 { format!(", {refused} refused") } else { String::new() })?;
-        let LesionSummary { count, volume_ml, lung_share, high_opacity_share } = self.lesion_summary;
-        writeln!(
-            f,
-            "  lesions   {count}, {volume_ml:.1} ml, {:.1} % of {:.0} ml lung, {:.1} % above {HIGH_OPACITY_HU} HU",
-            lung_share * 100.0,
-            self.lung_ml,
-            high_opacity_share * 100.0
-        )?;
-        for lesion in self.lesions.iter().take(LISTED_LESIONS) {
-            writeln!(f, "            {lesion}")?;
-        }
-        if let Some(zone_score) = &self.zone_score {
-            writeln!(f, "  zones     {zone_score}")?;
-        }
-        if self.pattern.kind != PatternKind::None {
-            writeln!(f, "  pattern   {}", self.pattern.words())?;
-        }
-        writeln!(f, "  lungs     right {:.0} ml, left {:.0} ml", self.lungs.right_ml, self.lungs.left_ml)?;
-        for issue in &self.quality {
-            writeln!(f, "  quality   {issue}")?;
-        }
-        writeln!(f, "  engine    {}, model {} {}", self.engine, self.model.name, self.model.version)?;
-        writeln!(f, "  verdict   {:.0} ms after the last slice", self.timing.last_slice_to_verdict_ms)?;
-        write!(f, "{}", self.intended_use)
-    }
 }
 
 /// The JSON schema of [`CaseReport`].

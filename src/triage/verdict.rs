@@ -13,10 +13,10 @@ use super::field_of_view::CutField;
 use super::lesions::{Lesion, Side};
 use super::lungs::LungSummary;
 use super::pattern::{Pattern, PatternKind};
+use super::reason::Reason;
 use super::report::LesionSummary;
 use super::zones::ZoneScore;
 use crate::exam::{QualityIssue, QualityKind, QualityLimits};
-use crate::words::counted;
 
 /// What the exam reads as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -41,13 +41,6 @@ impl Verdict {
             Self::NotAnalysed => "not_analysed",
         }
     }
-}
-
-/// A verdict and one sentence that says why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judgement {
-    pub verdict: Verdict,
-    pub reason: String,
 }
 
 /// What a verdict is made from.
@@ -86,12 +79,11 @@ const LEAST_SHARE_BESIDE: f64 = 0.1;
 /// With less of the volume that a chest has at least than this share, what was found is nothing in a lung.
 const SOME_LUNG_SHARE: f64 = 0.25;
 
-/// Judges a finished exam.
+/// Judges a finished exam: the reason for the one verdict that it can have.
 #[must_use]
-pub fn judge(facts: &Facts<'_>) -> Judgement {
-    let judged = |verdict, reason| Judgement { verdict, reason };
+pub fn judge(facts: &Facts<'_>) -> Reason {
     if let Some(reason) = why_not_analysed(facts) {
-        return judged(Verdict::NotAnalysed, reason);
+        return reason;
     }
     let score = facts.score.unwrap_or_default();
     let is_above = score >= facts.suspected_from;
@@ -101,143 +93,106 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
         || facts.lesions.volume_ml >= MIN_FINDING_ML
             && facts.lungs.volume_ml() >= facts.limits.min_lung_ml * SOME_LUNG_SHARE
             && is_seen_beside_a_dense_lung(facts.lungs, facts.listed, facts.limits);
-    let is_misled = facts.cut_field.is_some_and(|cut| !cut.shows_lesions());
-    if is_above && facts.pattern.may_isolate() && is_found && !is_misled {
-        return judged(Verdict::Suspected, suspicion(facts, score));
+    let misleading_field = facts.cut_field.filter(|cut| !cut.shows_lesions());
+    if is_above && facts.pattern.may_isolate() && is_found && misleading_field.is_none() {
+        return Reason::Opacities { pattern: facts.pattern, lesions: facts.lesions, score };
     }
-    if let Some(cut) = facts.cut_field.filter(|_| is_misled) {
-        let misleading =
-            if is_above { "; opacities were drawn at that border only, where there may be none" } else { "" };
-        return judged(Verdict::NotAnalysed, format!("{}{misleading}", cut.issue));
+    if let Some(cut) = misleading_field {
+        return Reason::MisleadingField { issue: cut.issue.clone(), is_above };
     }
     // What was found stands whatever else is missing; a negative verdict needs the whole lungs.
-    if let Some(reason) = why_no_chest(facts) {
-        return judged(Verdict::NotAnalysed, reason);
-    }
-    if let Some(reason) = abnormality {
-        return judged(Verdict::Abnormal, format!("{reason}; a radiologist must look"));
-    }
-    if let Some(reason) = why_not_clear(facts) {
-        return judged(Verdict::NotAnalysed, reason);
-    }
-    if let Some(reason) = why_uneven(facts) {
-        return judged(Verdict::Abnormal, format!("{reason}; a radiologist must look"));
-    }
-    let rim = if is_above { ", of a rim on the diaphragm alone" } else { "" };
-    judged(Verdict::NotSuspected, format!("no pneumonia-like opacities found: probability {score:.2}{rim}"))
+    let negative = Reason::NoOpacities { score, is_rim: is_above };
+    why_no_chest(facts)
+        .or(abnormality)
+        .or_else(|| why_not_clear(facts))
+        .or_else(|| why_uneven(facts))
+        .unwrap_or(negative)
 }
 
-/// COVID-19 cannot be told from another pneumonia: these words must never claim it.
-fn suspicion(facts: &Facts<'_>, score: f64) -> String {
-    let LesionSummary { count, volume_ml, lung_share, .. } = facts.lesions;
-    let pattern = match facts.pattern.kind {
-        PatternKind::None => String::new(),
-        _ => format!(", {}", facts.pattern.words()),
-    };
-    format!(
-        "pneumonia-like opacities{pattern}: COVID-19 possible (probability {score:.2}, {}, {volume_ml:.0} ml, {:.1} % of the lungs)",
-        counted(count, "lesion"),
-        lung_share * 100.0
-    )
-}
-
-fn why_not_analysed(facts: &Facts<'_>) -> Option<String> {
-    if facts.slices == 0
-        && facts.defective == 0
-        && let Some(refused) = all_refused(facts.quality)
-    {
-        return Some(refused);
-    }
+fn why_not_analysed(facts: &Facts<'_>) -> Option<Reason> {
     if facts.slices == 0 {
-        let unfit = facts.quality.iter().find(|issue| matches!(issue.kind, QualityKind::UnfitSeries { .. }));
-        return Some(match (facts.defect, unfit) {
-            (Some(defect), _) if facts.defective == 1 => format!("the only CT slice cannot be analysed: {defect}"),
-            (Some(defect), _) => format!("none of the {} CT slices can be analysed: {defect}", facts.defective),
-            (None, Some(unfit)) => unfit.to_string(),
-            (None, None) => "no axial CT slices were received".to_owned(),
-        });
+        return Some(why_no_slice(facts));
     }
     if let Some(failure) = facts.engine_failure {
-        return Some(failure.to_owned());
+        return Some(Reason::EngineFailure { failure: failure.to_owned() });
     }
-    if let Some(few) = facts.quality.iter().find(|issue| matches!(issue.kind, QualityKind::FewPositions { .. })) {
-        return Some(format!("{few}; correct and send again"));
+    if let Some(issue) = issue_that(facts, |kind| matches!(kind, QualityKind::FewPositions { .. })) {
+        return Some(Reason::FewPositions { issue });
     }
     if facts.slices < facts.limits.min_slices {
-        return Some(too_few_slices(facts));
+        return Some(why_few_slices(facts));
     }
     if facts.score.is_none() {
-        return Some("no slab was judged".to_owned());
+        return Some(Reason::NoSlabJudged);
     }
-    let mixed = facts.quality.iter().find(|issue| issue.kind == QualityKind::MixedAcquisitions);
-    if let Some(mixed) = mixed {
-        return Some(mixed.to_string());
+    if let Some(issue) = issue_that(facts, |kind| *kind == QualityKind::MixedAcquisitions) {
+        return Some(Reason::Quality { issue });
     }
     // Upside down a model takes heart and vessels for disease: what it finds there means nothing either.
-    facts.lungs.spine_in_front.then(|| "the spine lies in front: is the image's orientation right?".to_owned())
+    facts.lungs.spine_in_front.then_some(Reason::SpineInFront)
 }
 
-fn why_no_chest(facts: &Facts<'_>) -> Option<String> {
-    let lung_ml = facts.lungs.volume_ml();
-    (lung_ml < facts.limits.min_lung_ml).then(|| {
-        format!(
-            "no lung found ({lung_ml:.0} ml): is this a chest, and are its rescale intercept and orientation right?"
-        )
-    })
+/// The first issue of the kind that is meant.
+fn issue_that(facts: &Facts<'_>, is_meant: impl Fn(&QualityKind) -> bool) -> Option<QualityIssue> {
+    facts.quality.iter().find(|issue| is_meant(&issue.kind)).cloned()
 }
 
-/// Nothing but refused objects came, as far as slices go.
-fn all_refused(quality: &[QualityIssue]) -> Option<String> {
-    quality.iter().find_map(|issue| match &issue.kind {
-        QualityKind::RefusedObjects { count: 1, reason } => Some(format!("the only object was refused: {reason}")),
-        QualityKind::RefusedObjects { count, reason } => Some(format!("all {count} objects were refused: {reason}")),
+fn why_no_slice(facts: &Facts<'_>) -> Reason {
+    let refused = facts.quality.iter().find_map(|issue| match &issue.kind {
+        QualityKind::RefusedObjects { count, reason } => {
+            Some(Reason::AllObjectsRefused { count: *count, refusal: reason.clone() })
+        }
         _ => None,
-    })
+    });
+    if let Some(refused) = refused.filter(|_| facts.defective == 0) {
+        return refused;
+    }
+    if let Some(defect) = facts.defect {
+        return Reason::NoUsableSlice { count: facts.defective, defect: defect.to_owned() };
+    }
+    let unfit = issue_that(facts, |kind| matches!(kind, QualityKind::UnfitSeries { .. }));
+    unfit.map_or(Reason::NoAxialSlice, |issue| Reason::Quality { issue })
 }
 
 /// The reason names the fault that left so few, where one is known.
-fn too_few_slices(facts: &Facts<'_>) -> String {
-    let fault = |is_meant: fn(&QualityKind) -> bool| facts.quality.iter().find(|issue| is_meant(&issue.kind));
-    if let Some(shared) = fault(|kind| matches!(kind, QualityKind::SharedUid { .. })) {
-        return shared.to_string();
+fn why_few_slices(facts: &Facts<'_>) -> Reason {
+    if let Some(issue) = issue_that(facts, |kind| matches!(kind, QualityKind::SharedUid { .. })) {
+        return Reason::Quality { issue };
     }
-    let received = format!("only {} came that can be analysed", counted(facts.slices, "slice"));
-    match fault(|kind| matches!(kind, QualityKind::RefusedObjects { .. })) {
-        Some(refused) => format!("{received}, {refused}"),
-        None => format!("{received}, a chest CT has at least {}", facts.limits.min_slices),
+    let usable = facts.slices;
+    match issue_that(facts, |kind| matches!(kind, QualityKind::RefusedObjects { .. })) {
+        Some(refused) => Reason::TooFewSlicesLeft { usable, refused },
+        None => Reason::TooFewSlices { usable, at_least: facts.limits.min_slices },
     }
 }
 
-fn why_abnormal(facts: &Facts<'_>) -> Option<String> {
+fn why_no_chest(facts: &Facts<'_>) -> Option<Reason> {
+    let lung_ml = facts.lungs.volume_ml();
+    (lung_ml < facts.limits.min_lung_ml).then_some(Reason::NoLung { lung_ml })
+}
+
+fn why_abnormal(facts: &Facts<'_>) -> Option<Reason> {
     if let Some(mass) = facts.listed.first().filter(|_| facts.pattern.kind == PatternKind::MassLike) {
-        let Lesion { volume_ml, side, .. } = mass;
-        return Some(format!("one mass-like lesion, {volume_ml:.0} ml, {side} lung: not the pattern of pneumonia"));
+        let Lesion { volume_ml, side, .. } = *mass;
+        return Some(Reason::Mass { volume_ml, side });
     }
     // What the field of view cuts is small for that.
     if facts.cut_field.is_some() {
         return None;
     }
     if let Some(DenseLung { side, aerated_ml, other_ml }) = dense_lung(facts.lungs, facts.listed, facts.limits) {
-        return Some(format!(
-            "{side} lung largely dense or missing, {aerated_ml:.0} ml against {other_ml:.0} ml of the other"
-        ));
+        return Some(Reason::DenseLung { side, aerated_ml, other_ml });
     }
-    let share = facts.lungs.chest_share.filter(|share| *share < facts.limits.min_chest_share)?;
-    Some(format!(
-        "both lungs largely dense or hardly inflated, {:.0} ml and {:.0} % of the chest",
-        facts.lungs.volume_ml(),
-        share * 100.0
-    ))
+    let chest_share = facts.lungs.chest_share.filter(|share| *share < facts.limits.min_chest_share)?;
+    Some(Reason::DenseLungs { lung_ml: facts.lungs.volume_ml(), chest_share })
 }
 
 /// A part of a lung that is dense says nothing against pneumonia that was found: lobar pneumonia fills lobes.
-fn why_uneven(facts: &Facts<'_>) -> Option<String> {
+fn why_uneven(facts: &Facts<'_>) -> Option<Reason> {
     // What the field of view cuts is small for that.
     let zones = facts.zones.filter(|_| facts.cut_field.is_none())?;
     let DenseZone { zone, aerated_ml, other_ml } = dense_zone(zones, facts.listed)?;
-    Some(format!(
-        "{zone} zone largely dense or missing, {aerated_ml:.0} ml against {other_ml:.0} ml of the other side: a mass, a collapsed lobe or fluid?"
-    ))
+    Some(Reason::DenseThird { zone, aerated_ml, other_ml })
 }
 
 /// A lung with too little air in it against the other one, volumes without consolidation, ml.
@@ -276,37 +231,22 @@ pub fn is_seen_beside_a_dense_lung(lungs: LungSummary, lesions: &[Lesion], limit
     })
 }
 
-fn why_not_clear(facts: &Facts<'_>) -> Option<String> {
-    let defective_share = facts.defective as f64 / (facts.slices + facts.defective) as f64;
-    if defective_share > MAX_DEFECTIVE_SHARE {
-        let defect = facts.defect.unwrap_or("unreadable");
-        return Some(format!(
-            "{} of {} slices cannot be analysed: {defect}",
-            facts.defective,
-            facts.slices + facts.defective
-        ));
+fn why_not_clear(facts: &Facts<'_>) -> Option<Reason> {
+    let (defective, slices) = (facts.defective, facts.slices + facts.defective);
+    if defective as f64 / slices as f64 > MAX_DEFECTIVE_SHARE {
+        let defect = facts.defect.unwrap_or("unreadable").to_owned();
+        return Some(Reason::TooManyDefective { defective, slices, defect });
     }
-    let Some(hiding) = facts.quality.iter().find(|issue| issue.hides_lung(facts.limits)) else {
-        return why_not_measured(facts.lungs).map(str::to_owned);
-    };
-    Some(match hiding.kind {
-        QualityKind::Gap { from_z_mm, to_z_mm } => format!(
-            "{:.0} mm of the scan are missing between z = {from_z_mm:.0} mm and z = {to_z_mm:.0} mm",
-            to_z_mm - from_z_mm
-        ),
-        QualityKind::ApexCutOff { .. } | QualityKind::BaseCutOff { .. } => format!("{hiding}: the rest was not seen"),
-        _ => hiding.to_string(),
-    })
+    let hiding = facts.quality.iter().find(|issue| issue.hides_lung(facts.limits)).cloned();
+    hiding.map(|issue| Reason::Quality { issue }).or_else(|| why_not_measured(facts.lungs))
 }
 
 /// A figure that could not be computed passes no check.
-fn why_not_measured(lungs: LungSummary) -> Option<&'static str> {
+fn why_not_measured(lungs: LungSummary) -> Option<Reason> {
     if lungs.chest_share.is_none() {
-        Some(
-            "the body is found on too few slabs to tell how much of the chest is lung: are its Hounsfield units right?",
-        )
+        Some(Reason::UnknownChestShare)
     } else if !lungs.spine_found {
-        Some("no spine is found: are the image's orientation and its Hounsfield units right?")
+        Some(Reason::NoSpine)
     } else {
         None
     }
@@ -365,8 +305,13 @@ mod tests {
         of_series(QualityKind::Gap { from_z_mm: 0.0, to_z_mm })
     }
 
+    fn judged(facts: &Facts<'_>) -> (Verdict, String) {
+        let reason = judge(facts);
+        (reason.verdict(), reason.to_string())
+    }
+
     fn verdict(facts: &Facts<'_>) -> Verdict {
-        judge(facts).verdict
+        judge(facts).verdict()
     }
 
     #[test]
@@ -383,14 +328,14 @@ mod tests {
         let quality = [issue.clone()];
         let seen = Facts { score: Some(0.99), quality: &quality, cut_field: Some(&elsewhere), ..clear() };
         assert_eq!(verdict(&seen), Verdict::Suspected);
-        let Judgement { verdict, reason } = judge(&Facts { cut_field: Some(&at_the_border), ..seen });
+        let (verdict, reason) = judged(&Facts { cut_field: Some(&at_the_border), ..seen });
         assert_eq!(verdict, Verdict::NotAnalysed);
         assert!(reason.starts_with(&issue.to_string()) && reason.contains("at that border only"), "{reason}");
         let lungs = LungSummary { left_ml: 300.0, ..LUNGS };
         let lacking = Facts { lungs, score: Some(0.1), ..seen };
         for cut in [&at_the_border, &elsewhere] {
-            let judgement = judge(&Facts { cut_field: Some(cut), ..lacking });
-            assert_eq!(judgement.verdict, Verdict::NotAnalysed, "the lung is not small but cut: {}", judgement.reason);
+            let (verdict, reason) = judged(&Facts { cut_field: Some(cut), ..lacking });
+            assert_eq!(verdict, Verdict::NotAnalysed, "the lung is not small but cut: {reason}");
         }
     }
 
@@ -422,7 +367,7 @@ mod tests {
         ];
         for facts in broken {
             assert_eq!(verdict(&facts), Verdict::NotAnalysed, "{facts:?}");
-            assert!(!judge(&facts).reason.is_empty());
+            assert!(!judge(&facts).to_string().is_empty());
         }
     }
 
@@ -441,11 +386,11 @@ mod tests {
     #[test]
     fn a_lung_that_is_dense_or_missing_is_abnormal_and_named_and_no_negative() {
         let lungs = LungSummary { right_ml: 300.0, left_ml: 1800.0, ..LUNGS };
-        let judgement = judge(&Facts { lungs, ..clear() });
-        assert_eq!(judgement.verdict, Verdict::Abnormal);
-        assert!(judgement.reason.starts_with("right lung largely dense or missing, 300 ml"), "{}", judgement.reason);
+        let (verdict_on_right, reason) = judged(&Facts { lungs, ..clear() });
+        assert_eq!(verdict_on_right, Verdict::Abnormal);
+        assert!(reason.starts_with("right lung largely dense or missing, 300 ml"), "{reason}");
         let lungs = LungSummary { left_ml: 300.0, ..LUNGS };
-        assert!(judge(&Facts { lungs, ..clear() }).reason.starts_with("left lung"));
+        assert!(judge(&Facts { lungs, ..clear() }).to_string().starts_with("left lung"));
         let lungs = LungSummary { chest_share: Some(0.05), ..LUNGS };
         assert_eq!(verdict(&Facts { lungs, ..clear() }), Verdict::Abnormal);
     }
@@ -470,9 +415,9 @@ mod tests {
         let solid = Lesion { consolidation_share: 1.0, ..super::super::lesions::tests::lesion(1200.0, Side::Right) };
         let lungs = LungSummary { right_ml: 1800.0, left_ml: 1800.0, ..LUNGS };
         let lesions = LesionSummary { count: 1, volume_ml: 1200.0, lung_share: 0.33, high_opacity_share: 0.33 };
-        let judgement = judge(&Facts { lungs, score: Some(0.99), lesions, listed: &[solid], ..clear() });
-        assert_eq!(judgement.verdict, Verdict::Abnormal);
-        assert!(judgement.reason.starts_with("right lung largely dense or missing, 600 ml"), "{}", judgement.reason);
+        let (verdict, reason) = judged(&Facts { lungs, score: Some(0.99), lesions, listed: &[solid], ..clear() });
+        assert_eq!(verdict, Verdict::Abnormal);
+        assert!(reason.starts_with("right lung largely dense or missing, 600 ml"), "{reason}");
     }
 
     #[test]
@@ -480,10 +425,10 @@ mod tests {
         let mass = [super::super::lesions::tests::lesion(34.0, Side::Right)];
         let pattern = Pattern { kind: PatternKind::MassLike, ..Pattern::default() };
         for score in [0.1, 0.99] {
-            let judgement = judge(&Facts { score: Some(score), pattern, listed: &mass, ..clear() });
-            assert_eq!(judgement.verdict, Verdict::Abnormal);
+            let (verdict, reason) = judged(&Facts { score: Some(score), pattern, listed: &mass, ..clear() });
+            assert_eq!(verdict, Verdict::Abnormal);
             assert_eq!(
-                judgement.reason,
+                reason,
                 "one mass-like lesion, 34 ml, right lung: not the pattern of pneumonia; a radiologist must look"
             );
         }
@@ -494,7 +439,7 @@ mod tests {
         let pattern = Pattern { kind: PatternKind::DiaphragmRim, ..Pattern::default() };
         let rim = Facts { score: Some(0.9), pattern, ..clear() };
         assert_eq!(verdict(&rim), Verdict::NotSuspected);
-        assert!(judge(&rim).reason.contains("diaphragm"));
+        assert!(judge(&rim).to_string().contains("diaphragm"));
         let cut_off = [of_series(QualityKind::BaseCutOff { lung_cm2: 100.0 })];
         assert_eq!(verdict(&Facts { quality: &cut_off, ..rim }), Verdict::NotAnalysed);
     }
@@ -503,7 +448,7 @@ mod tests {
     fn the_words_of_a_suspicion_say_what_was_seen_and_never_that_it_is_covid_19() {
         let pattern =
             Pattern { bilateral: true, kind: PatternKind::PneumoniaLike, peripheral_share: 0.8, ..Pattern::default() };
-        let reason = judge(&Facts { score: Some(0.95), pattern, ..clear() }).reason;
+        let reason = judge(&Facts { score: Some(0.95), pattern, ..clear() }).to_string();
         assert!(
             reason.starts_with("pneumonia-like opacities, bilateral, peripheral, ground-glass: COVID-19 possible ("),
             "{reason}"
@@ -530,26 +475,23 @@ mod tests {
     #[test]
     fn an_exam_of_projections_alone_says_what_they_are() {
         let unfit = [of_series(QualityKind::UnfitSeries { count: 40, reason: "a projection".to_owned() })];
-        let judgement = judge(&Facts { slices: 0, score: None, quality: &unfit, ..clear() });
-        assert_eq!(judgement.verdict, Verdict::NotAnalysed);
-        assert!(judgement.reason.contains("a projection"), "{}", judgement.reason);
+        let (verdict, reason) = judged(&Facts { slices: 0, score: None, quality: &unfit, ..clear() });
+        assert_eq!(verdict, Verdict::NotAnalysed);
+        assert!(reason.contains("a projection"), "{reason}");
     }
 
     #[test]
     fn what_was_refused_takes_a_negative_away_and_no_finding_and_is_the_reason_where_nothing_else_came() {
         let refused = |count| [of_series(QualityKind::RefusedObjects { count, reason: "it is cut off".to_owned() })];
         let quality = refused(3);
-        let negative = judge(&Facts { quality: &quality, ..clear() });
-        assert_eq!(
-            (negative.verdict, negative.reason.as_str()),
-            (Verdict::NotAnalysed, "3 objects were refused: it is cut off")
-        );
+        let (negative, reason) = judged(&Facts { quality: &quality, ..clear() });
+        assert_eq!((negative, reason.as_str()), (Verdict::NotAnalysed, "3 objects were refused: it is cut off"));
         let found = LesionSummary { count: 2, volume_ml: 100.0, ..LesionSummary::default() };
         assert_eq!(
             verdict(&Facts { quality: &quality, score: Some(0.9), lesions: found, ..clear() }),
             Verdict::Suspected
         );
-        let reason = |slices, count| judge(&Facts { slices, quality: &refused(count), ..clear() }).reason;
+        let reason = |slices, count| judge(&Facts { slices, quality: &refused(count), ..clear() }).to_string();
         assert_eq!(reason(0, 3), "all 3 objects were refused: it is cut off");
         assert_eq!(reason(0, 1), "the only object was refused: it is cut off");
         assert_eq!(reason(1, 3), "only 1 slice came that can be analysed, 3 objects were refused: it is cut off");
@@ -558,7 +500,7 @@ mod tests {
     #[test]
     fn one_uid_for_all_images_is_the_reason_where_hardly_a_slice_is_left() {
         let quality = [of_series(QualityKind::SharedUid { count: 133 })];
-        let Judgement { verdict, reason } = judge(&Facts { slices: 1, quality: &quality, ..clear() });
+        let (verdict, reason) = judged(&Facts { slices: 1, quality: &quality, ..clear() });
         assert_eq!(verdict, Verdict::NotAnalysed);
         assert!(reason.starts_with("133 images carry the same SOP Instance UID"), "{reason}");
     }

@@ -44,19 +44,6 @@ impl Zone {
     }
 }
 
-impl std::fmt::Display for Zone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::RightUpper => "right upper",
-            Self::RightMiddle => "right middle",
-            Self::RightLower => "right lower",
-            Self::LeftUpper => "left upper",
-            Self::LeftMiddle => "left middle",
-            Self::LeftLower => "left lower",
-        })
-    }
-}
-
 /// A value for each zone.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PerZone([f64; 6]);
@@ -122,14 +109,6 @@ impl ZoneScore {
 
 fn score(share: f64) -> u8 {
     if share <= 0.0 { 0 } else { 1 + [0.25, 0.5, 0.75].iter().filter(|limit| share >= **limit).count() as u8 }
-}
-
-impl std::fmt::Display for ZoneScore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let of_side = |side| Zone::of_side(side).map(|zone| self.zones[zone as usize].score);
-        let ([r1, r2, r3], [l1, l2, l3]) = (of_side(Side::Right), of_side(Side::Left));
-        write!(f, "{} of 24; upper, middle, lower: right {r1} {r2} {r3}, left {l1} {l2} {l3}", self.total)
-    }
 }
 
 #[cfg(test)]

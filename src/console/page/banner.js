@@ -1,23 +1,20 @@
 // The banner: the state of the exam for a reader two metres away, and the same in words for a screen reader.
 
 import { byId, make, matchChildren, setAttribute, setHidden, setIcon, setText } from "./dom.js";
+import { isAcknowledged } from "./verdict.js";
 import { destination } from "./words.js";
 
 const banner = byId("banner");
 
-/** `said`: the statements of the exam, worst first. */
+/** `said`: the statements of the exam, gravest first. */
 export function showBanner(exam, said) {
   const [main, ...others] = said;
   writeState(main.kind, main.level, exam.verdict ?? "");
-  setAttribute(banner, "data-acknowledged", main.acknowledged === true);
-  writeWords(main.stage, main.headline, main.detail);
-  writeLines([...others.map(lineOf), ...(exam.revised ? ["Revised: more slices came after a first verdict."] : [])]);
+  setAttribute(banner, "data-acknowledged", isAcknowledged(main, exam));
+  writeWords(main.lead, main.headline, main.detail);
+  writeLines(others.map(({ line }) => line));
   writeProgress(exam);
   announce(said);
-}
-
-function lineOf({ line, headline, detail }) {
-  return line ?? [headline, detail].filter(Boolean).join(headline.includes(":") ? ". " : ": ");
 }
 
 export function showEmptyBanner(status) {
@@ -42,8 +39,8 @@ function writeState(kind, level, verdict) {
   setIcon(byId("banner-icon"), kind);
 }
 
-function writeWords(stage, headline, detail) {
-  setText(byId("banner-stage"), stage);
+function writeWords(lead, headline, detail) {
+  setText(byId("banner-stage"), lead);
   setText(byId("banner-headline"), headline);
   setText(byId("banner-detail"), detail);
 }
@@ -65,8 +62,7 @@ function writeProgress({ state, slices }) {
   }
 }
 
-/** The counts are left out, or a screen reader would speak twenty times a second. */
 function announce(said) {
-  const words = said.map((statement) => statement.announcement ?? lineOf(statement)).join(". ");
+  const words = said.map(({ announcement }) => announcement).filter(Boolean).join(". ");
   setText(byId("announcement"), words);
 }

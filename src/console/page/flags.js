@@ -7,15 +7,6 @@ import { isOpen } from "./verdict.js";
 import { clock, quantity, slices } from "./words.js";
 
 const INITIALS = "tableside.initials";
-const KIND_WORDS = { suspected: "Suspected", abnormal: "Abnormal", rescan: "Check the scan", not_analysed: "Not analysed" };
-const STATE_WORDS = {
-  early: "early, to be confirmed or withdrawn",
-  confirmed: "confirmed",
-  withdrawn: "withdrawn",
-  final: "final",
-  pending: "pending, more slices came and the scan is judged again",
-};
-const EVENT_WORDS = { early: "raised early", final: "raised", pending: "pending", acknowledged: "acknowledged" };
 const SEVERITIES = ["alarm", "warning", "notice"];
 
 /** Acknowledgements under way or failed, by exam and flag. */
@@ -60,7 +51,7 @@ function updateFlag(item, flag, attempt, live) {
   setAttribute(item, "data-severity", flag.severity);
   setAttribute(item, "data-state", flag.state);
   setIcon(item.querySelector(".icon"), iconOf(flag));
-  setText(item.querySelector(".what"), `${kindWords(flag)}: ${STATE_WORDS[flag.state] ?? flag.state}`);
+  setText(item.querySelector(".what"), flag.title);
   setText(item.querySelector(".text"), flag.text);
   setText(item.querySelector(".when"), raisingOf(flag));
   setText(item.querySelector(".life"), lifeOf(flag));
@@ -73,22 +64,18 @@ function updateFlag(item, flag, attempt, live) {
   setText(button, attempt?.pending ? "Acknowledging" : "Acknowledge");
 }
 
-function kindWords({ kind, remedy }) {
-  return remedy === "rescan" ? "Rescan" : KIND_WORDS[kind] ?? kind;
-}
-
 function raisingOf(flag) {
   const score = flag.score === null ? "" : `, score ${quantity(flag.score, 2)}`;
-  const [first] = flag.life ?? [];
+  const [first] = flag.life;
   const share = typeof first?.scan_share === "number" ? ` (${quantity(first.scan_share * 100, 0, "%")} of the scan)` : "";
   return `Raised ${clock(flag.raised)}, after ${slices(flag.after_slices)}${share}${score}`;
 }
 
 /** What has happened to the flag since, and where to look. */
-function lifeOf({ life = [] }) {
-  const wordsOf = ({ event, at, score }) => {
+function lifeOf({ life }) {
+  const wordsOf = ({ event, words, at, score }) => {
     const known = score === null || event === "acknowledged" ? "" : ` at score ${quantity(score, 2)}`;
-    return `${EVENT_WORDS[event] ?? event} ${clock(at)}${known}`;
+    return `${words} ${clock(at)}${known}`;
   };
   const since = life.slice(1).map(wordsOf).join(", then ");
   const driving = life.findLast(({ driving_slabs: slabs }) => slabs.length > 0)?.driving_slabs ?? [];
@@ -102,8 +89,7 @@ function acknowledgementOf({ acknowledged }) {
 }
 
 function iconOf(flag) {
-  if (flag.state === "withdrawn") return "withdrawn";
-  return flag.kind in KIND_WORDS ? flag.kind : "not_analysed";
+  return flag.state === "withdrawn" ? "withdrawn" : flag.kind;
 }
 
 async function acknowledgeAs(examKey, flagId, changed) {
