@@ -15,9 +15,9 @@ use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, Contents, ExamKey};
 use crate::ingest::{self, Door, InstanceSink, RefusedInstance, StoredInstance, Tls, TlsError};
-use crate::pipeline::{Earlier, Pipeline, PipelineOptions, step_back};
+use crate::pipeline::{Earlier, Pipeline, PipelineOptions};
 use crate::serving::choice::{self, EngineOptions};
-use crate::serving::{EngineState, Serving};
+use crate::serving::{EngineState, Serving, lower_priority};
 use crate::spool::{Retention, Spool, SpoolError};
 use crate::telemetry::{self, MetricsError};
 
@@ -156,11 +156,11 @@ impl Daemon {
     }
 }
 
-/// Loads the engine in a thread that has stepped back, as the engine's own threads then have.
+/// Loads the engine in a thread of lower priority, which the engine's own threads inherit.
 fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<Serving, StartError> {
     std::thread::scope(|scope| {
         let loading = std::thread::Builder::new().name("engine".to_owned()).spawn_scoped(scope, || {
-            step_back();
+            lower_priority();
             choice::serving(package, &EngineOptions { build_plans: true, ..options.clone() })
         });
         match loading.map_err(StartError::Threads)?.join() {

@@ -1,4 +1,4 @@
-//! What a card does for the analysis.
+//! What an accelerator does for the analysis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,52 +11,52 @@ use crate::exam::{ExamKey, Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, 
 use crate::preprocess::{InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
 use crate::triage::SlabEvidence;
 
-/// An engine on a card that keeps exams' slabs there. After an error it is of no more use.
+/// An engine on an accelerator that keeps exams' slabs there. After an error it is of no more use.
 pub trait Accelerator: Engine {
     /// The way by which slices come to it.
     fn slices(&self) -> Arc<dyn AcceleratorSlices>;
 
-    /// Hands a window over. Of its slabs those whose slices do not lie on the card just so are uploaded.
+    /// Hands a window over. Of its slabs those whose slices do not lie on the accelerator just so are uploaded.
     ///
     /// # Errors
-    /// If the card has failed.
+    /// If the accelerator has failed.
     fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError>;
 
     /// Waits for the evidence of the window that was queued first.
     ///
     /// # Errors
-    /// If the card fails or does not answer in time.
+    /// If the accelerator fails or does not answer in time.
     fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError>;
 
-    /// Frees the memory that an exam has on the card.
+    /// Frees the memory that an exam has on the accelerator.
     fn forget(&mut self, exam: &ExamKey);
 }
 
-/// The way by which slices come to a card, for many threads at once.
+/// The way by which slices come to an accelerator, for many threads at once.
 pub trait AcceleratorSlices: Send + Sync {
-    /// Adds a slice to its slab and gives its plane; `None` if the card does not take its size.
+    /// Adds a slice to its slab and gives its plane; `None` if the accelerator does not take its size.
     ///
     /// # Errors
-    /// If the card fails or does not answer in time.
+    /// If the accelerator fails or does not answer in time.
     fn plane(&self, slice: StoredSlice) -> Result<Option<Plane>, EngineError>;
 }
 
-/// Holds a card against what the package names and, bit by bit, against the CPU: the planes of slices, and the evidence that the
-/// card makes of what its network says of them, whichever way the slabs came to lie there.
+/// Compares an accelerator with what the package names and, bit by bit, with the CPU: the planes of slices, and the evidence
+/// that it makes of what its network says of them, whichever way the slabs came to lie there.
 ///
 /// # Errors
-/// If the card fails or says anything else.
-pub fn accelerator_test(card: &mut dyn Accelerator, package: &ModelPackage) -> Result<(), EngineError> {
-    self_test(card, package)?;
+/// If the accelerator fails or says anything else.
+pub fn accelerator_test(accelerator: &mut dyn Accelerator, package: &ModelPackage) -> Result<(), EngineError> {
+    self_test(accelerator, package)?;
     match package.self_test() {
-        Some((_, window)) => agrees_with_the_cpu(card, &package.manifest, &window),
+        Some((_, window)) => agrees_with_the_cpu(accelerator, &package.manifest, &window),
         None => Ok(()),
     }
 }
 
 /// The second half of [`accelerator_test`], with slices that look like the slabs of this window.
 pub(crate) fn agrees_with_the_cpu(
-    card: &mut dyn Accelerator,
+    accelerator: &mut dyn Accelerator,
     manifest: &Manifest,
     window: &Window,
 ) -> Result<(), EngineError> {
@@ -76,8 +76,8 @@ pub(crate) fn agrees_with_the_cpu(
         let id = SliceId::of(&ImageFile { path: "self-test".into(), frame: at }, PlaneCentre::at(0.0, 0.0));
         let slice = stored_slice(values, &series, index, id, input);
         let plane = Plane::resample(&slice.image.hounsfield(), &slice.in_plane, input);
-        if card.slices().plane(slice)?.as_ref() != Some(&plane) {
-            return Err(differs(card, "a slice's plane"));
+        if accelerator.slices().plane(slice)?.as_ref() != Some(&plane) {
+            return Err(differs(accelerator, "a slice's plane"));
         }
         let (mut slices, mut sum) = (SlabSlices::default(), SlabSum::default());
         slices.add(id);
@@ -93,17 +93,17 @@ pub(crate) fn agrees_with_the_cpu(
     let jobs = [job([below.clone(), middle.clone(), above]), job([middle, elsewhere, below])];
     let mut expected = Vec::new();
     for job in &jobs {
-        expected.push(infer_window(card, job, manifest).evidence?);
+        expected.push(infer_window(accelerator, job, manifest).evidence?);
     }
     for job in jobs {
-        card.queue(&Arc::new(QueuedWindow { series: series.clone(), job }))?;
+        accelerator.queue(&Arc::new(QueuedWindow { series: series.clone(), job }))?;
     }
     for (expected, way) in expected.into_iter().zip(["its slices", "their sum"]) {
-        if card.collect()?.0 != expected {
-            return Err(differs(card, &format!("the evidence of a slab that came by {way}")));
+        if accelerator.collect()?.0 != expected {
+            return Err(differs(accelerator, &format!("the evidence of a slab that came by {way}")));
         }
     }
-    card.forget(&series.exam);
+    accelerator.forget(&series.exam);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-//! From an exam's slices to the evidence of its windows, whoever makes it: an engine on the CPU that is handed windows, or a card
-//! on which the slabs lie already ([`Accelerator`]).
+//! From an exam's slices to the evidence of its windows, whoever makes it: an engine on the CPU that is handed windows, or an
+//! accelerator on which the slabs lie already ([`Accelerator`]).
 //!
-//! The CPU keeps every slab's sum, also while a card serves: what lies on the card is a copy that may be lost at any time.
+//! The CPU keeps every slab's sum, also while an accelerator serves: what lies there is a copy that may be lost at any time.
 
 mod accelerator;
 mod planes;

@@ -83,7 +83,7 @@ impl Analyst {
                 }
             }
             let order = self.by_priority();
-            self.settle(&order);
+            self.finalize_layouts(&order);
             self.send_to_decoders(&order);
             self.report_queues();
             // Verdicts do not wait for other exams' windows.
@@ -262,14 +262,14 @@ impl Analyst {
     }
 
     /// Lays out anew what an exam that ends has not been laid out as all its slices say.
-    fn settle(&mut self, order: &[ExamKey]) {
+    fn finalize_layouts(&mut self, order: &[ExamKey]) {
         for key in order {
             let Some(case) = self.cases.get(key) else { continue };
             let ends = self.completion(case).is_some_and(|(rule, at)| {
                 rule == CompletionRule::AssociationReleased
                     || at <= Instant::now() && (needs_every_window(rule) || case.is_stale())
             });
-            if ends && self.cases.get_mut(key).is_some_and(|case| !case.settle()) {
+            if ends && self.cases.get_mut(key).is_some_and(|case| !case.finalize_layout()) {
                 self.serving.forget(key);
                 self.listener.forget_slabs(key);
             }
@@ -292,7 +292,7 @@ impl Analyst {
             }
         }
         let Some((window, judged)) = self.serving.collect() else { return false };
-        self.take_judged(&window, judged);
+        self.take_result(&window, judged);
         true
     }
 
@@ -311,11 +311,11 @@ impl Analyst {
         })
     }
 
-    fn take_judged(&mut self, window: &QueuedWindow, judged: WindowResult) {
+    fn take_result(&mut self, window: &QueuedWindow, judged: WindowResult) {
         telemetry::stage("inference", judged.took);
         let key = &window.series.exam;
         let Some(case) = self.cases.get_mut(key) else { return };
-        if let Err(error) = case.take_judged(window, judged, &self.manifest) {
+        if let Err(error) = case.take_result(window, judged, &self.manifest) {
             telemetry::engine_failure();
             tracing::error!(exam = %key, %error, "the engine failed");
             return;

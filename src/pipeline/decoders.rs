@@ -4,10 +4,10 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::step_back::step_back;
 use crate::analysis::{DecodeEvent, PlaneCentres, Waiting};
 use crate::exam::ExamKey;
 use crate::inference::Planes;
+use crate::serving::lower_priority;
 
 /// Images to decode.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub fn start(
         .map(|number| {
             let (jobs, results, planes) = (jobs.clone(), results.clone(), planes.clone());
             std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
-                step_back();
+                lower_priority();
                 for DecodeJob { exam, waiting, centres } in jobs {
                     // Nobody listens any more where the analyst has stopped: then the jobs end too.
                     waiting.take_turn(&exam, &planes, &centres, |step| drop(results.send((exam.clone(), step))));

@@ -5,7 +5,6 @@
 mod analyst;
 mod decoders;
 mod priority;
-mod step_back;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,10 +16,9 @@ use crate::analysis::Listener;
 use crate::engine::ModelPackage;
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits, Refusals};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
-use crate::serving::Serving;
+use crate::serving::{Serving, lower_priority};
 use crate::triage::Densities;
 use analyst::{Analyst, Message};
-pub use step_back::step_back;
 
 /// When an exam's slices are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,7 +84,7 @@ impl Pipeline {
         let mut threads = decoders::start(options.decoders, &jobs_out, &results, serving.planes())?;
         let analyst = Analyst::new(options, package.manifest.clone(), serving, listener, jobs, earlier);
         let spawned = std::thread::Builder::new().name("analyst".to_owned()).spawn(move || {
-            step_back();
+            lower_priority();
             analyst.run(&inbox, &results_out);
         });
         threads.push(spawned?);

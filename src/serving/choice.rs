@@ -1,4 +1,5 @@
-//! Which engine serves: the one that the configuration names, or the fastest that is here and passes the package's self-test.
+//! Which engine serves: the one that the configuration names, or the fastest that is here and passes the package's
+//! self-test.
 
 use std::path::PathBuf;
 
@@ -17,9 +18,9 @@ use crate::gpu::{AcceleratorNetwork, AcceleratorThread};
 use crate::inference::{Accelerator, accelerator_test};
 use crate::preprocess::Window;
 
-/// Slabs on a card that serves: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
+/// Slabs on an accelerator that serves: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
 const SLABS: usize = 2048;
-/// Slabs on a card that is asked for single windows: those of its test.
+/// Slabs on an accelerator that is asked for single windows: those of its test.
 const FEW_SLABS: usize = 8;
 
 /// Which engine the configuration asks for.
@@ -110,10 +111,10 @@ impl Search<'_> {
         if !kind.needs_gpu() {
             return Ok(Serving::new(self.package, None, None, self.on_cpu(kind)?));
         }
-        let (card, coming) = match load_card(self.package, kind, self.options, SLABS) {
-            Ok(card) => (Some(card), None),
+        let (accelerator, pending) = match load_accelerator(self.package, kind, self.options, SLABS) {
+            Ok(accelerator) => (Some(accelerator), None),
             Err(EngineError::NoPlan) if self.options.build_plans => {
-                let meanwhile = load_card(self.package, EngineKind::Cuda, self.options, SLABS);
+                let meanwhile = load_accelerator(self.package, EngineKind::Cuda, self.options, SLABS);
                 if let Err(reason) = &meanwhile {
                     tracing::info!(engine = EngineKind::Cuda.name(), %reason, "a faster engine does not serve");
                 }
@@ -122,7 +123,7 @@ impl Search<'_> {
             Err(error) => return Err(error),
         };
         let cpu = self.on_cpu(EngineKind::OnnxRuntime).or_else(|_| self.on_cpu(EngineKind::Embedded))?;
-        Ok(Serving::new(self.package, card, coming, cpu))
+        Ok(Serving::new(self.package, accelerator, pending, cpu))
     }
 
     fn on_cpu(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
@@ -131,16 +132,16 @@ impl Search<'_> {
 
     /// Builds TensorRT's plan in a thread of its own.
     fn build(&self) -> PendingAccelerator {
-        let (built, coming) = crossbeam_channel::bounded(1);
+        let (built, pending) = crossbeam_channel::bounded(1);
         let (package, options) = (self.package.clone(), self.options.clone());
-        tracing::info!("TensorRT builds its plan for this card; another engine serves meanwhile");
+        tracing::info!("TensorRT builds its plan for this accelerator; another engine serves meanwhile");
         std::thread::spawn(move || {
-            let load = |_| load_card(&package, EngineKind::TensorRt, &options, SLABS);
-            let card = build_plan(&package, &options).and_then(load);
+            let load = |_| load_accelerator(&package, EngineKind::TensorRt, &options, SLABS);
+            let accelerator = build_plan(&package, &options).and_then(load);
             // Nobody waits for it any more where the daemon has stopped.
-            let _ = built.send(card);
+            let _ = built.send(accelerator);
         });
-        coming
+        pending
     }
 }
 
@@ -153,8 +154,8 @@ pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -
     let (threads, library) = (options.inference_threads(), options.onnxruntime_library.as_deref());
     let mut engine: Box<dyn Engine> = match kind {
         EngineKind::TensorRt | EngineKind::Cuda => {
-            let card = load_card(package, kind, options, FEW_SLABS)?;
-            return Ok(card);
+            let accelerator = load_accelerator(package, kind, options, FEW_SLABS)?;
+            return Ok(accelerator);
         }
         EngineKind::OnnxRuntime => Box::new(OnnxRuntimeEngine::load(package, library, threads)?),
         EngineKind::Embedded => Box::new(EmbeddedEngine::load(package, threads)?),
@@ -164,16 +165,16 @@ pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -
     Ok(engine)
 }
 
-/// Opens the first card, loads a package's network there, and holds both against the self-test.
-fn load_card(
+/// Opens the first accelerator, loads a package's network there, and holds both against the self-test.
+fn load_accelerator(
     package: &ModelPackage,
     kind: EngineKind,
     options: &EngineOptions,
     slabs: usize,
 ) -> Result<Box<dyn Accelerator>, EngineError> {
-    let mut card = open_card(package, kind, options, slabs)?;
-    accelerator_test(card.as_mut(), package)?;
-    Ok(card)
+    let mut accelerator = open_accelerator(package, kind, options, slabs)?;
+    accelerator_test(accelerator.as_mut(), package)?;
+    Ok(accelerator)
 }
 
 /// The first GPU that there is, on which engines run.
@@ -187,7 +188,7 @@ fn gpu(kind: EngineKind, package: &ModelPackage, options: &EngineOptions) -> Res
     probe.gpus().map_err(absent)?.into_iter().next().ok_or_else(|| absent("there is no GPU".to_owned()))
 }
 
-/// Builds TensorRT's plan of a package for the card that is here, and returns its file.
+/// Builds TensorRT's plan of a package for the accelerator that is here, and returns its file.
 ///
 /// # Errors
 /// If there is no GPU or no TensorRT, it refuses the network, or the plan cannot be kept.
@@ -203,7 +204,7 @@ fn plans(options: &EngineOptions) -> Result<&std::path::Path, EngineError> {
     options.plans.as_deref().ok_or_else(missing)
 }
 
-/// Builds TensorRT's plan of a package for the card that is here, and returns its file.
+/// Builds TensorRT's plan of a package for the accelerator that is here, and returns its file.
 ///
 /// # Errors
 /// This program was built without TensorRT.
@@ -213,7 +214,7 @@ pub fn build_plan(_: &ModelPackage, _: &EngineOptions) -> Result<PathBuf, Engine
 }
 
 #[cfg(feature = "cuda")]
-fn open_card(
+fn open_accelerator(
     package: &ModelPackage,
     kind: EngineKind,
     options: &EngineOptions,
@@ -236,7 +237,7 @@ fn tensorrt(
 ) -> Result<Box<dyn Accelerator>, EngineError> {
     let (kept, plan) = KeptPlan::read(package, gpu, plans(options)?)?;
     match AcceleratorThread::open(AcceleratorNetwork::TensorRt { plan }, package, slabs) {
-        Ok(card) => Ok(Box::new(card)),
+        Ok(accelerator) => Ok(Box::new(accelerator)),
         Err(reason @ EngineError::Load { .. }) => Err(kept.refused(&reason)),
         Err(error) => Err(error),
     }
@@ -248,7 +249,7 @@ fn tensorrt(_: &ModelPackage, _: &Gpu, _: &EngineOptions, _: usize) -> Result<Bo
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_card(
+fn open_accelerator(
     _: &ModelPackage,
     kind: EngineKind,
     _: &EngineOptions,

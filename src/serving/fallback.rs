@@ -1,4 +1,4 @@
-//! What serves: a card as long as it works, else the engine on the CPU.
+//! What serves: an accelerator as long as it works, else the engine on the CPU.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,18 +50,18 @@ impl EngineState {
     }
 }
 
-/// A card whose network is being built.
+/// An accelerator whose network is being built.
 pub type PendingAccelerator = Receiver<Result<Box<dyn Accelerator>, EngineError>>;
 
-/// Windows that a card has at once: while the CPU makes evidence of one, the network judges the next.
-const ON_CARD_AT_ONCE: usize = 2;
+/// Windows that an accelerator has at once: while the CPU makes evidence of one, the network judges the next.
+const ON_ACCELERATOR_AT_ONCE: usize = 2;
 
 /// The engine that serves, and the windows that were handed to it.
 pub struct Serving {
-    card: Option<Box<dyn Accelerator>>,
-    /// The card that takes over once its network is built.
-    coming: Option<PendingAccelerator>,
-    /// The engine that serves where there is no card, or when it fails.
+    accelerator: Option<Box<dyn Accelerator>>,
+    /// The accelerator that takes over once its network is built.
+    pending: Option<PendingAccelerator>,
+    /// The engine that serves where there is no accelerator, or when it fails.
     cpu: Box<dyn Engine>,
     manifest: Manifest,
     planes: Planes,
@@ -71,24 +71,24 @@ pub struct Serving {
 
 struct Queued {
     window: Arc<QueuedWindow>,
-    is_on_card: bool,
+    is_on_accelerator: bool,
 }
 
 impl Serving {
-    /// With a card, one that is coming, or the engine on the CPU alone.
+    /// With an accelerator, one that is pending, or the engine on the CPU alone.
     #[must_use]
     pub fn new(
         package: &ModelPackage,
-        card: Option<Box<dyn Accelerator>>,
-        coming: Option<PendingAccelerator>,
+        accelerator: Option<Box<dyn Accelerator>>,
+        pending: Option<PendingAccelerator>,
         cpu: Box<dyn Engine>,
     ) -> Self {
-        let name = card.as_ref().map_or(cpu.name(), |card| card.name());
+        let name = accelerator.as_ref().map_or(cpu.name(), |accelerator| accelerator.name());
         let planes = Planes::new(&package.manifest.input);
-        planes.set_card(card.as_ref().map(|card| card.slices()));
+        planes.set_accelerator(accelerator.as_ref().map(|accelerator| accelerator.slices()));
         Self {
-            card,
-            coming,
+            accelerator,
+            pending,
             cpu,
             manifest: package.manifest.clone(),
             planes,
@@ -117,7 +117,7 @@ impl Serving {
     /// Whether a further window may be queued before one is collected.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.queued.len() < if self.card.is_some() { ON_CARD_AT_ONCE } else { 1 }
+        self.queued.len() < if self.accelerator.is_some() { ON_ACCELERATOR_AT_ONCE } else { 1 }
     }
 
     /// Hands a window over.
@@ -141,61 +141,61 @@ impl Serving {
     }
 
     fn hand_over(&mut self, window: QueuedWindow) -> Queued {
-        self.look_for_the_coming();
+        self.look_for_pending();
         let window = Arc::new(window);
-        let handed_over = self.card.as_mut().map(|card| card.queue(&window));
-        let is_on_card = matches!(handed_over, Some(Ok(())));
+        let handed_over = self.accelerator.as_mut().map(|accelerator| accelerator.queue(&window));
+        let is_on_accelerator = matches!(handed_over, Some(Ok(())));
         if let Some(Err(error)) = handed_over {
-            self.card_failed(&error);
+            self.accelerator_failed(&error);
         }
-        Queued { window, is_on_card }
+        Queued { window, is_on_accelerator }
     }
 
     fn finish(&mut self, queued: &Queued) -> WindowResult {
-        if let Some(card) = self.card.as_mut().filter(|_| queued.is_on_card) {
-            match card.collect() {
+        if let Some(accelerator) = self.accelerator.as_mut().filter(|_| queued.is_on_accelerator) {
+            match accelerator.collect() {
                 Ok((evidence, took)) => return WindowResult { evidence: Ok(evidence), took },
-                Err(error) => self.card_failed(&error),
+                Err(error) => self.accelerator_failed(&error),
             }
         }
         infer_window(self.cpu.as_mut(), &queued.window.job, &self.manifest)
     }
 
-    /// Lets go of what the card has of an exam; what is needed again is uploaded again.
+    /// Lets go of what the accelerator has of an exam; what is needed again is uploaded again.
     pub fn forget(&mut self, exam: &ExamKey) {
-        if let Some(card) = &mut self.card {
-            card.forget(exam);
+        if let Some(accelerator) = &mut self.accelerator {
+            accelerator.forget(exam);
         }
     }
 
-    fn look_for_the_coming(&mut self) {
-        let Some(coming) = &self.coming else { return };
-        match coming.try_recv() {
+    fn look_for_pending(&mut self) {
+        let Some(pending) = &self.pending else { return };
+        match pending.try_recv() {
             Err(TryRecvError::Empty) => return,
             Err(TryRecvError::Disconnected) => tracing::error!("the engine that was being built will not come"),
             Ok(Err(reason)) => tracing::error!(%reason, "the engine that was being built cannot serve"),
-            Ok(Ok(card)) => {
-                tracing::info!(engine = card.name(), "the engine is built and serves from now on");
-                self.state.serves(card.name(), None);
-                self.serve_by(Some(card));
+            Ok(Ok(accelerator)) => {
+                tracing::info!(engine = accelerator.name(), "the engine is built and serves from now on");
+                self.state.serves(accelerator.name(), None);
+                self.serve_by(Some(accelerator));
             }
         }
-        self.coming = None;
+        self.pending = None;
     }
 
-    fn card_failed(&mut self, error: &EngineError) {
+    fn accelerator_failed(&mut self, error: &EngineError) {
         telemetry::gpu_failure();
         tracing::error!(%error, engine = self.cpu.name(), "the GPU failed: the engine on the CPU serves until a restart");
         self.state.serves(self.cpu.name(), Some(error.to_string()));
-        self.coming = None;
+        self.pending = None;
         self.serve_by(None);
     }
 
-    /// The CPU judges what the card before has of windows.
-    fn serve_by(&mut self, card: Option<Box<dyn Accelerator>>) {
-        self.planes.set_card(card.as_ref().map(|card| card.slices()));
-        self.card = card;
-        self.queued.iter_mut().for_each(|queued| queued.is_on_card = false);
+    /// The CPU judges what the accelerator before has of windows.
+    fn serve_by(&mut self, accelerator: Option<Box<dyn Accelerator>>) {
+        self.planes.set_accelerator(accelerator.as_ref().map(|accelerator| accelerator.slices()));
+        self.accelerator = accelerator;
+        self.queued.iter_mut().for_each(|queued| queued.is_on_accelerator = false);
     }
 }
 
@@ -213,8 +213,8 @@ mod tests {
     use crate::preprocess::{InPlane, Plane, SlabSum, SourceAxis, StoredImage, Window};
     use crate::triage::SlabEvidence;
 
-    /// A card that falls off the bus after so many windows were collected, or takes so many.
-    struct FailingCard {
+    /// An accelerator that falls off the bus after so many windows were collected, or takes so many.
+    struct FailingAccelerator {
         windows: usize,
         takes: usize,
         engine: EmbeddedEngine,
@@ -231,13 +231,13 @@ mod tests {
     impl AcceleratorSlices for CountedSlices {
         fn plane(&self, slice: StoredSlice) -> Result<Option<Plane>, EngineError> {
             if self.taken.fetch_add(1, Ordering::SeqCst) >= self.most {
-                return Err(FailingCard::gone());
+                return Err(FailingAccelerator::gone());
             }
             Ok(Some(Plane::resample(&slice.image.hounsfield(), &slice.in_plane, &package().manifest.input)))
         }
     }
 
-    impl FailingCard {
+    impl FailingAccelerator {
         fn new(windows: usize, slices: usize) -> Box<Self> {
             let slices = Arc::new(CountedSlices { taken: AtomicUsize::new(0), most: slices });
             Box::new(Self { windows, takes: usize::MAX, engine: embedded(), queued: VecDeque::new(), slices })
@@ -248,7 +248,7 @@ mod tests {
         }
     }
 
-    impl Engine for FailingCard {
+    impl Engine for FailingAccelerator {
         fn name(&self) -> &'static str {
             "cuda"
         }
@@ -258,7 +258,7 @@ mod tests {
         }
     }
 
-    impl Accelerator for FailingCard {
+    impl Accelerator for FailingAccelerator {
         fn slices(&self) -> Arc<dyn AcceleratorSlices> {
             self.slices.clone()
         }
@@ -308,8 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn when_the_card_fails_the_cpu_judges_what_the_card_had_and_all_later_windows_in_their_order() {
-        let mut serving = Serving::new(package(), Some(FailingCard::new(1, 0)), None, Box::new(embedded()));
+    fn when_the_accelerator_fails_the_cpu_judges_what_the_accelerator_had_and_all_later_windows_in_their_order() {
+        let mut serving = Serving::new(package(), Some(FailingAccelerator::new(1, 0)), None, Box::new(embedded()));
         let state = serving.state().clone();
         let mut alone = embedded();
         let mut found = Vec::new();
@@ -318,7 +318,7 @@ mod tests {
                 found.push(serving.collect().unwrap());
             }
             serving.queue(window(number));
-            // With room for two on the card the first is waited for before the third, and the second, which fails, before the fourth.
+            // With room for two on the accelerator the first is waited for before the third, and the second, which fails, before the fourth.
             let failed = number == 4;
             assert_eq!(state.engine(), if failed { "embedded" } else { "cuda" });
             assert_eq!(state.gpu_failure().is_some(), failed);
@@ -332,27 +332,27 @@ mod tests {
         for (window, judged) in &found {
             let expected = infer_window(&mut alone, &window.job, &package().manifest);
             assert_eq!(judged.evidence.as_ref().unwrap(), &expected.evidence.unwrap());
-            // The card of this test says that it takes a second.
+            // The accelerator of this test says that it takes a second.
             assert_eq!(judged.took == Duration::from_secs(1), window.job.slab.0 == 1);
         }
     }
 
     #[test]
-    fn a_card_whose_network_is_built_takes_over_between_two_windows() {
-        let (built, coming) = crossbeam_channel::bounded(1);
-        let mut serving = Serving::new(package(), None, Some(coming), Box::new(embedded()));
+    fn an_accelerator_whose_network_is_built_takes_over_between_two_windows() {
+        let (built, pending) = crossbeam_channel::bounded(1);
+        let mut serving = Serving::new(package(), None, Some(pending), Box::new(embedded()));
         let state = serving.state().clone();
         serving.judge(window(1)).evidence.unwrap();
         assert_eq!(state.engine(), "embedded");
-        built.send(Ok(FailingCard::new(1, 0) as Box<dyn Accelerator>)).unwrap();
-        let on_card = serving.judge(window(2));
-        assert_eq!((state.engine(), on_card.took), ("cuda", Duration::from_secs(1)));
+        built.send(Ok(FailingAccelerator::new(1, 0) as Box<dyn Accelerator>)).unwrap();
+        let on_accelerator = serving.judge(window(2));
+        assert_eq!((state.engine(), on_accelerator.took), ("cuda", Duration::from_secs(1)));
         serving.judge(window(3)).evidence.unwrap();
         assert_eq!(state.engine(), "embedded");
     }
 
-    /// Windows 1 to 3 queued, the third one after `before_third`, and which of them the card has judged.
-    fn judged_on_card(serving: &mut Serving, before_third: impl FnOnce()) -> Vec<bool> {
+    /// Windows 1 to 3 queued, the third one after `before_third`, and which of them the accelerator has judged.
+    fn judged_on_accelerator(serving: &mut Serving, before_third: impl FnOnce()) -> Vec<bool> {
         let mut alone = embedded();
         let mut found = Vec::new();
         serving.queue(window(1));
@@ -369,28 +369,28 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_takes_no_window_leaves_those_that_it_took_to_the_cpu() {
-        let card = FailingCard { takes: 2, ..*FailingCard::new(usize::MAX, 0) };
-        let mut serving = Serving::new(package(), Some(Box::new(card)), None, Box::new(embedded()));
-        assert_eq!(judged_on_card(&mut serving, || ()), [false; 3]);
+    fn an_accelerator_that_takes_no_window_leaves_those_that_it_took_to_the_cpu() {
+        let accelerator = FailingAccelerator { takes: 2, ..*FailingAccelerator::new(usize::MAX, 0) };
+        let mut serving = Serving::new(package(), Some(Box::new(accelerator)), None, Box::new(embedded()));
+        assert_eq!(judged_on_accelerator(&mut serving, || ()), [false; 3]);
         assert!(serving.state().gpu_failure().is_some());
     }
 
     #[test]
-    fn a_card_that_comes_while_windows_are_queued_has_none_of_them() {
-        let (built, coming) = crossbeam_channel::bounded(1);
-        let before: Box<dyn Accelerator> = FailingCard::new(usize::MAX, 0);
-        let mut serving = Serving::new(package(), Some(before), Some(coming), Box::new(embedded()));
-        let comes = || built.send(Ok(FailingCard::new(1, 0) as Box<dyn Accelerator>)).unwrap();
-        assert_eq!(judged_on_card(&mut serving, comes), [false, false, true]);
+    fn an_accelerator_that_comes_while_windows_are_queued_has_none_of_them() {
+        let (built, pending) = crossbeam_channel::bounded(1);
+        let before: Box<dyn Accelerator> = FailingAccelerator::new(usize::MAX, 0);
+        let mut serving = Serving::new(package(), Some(before), Some(pending), Box::new(embedded()));
+        let comes = || built.send(Ok(FailingAccelerator::new(1, 0) as Box<dyn Accelerator>)).unwrap();
+        assert_eq!(judged_on_accelerator(&mut serving, comes), [false, false, true]);
         assert!(serving.state().gpu_failure().is_none());
     }
 
     #[test]
-    fn slices_go_to_the_card_until_it_fails_and_their_planes_are_the_same_without_it() {
-        let card = FailingCard::new(0, 2);
-        let slices = card.slices.clone();
-        let serving = Serving::new(package(), Some(card), None, Box::new(embedded()));
+    fn slices_go_to_the_accelerator_until_it_fails_and_their_planes_are_the_same_without_it() {
+        let accelerator = FailingAccelerator::new(0, 2);
+        let slices = accelerator.slices.clone();
+        let serving = Serving::new(package(), Some(accelerator), None, Box::new(embedded()));
         let without = Serving::new(package(), None, None, Box::new(embedded()));
         let axis = |along_columns| SourceAxis { along_columns, reversed: false, spacing_mm: 90.0, offset_mm: 0.0 };
         for number in 0..5_u8 {

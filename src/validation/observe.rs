@@ -53,7 +53,7 @@ impl Observer<'_> {
         for file in acquisition.files {
             scan.take(file, self)?;
         }
-        scan.settle(self)?;
+        scan.finalize_layout(self)?;
         scan.run_due_windows(self, true)?;
         let report = scan.conclude(self);
         self.serving.forget(&scan.case.key);
@@ -160,8 +160,8 @@ impl Scan {
     }
 
     /// Decodes again what lies elsewhere now that all slices are there.
-    fn settle(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
-        while !self.case.settle() {
+    fn finalize_layout(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
+        while !self.case.finalize_layout() {
             self.decode(observer)?;
         }
         Ok(())
@@ -189,7 +189,7 @@ impl Scan {
         let manifest = observer.manifest;
         while let Some(window) = self.case.next_window(&manifest.input, finishing) {
             let judged = observer.serving.judge(window.clone());
-            self.case.take_judged(&window, judged, manifest).map_err(|error| error.to_string())?;
+            self.case.take_result(&window, judged, manifest).map_err(|error| error.to_string())?;
             let (slices, _) = self.case.progress();
             if self.case.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
                 self.flagged_after.get_or_insert(slices);

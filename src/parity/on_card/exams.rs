@@ -178,13 +178,13 @@ pub(super) fn compare(
     let manifest = &package.manifest;
     let (mut on_cpu, mut on_card) = (exam.case(), exam.case());
     while let Some(window) = on_cpu.next_window(&manifest.input, true) {
-        on_cpu.take_judged(&window, infer_window(cpu, &window.job, manifest), manifest)?;
+        on_cpu.take_result(&window, infer_window(cpu, &window.job, manifest), manifest)?;
     }
     let uploaded_before = pipeline.uploaded();
     exam.upload(pipeline)?;
     while let Some(window) = on_card.next_window(&manifest.input, true) {
         let evidence = pipeline.judge(&window.series, &window.job)?;
-        on_card.take_judged(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
+        on_card.take_result(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
     }
     pipeline.forget(&exam.series().exam);
     let (cpu_verdict, cpu_probability) = conclude(&mut on_cpu, config, manifest)?;
