@@ -246,10 +246,7 @@ impl State {
     fn notices(&self) -> Vec<String> {
         let open =
             self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
-        let gpu = self.engine.gpu_failure().map(|reason| {
-            format!("The GPU failed, the {} engine serves until a restart: {reason}", self.engine.engine())
-        });
-        open.into_iter().chain(gpu).collect()
+        open.into_iter().chain(self.engine.notice()).collect()
     }
 
     fn problems(&self) -> Vec<String> {

@@ -1,5 +1,6 @@
-//! A card as the analysis knows it: one thread that owns the device, and channels to it. A card that no longer answers so costs one
-//! deadline, and whatever goes wrong there is an error like any other.
+//! A card as the analysis knows it: one thread that owns the device, and channels to it. Windows are answered by messages; whoever
+//! waits for a slice waits until a deadline. So a card that hangs holds up nobody for long, and whatever goes wrong there is an
+//! error like any other.
 
 use std::collections::VecDeque;
 use std::fmt::{Display, Formatter};
@@ -13,12 +14,12 @@ use super::upload::{SLOTS, SentSlice};
 use super::{AcceleratorNetwork, Device, DeviceNetwork, DevicePipeline, Failure, GpuError, QueuedEvidence};
 use crate::engine::{Engine, EngineError, EngineKind, Inference, ModelPackage, OutputNames, checked};
 use crate::exam::ExamKey;
-use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, StoredSlice};
+use crate::inference::{
+    ANSWER_TIME, Accelerator, AcceleratorSlices, QueuedWindow, StoredSlice, WindowReply, WindowResult,
+};
 use crate::preprocess::{Plane, Window};
 use crate::triage::SlabEvidence;
 
-/// A card that has not answered by then hangs, or is so slow that the CPU is faster.
-const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// Opening the card loads the network, and its first window loads and tries kernels.
 const OPENING_TIME: Duration = Duration::from_mins(2);
 /// A card that has not given everything back by then never will.
@@ -30,11 +31,36 @@ type Reply<T> = Sender<T>;
 #[expect(clippy::large_enum_variant, reason = "a few at a time, most of them slices")]
 enum Request {
     Slice(StoredSlice, Reply<Option<Plane>>),
-    Window(Arc<QueuedWindow>, Reply<(SlabEvidence, Duration)>),
+    Window(Arc<QueuedWindow>, EvidenceReply),
     /// A window that the host made.
     Inference(Window, Reply<[Vec<f32>; 4]>),
     Forget(ExamKey),
     End,
+}
+
+/// Where the evidence of a window goes. Dropped unanswered it says why the thread has ended.
+struct EvidenceReply {
+    /// Absent once it has been used.
+    reply: Option<WindowReply>,
+    engine: &'static str,
+    failure: Arc<OnceLock<Ending>>,
+}
+
+impl EvidenceReply {
+    fn send(mut self, evidence: SlabEvidence, took: Duration) {
+        if let Some(reply) = self.reply.take() {
+            reply.send(WindowResult { evidence: Ok(evidence), took });
+        }
+    }
+}
+
+impl Drop for EvidenceReply {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            let reason = self.failure.get().unwrap_or(&Ending::Gone).to_string();
+            reply.send(WindowResult::failed(EngineError::Run { engine: self.engine, reason }));
+        }
+    }
 }
 
 /// The way to the thread; cheap to clone.
@@ -65,8 +91,6 @@ impl Display for Ending {
 /// The first card with a package's network.
 pub struct AcceleratorThread {
     requests: Requests,
-    /// Of the windows that were queued.
-    answers: VecDeque<Receiver<(SlabEvidence, Duration)>>,
     names: OutputNames,
     /// Is closed when the thread has ended.
     ended: Receiver<()>,
@@ -123,12 +147,7 @@ impl AcceleratorThread {
         let spawned = std::thread::Builder::new().name("card".to_owned()).spawn(thread);
         spawned.map_err(|error| requests.failed(error.to_string()))?;
         match opening.recv_timeout(OPENING_TIME) {
-            Ok(opened) => opened.map(|()| Self {
-                requests,
-                answers: VecDeque::new(),
-                names: package.manifest.outputs.clone(),
-                ended,
-            }),
+            Ok(opened) => opened.map(|()| Self { requests, names: package.manifest.outputs.clone(), ended }),
             Err(error) => Err(requests.no_answer(error)),
         }
     }
@@ -195,21 +214,25 @@ impl Accelerator for AcceleratorThread {
         Arc::new(self.requests.clone())
     }
 
-    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
-        let answer = self.requests.send(|reply| Request::Window(Arc::clone(window), reply))?;
-        self.answers.push_back(answer);
-        Ok(())
-    }
-
-    fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
-        let nothing = || self.requests.failed("no window was queued".to_owned());
-        let answer = self.answers.pop_front().ok_or_else(nothing)?;
-        self.requests.receive(&answer)
+    fn queue(&mut self, window: &Arc<QueuedWindow>, reply: WindowReply) {
+        let Requests { engine, failure, sender } = &self.requests;
+        let reply = EvidenceReply { reply: Some(reply), engine, failure: Arc::clone(failure) };
+        // One that failed a slice gets no more windows. What is not sent is dropped, and so answered.
+        if failure.get().is_none() {
+            let _ = sender.send(Request::Window(Arc::clone(window), reply));
+        }
     }
 
     fn forget(&mut self, exam: &ExamKey) {
         // A thread that has ended has forgotten everything.
         let _ = self.requests.sender.send(Request::Forget(exam.clone()));
+    }
+
+    fn end(&mut self) -> bool {
+        // It is asked for nothing more; where it has not failed by itself it is given up because it hangs.
+        let _ = self.requests.failure.set(Ending::DoesNotAnswer);
+        let _ = self.requests.sender.send(Request::End);
+        self.ended.try_recv() == Err(TryRecvError::Disconnected)
     }
 }
 
@@ -234,10 +257,10 @@ enum UnderWay {
         reply: Reply<Option<Plane>>,
     },
     Window {
-        judged: QueuedEvidence,
+        evidence: QueuedEvidence,
         /// Since when no window before it kept the card.
         since: Instant,
-        reply: Reply<(SlabEvidence, Duration)>,
+        reply: EvidenceReply,
     },
 }
 
@@ -287,7 +310,7 @@ impl Worker<'_, '_> {
     }
 
     /// Queues a window, and waits for the one before while the network runs.
-    fn begin(&mut self, window: &QueuedWindow, reply: Reply<(SlabEvidence, Duration)>) -> Result<(), Failure> {
+    fn begin(&mut self, window: &QueuedWindow, reply: EvidenceReply) -> Result<(), Failure> {
         let mut since = Instant::now();
         let is_window = |under_way: &UnderWay| matches!(under_way, UnderWay::Window { .. });
         let before_earlier = self.under_way.iter().position(is_window).unwrap_or(0);
@@ -296,13 +319,13 @@ impl Worker<'_, '_> {
         }
         let earlier = self.under_way.pop_front_if(|first| is_window(first));
         let mut begun = told(self.failure, self.pipeline.begin(&window.series, &window.job))?;
-        if let Some(UnderWay::Window { judged, since: earlier_since, reply }) = earlier {
-            let evidence = told(self.failure, begun.evidence_of(judged))?;
-            answer(&reply, (evidence, earlier_since.elapsed()));
+        if let Some(UnderWay::Window { evidence, since: earlier_since, reply }) = earlier {
+            let evidence = told(self.failure, begun.evidence_of(evidence))?;
+            reply.send(evidence, earlier_since.elapsed());
             since = Instant::now();
         }
-        let judged = told(self.failure, begun.queue_evidence())?;
-        self.under_way.push_back(UnderWay::Window { judged, since, reply });
+        let evidence = told(self.failure, begun.queue_evidence())?;
+        self.under_way.push_back(UnderWay::Window { evidence, since, reply });
         Ok(())
     }
 
@@ -318,9 +341,9 @@ impl Worker<'_, '_> {
             Some(UnderWay::Slice { sent, reply }) => {
                 answer(&reply, Some(told(self.failure, self.pipeline.plane(sent))?));
             }
-            Some(UnderWay::Window { judged, since, reply }) => {
-                let evidence = told(self.failure, self.pipeline.evidence(judged))?;
-                answer(&reply, (evidence, since.elapsed()));
+            Some(UnderWay::Window { evidence, since, reply }) => {
+                let evidence = told(self.failure, self.pipeline.evidence(evidence))?;
+                reply.send(evidence, since.elapsed());
             }
             None => {}
         }

@@ -4,32 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::planes::StoredSlice;
-use super::window_result::{QueuedWindow, infer_window};
+use super::window_result::{QueuedWindow, WindowReply, infer_window};
 use crate::dicom::{CellLayout, ImageFile};
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage, self_test};
 use crate::exam::{ExamKey, Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
 use crate::preprocess::{InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
-use crate::triage::SlabEvidence;
 
-/// An engine on an accelerator that keeps exams' slabs there. After an error it is of no more use.
+/// An accelerator that has not answered by then hangs, or is so slow that the CPU is faster.
+pub const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// An engine that keeps exams' slabs in a memory of its own. Nobody waits for it: its results come as messages. After an error
+/// it is of no more use.
 pub trait Accelerator: Engine {
     /// The way by which slices come to it.
     fn slices(&self) -> Arc<dyn AcceleratorSlices>;
 
-    /// Hands a window over. Of its slabs those whose slices do not lie on the accelerator just so are uploaded.
-    ///
-    /// # Errors
-    /// If the accelerator has failed.
-    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError>;
-
-    /// Waits for the evidence of the window that was queued first.
-    ///
-    /// # Errors
-    /// If the accelerator fails or does not answer in time.
-    fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError>;
+    /// Hands a window over and returns at once. Of its slabs those whose slices do not lie on the accelerator just so are
+    /// uploaded. Windows are answered in the order in which they were handed over, an error included; only an accelerator that
+    /// hangs answers nothing.
+    fn queue(&mut self, window: &Arc<QueuedWindow>, reply: WindowReply);
 
     /// Frees the memory that an exam has on the accelerator.
     fn forget(&mut self, exam: &ExamKey);
+
+    /// Asks it to give back its memory and libraries, and does not wait for that. Whether it has; one that hangs has not.
+    fn end(&mut self) -> bool;
 }
 
 /// The way by which slices come to an accelerator, for many threads at once.
@@ -95,16 +94,23 @@ pub(crate) fn agrees_with_the_cpu(
     for job in &jobs {
         expected.push(infer_window(accelerator, job, manifest).evidence?);
     }
-    for job in jobs {
-        accelerator.queue(&Arc::new(QueuedWindow { series: series.clone(), job }))?;
+    let (replies, results) = crossbeam_channel::unbounded();
+    for (job, number) in jobs.into_iter().zip(0..) {
+        let reply = WindowReply::new(number, accelerator.name(), replies.clone());
+        accelerator.queue(&Arc::new(QueuedWindow { series: series.clone(), job }), reply);
     }
     for (expected, way) in expected.into_iter().zip(["its slices", "their sum"]) {
-        if accelerator.collect()?.0 != expected {
+        let answer = results.recv_timeout(ANSWER_TIME).map_err(|_| no_answer(accelerator))?;
+        if answer.result.evidence? != expected {
             return Err(differs(accelerator, &format!("the evidence of a slab that came by {way}")));
         }
     }
     accelerator.forget(&series.exam);
     Ok(())
+}
+
+fn no_answer(accelerator: &dyn Accelerator) -> EngineError {
+    EngineError::Run { engine: accelerator.name(), reason: "it does not answer".to_owned() }
 }
 
 /// A slice with these values of the model's plane, in pixels a little smaller than the plane's.

@@ -9,6 +9,6 @@ mod window_result;
 
 #[cfg(all(test, feature = "cuda"))]
 pub(crate) use accelerator::agrees_with_the_cpu;
-pub use accelerator::{Accelerator, AcceleratorSlices, accelerator_test};
+pub use accelerator::{ANSWER_TIME, Accelerator, AcceleratorSlices, accelerator_test};
 pub use planes::{Planes, StoredSlice};
-pub use window_result::{QueuedWindow, WindowResult, infer_window};
+pub use window_result::{NumberedResult, QueuedWindow, WindowReply, WindowResult, infer_window};

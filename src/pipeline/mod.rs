@@ -1,10 +1,12 @@
-//! The pipeline behind ingest: the decode pool and the one analyst thread, which owns the exams and the engine.
+//! The pipeline behind ingest: the decode pool and the one analyst thread, which owns the exams.
 //!
 //! Instances come in as paths into the spool, so that any backlog waits on the disk. Verdicts and flags go out to the listener.
 
 mod analyst;
 mod decoders;
 mod priority;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

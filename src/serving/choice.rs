@@ -2,10 +2,13 @@
 //! self-test.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PendingAccelerator, Serving};
+use super::Serving;
+use super::circuit_breaker::LoadAccelerator;
+use super::pending_accelerator::{PendingAccelerator, pending_accelerator};
 #[cfg(feature = "cuda")]
 use crate::engine::Gpu;
 #[cfg(feature = "tensorrt")]
@@ -109,7 +112,7 @@ impl Search<'_> {
 
     fn serve(&self, kind: EngineKind) -> Result<Serving, EngineError> {
         if !kind.needs_gpu() {
-            return Ok(Serving::new(self.package, None, None, self.on_cpu(kind)?));
+            return Serving::new(self.package, None, None, self.on_cpu(kind)?);
         }
         let (accelerator, pending) = match load_accelerator(self.package, kind, self.options, SLABS) {
             Ok(accelerator) => (Some(accelerator), None),
@@ -123,7 +126,7 @@ impl Search<'_> {
             Err(error) => return Err(error),
         };
         let cpu = self.on_cpu(EngineKind::OnnxRuntime).or_else(|_| self.on_cpu(EngineKind::Embedded))?;
-        Ok(Serving::new(self.package, accelerator, pending, cpu))
+        Ok(Serving::new(self.package, accelerator, pending, cpu)?.with_retry(self.load_again()))
     }
 
     fn on_cpu(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
@@ -132,16 +135,29 @@ impl Search<'_> {
 
     /// Builds TensorRT's plan in a thread of its own.
     fn build(&self) -> PendingAccelerator {
-        let (built, pending) = crossbeam_channel::bounded(1);
         let (package, options) = (self.package.clone(), self.options.clone());
         tracing::info!("TensorRT builds its plan for this accelerator; another engine serves meanwhile");
-        std::thread::spawn(move || {
-            let load = |_| load_accelerator(&package, EngineKind::TensorRt, &options, SLABS);
-            let accelerator = build_plan(&package, &options).and_then(load);
-            // Nobody waits for it any more where the daemon has stopped.
-            let _ = built.send(accelerator);
-        });
-        pending
+        pending_accelerator(move || {
+            build_plan(&package, &options)?;
+            load_accelerator(&package, EngineKind::TensorRt, &options, SLABS)
+        })
+    }
+
+    /// Loads an accelerator again as at the start: the fastest that passes the self-test, from the one asked for by name on.
+    fn load_again(&self) -> LoadAccelerator {
+        let (package, options) = (self.package.clone(), self.options.clone());
+        Arc::new(move || {
+            let named = options.choice.named();
+            let candidates = EngineKind::ALL.into_iter().filter(|kind| kind.needs_gpu() && kind.is_built());
+            let mut last = EngineError::NoPlan;
+            for kind in candidates.skip_while(|kind| named.is_some_and(|named| named != *kind)) {
+                match load_accelerator(&package, kind, &options, SLABS) {
+                    Ok(accelerator) => return Ok(accelerator),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        })
     }
 }
 

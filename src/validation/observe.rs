@@ -188,8 +188,8 @@ impl Scan {
     fn run_due_windows(&mut self, observer: &mut Observer<'_>, finishing: bool) -> Result<(), String> {
         let manifest = observer.manifest;
         while let Some(window) = self.case.next_window(&manifest.input, finishing) {
-            let judged = observer.serving.judge(window.clone());
-            self.case.take_result(&window, judged, manifest).map_err(|error| error.to_string())?;
+            let result = observer.serving.infer(window.clone());
+            self.case.take_result(&window, result, manifest).map_err(|error| error.to_string())?;
             let (slices, _) = self.case.progress();
             if self.case.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
                 self.flagged_after.get_or_insert(slices);

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, result::stream::launch_host_function};
 
@@ -17,14 +16,14 @@ use crate::dicom::UidSource;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
 use crate::exam::ExamKey;
 use crate::gpu::{AcceleratorThread, Device, DeviceNetwork, DevicePipeline, Failure, Work};
-use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, agrees_with_the_cpu};
+use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, WindowReply, agrees_with_the_cpu};
 use crate::offline::triage_by;
 use crate::preprocess::{InputGeometry, Window};
 use crate::scanner::series::write_file;
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
 use crate::serving::Serving;
 use crate::telemetry;
-use crate::triage::{CaseReport, SlabEvidence};
+use crate::triage::CaseReport;
 
 const VARIABLE: &str = "TABLESIDE_DRIVER_ON_CPU";
 
@@ -155,7 +154,7 @@ fn exams_over_a_card_with(slabs: usize, uploads: Range<u64>) {
     let metrics = telemetry::metrics().unwrap();
     let (package, folder) = (small_package(), folder_of_exams());
     let input = package.manifest.input.clone();
-    let on_cpu = Serving::new(&package, None, None, Box::new(EngineOnCpu(input.clone())));
+    let on_cpu = Serving::new(&package, None, None, Box::new(EngineOnCpu(input.clone()))).unwrap();
     let expected = reports(on_cpu, &package, folder.path());
     assert_eq!(expected.len(), 3);
     let mut card = card(&package, slabs, None);
@@ -164,7 +163,7 @@ fn exams_over_a_card_with(slabs: usize, uploads: Range<u64>) {
     agrees_with_the_cpu(&mut card, &package.manifest, &window).unwrap();
     let forgotten = Arc::default();
     let card = Watched { card, forgotten: Arc::clone(&forgotten) };
-    let on_card = Serving::new(&package, Some(Box::new(card)), None, Box::new(NoEngine));
+    let on_card = Serving::new(&package, Some(Box::new(card)), None, Box::new(NoEngine)).unwrap();
     let state = on_card.state().clone();
     assert_same(&reports(on_card, &package, folder.path()), &expected);
     assert_eq!((state.engine(), state.gpu_failure()), ("cuda", None));
@@ -194,9 +193,9 @@ fn exams_over_a_card_that_hangs() {
 fn exams_over_a_card_that_ends(end: End, reason: &str) {
     let (package, folder) = (small_package(), folder_of_exams());
     let engine = || Box::new(EngineOnCpu(package.manifest.input.clone()));
-    let expected = reports(Serving::new(&package, None, None, engine()), &package, folder.path());
+    let expected = reports(Serving::new(&package, None, None, engine()).unwrap(), &package, folder.path());
     let card = card(&package, SLABS, Some((20, end)));
-    let fails = Serving::new(&package, Some(Box::new(card)), None, engine());
+    let fails = Serving::new(&package, Some(Box::new(card)), None, engine()).unwrap();
     let state = fails.state().clone();
     assert_same(&reports(fails, &package, folder.path()), &expected);
     assert_eq!(state.engine(), "test");
@@ -298,17 +297,17 @@ impl Accelerator for Watched {
         self.card.slices()
     }
 
-    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
-        self.card.queue(window)
-    }
-
-    fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
-        self.card.collect()
+    fn queue(&mut self, window: &Arc<QueuedWindow>, reply: WindowReply) {
+        self.card.queue(window, reply);
     }
 
     fn forget(&mut self, exam: &ExamKey) {
         self.forgotten.lock().unwrap().insert(exam.to_string());
         self.card.forget(exam);
+    }
+
+    fn end(&mut self) -> bool {
+        self.card.end()
     }
 }
 
