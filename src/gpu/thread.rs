@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::{Display, Formatter};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
@@ -24,6 +24,16 @@ use crate::triage::SlabEvidence;
 const OPENING_TIME: Duration = Duration::from_mins(2);
 /// A card that has not given everything back by then never will.
 const ENDING_TIME: Duration = Duration::from_secs(10);
+
+/// Threads that were given up because they hang. They still have the card: none is started beside them, so that trying again
+/// and again leaves one thread behind and not many.
+static GIVEN_UP: Mutex<Vec<Receiver<()>>> = Mutex::new(Vec::new());
+
+fn given_up() -> MutexGuard<'static, Vec<Receiver<()>>> {
+    let mut given_up = GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner);
+    given_up.retain(|ended| ended.try_recv() != Err(TryRecvError::Disconnected));
+    given_up
+}
 
 /// Where the answer to a request goes; nobody may be waiting for it any more.
 type Reply<T> = Sender<T>;
@@ -144,11 +154,17 @@ impl AcceleratorThread {
             }
             drop(ending);
         };
+        if !given_up().is_empty() {
+            return Err(requests.failed("an earlier thread still hangs on the GPU".to_owned()));
+        }
         let spawned = std::thread::Builder::new().name("card".to_owned()).spawn(thread);
         spawned.map_err(|error| requests.failed(error.to_string()))?;
         match opening.recv_timeout(OPENING_TIME) {
             Ok(opened) => opened.map(|()| Self { requests, names: package.manifest.outputs.clone(), ended }),
-            Err(error) => Err(requests.no_answer(error)),
+            Err(error) => {
+                given_up().push(ended);
+                Err(requests.no_answer(error))
+            }
         }
     }
 }
@@ -159,8 +175,10 @@ impl Drop for AcceleratorThread {
         // A thread that has ended takes no requests.
         let _ = self.requests.sender.send(Request::End);
         let hangs = matches!(self.requests.failure.get(), Some(Ending::DoesNotAnswer));
-        if !hangs && self.ended.recv_timeout(ENDING_TIME) == Err(RecvTimeoutError::Timeout) {
+        let patience = if hangs { Duration::ZERO } else { ENDING_TIME };
+        if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("the GPU does not come to an end");
+            given_up().push(self.ended.clone());
         }
     }
 }
