@@ -263,13 +263,13 @@ impl ExamAnalysis {
 
     /// Sees to it that all slices lie in the volumes and on the planes that they have by all that has come. `false` if some must be
     /// decoded again for that.
-    pub fn settle(&mut self) -> bool {
-        let again = self.layouts.settle();
-        let is_settled = again.is_none();
+    pub fn finalize_layout(&mut self) -> bool {
+        let again = self.layouts.finalize();
+        let is_final = again.is_none();
         if let Some(again) = again {
             self.decode_again(again);
         }
-        is_settled
+        is_final
     }
 
     /// Where the planes of its series lie, for those who decode.
@@ -475,17 +475,17 @@ impl ExamAnalysis {
     ///
     /// # Errors
     /// Why there is no evidence of it; the exam is not analysed any further then.
-    pub fn take_judged(
+    pub fn take_result(
         &mut self,
         window: &QueuedWindow,
-        judged: WindowResult,
+        result: WindowResult,
         manifest: &Manifest,
     ) -> Result<(), EngineError> {
         let (id, job) = (VolumeId::of(&window.series), &window.job);
         self.under_way.retain(|(volume, slab, inputs)| (volume, *slab, *inputs) != (&id, job.slab, job.inputs));
-        let evidence = judged.evidence.inspect_err(|error| self.engine_failure = Some(error.to_string()))?;
+        let evidence = result.evidence.inspect_err(|error| self.engine_failure = Some(error.to_string()))?;
         self.inferences += 1;
-        self.inference_time += judged.took;
+        self.inference_time += result.took;
         let slab_plane = job.slab_plane();
         let evidence = evidence.measured(&slab_plane, &manifest.case, &manifest.input);
         // The volume may be another one by now.

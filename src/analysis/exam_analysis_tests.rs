@@ -119,7 +119,7 @@ impl Scan {
         while let Some(window) = self.case.next_window(&input(), finishing) {
             let z_mm = window.job.slab.0 as f64 * input().slab_mm;
             let judged = WindowResult { evidence: Ok(self.evidence(z_mm)), took: Duration::ZERO };
-            self.case.take_judged(&window, judged, &MANIFEST).unwrap();
+            self.case.take_result(&window, judged, &MANIFEST).unwrap();
             self.case.look_for_the_end(&input(), &limits, LEAST_LUNG_ML);
         }
     }
@@ -297,7 +297,7 @@ fn a_window_whose_slab_changes_while_it_is_judged_is_due_again_and_one_that_is_u
     for window in [&first, &second, &again] {
         assert!(scan.case.has_windows_under_way());
         let judged = WindowResult { evidence: Ok(scan.evidence(0.0)), took: Duration::ZERO };
-        scan.case.take_judged(window, judged, &MANIFEST).unwrap();
+        scan.case.take_result(window, judged, &MANIFEST).unwrap();
     }
     assert!(!scan.case.has_windows_under_way());
     let (_, judged) = scan.case.judged().unwrap();
@@ -354,9 +354,9 @@ fn an_instance_that_comes_again_is_judged_anew_from_all_that_counts() {
     assert!(!scan.case.is_stale());
     scan.slice_again(CHEST, 3, 18.0);
     assert_eq!((scan.case.stage, scan.case.is_stale()), (Stage::Receiving, true));
-    assert!(!scan.case.settle());
+    assert!(!scan.case.finalize_layout());
     let again: Vec<usize> = scan.case.waiting.iter().map(|waiting| waiting.arrival.number).collect();
     assert_eq!(again.len(), first.slices.received);
     assert!(!again.contains(&4) && again.contains(&21), "{again:?}");
-    assert!(scan.case.settle() && !scan.case.is_stale());
+    assert!(scan.case.finalize_layout() && !scan.case.is_stale());
 }

@@ -1,7 +1,7 @@
 //! How an exam's slices are laid out: which volume each belongs to, and where the planes of a series lie. Both may change as more
 //! slices come; what has been made of the series by then is made anew.
 //!
-//! While slices come this happens only where what there is will not do. At the exam's end [`Layouts::settle`] brings about
+//! While slices come this happens only where what there is will not do. At the exam's end [`Layouts::finalize`] brings about
 //! what all slices together say, so that the result does not depend on their order. Only then series are joined that are one
 //! acquisition: until all of it is here, its parts look like scans that end within the lungs.
 
@@ -56,7 +56,7 @@ pub struct Layouts {
     groups: BTreeMap<String, Group>,
     group_of: BTreeMap<String, String>,
     centres: PlaneCentres,
-    is_settled: bool,
+    is_final: bool,
     /// Groups of which a slice has gone that is still in its volume.
     stale: BTreeSet<String>,
     /// Groups that lie otherwise than all of their slices say, until they have grown.
@@ -86,7 +86,7 @@ impl Layouts {
             let known = Known { header: header.clone(), body_mm: decoded.body_mm, arrival: arrival.clone() };
             is_divided_anew = group.note(&known);
             place.insert(known);
-            self.is_settled = false;
+            self.is_final = false;
         }
         let fits = group.centring.is_near(group.centre) && !is_divided_anew;
         if !fits {
@@ -134,7 +134,7 @@ impl Layouts {
                 }
                 _ => false,
             });
-            self.is_settled = false;
+            self.is_final = false;
             if !lies_just_there {
                 self.stale.insert(name.clone());
             }
@@ -166,8 +166,8 @@ impl Layouts {
     }
 
     /// Lays all slices out as all of them together say; what must be decoded again for that.
-    pub fn settle(&mut self) -> Option<Again> {
-        if std::mem::replace(&mut self.is_settled, true) {
+    pub fn finalize(&mut self) -> Option<Again> {
+        if std::mem::replace(&mut self.is_final, true) {
             return None;
         }
         let series: Vec<(&str, Vec<&SliceHeader>)> = self

@@ -1,10 +1,10 @@
 //! The hub: what the console shows, kept for those who come and spread to those who watch.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::broadcast;
 
 use super::view::{ShownExam, ShownSlab, WaitingPlace};
@@ -136,8 +136,7 @@ impl Hub {
             if !is_alive() {
                 return None;
             }
-            let waited = self.concluded.wait_timeout(records, CONCLUSION_POLL);
-            records = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.concluded.wait_for(&mut records, CONCLUSION_POLL);
         }
     }
 
@@ -220,11 +219,11 @@ impl Hub {
     }
 
     fn in_turn(&self) -> MutexGuard<'_, Vec<ExamKey>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<ExamKey, Record>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock()
     }
 }
 

@@ -3,8 +3,10 @@
 //! [`STALLED_AFTER`] is a problem: on `/readyz`, on the console, and for systemd's watchdog where a restart mends it.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::disk::Disk;
 use crate::console::{Hub, Status};
@@ -52,10 +54,7 @@ impl Health {
     fn notices(&self) -> Vec<String> {
         let open =
             self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
-        let gpu = self.engine.gpu_failure().map(|reason| {
-            format!("The GPU failed, the {} engine serves until a restart: {reason}", self.engine.engine())
-        });
-        open.into_iter().chain(gpu).collect()
+        open.into_iter().chain(self.engine.notice()).collect()
     }
 
     async fn problems(&self) -> Vec<String> {
@@ -65,16 +64,19 @@ impl Health {
         });
         let spool = self.spool.upgrade().and_then(|spool| spool.problem());
         let storing = spool.map(|problem| format!("nothing can be stored: {problem}"));
-        [self.analysis_problem(), self.ingest_problem(), disk, writing, storing].into_iter().flatten().collect()
+        [self.analysis_problem(), self.engine.problem(), self.ingest_problem(), disk, writing, storing]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// What hangs or has ended and would work again after a restart. What a disk does is not mended by one.
     pub fn needs_restart(&self) -> Option<String> {
-        self.analysis_problem().or_else(|| self.ingest_problem())
+        self.analysis_problem().or_else(|| self.engine.problem()).or_else(|| self.ingest_problem())
     }
 
     fn analysis_problem(&self) -> Option<String> {
-        let pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
+        let pipeline = self.pipeline.lock();
         match pipeline.as_ref().filter(|pipeline| pipeline.is_alive()) {
             None => Some("the analysis has stopped: restart tableside".to_owned()),
             Some(pipeline) => pipeline.stall(STALLED_AFTER).map(told),

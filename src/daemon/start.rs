@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -17,9 +18,9 @@ use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::ExamKey;
 use crate::ingest::{self, Door, Tls, TlsError};
-use crate::pipeline::{Pipeline, PipelineOptions, step_back};
-use crate::serving::Serving;
+use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::serving::choice::{self, EngineOptions};
+use crate::serving::{Serving, lower_priority};
 use crate::spool::{Retention, Spool, SpoolError};
 use crate::telemetry::{self, MetricsError, WorkProgress};
 
@@ -92,7 +93,7 @@ impl Daemon {
                 .map_err(StartError::Threads)?;
         let input = Arc::new(pipeline.input());
         resume(&spool, &hub, input.as_ref())?;
-        let pipeline = Arc::new(std::sync::Mutex::new(Some(pipeline)));
+        let pipeline = Arc::new(Mutex::new(Some(pipeline)));
 
         let is_analysed = {
             let hub = hub.clone();
@@ -140,11 +141,11 @@ impl Daemon {
     }
 }
 
-/// Loads the engine in a thread that has stepped back, as the engine's own threads then have.
+/// Loads the engine in a thread of lower priority, which the engine's own threads inherit.
 fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<Serving, StartError> {
     std::thread::scope(|scope| {
         let loading = std::thread::Builder::new().name("engine".to_owned()).spawn_scoped(scope, || {
-            step_back();
+            lower_priority();
             choice::serving(package, &EngineOptions { build_plans: true, ..options.clone() })
         });
         match loading.map_err(StartError::Threads)?.join() {

@@ -32,7 +32,7 @@ impl Daemon {
             ended("the console's requests", console, connections_until)
         );
 
-        let pipeline = pipeline.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let pipeline = pipeline.lock().take();
         tokio::join!(
             done("the analysis", threads_until, move || pipeline.into_iter().for_each(Pipeline::stop)),
             done("retention", threads_until, move || drop(retention)),

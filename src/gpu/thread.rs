@@ -1,9 +1,9 @@
 //! A GPU as the analysis knows it: one thread that owns the device, and channels to it.
 //!
 //! A call into NVIDIA's libraries may never return, and nothing can interrupt it. So this thread alone makes such
-//! calls, and whoever asks waits for its answer no longer than a deadline. A GPU that misses the deadline or fails
-//! costs one window: that is an error like any other, and the CPU takes over. Nothing more is asked of it; a thread
-//! that hangs is left behind.
+//! calls. Windows are answered by messages, and whoever asks for a slice's plane waits no longer than a deadline. A GPU
+//! that misses the deadline or fails costs one window: that is an error like any other, and the CPU takes over. Nothing
+//! more is asked of it; a thread that hangs is left behind, and no other is started beside it (`given_up`).
 //!
 //! The first error ends the thread, since after a failed launch nothing that lies on the GPU can be trusted. Its reason
 //! is noted before the channels close (`noted`), so that whoever waits reads the reason and not only that the thread
@@ -20,21 +20,32 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use cudarc::driver::DriverError;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::upload::{SLOTS, SentSlice};
 use super::{AcceleratorEngine, Device, DeviceModel, DevicePipeline, Failure, GpuError, QueuedEvidence};
 use crate::engine::{Engine, EngineError, EngineKind, Inference, ModelPackage, OutputNames, checked};
 use crate::exam::ExamKey;
-use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, StoredSlice};
+use crate::inference::{
+    ANSWER_TIME, Accelerator, AcceleratorSlices, QueuedWindow, StoredSlice, WindowReply, WindowResult,
+};
 use crate::preprocess::{Plane, Window};
 use crate::triage::SlabEvidence;
 
-/// A GPU that has not answered by then hangs, or is so slow that the CPU is faster.
-const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// Opening the GPU loads the model, and its first window loads and tries kernels.
 const OPENING_TIME: Duration = Duration::from_mins(2);
 /// A GPU that has not given everything back by then never will.
 const ENDING_TIME: Duration = Duration::from_secs(10);
+
+/// Threads that were given up because they hang. They still have the card: none is started beside them, so that trying again
+/// and again leaves one thread behind and not many.
+static GIVEN_UP: Mutex<Vec<Receiver<()>>> = Mutex::new(Vec::new());
+
+fn given_up() -> MutexGuard<'static, Vec<Receiver<()>>> {
+    let mut given_up = GIVEN_UP.lock();
+    given_up.retain(|ended| ended.try_recv() != Err(TryRecvError::Disconnected));
+    given_up
+}
 
 /// Where the answer to a request goes; nobody may be waiting for it any more.
 type Reply<T> = Sender<T>;
@@ -42,11 +53,36 @@ type Reply<T> = Sender<T>;
 #[expect(clippy::large_enum_variant, reason = "a few at a time, most of them slices")]
 enum Request {
     Slice(StoredSlice, Reply<Option<Plane>>),
-    Window(Arc<QueuedWindow>, Reply<(SlabEvidence, Duration)>),
+    Window(Arc<QueuedWindow>, EvidenceReply),
     /// A window that the host made.
     Inference(Window, Reply<[Vec<f32>; 4]>),
     Forget(ExamKey),
     End,
+}
+
+/// Where the evidence of a window goes. Dropped unanswered it says why the thread has ended.
+struct EvidenceReply {
+    /// Absent once it has been used.
+    reply: Option<WindowReply>,
+    engine: &'static str,
+    failure: Arc<OnceLock<Ending>>,
+}
+
+impl EvidenceReply {
+    fn send(mut self, evidence: SlabEvidence, took: Duration) {
+        if let Some(reply) = self.reply.take() {
+            reply.send(WindowResult { evidence: Ok(evidence), took });
+        }
+    }
+}
+
+impl Drop for EvidenceReply {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            let reason = self.failure.get().unwrap_or(&Ending::Gone).to_string();
+            reply.send(WindowResult::failed(EngineError::Run { engine: self.engine, reason }));
+        }
+    }
 }
 
 /// The way to the thread; cheap to clone.
@@ -77,8 +113,6 @@ impl Display for Ending {
 /// The first GPU with a package's model.
 pub struct AcceleratorThread {
     requests: Requests,
-    /// Of the windows that were queued.
-    answers: VecDeque<Receiver<(SlabEvidence, Duration)>>,
     names: OutputNames,
     /// Is closed when the thread has ended.
     ended: Receiver<()>,
@@ -132,16 +166,17 @@ impl AcceleratorThread {
             }
             drop(ending);
         };
+        if !given_up().is_empty() {
+            return Err(requests.failed("an earlier thread still hangs on the GPU".to_owned()));
+        }
         let spawned = std::thread::Builder::new().name("accelerator".to_owned()).spawn(thread);
         spawned.map_err(|error| requests.failed(error.to_string()))?;
         match opening.recv_timeout(OPENING_TIME) {
-            Ok(opened) => opened.map(|()| Self {
-                requests,
-                answers: VecDeque::new(),
-                names: package.manifest.outputs.clone(),
-                ended,
-            }),
-            Err(error) => Err(requests.no_answer(error)),
+            Ok(opened) => opened.map(|()| Self { requests, names: package.manifest.outputs.clone(), ended }),
+            Err(error) => {
+                given_up().push(ended);
+                Err(requests.no_answer(error))
+            }
         }
     }
 }
@@ -152,7 +187,9 @@ impl Drop for AcceleratorThread {
         // A thread that has ended takes no requests.
         let _ = self.requests.sender.send(Request::End);
         let hangs = matches!(self.requests.failure.get(), Some(Ending::DoesNotAnswer));
-        if !hangs && self.ended.recv_timeout(ENDING_TIME) == Err(RecvTimeoutError::Timeout) {
+        let patience = if hangs { Duration::ZERO } else { ENDING_TIME };
+        if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            given_up().push(self.ended.clone());
             tracing::error!(
                 "the GPU's thread has not ended: what it holds on the GPU is free again once this program ends"
             );
@@ -209,21 +246,25 @@ impl Accelerator for AcceleratorThread {
         Arc::new(self.requests.clone())
     }
 
-    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
-        let answer = self.requests.send(|reply| Request::Window(Arc::clone(window), reply))?;
-        self.answers.push_back(answer);
-        Ok(())
-    }
-
-    fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
-        let nothing = || self.requests.failed("no window was queued".to_owned());
-        let answer = self.answers.pop_front().ok_or_else(nothing)?;
-        self.requests.receive(&answer)
+    fn queue(&mut self, window: &Arc<QueuedWindow>, reply: WindowReply) {
+        let Requests { engine, failure, sender } = &self.requests;
+        let reply = EvidenceReply { reply: Some(reply), engine, failure: Arc::clone(failure) };
+        // One that failed a slice gets no more windows. What is not sent is dropped, and so answered.
+        if failure.get().is_none() {
+            let _ = sender.send(Request::Window(Arc::clone(window), reply));
+        }
     }
 
     fn forget(&mut self, exam: &ExamKey) {
         // A thread that has ended has forgotten everything.
         let _ = self.requests.sender.send(Request::Forget(exam.clone()));
+    }
+
+    fn end(&mut self) -> bool {
+        // It is asked for nothing more; where it has not failed by itself it is given up because it hangs.
+        let _ = self.requests.failure.set(Ending::DoesNotAnswer);
+        let _ = self.requests.sender.send(Request::End);
+        self.ended.try_recv() == Err(TryRecvError::Disconnected)
     }
 }
 
@@ -248,10 +289,10 @@ enum UnderWay {
         reply: Reply<Option<Plane>>,
     },
     Window {
-        queued: QueuedEvidence,
+        evidence: QueuedEvidence,
         /// When the window before it had left the GPU.
         since: Instant,
-        reply: Reply<(SlabEvidence, Duration)>,
+        reply: EvidenceReply,
     },
 }
 
@@ -301,7 +342,7 @@ impl Worker<'_, '_> {
     }
 
     /// Queues a window, and waits for the one before while the model runs.
-    fn begin(&mut self, window: &QueuedWindow, reply: Reply<(SlabEvidence, Duration)>) -> Result<(), Failure> {
+    fn begin(&mut self, window: &QueuedWindow, reply: EvidenceReply) -> Result<(), Failure> {
         let mut since = Instant::now();
         let is_window = |under_way: &UnderWay| matches!(under_way, UnderWay::Window { .. });
         let before_earlier = self.under_way.iter().position(is_window).unwrap_or(0);
@@ -310,13 +351,13 @@ impl Worker<'_, '_> {
         }
         let earlier = self.under_way.pop_front_if(|first| is_window(first));
         let mut begun = noted(self.failure, self.pipeline.begin(&window.series, &window.job))?;
-        if let Some(UnderWay::Window { queued, since: earlier_since, reply }) = earlier {
-            let evidence = noted(self.failure, begun.evidence_of(queued))?;
-            answer(&reply, (evidence, earlier_since.elapsed()));
+        if let Some(UnderWay::Window { evidence, since: earlier_since, reply }) = earlier {
+            let evidence = noted(self.failure, begun.evidence_of(evidence))?;
+            reply.send(evidence, earlier_since.elapsed());
             since = Instant::now();
         }
-        let queued = noted(self.failure, begun.queue_evidence())?;
-        self.under_way.push_back(UnderWay::Window { queued, since, reply });
+        let evidence = noted(self.failure, begun.queue_evidence())?;
+        self.under_way.push_back(UnderWay::Window { evidence, since, reply });
         Ok(())
     }
 
@@ -332,9 +373,9 @@ impl Worker<'_, '_> {
             Some(UnderWay::Slice { sent, reply }) => {
                 answer(&reply, Some(noted(self.failure, self.pipeline.plane(sent))?));
             }
-            Some(UnderWay::Window { queued, since, reply }) => {
-                let evidence = noted(self.failure, self.pipeline.evidence(queued))?;
-                answer(&reply, (evidence, since.elapsed()));
+            Some(UnderWay::Window { evidence, since, reply }) => {
+                let evidence = noted(self.failure, self.pipeline.evidence(evidence))?;
+                reply.send(evidence, since.elapsed());
             }
             None => {}
         }

@@ -1,62 +1,61 @@
-//! What a card does for the analysis.
+//! What an accelerator does for the analysis.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::planes::StoredSlice;
-use super::window_result::{QueuedWindow, infer_window};
+use super::window_result::{QueuedWindow, WindowReply, infer_window};
 use crate::dicom::{CellLayout, ImageFile};
 use crate::engine::{Engine, EngineError, Manifest, ModelPackage, self_test};
 use crate::exam::{ExamKey, Part, PlaneCentre, SeriesKey, SlabIndex, SlabSlices, SliceId, WindowJob};
 use crate::preprocess::{InPlane, InputGeometry, Plane, SlabSum, SourceAxis, StoredImage, Window};
-use crate::triage::SlabEvidence;
 
-/// An engine on a card that keeps exams' slabs there. After an error it is of no more use.
+/// An accelerator that has not answered by then hangs, or is so slow that the CPU is faster.
+pub const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// An engine that keeps exams' slabs in a memory of its own. Nobody waits for it: its results come as messages. After an error
+/// it is of no more use.
 pub trait Accelerator: Engine {
     /// The way by which slices come to it.
     fn slices(&self) -> Arc<dyn AcceleratorSlices>;
 
-    /// Hands a window over. Of its slabs those whose slices do not lie on the card just so are uploaded.
-    ///
-    /// # Errors
-    /// If the card has failed.
-    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError>;
+    /// Hands a window over and returns at once. Of its slabs those whose slices do not lie on the accelerator just so are
+    /// uploaded. Windows are answered in the order in which they were handed over, an error included; only an accelerator that
+    /// hangs answers nothing.
+    fn queue(&mut self, window: &Arc<QueuedWindow>, reply: WindowReply);
 
-    /// Waits for the evidence of the window that was queued first.
-    ///
-    /// # Errors
-    /// If the card fails or does not answer in time.
-    fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError>;
-
-    /// Frees the memory that an exam has on the card.
+    /// Frees the memory that an exam has on the accelerator.
     fn forget(&mut self, exam: &ExamKey);
+
+    /// Asks it to give back its memory and libraries, and does not wait for that. Whether it has; one that hangs has not.
+    fn end(&mut self) -> bool;
 }
 
-/// The way by which slices come to a card, for many threads at once.
+/// The way by which slices come to an accelerator, for many threads at once.
 pub trait AcceleratorSlices: Send + Sync {
-    /// Adds a slice to its slab and gives its plane; `None` if the card does not take its size.
+    /// Adds a slice to its slab and gives its plane; `None` if the accelerator does not take its size.
     ///
     /// # Errors
-    /// If the card fails or does not answer in time.
+    /// If the accelerator fails or does not answer in time.
     fn plane(&self, slice: StoredSlice) -> Result<Option<Plane>, EngineError>;
 }
 
-/// Holds a card against what the package names and, bit by bit, against the CPU: the planes of slices, and the evidence that the
-/// card makes of what its network says of them, whichever way the slabs came to lie there.
+/// Compares an accelerator with what the package names and, bit by bit, with the CPU: the planes of slices, and the evidence
+/// that it makes of what its model says of them, whichever way the slabs came to lie there.
 ///
 /// # Errors
-/// If the card fails or says anything else.
-pub fn accelerator_test(card: &mut dyn Accelerator, package: &ModelPackage) -> Result<(), EngineError> {
-    self_test(card, package)?;
+/// If the accelerator fails or says anything else.
+pub fn accelerator_test(accelerator: &mut dyn Accelerator, package: &ModelPackage) -> Result<(), EngineError> {
+    self_test(accelerator, package)?;
     match package.self_test() {
-        Some((_, window)) => agrees_with_the_cpu(card, &package.manifest, &window),
+        Some((_, window)) => agrees_with_the_cpu(accelerator, &package.manifest, &window),
         None => Ok(()),
     }
 }
 
 /// The second half of [`accelerator_test`], with slices that look like the slabs of this window.
 pub(crate) fn agrees_with_the_cpu(
-    card: &mut dyn Accelerator,
+    accelerator: &mut dyn Accelerator,
     manifest: &Manifest,
     window: &Window,
 ) -> Result<(), EngineError> {
@@ -76,8 +75,8 @@ pub(crate) fn agrees_with_the_cpu(
         let id = SliceId::of(&ImageFile { path: "self-test".into(), frame: at }, PlaneCentre::at(0.0, 0.0));
         let slice = stored_slice(values, &series, index, id, input);
         let plane = Plane::resample(&slice.image.hounsfield(), &slice.in_plane, input);
-        if card.slices().plane(slice)?.as_ref() != Some(&plane) {
-            return Err(differs(card, "a slice's plane"));
+        if accelerator.slices().plane(slice)?.as_ref() != Some(&plane) {
+            return Err(differs(accelerator, "a slice's plane"));
         }
         let (mut slices, mut sum) = (SlabSlices::default(), SlabSum::default());
         slices.add(id);
@@ -93,18 +92,25 @@ pub(crate) fn agrees_with_the_cpu(
     let jobs = [job([below.clone(), middle.clone(), above]), job([middle, elsewhere, below])];
     let mut expected = Vec::new();
     for job in &jobs {
-        expected.push(infer_window(card, job, manifest).evidence?);
+        expected.push(infer_window(accelerator, job, manifest).evidence?);
     }
-    for job in jobs {
-        card.queue(&Arc::new(QueuedWindow { series: series.clone(), job }))?;
+    let (replies, results) = crossbeam_channel::unbounded();
+    for (job, number) in jobs.into_iter().zip(0..) {
+        let reply = WindowReply::new(number, accelerator.name(), replies.clone());
+        accelerator.queue(&Arc::new(QueuedWindow { series: series.clone(), job }), reply);
     }
     for (expected, way) in expected.into_iter().zip(["its slices", "their sum"]) {
-        if card.collect()?.0 != expected {
-            return Err(differs(card, &format!("the evidence of a slab that came by {way}")));
+        let answer = results.recv_timeout(ANSWER_TIME).map_err(|_| no_answer(accelerator))?;
+        if answer.result.evidence? != expected {
+            return Err(differs(accelerator, &format!("the evidence of a slab that came by {way}")));
         }
     }
-    card.forget(&series.exam);
+    accelerator.forget(&series.exam);
     Ok(())
+}
+
+fn no_answer(accelerator: &dyn Accelerator) -> EngineError {
+    EngineError::Run { engine: accelerator.name(), reason: "it does not answer".to_owned() }
 }
 
 /// A slice with these values of the model's plane, in pixels a little smaller than the plane's.

@@ -1,6 +1,8 @@
-//! Slices into the model's plane: on the card while one serves, which adds them to their slabs there; else on the CPU.
+//! Slices into the model's plane: on the accelerator while one serves, which adds them to their slabs; else on the CPU.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::AcceleratorSlices;
 use crate::dicom::ImageFile;
@@ -42,14 +44,14 @@ impl StoredSlice {
 #[derive(Clone)]
 pub struct Planes {
     input: InputGeometry,
-    card: Arc<Mutex<Option<Arc<dyn AcceleratorSlices>>>>,
+    accelerator: Arc<Mutex<Option<Arc<dyn AcceleratorSlices>>>>,
 }
 
 impl Planes {
-    /// On the CPU as long as there is no card.
+    /// On the CPU as long as there is no accelerator.
     #[must_use]
     pub fn new(input: &InputGeometry) -> Self {
-        Self { input: input.clone(), card: Arc::default() }
+        Self { input: input.clone(), accelerator: Arc::default() }
     }
 
     /// What the planes are of.
@@ -58,29 +60,29 @@ impl Planes {
         &self.input
     }
 
-    pub fn set_card(&self, card: Option<Arc<dyn AcceleratorSlices>>) {
-        *self.lock() = card;
+    pub fn set_accelerator(&self, accelerator: Option<Arc<dyn AcceleratorSlices>>) {
+        *self.lock() = accelerator;
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn AcceleratorSlices>>> {
-        self.card.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accelerator.lock()
     }
 
-    /// The plane of a slice whose Hounsfield units are these: the same bits wherever it is made. A card that fails is asked no
-    /// more; that it failed the analysis learns when it hands over the next window.
+    /// The plane of a slice whose Hounsfield units are these: the same bits wherever it is made. An accelerator that fails is
+    /// asked no more; the analysis learns of the failure when it hands over the next window.
     #[must_use]
     pub fn plane(&self, slice: StoredSlice, hounsfield: &HounsfieldImage) -> Plane {
         let in_plane = slice.in_plane;
-        self.on_card(slice).unwrap_or_else(|| Plane::resample(hounsfield, &in_plane, &self.input))
+        self.on_accelerator(slice).unwrap_or_else(|| Plane::resample(hounsfield, &in_plane, &self.input))
     }
 
-    fn on_card(&self, slice: StoredSlice) -> Option<Plane> {
+    fn on_accelerator(&self, slice: StoredSlice) -> Option<Plane> {
         // Decoders wait for their slices beside each other, not for the lock.
-        let card = self.lock().clone()?;
-        card.plane(slice).unwrap_or_else(|error| {
+        let accelerator = self.lock().clone()?;
+        accelerator.plane(slice).unwrap_or_else(|error| {
             tracing::warn!(%error, "a slice did not come back from the GPU");
             let mut present = self.lock();
-            if present.as_ref().is_some_and(|present| Arc::ptr_eq(present, &card)) {
+            if present.as_ref().is_some_and(|present| Arc::ptr_eq(present, &accelerator)) {
                 *present = None;
             }
             None

@@ -1,5 +1,6 @@
-//! The analyst: one thread that owns the exams and the engine. It takes what arrives, has it decoded, hands the windows that are
-//! due to the engine, and concludes exams that are over. The patient on the table comes first.
+//! The analyst: one thread that owns the exams. It takes what arrives, has it decoded, hands the windows that are due to the
+//! engine, and concludes exams that are over. The patient on the table comes first. It waits for nothing but messages, and for
+//! whichever comes first: while a window is inferred, slices, refusals and other exams' verdicts go on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,6 +88,7 @@ impl Analyst {
 
     /// Works until told to stop.
     pub fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, DecodeEvent)>) {
+        let results = self.serving.results();
         loop {
             self.progress.work.working();
             while let Ok((exam, step)) = decoded.try_recv() {
@@ -97,26 +99,35 @@ impl Analyst {
                     return;
                 }
             }
+            // One moment for all that follows: what is over by then is not waited for.
+            let now = Instant::now();
+            self.serving.look_after(now);
+            while let Some((window, result)) = self.serving.next_result() {
+                self.progress.work.done();
+                self.take_result(&window, result);
+            }
             let order = self.by_priority();
-            self.settle(&order);
+            self.finalize_layouts(&order, now);
             self.send_to_decoders(&order);
             self.tell_who_waits();
             self.report_queues();
             // Verdicts do not wait for other exams' windows.
-            if self.conclude_one(&order) || self.infer_one(order) {
+            if self.conclude_one(&order, now) {
                 self.progress.work.done();
                 continue;
             }
+            self.hand_over_windows(order, now);
             if !self.has_work() {
                 self.progress.work.idle();
             }
-            let nap = crossbeam_channel::after(self.until_next_deadline());
+            let nap = crossbeam_channel::at(self.next_deadline(now));
             select! {
                 recv(inbox) -> message => if !message.is_ok_and(|message| self.take(message)) { return },
-                recv(decoded) -> result => match result {
+                recv(decoded) -> event => match event {
                     Ok((exam, step)) => self.take_decoded(&exam, step),
                     Err(_) => return,
                 },
+                recv(results) -> result => if let Ok(result) = result { self.serving.note(result) },
                 recv(nap) -> _ => {}
             }
         }
@@ -322,24 +333,24 @@ impl Analyst {
     }
 
     /// Lays out anew what an exam that ends has not been laid out as all its slices say.
-    fn settle(&mut self, order: &[ExamKey]) {
+    fn finalize_layouts(&mut self, order: &[ExamKey], now: Instant) {
         for key in order {
             let Some(case) = self.cases.get(key) else { continue };
             let ends = self.completion(case).is_some_and(|(rule, at)| {
                 rule == CompletionRule::AssociationReleased
-                    || at <= Instant::now() && (needs_every_window(rule) || case.is_stale())
+                    || at <= now && (needs_every_window(rule) || case.is_stale())
             });
-            if ends && self.cases.get_mut(key).is_some_and(|case| !case.settle()) {
+            if ends && self.cases.get_mut(key).is_some_and(|case| !case.finalize_layout()) {
                 self.serving.forget(key);
                 self.listener.forget_slabs(key);
             }
         }
     }
 
-    /// Hands over as many windows as the engine has room for, and waits for the first one. `false` if none is due.
-    fn infer_one(&mut self, mut order: Vec<ExamKey>) -> bool {
+    /// Hands over as many windows as the engine has room for.
+    fn hand_over_windows(&mut self, mut order: Vec<ExamKey>, now: Instant) {
         while self.serving.has_room()
-            && let Some(window) = self.next_window(&order)
+            && let Some(window) = self.next_window(&order, now)
         {
             self.turn += 1;
             if let Some(case) = self.cases.get_mut(&window.series.exam) {
@@ -351,14 +362,10 @@ impl Analyst {
                 order = self.by_priority();
             }
         }
-        let Some((window, judged)) = self.serving.collect() else { return false };
-        self.take_judged(&window, judged);
-        true
     }
 
     /// The first window that is due.
-    fn next_window(&self, order: &[ExamKey]) -> Option<QueuedWindow> {
-        let now = Instant::now();
+    fn next_window(&self, order: &[ExamKey], now: Instant) -> Option<QueuedWindow> {
         let streaming = self.options.mode == AnalysisMode::Streaming;
         order.iter().filter_map(|key| self.cases.get(key)).find_map(|case| {
             let finishing = match self.completion(case) {
@@ -371,11 +378,11 @@ impl Analyst {
         })
     }
 
-    fn take_judged(&mut self, window: &QueuedWindow, judged: WindowResult) {
-        telemetry::stage("inference", judged.took);
+    fn take_result(&mut self, window: &QueuedWindow, result: WindowResult) {
+        telemetry::stage("inference", result.took);
         let key = &window.series.exam;
         let Some(case) = self.cases.get_mut(key) else { return };
-        if let Err(error) = case.take_judged(window, judged, &self.manifest) {
+        if let Err(error) = case.take_result(window, result, &self.manifest) {
             telemetry::engine_failure();
             tracing::error!(exam = %key, %error, "the engine failed");
             return;
@@ -417,16 +424,14 @@ impl Analyst {
     }
 
     /// Concludes the first exam that is over. `false` if none is.
-    fn conclude_one(&mut self, order: &[ExamKey]) -> bool {
-        let now = Instant::now();
+    fn conclude_one(&mut self, order: &[ExamKey], now: Instant) -> bool {
         let over = order.iter().find_map(|key| {
             let case = self.cases.get(key)?;
             let (rule, since) = self.is_over(case, now)?;
-            // The deadline may have passed since the last look for windows: those that are due come first.
             let finishing = needs_every_window(rule);
-            let is_judged =
+            let is_inferred =
                 !case.has_windows_under_way() && case.next_window(&self.manifest.input, finishing).is_none();
-            (is_judged && !case.is_stale()).then(|| (key.clone(), rule, since))
+            (is_inferred && !case.is_stale()).then(|| (key.clone(), rule, since))
         });
         let Some((key, rule, over)) = over else { return false };
         let Some(case) = self.cases.get_mut(&key) else { return false };
@@ -437,7 +442,7 @@ impl Analyst {
             densities: self.options.densities,
             rule,
             over,
-            now,
+            now: Instant::now(),
         };
         let standing = case.report.as_ref().filter(|_| case.stage == Stage::Trailing).map(|report| report.verdict);
         let report = case.conclude(&context).clone();
@@ -464,15 +469,11 @@ impl Analyst {
         telemetry::exams_open(self.cases.values().filter(|case| case.stage == Stage::Receiving).count());
     }
 
-    fn until_next_deadline(&self) -> Duration {
-        let now = Instant::now();
-        let next = self
-            .cases
-            .values()
-            .filter_map(|case| self.completion(case))
-            .map(|(_, at)| at.saturating_duration_since(now))
-            .min();
-        next.unwrap_or(TICK).min(TICK)
+    /// When there is something to do though no message comes. An exam that is over already waits for results, which are messages.
+    fn next_deadline(&self, now: Instant) -> Instant {
+        let ends =
+            self.cases.values().filter_map(|case| self.completion(case)).map(|(_, at)| at).filter(|at| *at > now);
+        ends.chain(self.serving.deadline()).fold(now + TICK, Instant::min)
     }
 }
 

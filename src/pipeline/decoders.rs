@@ -4,10 +4,10 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::step_back::step_back;
 use crate::analysis::{DecodeEvent, PlaneCentres, Waiting};
 use crate::exam::ExamKey;
 use crate::inference::Planes;
+use crate::serving::lower_priority;
 use crate::telemetry::WorkProgress;
 
 /// Images to decode.
@@ -34,7 +34,7 @@ pub fn start(
         .map(|(number, progress)| {
             let (jobs, results, planes, progress) = (jobs.clone(), results.clone(), planes.clone(), progress.clone());
             std::thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
-                step_back();
+                lower_priority();
                 for DecodeJob { exam, waiting, centres } in jobs {
                     progress.working();
                     // Nobody listens any more where the analyst has stopped: then the jobs end too.

@@ -1,11 +1,12 @@
-//! The pipeline behind ingest: the decode pool and the one analyst thread, which owns the exams and the engine.
+//! The pipeline behind ingest: the decode pool and the one analyst thread, which owns the exams.
 //!
 //! Instances come in as paths into the spool, so that any backlog waits on the disk. Verdicts and flags go out to the listener.
 
 mod analyst;
 mod decoders;
 mod priority;
-mod step_back;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,11 +19,10 @@ use crate::analysis::Listener;
 use crate::engine::ModelPackage;
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits, Refusals};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
-use crate::serving::Serving;
+use crate::serving::{Serving, lower_priority};
 use crate::telemetry::WorkProgress;
 use crate::triage::Densities;
 use analyst::{Analyst, AnalystProgress, Message};
-pub use step_back::step_back;
 
 /// When an exam's slices are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,7 +101,7 @@ impl Pipeline {
         let analyst =
             Analyst::new(options, package.manifest.clone(), serving, listener, jobs, earlier, progress.clone());
         let spawned = std::thread::Builder::new().name("analyst".to_owned()).spawn(move || {
-            step_back();
+            lower_priority();
             analyst.run(&inbox, &results_out);
         });
         threads.push(spawned?);
@@ -166,89 +166,5 @@ impl InstanceSink for PipelineInput {
 
     fn procedure_step_ended(&self, step: PerformedStep) {
         self.send(Message::StepEnded(step));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::path::PathBuf;
-
-    use super::*;
-    use crate::analysis::{ExamView, SlabView};
-    use crate::config::Config;
-    use crate::exam::{Patient, QualityIssue};
-    use crate::serving::choice::{self, EngineChoice, EngineOptions};
-    use crate::triage::{CaseReport, EarlyFlag};
-
-    /// Says that it was called and keeps the analyst until it is let go.
-    struct Keeper {
-        called: Sender<()>,
-        let_go: crossbeam_channel::Receiver<()>,
-    }
-
-    impl Listener for Keeper {
-        fn known_report(&self, _: &ExamKey) -> Option<CaseReport> {
-            None
-        }
-
-        fn siblings(&self, _: &ExamKey) -> BTreeSet<ExamKey> {
-            BTreeSet::new()
-        }
-
-        fn add_issue(&self, _: &ExamKey, _: &QualityIssue) {}
-
-        fn forget_slabs(&self, _: &ExamKey) {}
-
-        fn waiting(&self, _: &[ExamKey]) {}
-
-        fn update(&self, _: ExamView) {
-            let _ = self.called.send(());
-            let _ = self.let_go.recv();
-        }
-
-        fn put_slab(&self, _: &ExamKey, _: SlabView) {}
-
-        fn raise_early(&self, _: &ExamKey, _: &EarlyFlag) -> bool {
-            false
-        }
-
-        fn raise_rescan(&self, _: &ExamKey, _: &QualityIssue, _: &QualityLimits) {}
-
-        fn conclude(&self, _: ExamView, _: &CaseReport, _: &QualityLimits) {}
-    }
-
-    #[test]
-    fn an_analyst_that_hangs_shows_with_all_that_waits_and_one_that_has_nothing_to_do_does_not() {
-        let config = Config::default();
-        let options = PipelineOptions {
-            mode: config.mode,
-            completion: config.completion,
-            limits: config.quality,
-            densities: config.densities,
-            decoders: 1,
-        };
-        let package = ModelPackage::built_in().unwrap();
-        let embedded = EngineOptions { choice: EngineChoice::Embedded, ..EngineOptions::default() };
-        let serving = choice::serving(&package, &embedded).unwrap();
-        let ((called, calls), (free, let_go)) = (crossbeam_channel::unbounded(), crossbeam_channel::unbounded());
-        let listener = Arc::new(Keeper { called, let_go });
-        let pipeline = Pipeline::start(options, &package, serving, listener, Box::new(|_| Earlier::default())).unwrap();
-        let input = pipeline.input();
-        for number in 0..3 {
-            let (exam, path) = (ExamKey::new("1.2", &Patient::default()), PathBuf::from(format!("/nowhere/{number}")));
-            input.stored(StoredInstance { exam, path, images: 1, association: AssociationId(1), at: Instant::now() });
-        }
-        calls.recv().unwrap();
-        let stall = pipeline.stall(Duration::ZERO).unwrap();
-        assert_eq!(stall.waiting, 2, "two messages that nobody reads");
-        assert_eq!(pipeline.stall(Duration::from_hours(1)), None, "not for long");
-        drop(free);
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while pipeline.stall(Duration::ZERO).is_some() {
-            assert!(Instant::now() < deadline, "it still hangs");
-            std::thread::yield_now();
-        }
-        pipeline.stop();
     }
 }

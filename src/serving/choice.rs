@@ -1,10 +1,14 @@
-//! Which engine serves: the one that the configuration names, or the fastest that is here and passes the package's self-test.
+//! Which engine serves: the one that the configuration names, or the fastest that is here and passes the package's
+//! self-test.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PendingAccelerator, Serving};
+use super::Serving;
+use super::circuit_breaker::LoadAccelerator;
+use super::pending_accelerator::{PendingAccelerator, pending_accelerator};
 #[cfg(feature = "cuda")]
 use crate::engine::Gpu;
 #[cfg(feature = "tensorrt")]
@@ -17,9 +21,9 @@ use crate::gpu::{AcceleratorEngine, AcceleratorThread};
 use crate::inference::{Accelerator, accelerator_test};
 use crate::preprocess::Window;
 
-/// Slabs on a card that serves: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
+/// Slabs on an accelerator that serves: sixteen exams of 384 mm in slabs of 3 mm, half a gigabyte.
 const SLABS: usize = 2048;
-/// Slabs on a card that is asked for single windows: those of its test.
+/// Slabs on an accelerator that is asked for single windows: those of its test.
 const FEW_SLABS: usize = 8;
 
 /// Which engine the configuration asks for.
@@ -79,7 +83,7 @@ impl EngineOptions {
 /// Finds the engine that serves: each candidate is loaded and held against the package's self-test.
 ///
 /// # Errors
-/// If the package's network is not what its manifest says, or the engine asked for by name cannot serve; with
+/// If the package's model is not what its manifest says, or the engine asked for by name cannot serve; with
 /// [`EngineChoice::Auto`] only if no engine can.
 pub fn serving(package: &ModelPackage, options: &EngineOptions) -> Result<Serving, EngineError> {
     let search = Search { package, options };
@@ -108,12 +112,12 @@ impl Search<'_> {
 
     fn serve(&self, kind: EngineKind) -> Result<Serving, EngineError> {
         if !kind.needs_gpu() {
-            return Ok(Serving::new(self.package, None, None, self.on_cpu(kind)?));
+            return Serving::new(self.package, None, None, self.on_cpu(kind)?);
         }
-        let (card, coming) = match load_card(self.package, kind, self.options, SLABS) {
-            Ok(card) => (Some(card), None),
+        let (accelerator, pending) = match load_accelerator(self.package, kind, self.options, SLABS) {
+            Ok(accelerator) => (Some(accelerator), None),
             Err(EngineError::NoPlan) if self.options.build_plans => {
-                let meanwhile = load_card(self.package, EngineKind::Cuda, self.options, SLABS);
+                let meanwhile = load_accelerator(self.package, EngineKind::Cuda, self.options, SLABS);
                 if let Err(reason) = &meanwhile {
                     tracing::info!(engine = EngineKind::Cuda.name(), %reason, "a faster engine does not serve");
                 }
@@ -122,7 +126,7 @@ impl Search<'_> {
             Err(error) => return Err(error),
         };
         let cpu = self.on_cpu(EngineKind::OnnxRuntime).or_else(|_| self.on_cpu(EngineKind::Embedded))?;
-        Ok(Serving::new(self.package, card, coming, cpu))
+        Ok(Serving::new(self.package, accelerator, pending, cpu)?.with_retry(self.load_again()))
     }
 
     fn on_cpu(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
@@ -131,16 +135,29 @@ impl Search<'_> {
 
     /// Builds TensorRT's plan in a thread of its own.
     fn build(&self) -> PendingAccelerator {
-        let (built, coming) = crossbeam_channel::bounded(1);
         let (package, options) = (self.package.clone(), self.options.clone());
-        tracing::info!("TensorRT builds its plan for this card; another engine serves meanwhile");
-        std::thread::spawn(move || {
-            let load = |_| load_card(&package, EngineKind::TensorRt, &options, SLABS);
-            let card = build_plan(&package, &options).and_then(load);
-            // Nobody waits for it any more where the daemon has stopped.
-            let _ = built.send(card);
-        });
-        coming
+        tracing::info!("TensorRT builds its plan for this accelerator; another engine serves meanwhile");
+        pending_accelerator(move || {
+            build_plan(&package, &options)?;
+            load_accelerator(&package, EngineKind::TensorRt, &options, SLABS)
+        })
+    }
+
+    /// Loads an accelerator again as at the start: the fastest that passes the self-test, from the one asked for by name on.
+    fn load_again(&self) -> LoadAccelerator {
+        let (package, options) = (self.package.clone(), self.options.clone());
+        Arc::new(move || {
+            let named = options.choice.named();
+            let candidates = EngineKind::ALL.into_iter().filter(|kind| kind.needs_gpu() && kind.is_built());
+            let mut last = EngineError::NoPlan;
+            for kind in candidates.skip_while(|kind| named.is_some_and(|named| named != *kind)) {
+                match load_accelerator(&package, kind, &options, SLABS) {
+                    Ok(accelerator) => return Ok(accelerator),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        })
     }
 }
 
@@ -153,8 +170,8 @@ pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -
     let (threads, library) = (options.inference_threads(), options.onnxruntime_library.as_deref());
     let mut engine: Box<dyn Engine> = match kind {
         EngineKind::TensorRt | EngineKind::Cuda => {
-            let card = load_card(package, kind, options, FEW_SLABS)?;
-            return Ok(card);
+            let accelerator = load_accelerator(package, kind, options, FEW_SLABS)?;
+            return Ok(accelerator);
         }
         EngineKind::OnnxRuntime => Box::new(OnnxRuntimeEngine::load(package, library, threads)?),
         EngineKind::Embedded => Box::new(EmbeddedEngine::load(package, threads)?),
@@ -164,16 +181,16 @@ pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -
     Ok(engine)
 }
 
-/// Opens the first card, loads a package's network there, and holds both against the self-test.
-fn load_card(
+/// Opens the first accelerator, loads a package's model there, and checks both with the self-test.
+fn load_accelerator(
     package: &ModelPackage,
     kind: EngineKind,
     options: &EngineOptions,
     slabs: usize,
 ) -> Result<Box<dyn Accelerator>, EngineError> {
-    let mut card = open_card(package, kind, options, slabs)?;
-    accelerator_test(card.as_mut(), package)?;
-    Ok(card)
+    let mut accelerator = open_accelerator(package, kind, options, slabs)?;
+    accelerator_test(accelerator.as_mut(), package)?;
+    Ok(accelerator)
 }
 
 /// The first GPU that there is, on which engines run.
@@ -192,10 +209,10 @@ fn gpu(kind: EngineKind, package: &ModelPackage, options: &EngineOptions) -> Res
         .ok_or_else(|| absent("there is no GPU".to_owned()))
 }
 
-/// Builds TensorRT's plan of a package for the card that is here, and returns its file.
+/// Builds TensorRT's plan of a package for the accelerator that is here, and returns its file.
 ///
 /// # Errors
-/// If there is no GPU or no TensorRT, it refuses the network, or the plan cannot be kept.
+/// If there is no GPU or no TensorRT, it refuses the model, or the plan cannot be kept.
 #[cfg(feature = "tensorrt")]
 pub fn build_plan(package: &ModelPackage, options: &EngineOptions) -> Result<PathBuf, EngineError> {
     let gpu = gpu(EngineKind::TensorRt, package, options)?;
@@ -208,7 +225,7 @@ fn plans(options: &EngineOptions) -> Result<&std::path::Path, EngineError> {
     options.plans.as_deref().ok_or_else(missing)
 }
 
-/// Builds TensorRT's plan of a package for the card that is here, and returns its file.
+/// Builds TensorRT's plan of a package for the accelerator that is here, and returns its file.
 ///
 /// # Errors
 /// This program was built without TensorRT.
@@ -218,7 +235,7 @@ pub fn build_plan(_: &ModelPackage, _: &EngineOptions) -> Result<PathBuf, Engine
 }
 
 #[cfg(feature = "cuda")]
-fn open_card(
+fn open_accelerator(
     package: &ModelPackage,
     kind: EngineKind,
     options: &EngineOptions,
@@ -228,8 +245,8 @@ fn open_card(
     if kind == EngineKind::TensorRt {
         return tensorrt(package, &gpu, options, slabs);
     }
-    let network = AcceleratorEngine::OnnxRuntime { library: options.onnxruntime_library.clone() };
-    Ok(Box::new(AcceleratorThread::open(network, package, slabs)?))
+    let engine = AcceleratorEngine::OnnxRuntime { library: options.onnxruntime_library.clone() };
+    Ok(Box::new(AcceleratorThread::open(engine, package, slabs)?))
 }
 
 #[cfg(feature = "tensorrt")]
@@ -241,7 +258,7 @@ fn tensorrt(
 ) -> Result<Box<dyn Accelerator>, EngineError> {
     let (kept, plan) = KeptPlan::read(package, gpu, plans(options)?)?;
     match AcceleratorThread::open(AcceleratorEngine::TensorRt { plan }, package, slabs) {
-        Ok(card) => Ok(Box::new(card)),
+        Ok(accelerator) => Ok(Box::new(accelerator)),
         Err(reason @ EngineError::Load { .. }) => Err(kept.refused(&reason)),
         Err(error) => Err(error),
     }
@@ -253,7 +270,7 @@ fn tensorrt(_: &ModelPackage, _: &Gpu, _: &EngineOptions, _: usize) -> Result<Bo
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_card(
+fn open_accelerator(
     _: &ModelPackage,
     kind: EngineKind,
     _: &EngineOptions,

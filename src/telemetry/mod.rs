@@ -42,6 +42,7 @@ const DISK_FREE_BYTES: &str = "tableside_disk_free_bytes";
 const EXAMS_REMOVED: &str = "tableside_exams_removed_total";
 const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
 const GPU_FAILURES: &str = "tableside_gpu_failures_total";
+const GPU_OUT: &str = "tableside_gpu_out";
 #[cfg(feature = "cuda")]
 const GPU_SUMS_UPLOADED: &str = "tableside_gpu_sums_uploaded_total";
 
@@ -106,6 +107,7 @@ fn describe() {
     describe_counter!(EXAMS_REMOVED, "Exams whose images were removed from the spool, by why");
     describe_counter!(ENGINE_FAILURES, "Windows on which the engine failed");
     describe_counter!(GPU_FAILURES, "Times that a GPU failed and the engine on the CPU took over");
+    describe_gauge!(GPU_OUT, "1 while a GPU that failed is out and the engine on the CPU serves in its place");
     #[cfg(feature = "cuda")]
     describe_counter!(GPU_SUMS_UPLOADED, "Slabs whose sum had to be uploaded to the GPU");
 }
@@ -230,6 +232,11 @@ pub fn engine_replaced(before: &'static str, now: &'static str, model: &str) {
 /// The GPU failed, the CPU takes over.
 pub fn gpu_failure() {
     counter!(GPU_FAILURES).increment(1);
+}
+
+/// Whether a GPU that failed is out.
+pub fn gpu_out(is_out: bool) {
+    gauge!(GPU_OUT).set(if is_out { 1.0 } else { 0.0 });
 }
 
 /// A slab lay on the GPU otherwise than a window is made of, or not at all.

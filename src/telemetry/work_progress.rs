@@ -1,7 +1,9 @@
 //! Whether who has work gets on with it: a thread that lives may hang.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Since when somebody has had work without finishing any of it. Shared between who works and who watches; cheap to clone.
 ///
@@ -33,7 +35,7 @@ impl WorkProgress {
     }
 
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -50,9 +52,9 @@ mod tests {
         progress.working();
         assert!(progress.clone().stalled(Duration::ZERO).unwrap() >= first, "more work excuses nothing");
         assert_eq!(progress.stalled(Duration::from_hours(1)), None, "not for long");
-        let before = progress.0.lock().unwrap().unwrap();
+        let before = progress.0.lock().unwrap();
         progress.done();
-        assert!(progress.0.lock().unwrap().unwrap() > before);
+        assert!(progress.0.lock().unwrap() > before);
         progress.idle();
         assert_eq!(progress.stalled(Duration::ZERO), None);
     }

@@ -53,7 +53,7 @@ impl Observer<'_> {
         for file in acquisition.files {
             scan.take(file, self)?;
         }
-        scan.settle(self)?;
+        scan.finalize_layout(self)?;
         scan.run_due_windows(self, true)?;
         let report = scan.conclude(self);
         self.serving.forget(&scan.analysis.key);
@@ -160,8 +160,8 @@ impl Scan {
     }
 
     /// Decodes again what lies elsewhere now that all slices are there.
-    fn settle(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
-        while !self.analysis.settle() {
+    fn finalize_layout(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
+        while !self.analysis.finalize_layout() {
             self.decode(observer)?;
         }
         Ok(())
@@ -188,8 +188,8 @@ impl Scan {
     fn run_due_windows(&mut self, observer: &mut Observer<'_>, finishing: bool) -> Result<(), String> {
         let manifest = observer.manifest;
         while let Some(window) = self.analysis.next_window(&manifest.input, finishing) {
-            let judged = observer.serving.judge(window.clone());
-            self.analysis.take_judged(&window, judged, manifest).map_err(|error| error.to_string())?;
+            let result = observer.serving.infer(window.clone());
+            self.analysis.take_result(&window, result, manifest).map_err(|error| error.to_string())?;
             let (slices, _) = self.analysis.progress();
             if self.analysis.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
                 self.flagged_after.get_or_insert(slices);

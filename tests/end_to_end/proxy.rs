@@ -26,7 +26,7 @@ fn nginx_configuration(folder: &Path, address: &str, behind: &str) -> String {
         .map(|what| format!("  {what}_temp_path {folder}/{what};\n"))
         .concat();
     format!(
-        "user root root;\ndaemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\nhttp {{\n  access_log off;\n{temporary}  server {{\n    listen {address};\n    location {PREFIX}/ {{ proxy_pass http://{behind}/; }}\n  }}\n}}\n"
+        "user root root;\ndaemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\nhttp {{\n  access_log off;\n{temporary}  server {{\n    listen {address};\n    location {PREFIX}/ {{ proxy_pass http://{behind}/; }}\n  }}\n}}\n"
     )
 }
 
@@ -47,7 +47,8 @@ impl Proxy {
             std::thread::spawn(move || serve(&listener, &behind));
             return Self { address, nginx: None, folder };
         };
-        // nginx takes over listening sockets that its environment names by their descriptors: that is how it replaces itself.
+        // nginx takes over listening sockets that its environment names by their descriptors: that is how it replaces itself. As a
+        // single process it crashes on them, so it has a master and a worker.
         rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
         let configuration = folder.path().join("nginx.conf");
         std::fs::write(&configuration, nginx_configuration(folder.path(), &address, &behind)).unwrap();
@@ -71,8 +72,8 @@ impl Drop for Proxy {
             eprintln!("{}", std::fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default());
         }
         if let Some(nginx) = &mut self.nginx {
-            // Both fail only where it has ended already.
-            let _ = nginx.kill();
+            // Asked to end, it ends its worker too. Both fail only where it has ended already.
+            let _ = Command::new("kill").arg(nginx.id().to_string()).status();
             let _ = nginx.wait();
         }
     }

@@ -178,13 +178,13 @@ pub(super) fn compare(
     let manifest = &package.manifest;
     let (mut cpu_analysis, mut gpu_analysis) = (exam.analysis(), exam.analysis());
     while let Some(window) = cpu_analysis.next_window(&manifest.input, true) {
-        cpu_analysis.take_judged(&window, infer_window(cpu, &window.job, manifest), manifest)?;
+        cpu_analysis.take_result(&window, infer_window(cpu, &window.job, manifest), manifest)?;
     }
     let uploaded_before = pipeline.uploaded();
     exam.upload(pipeline)?;
     while let Some(window) = gpu_analysis.next_window(&manifest.input, true) {
         let evidence = pipeline.infer_window(&window.series, &window.job)?;
-        gpu_analysis.take_judged(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
+        gpu_analysis.take_result(&window, WindowResult { evidence: Ok(evidence), took: Duration::ZERO }, manifest)?;
     }
     pipeline.forget(&exam.series().exam);
     let (cpu_verdict, cpu_probability) = conclude(&mut cpu_analysis, config, manifest)?;

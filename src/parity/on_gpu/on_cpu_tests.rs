@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr as _, result::stream::launch_host_function};
+use parking_lot::Mutex;
 
 use super::exams::ExamSlices;
 use super::{Holds, OnDevice, Report, Row, SLABS, bandwidth, kernels_agree};
@@ -17,14 +17,14 @@ use crate::dicom::UidSource;
 use crate::engine::{Address, Engine, EngineError, EngineKind, Inference, ModelPackage, gpus_here};
 use crate::exam::ExamKey;
 use crate::gpu::{AcceleratorThread, Device, DeviceModel, DevicePipeline, Failure, Work};
-use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, agrees_with_the_cpu};
+use crate::inference::{Accelerator, AcceleratorSlices, QueuedWindow, WindowReply, agrees_with_the_cpu};
 use crate::offline::triage_by;
 use crate::preprocess::{InputGeometry, Window};
 use crate::scanner::series::write_file;
 use crate::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
 use crate::serving::Serving;
 use crate::telemetry;
-use crate::triage::{CaseReport, SlabEvidence};
+use crate::triage::CaseReport;
 
 const VARIABLE: &str = "TABLESIDE_DRIVER_ON_CPU";
 
@@ -155,7 +155,7 @@ fn exams_over_a_gpu_with(slabs: usize, uploads: Range<u64>) {
     let metrics = telemetry::metrics().unwrap();
     let (package, folder) = (small_package(), folder_of_exams());
     let input = package.manifest.input.clone();
-    let on_cpu = Serving::new(&package, None, None, Box::new(EngineOnCpu(input.clone())));
+    let on_cpu = Serving::new(&package, None, None, Box::new(EngineOnCpu(input.clone()))).unwrap();
     let expected = reports(on_cpu, &package, folder.path());
     assert_eq!(expected.len(), 3);
     let mut gpu = gpu(&package, slabs, None);
@@ -164,12 +164,12 @@ fn exams_over_a_gpu_with(slabs: usize, uploads: Range<u64>) {
     agrees_with_the_cpu(&mut gpu, &package.manifest, &window).unwrap();
     let forgotten = Arc::default();
     let gpu = Watched { gpu, forgotten: Arc::clone(&forgotten) };
-    let over_gpu = Serving::new(&package, Some(Box::new(gpu)), None, Box::new(NoEngine));
+    let over_gpu = Serving::new(&package, Some(Box::new(gpu)), None, Box::new(NoEngine)).unwrap();
     let state = over_gpu.state().clone();
     assert_same(&reports(over_gpu, &package, folder.path()), &expected);
     assert_eq!((state.engine(), state.gpu_failure()), ("cuda", None));
     let exams: BTreeSet<String> = expected.iter().map(|report| report["exam"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(*forgotten.lock().unwrap(), exams);
+    assert_eq!(*forgotten.lock(), exams);
     let text = metrics.render();
     let uploaded = text.lines().find_map(|line| line.strip_prefix("tableside_gpu_sums_uploaded_total "));
     assert!(uploads.contains(&uploaded.unwrap().parse().unwrap()), "{uploaded:?}, not within {uploads:?}");
@@ -194,9 +194,9 @@ fn exams_over_a_gpu_that_hangs() {
 fn exams_over_a_gpu_that_ends(end: End, reason: &str) {
     let (package, folder) = (small_package(), folder_of_exams());
     let engine = || Box::new(EngineOnCpu(package.manifest.input.clone()));
-    let expected = reports(Serving::new(&package, None, None, engine()), &package, folder.path());
+    let expected = reports(Serving::new(&package, None, None, engine()).unwrap(), &package, folder.path());
     let gpu = gpu(&package, SLABS, Some((20, end)));
-    let fails = Serving::new(&package, Some(Box::new(gpu)), None, engine());
+    let fails = Serving::new(&package, Some(Box::new(gpu)), None, engine()).unwrap();
     let state = fails.state().clone();
     assert_same(&reports(fails, &package, folder.path()), &expected);
     assert_eq!(state.engine(), "test");
@@ -298,17 +298,17 @@ impl Accelerator for Watched {
         self.gpu.slices()
     }
 
-    fn queue(&mut self, window: &Arc<QueuedWindow>) -> Result<(), EngineError> {
-        self.gpu.queue(window)
-    }
-
-    fn collect(&mut self) -> Result<(SlabEvidence, Duration), EngineError> {
-        self.gpu.collect()
+    fn queue(&mut self, window: &Arc<QueuedWindow>, reply: WindowReply) {
+        self.gpu.queue(window, reply);
     }
 
     fn forget(&mut self, exam: &ExamKey) {
-        self.forgotten.lock().unwrap().insert(exam.to_string());
+        self.forgotten.lock().insert(exam.to_string());
         self.gpu.forget(exam);
+    }
+
+    fn end(&mut self) -> bool {
+        self.gpu.end()
     }
 }
 

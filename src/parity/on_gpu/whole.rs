@@ -61,7 +61,7 @@ fn triage(
     config: &Config,
     folder: &Path,
 ) -> Result<Triaged, Failure> {
-    let serving = Serving::new(package, gpu, None, on_cpu(config, package)?);
+    let serving = Serving::new(package, gpu, None, on_cpu(config, package)?)?;
     let state = serving.state().clone();
     let started = Instant::now();
     let reports = triage_by(serving, package, folder, config)?.reports;
