@@ -51,6 +51,9 @@
 //! - [`telemetry`] is metrics and logs.
 //! - `hex` and `words` are small helpers of texts; `fuzzing` has the entry points of the fuzz targets.
 
+// Programs, tests and benches have nobody who could reach what they say is public; the library does.
+#![warn(unreachable_pub)]
+
 pub mod alert;
 pub mod analysis;
 pub mod config;

@@ -166,7 +166,7 @@ fn decode_images(of: Turn<'_>, images: Range<usize>, mut started: Instant, mut t
 ///
 /// # Errors
 /// Why it cannot be had any more.
-pub fn plane_again(file: &ImageFile, centre: PlaneCentre, input: &InputGeometry) -> Result<Plane, String> {
+pub(super) fn plane_again(file: &ImageFile, centre: PlaneCentre, input: &InputGeometry) -> Result<Plane, String> {
     plane_of(file, Some(centre), input).map_err(|error| format!("a stored instance cannot be read back: {error}"))
 }
 

@@ -20,7 +20,7 @@ const GROWTH: (usize, usize) = (5, 4);
 
 /// Instances to decode again.
 #[derive(Debug, Default)]
-pub struct Again {
+pub(super) struct Again {
     /// Nothing that was made of the slices of these groups stands.
     pub of_groups: Vec<String>,
     pub arrivals: Vec<Arrival>,
@@ -50,7 +50,7 @@ struct Group {
 
 /// The layouts of an exam's series.
 #[derive(Debug, Default)]
-pub struct Layouts {
+pub(super) struct Layouts {
     slices: BTreeMap<String, Slices>,
     /// By the first of their series.
     groups: BTreeMap<String, Group>,
@@ -68,7 +68,7 @@ impl Layouts {
     ///
     /// # Errors
     /// What must be decoded again: the slice, whose plane lies elsewhere, or all of its group.
-    pub fn place(
+    pub(super) fn place(
         &mut self,
         series_instance_uid: &str,
         file: &ImageFile,
@@ -113,13 +113,13 @@ impl Layouts {
     }
 
     /// Whether this image of a series has come as a slice.
-    pub fn know(&self, series_instance_uid: &str, path: &Path, frame: usize) -> bool {
+    pub(super) fn know(&self, series_instance_uid: &str, path: &Path, frame: usize) -> bool {
         self.slices.get(series_instance_uid).is_some_and(|slices| slices.contains_key(&(path.to_owned(), frame)))
     }
 
     /// Forgets the slices of a file whose place an instance with this header takes. Where it does not lie just there, what was made
     /// of the group is stale.
-    pub fn replace(&mut self, by: &InstanceHeader, path: &Path) {
+    pub(super) fn replace(&mut self, by: &InstanceHeader, path: &Path) {
         let Some(slices) = self.slices.get_mut(&by.series_instance_uid) else { return };
         let Some(name) = self.group_of.get(&by.series_instance_uid) else { return };
         let Some(group) = self.groups.get(name) else { return };
@@ -142,17 +142,17 @@ impl Layouts {
     }
 
     /// Whether slices are where they do not belong any more, until all are laid out anew.
-    pub fn is_stale(&self) -> bool {
+    pub(super) fn is_stale(&self) -> bool {
         !self.stale.is_empty() || !self.unfit.is_empty()
     }
 
     /// How many series the judged one was joined from.
-    pub fn series_in(&self, group: &str) -> usize {
+    pub(super) fn series_in(&self, group: &str) -> usize {
         self.groups.get(group).map_or(1, |group| group.series.len())
     }
 
     /// Where the planes of each series lie.
-    pub fn centres(&self) -> PlaneCentres {
+    pub(super) fn centres(&self) -> PlaneCentres {
         self.centres.clone()
     }
 
@@ -166,7 +166,7 @@ impl Layouts {
     }
 
     /// Lays all slices out as all of them together say; what must be decoded again for that.
-    pub fn finalize(&mut self) -> Option<Again> {
+    pub(super) fn finalize(&mut self) -> Option<Again> {
         if std::mem::replace(&mut self.is_final, true) {
             return None;
         }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 /// By the instance's place among the exam's instances.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(super) struct Tally {
     by_instance: BTreeMap<usize, Counted>,
     received: usize,
 }
 
 /// Why an image that should be a slice cannot be analysed.
 #[derive(Debug)]
-pub struct Defect {
+pub(super) struct Defect {
     pub reason: String,
     /// It is a secondary image, such as a captured page.
     pub is_secondary: bool,
@@ -28,47 +28,47 @@ struct Counted {
 
 impl Tally {
     /// An instance has so many images. One that has not been opened yet counts for one.
-    pub fn has_images(&mut self, instance: usize, images: usize) {
+    pub(super) fn has_images(&mut self, instance: usize, images: usize) {
         let counted = self.by_instance.entry(instance).or_default();
         self.received = self.received + images - counted.images;
         counted.images = images;
     }
 
-    pub fn keep(&mut self, instance: usize) {
+    pub(super) fn keep(&mut self, instance: usize) {
         self.by_instance.entry(instance).or_default().kept += 1;
     }
 
     /// An image is of a kind that is not analysed.
-    pub fn unfit(&mut self, instance: usize, reason: Cow<'static, str>) {
+    pub(super) fn unfit(&mut self, instance: usize, reason: Cow<'static, str>) {
         self.by_instance.entry(instance).or_default().unfit.push(reason);
     }
 
-    pub fn defect(&mut self, instance: usize, reason: String, is_secondary: bool) {
+    pub(super) fn defect(&mut self, instance: usize, reason: String, is_secondary: bool) {
         self.by_instance.entry(instance).or_default().defects.push(Defect { reason, is_secondary });
     }
 
     /// An instance does not count any more.
-    pub fn forget(&mut self, instance: usize) {
+    pub(super) fn forget(&mut self, instance: usize) {
         self.received -= self.by_instance.remove(&instance).map_or(0, |counted| counted.images);
     }
 
     /// Images.
-    pub fn received(&self) -> usize {
+    pub(super) fn received(&self) -> usize {
         self.received
     }
 
     /// Images that are rightly not analysed.
-    pub fn kept(&self) -> usize {
+    pub(super) fn kept(&self) -> usize {
         self.by_instance.values().map(|counted| counted.kept + counted.unfit.len()).sum()
     }
 
     /// Why images of kinds that are not analysed are not, one for each, in the order in which their instances came.
-    pub fn all_unfit(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn all_unfit(&self) -> impl Iterator<Item = &str> {
         self.by_instance.values().flat_map(|counted| counted.unfit.iter().map(AsRef::as_ref))
     }
 
     /// Why CT slices cannot be analysed, one for each, in the order in which their instances came.
-    pub fn defects(&self) -> impl Iterator<Item = &Defect> {
+    pub(super) fn defects(&self) -> impl Iterator<Item = &Defect> {
         self.by_instance.values().flat_map(|counted| &counted.defects)
     }
 }

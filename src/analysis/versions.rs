@@ -14,7 +14,7 @@ use crate::exam::{Content, InstanceHeader, Patient};
 const MOST_POSITIONS: usize = 2;
 
 #[derive(Debug, Default)]
-pub struct Versions {
+pub(super) struct Versions {
     /// By series, then by SOP Instance UID.
     by_series: BTreeMap<String, BTreeMap<String, Versioned>>,
     replaced: usize,
@@ -32,7 +32,7 @@ struct Versioned {
 
 /// What an image's instance is to those that came before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub(super) enum Standing {
     /// Its images count.
     Counts,
     /// A newer version has come: its images do not count.
@@ -43,7 +43,7 @@ pub enum Standing {
 
 impl Versions {
     /// Notes an image that was decoded, and says what its instance is.
-    pub fn note(&mut self, header: &InstanceHeader, arrival: &Arrival) -> Standing {
+    pub(super) fn note(&mut self, header: &InstanceHeader, arrival: &Arrival) -> Standing {
         let of_series = self.by_series.entry(header.series_instance_uid.clone()).or_default();
         let known = of_series.entry(header.sop_instance_uid.clone()).or_insert_with(|| Versioned {
             newest: arrival.clone(),
@@ -64,16 +64,16 @@ impl Versions {
     }
 
     /// Instances that newer ones have replaced.
-    pub fn replaced(&self) -> usize {
+    pub(super) fn replaced(&self) -> usize {
         self.replaced
     }
 
-    pub fn identity_changed(&self) -> bool {
+    pub(super) fn identity_changed(&self) -> bool {
         self.identity_changed
     }
 
     /// How many images share their SOP Instance UID with more than one other at another position.
-    pub fn sharing_a_uid(&self) -> usize {
+    pub(super) fn sharing_a_uid(&self) -> usize {
         let versioned = self.by_series.values().flat_map(BTreeMap::values);
         let faulty = versioned
             .filter(|versioned| versioned.positions.values().flatten().collect::<BTreeSet<_>>().len() > MOST_POSITIONS);

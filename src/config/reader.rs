@@ -38,7 +38,7 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     /// All syntax errors, or the document.
-    pub fn parse(text: &'a str) -> Result<Self, Vec<ConfigError>> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, Vec<ConfigError>> {
         let (root, syntax) = DeTable::parse_recoverable(text);
         let document = Self { text, root: root.into_inner(), known: BTreeSet::new(), errors: Vec::new() };
         if syntax.is_empty() {
@@ -52,7 +52,7 @@ impl<'a> Document<'a> {
     }
 
     /// Lets `read` read a section's keys, an absent one being empty, and collects what is wrong with them.
-    pub fn section(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'a, '_>)) {
+    pub(super) fn section(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'a, '_>)) {
         self.known.insert(name);
         let mut entries = DeTable::new();
         if let Some(value) = self.root.get(name) {
@@ -70,7 +70,7 @@ impl<'a> Document<'a> {
     }
 
     /// Lets `read` read each table of a list such as `[[scanner]]`.
-    pub fn list(&mut self, name: &'static str, mut read: impl FnMut(&mut Section<'a, '_>)) {
+    pub(super) fn list(&mut self, name: &'static str, mut read: impl FnMut(&mut Section<'a, '_>)) {
         self.known.insert(name);
         let Some(value) = self.root.get(name).cloned() else { return };
         let items: Option<Vec<DeTable<'a>>> = value
@@ -91,17 +91,17 @@ impl<'a> Document<'a> {
     }
 
     /// Whether a section is there.
-    pub fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.root.contains_key(name)
     }
 
     /// Something that is wrong with the whole.
-    pub fn refuse(&mut self, message: &str) {
+    pub(super) fn refuse(&mut self, message: &str) {
         self.errors.push(ConfigError::whole_file(message.to_owned()));
     }
 
     /// Nothing, if nothing is wrong; else all errors in the order of their lines.
-    pub fn finish(mut self) -> Result<(), Vec<ConfigError>> {
+    pub(super) fn finish(mut self) -> Result<(), Vec<ConfigError>> {
         for key in self.root.keys().filter(|key| !self.known.contains(key.get_ref().as_ref())) {
             let known: Vec<String> = self.known.iter().map(|name| format!("[{name}]")).collect();
             self.errors.push(ConfigError {
@@ -149,7 +149,13 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    pub fn text(&mut self, key: &'static str, target: &mut String, expected: &str, is_valid: impl Fn(&str) -> bool) {
+    pub(super) fn text(
+        &mut self,
+        key: &'static str,
+        target: &mut String,
+        expected: &str,
+        is_valid: impl Fn(&str) -> bool,
+    ) {
         self.string(key, expected, |text| {
             let valid = is_valid(text);
             if valid {
@@ -159,11 +165,11 @@ impl<'a> Section<'a, '_> {
         });
     }
 
-    pub fn parsed<T: FromStr>(&mut self, key: &'static str, target: &mut T, expected: &str) {
+    pub(super) fn parsed<T: FromStr>(&mut self, key: &'static str, target: &mut T, expected: &str) {
         self.string(key, expected, |text| text.parse().map(|value| *target = value).is_ok());
     }
 
-    pub fn path(&mut self, key: &'static str, mut set: impl FnMut(PathBuf)) {
+    pub(super) fn path(&mut self, key: &'static str, mut set: impl FnMut(PathBuf)) {
         self.string(key, "a path", |text| {
             let named = !text.is_empty();
             if named {
@@ -174,7 +180,7 @@ impl<'a> Section<'a, '_> {
     }
 
     /// Reads a list of strings; one that `read` does not take is an error.
-    pub fn strings(&mut self, key: &'static str, expected: &str, mut read: impl FnMut(&str) -> bool) {
+    pub(super) fn strings(&mut self, key: &'static str, expected: &str, mut read: impl FnMut(&str) -> bool) {
         if let Some(value) = self.value(key) {
             let is_valid = |item: &Spanned<DeValue<'a>>| item.get_ref().as_str().is_some_and(&mut read);
             if !value.get_ref().as_array().is_some_and(|items| items.iter().all(is_valid)) {
@@ -183,7 +189,7 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    pub fn choice<T: Copy>(&mut self, key: &'static str, target: &mut T, choices: &[(&str, T)]) {
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, target: &mut T, choices: &[(&str, T)]) {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let expected = match names.split_last() {
             Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
@@ -195,7 +201,7 @@ impl<'a> Section<'a, '_> {
         });
     }
 
-    pub fn boolean(&mut self, key: &'static str, target: &mut bool) {
+    pub(super) fn boolean(&mut self, key: &'static str, target: &mut bool) {
         if let Some(value) = self.value(key) {
             match value.get_ref().as_bool() {
                 Some(value) => *target = value,
@@ -204,7 +210,7 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    pub fn count(&mut self, key: &'static str, range: RangeInclusive<usize>, set: impl FnOnce(usize)) {
+    pub(super) fn count(&mut self, key: &'static str, range: RangeInclusive<usize>, set: impl FnOnce(usize)) {
         if let Some(value) = self.value(key) {
             let number = value
                 .get_ref()
@@ -223,7 +229,7 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    pub fn integer(&mut self, key: &'static str, target: &mut i16, range: RangeInclusive<i16>) {
+    pub(super) fn integer(&mut self, key: &'static str, target: &mut i16, range: RangeInclusive<i16>) {
         if let Some(value) = self.value(key) {
             let integer = value.get_ref().as_integer();
             let number = integer.and_then(|integer| i16::from_str_radix(integer.as_str(), integer.radix()).ok());
@@ -236,7 +242,7 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    pub fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, set: impl FnOnce(f64)) {
+    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, set: impl FnOnce(f64)) {
         if let Some(value) = self.value(key) {
             let text = match value.get_ref() {
                 DeValue::Float(float) => Some(float.as_str()),

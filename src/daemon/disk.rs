@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The disk of the data folder.
 #[derive(Debug)]
-pub struct Disk {
+pub(super) struct Disk {
     folder: PathBuf,
     asked: Mutex<Asked>,
 }
@@ -31,12 +31,12 @@ struct Asked {
 
 impl Disk {
     #[must_use]
-    pub fn new(folder: PathBuf) -> Self {
+    pub(super) fn new(folder: PathBuf) -> Self {
         Self { folder, asked: Mutex::default() }
     }
 
     /// Why nothing can be written there, if so.
-    pub async fn problem(&self) -> Option<String> {
+    pub(super) async fn problem(&self) -> Option<String> {
         let mut asked = self.asked.lock().await;
         if asked.writable.is_some_and(|at| at.elapsed() < BELIEVED) {
             return None;

@@ -20,7 +20,7 @@ use crate::telemetry::WorkProgress;
 const STALLED_AFTER: Duration = Duration::from_mins(2);
 
 /// What the daemon's health and its status on the console are made from.
-pub struct Health {
+pub(super) struct Health {
     pub engine: EngineState,
     pub model: String,
     pub ae_title: String,
@@ -36,7 +36,7 @@ pub struct Health {
 }
 
 impl Health {
-    pub async fn status(&self) -> Status {
+    pub(super) async fn status(&self) -> Status {
         let problems = self.problems().await;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -71,7 +71,7 @@ impl Health {
     }
 
     /// What hangs or has ended and would work again after a restart. What a disk does is not mended by one.
-    pub fn needs_restart(&self) -> Option<String> {
+    pub(super) fn needs_restart(&self) -> Option<String> {
         self.analysis_problem().or_else(|| self.engine.problem()).or_else(|| self.ingest_problem())
     }
 

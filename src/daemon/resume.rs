@@ -8,7 +8,7 @@ use crate::ingest::{self, InstanceSink, RefusedInstance, StoredInstance};
 use crate::pipeline::Earlier;
 use crate::spool::{Spool, SpoolError};
 
-pub fn earlier_of(spool: &Spool, key: &ExamKey) -> Earlier {
+pub(super) fn earlier_of(spool: &Spool, key: &ExamKey) -> Earlier {
     let instances = spool.instances(key).unwrap_or_else(|error| {
         tracing::error!(exam = %key, %error, "earlier instances of the exam cannot be listed");
         Vec::new()
@@ -21,7 +21,7 @@ const RECENT_STEPS: Duration = Duration::from_hours(24);
 
 /// Exams in the spool that have no verdict, or one that knows nothing of some of their instances or of what was refused of
 /// them, go on where they were.
-pub fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
+pub(super) fn resume(spool: &Spool, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
     for exam in spool.exams()? {
         let Earlier { instances, refusals } = earlier_of(spool, &exam);
         let contents = Contents { instances: instances.len(), refused: refusals.count() };

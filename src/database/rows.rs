@@ -55,7 +55,7 @@ const EXAM_COLUMNS: [&str; 33] = [
 ];
 
 /// Writes all of a record, within the caller's transaction.
-pub fn write(connection: &Connection, record: &Record) -> Result<(), DatabaseError> {
+pub(super) fn write(connection: &Connection, record: &Record) -> Result<(), DatabaseError> {
     let key = record.exam.key.to_string();
     write_exam(connection, &record.exam)?;
     match &record.report {
@@ -196,13 +196,13 @@ fn write_slab(connection: &Connection, exam: &str, slab: &SlabView) -> Result<()
 }
 
 /// The exams that a condition on `exam` chooses, in the order that it says.
-pub fn exams(connection: &Connection, condition: &str, params: impl Params) -> rusqlite::Result<Vec<ExamView>> {
+pub(super) fn exams(connection: &Connection, condition: &str, params: impl Params) -> rusqlite::Result<Vec<ExamView>> {
     let sql = format!("SELECT {} FROM exam {condition}", EXAM_COLUMNS.join(", "));
     connection.prepare_cached(&sql)?.query_map(params, exam)?.collect()
 }
 
 /// All that is known of an exam.
-pub fn record(connection: &Connection, key: &ExamKey) -> Result<Option<Record>, DatabaseError> {
+pub(super) fn record(connection: &Connection, key: &ExamKey) -> Result<Option<Record>, DatabaseError> {
     let name = key.to_string();
     let Some(exam) = exams(connection, "WHERE key = ?1", [&name])?.pop() else { return Ok(None) };
     let slabs: Vec<SlabView> = connection
@@ -218,14 +218,14 @@ pub fn record(connection: &Connection, key: &ExamKey) -> Result<Option<Record>, 
 }
 
 /// The report of an exam.
-pub fn report(connection: &Connection, key: &ExamKey) -> Result<Option<CaseReport>, DatabaseError> {
+pub(super) fn report(connection: &Connection, key: &ExamKey) -> Result<Option<CaseReport>, DatabaseError> {
     let mut statement = connection.prepare_cached("SELECT report FROM report WHERE exam = ?1")?;
     let json: Option<String> = statement.query_row([key.to_string()], |row| row.get(0)).optional()?;
     Ok(json.map(|json| serde_json::from_str(&json)).transpose()?)
 }
 
 /// The flags of an exam, in the order in which they were first raised.
-pub fn flags(connection: &Connection, key: &ExamKey) -> rusqlite::Result<Flags> {
+pub(super) fn flags(connection: &Connection, key: &ExamKey) -> rusqlite::Result<Flags> {
     let name = key.to_string();
     let mut statement = connection.prepare_cached("SELECT * FROM flag WHERE exam = ?1 ORDER BY place")?;
     let flags = statement.query_map([&name], flag)?.collect::<rusqlite::Result<Vec<(i64, Flag)>>>()?;
@@ -370,7 +370,7 @@ fn optional_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timesta
 }
 
 /// An exam's key in a column.
-pub fn key(row: &Row<'_>, column: &str) -> rusqlite::Result<ExamKey> {
+pub(super) fn key(row: &Row<'_>, column: &str) -> rusqlite::Result<ExamKey> {
     let text: String = row.get(column)?;
     ExamKey::parse(&text).ok_or_else(|| unreadable(row, column, FromSqlError::InvalidType))
 }

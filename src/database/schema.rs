@@ -106,8 +106,8 @@ CREATE TABLE flag_moment (
 ";
 
 /// All migrations; the last one's number is the layout that this program knows.
-pub static MIGRATIONS: LazyLock<Migrations<'static>> =
+pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> =
     LazyLock::new(|| Migrations::new(vec![M::up(DOCUMENTS), M::up_with_hook(COLUMNS, version_1::move_into_columns)]));
 
 /// The layout that this program writes.
-pub const LAYOUT: usize = 2;
+pub(super) const LAYOUT: usize = 2;

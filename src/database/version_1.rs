@@ -43,7 +43,7 @@ struct Slab {
 
 /// Moves all documents into columns. A document that cannot be read stays where it is, in the table `document`: its exam is
 /// analysed anew from the spool.
-pub fn move_into_columns(transaction: &Transaction<'_>) -> HookResult {
+pub(super) fn move_into_columns(transaction: &Transaction<'_>) -> HookResult {
     let keys: Vec<String> =
         transaction.prepare("SELECT key FROM document")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut unreadable = 0_usize;

@@ -41,7 +41,7 @@ impl Shared {
 
 /// The thread and its queue. What waits is written before the thread ends.
 #[derive(Debug)]
-pub struct Writer {
+pub(super) struct Writer {
     shared: Arc<Shared>,
     /// `None` once it has been closed.
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -50,7 +50,7 @@ pub struct Writer {
 impl Writer {
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(mut connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(mut connection: Connection) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = shared.clone();
         let thread = std::thread::Builder::new()
@@ -59,13 +59,13 @@ impl Writer {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    pub fn save(&self, record: Record) {
+    pub(super) fn save(&self, record: Record) {
         let mut queue = self.shared.queue();
         queue.unwritten.insert(record.exam.key.clone(), Arc::new(record));
         self.shared.changed.notify_all();
     }
 
-    pub fn save_now(&self, record: Record) -> bool {
+    pub(super) fn save_now(&self, record: Record) -> bool {
         let key = record.exam.key.clone();
         self.save(record);
         let mut queue = self.shared.queue();
@@ -76,24 +76,24 @@ impl Writer {
     }
 
     /// The newest of an exam that is not on the disk yet.
-    pub fn unwritten(&self, key: &ExamKey) -> Option<Arc<Record>> {
+    pub(super) fn unwritten(&self, key: &ExamKey) -> Option<Arc<Record>> {
         let queue = self.shared.queue();
         queue.unwritten.get(key).or_else(|| queue.writing.get(key)).cloned()
     }
 
     /// The exams that are not on the disk yet.
-    pub fn keys(&self) -> BTreeSet<ExamKey> {
+    pub(super) fn keys(&self) -> BTreeSet<ExamKey> {
         let queue = self.shared.queue();
         queue.unwritten.keys().chain(queue.writing.keys()).cloned().collect()
     }
 
     /// See [`WorkProgress::stalled`].
-    pub fn stalled(&self, limit: Duration) -> Option<Duration> {
+    pub(super) fn stalled(&self, limit: Duration) -> Option<Duration> {
         self.shared.progress.stalled(limit)
     }
 
     /// Writes what waits, until `until` at the longest; then the thread is left to itself. The exams that were not written.
-    pub fn close(&self, until: Instant) -> BTreeSet<ExamKey> {
+    pub(super) fn close(&self, until: Instant) -> BTreeSet<ExamKey> {
         let thread = self.thread.lock().take();
         let mut queue = self.shared.queue();
         queue.is_closed = true;

@@ -15,12 +15,12 @@ pub(crate) struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// Of an instance that is one image.
-    pub fn of(instance: &'a InMemDicomObject) -> Self {
+    pub(crate) fn of(instance: &'a InMemDicomObject) -> Self {
         Self { instance, groups: None }
     }
 
     /// Of a frame with its own functional groups and the shared ones (PS3.3 section C.7.6.16).
-    pub fn of_frame(
+    pub(crate) fn of_frame(
         instance: &'a InMemDicomObject,
         own: &'a InMemDicomObject,
         shared: Option<&'a InMemDicomObject>,
@@ -28,7 +28,7 @@ impl<'a> Attributes<'a> {
         Self { instance, groups: Some([Some(own), shared]) }
     }
 
-    pub fn get(&self, tag: Tag) -> Option<&'a InMemElement> {
+    pub(crate) fn get(&self, tag: Tag) -> Option<&'a InMemElement> {
         let Some(groups) = self.groups else { return self.instance.get(tag) };
         let groups = || groups.into_iter().flatten();
         let place = place_in_groups(tag);
@@ -41,21 +41,21 @@ impl<'a> Attributes<'a> {
     }
 
     /// Items of a sequence of the frame's functional groups; none of an image without.
-    pub fn group(&self, sequence: Tag) -> &'a [InMemDicomObject] {
+    pub(crate) fn group(&self, sequence: Tag) -> &'a [InMemDicomObject] {
         let groups = self.groups.into_iter().flatten().flatten();
         groups.map(|group| items(group, sequence)).find(|items| !items.is_empty()).unwrap_or_default()
     }
 
     /// The text without padding; empty if there is none.
-    pub fn text(&self, tag: Tag) -> String {
+    pub(crate) fn text(&self, tag: Tag) -> String {
         self.get(tag).map(text_of).unwrap_or_default()
     }
 
-    pub fn number(&self, tag: Tag) -> Option<f64> {
+    pub(crate) fn number(&self, tag: Tag) -> Option<f64> {
         number_of(self.get(tag)?)
     }
 
-    pub fn numbers<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
+    pub(crate) fn numbers<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
         numbers_of(self.get(tag)?)
     }
 }

@@ -23,7 +23,7 @@ const MAX_RLE_SEGMENTS: u32 = 15;
 
 /// The size in the header of a JPEG, JPEG-LS or JPEG 2000 codestream (HTJ2K included); `None` if it has none.
 #[must_use]
-pub fn frame_size(codestream: &[u8]) -> Option<FrameSize> {
+pub(crate) fn frame_size(codestream: &[u8]) -> Option<FrameSize> {
     match codestream {
         [0xFF, 0xD8, rest @ ..] => jpeg_frame(rest),
         [0xFF, 0x4F, 0xFF, 0x51, siz @ ..] => jpeg2000_frame(siz),
@@ -33,7 +33,7 @@ pub fn frame_size(codestream: &[u8]) -> Option<FrameSize> {
 
 /// The codestream alone: out of a JP2 file's boxes if it is in one, and without what follows the end of a JPEG or JPEG-LS image.
 #[must_use]
-pub fn bare(frame: &[u8]) -> &[u8] {
+pub(crate) fn bare(frame: &[u8]) -> &[u8] {
     let codestream =
         if frame.starts_with(&JP2_SIGNATURE) { contiguous_codestream(frame).unwrap_or(frame) } else { frame };
     match codestream {
@@ -81,14 +81,14 @@ fn end_of_image(codestream: &[u8]) -> Option<usize> {
 
 /// Whether a JPEG or JPEG-LS codestream ends as it must (EOI, ITU-T T.81 B.2.1), but for padding.
 #[must_use]
-pub fn has_end_of_image(codestream: &[u8]) -> bool {
+pub(crate) fn has_end_of_image(codestream: &[u8]) -> bool {
     let padding = codestream.iter().rev().take_while(|byte| **byte == 0).count();
     codestream[..codestream.len() - padding].ends_with(&[0xFF, 0xD9])
 }
 
 /// Whether an RLE frame's header is one.
 #[must_use]
-pub fn is_rle_frame(frame: &[u8]) -> bool {
+pub(crate) fn is_rle_frame(frame: &[u8]) -> bool {
     let segments = frame.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
     frame.len() >= RLE_HEADER_BYTES && segments.is_some_and(|segments| (1..=MAX_RLE_SEGMENTS).contains(&segments))
 }

@@ -44,7 +44,7 @@ const NO_DATA_SET: u16 = 0x0101;
 
 /// A request, as its command set says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     field: u16,
     message_id: u16,
     /// Affected or Requested SOP Class UID.
@@ -56,7 +56,7 @@ pub struct Request {
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     Echo,
     Store,
     Create,
@@ -72,7 +72,7 @@ pub enum Operation {
 impl Operation {
     /// Whether the peer waits for a response (PS3.7 section 9.3.2.3 has none).
     #[must_use]
-    pub fn is_answered(self) -> bool {
+    pub(crate) fn is_answered(self) -> bool {
         !matches!(self, Self::Cancel | Self::Response)
     }
 }
@@ -87,7 +87,7 @@ impl Request {
     ///
     /// # Errors
     /// If it cannot be read, lacks its command field, or its message ID although it wants an answer.
-    pub fn read(command_set: &[u8]) -> Result<Self, CommandError> {
+    pub(crate) fn read(command_set: &[u8]) -> Result<Self, CommandError> {
         let refuse = |error: &dyn std::fmt::Display| CommandError(error.to_string());
         let read = read_data_set(command_set, Encoding::ImplicitVr, Keep::Described);
         let command = read.map_err(|error| refuse(&error))?.object;
@@ -112,7 +112,7 @@ impl Request {
     }
 
     #[must_use]
-    pub fn operation(&self) -> Operation {
+    pub(crate) fn operation(&self) -> Operation {
         match self.field {
             C_ECHO_RQ => Operation::Echo,
             N_CREATE_RQ => Operation::Create,
@@ -128,7 +128,7 @@ impl Request {
     ///
     /// # Errors
     /// If it cannot be encoded.
-    pub fn response(&self, status: Status) -> Result<Vec<u8>, CommandError> {
+    pub(crate) fn response(&self, status: Status) -> Result<Vec<u8>, CommandError> {
         let mut elements = vec![
             DataElement::new(tags::AFFECTED_SOP_CLASS_UID, VR::UI, PrimitiveValue::from(self.sop_class_uid.as_str())),
             DataElement::new(tags::COMMAND_FIELD, VR::US, PrimitiveValue::from(self.field | RESPONSE)),

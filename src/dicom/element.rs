@@ -9,10 +9,10 @@ use dicom_dictionary_std::StandardDataDictionary;
 
 use super::extent::ExtentError;
 
-pub const UNDEFINED_LENGTH: u32 = 0xFFFF_FFFF;
-pub const ITEM: Tag = Tag(0xFFFE, 0xE000);
-pub const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
-pub const SEQUENCE_DELIMITER: Tag = Tag(0xFFFE, 0xE0DD);
+pub(super) const UNDEFINED_LENGTH: u32 = 0xFFFF_FFFF;
+pub(super) const ITEM: Tag = Tag(0xFFFE, 0xE000);
+pub(super) const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
+pub(super) const SEQUENCE_DELIMITER: Tag = Tag(0xFFFE, 0xE0DD);
 const DELIMITING_GROUP: u16 = 0xFFFE;
 
 /// How values are preceded.
@@ -24,7 +24,7 @@ pub enum Encoding {
 
 /// What stands before a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ElementHead {
+pub(super) struct ElementHead {
     pub tag: Tag,
     /// Where the element begins.
     pub start: usize,
@@ -36,19 +36,19 @@ pub struct ElementHead {
 }
 
 /// Bytes that are read in their order, and how far they have been.
-pub struct Source<R> {
+pub(super) struct Source<R> {
     reader: R,
     pub at: usize,
 }
 
 impl<R: Read + Seek> Source<R> {
-    pub fn new(reader: R) -> Self {
+    pub(super) fn new(reader: R) -> Self {
         Self { reader, at: 0 }
     }
 
     /// Reads what stands before the next value. Where the element ends must lie before `end`, too; that is checked by
     /// [`Source::value_end`], since a length may be undefined.
-    pub fn element_head(&mut self, end: usize, encoding: Encoding) -> Result<ElementHead, ExtentError> {
+    pub(super) fn element_head(&mut self, end: usize, encoding: Encoding) -> Result<ElementHead, ExtentError> {
         let start = self.at;
         let tag = Tag(self.u16(end)?, self.u16(end)?);
         let is_delimiter = tag.group() == DELIMITING_GROUP;
@@ -113,14 +113,14 @@ impl<R: Read + Seek> Source<R> {
     }
 
     /// Tag and length of an item or a delimiter (PS3.5 section 7.5).
-    pub fn item_head(&mut self, end: usize) -> Result<ElementHead, ExtentError> {
+    pub(super) fn item_head(&mut self, end: usize) -> Result<ElementHead, ExtentError> {
         let start = self.at;
         let tag = Tag(self.u16(end)?, self.u16(end)?);
         Ok(ElementHead { tag, start, vr: None, length: self.u32(end)?, has_unknown_vr: false })
     }
 
     /// Where a value of defined length ends.
-    pub fn value_end(&self, head: &ElementHead, end: usize) -> Result<usize, ExtentError> {
+    pub(super) fn value_end(&self, head: &ElementHead, end: usize) -> Result<usize, ExtentError> {
         let left = end - self.at;
         let ElementHead { tag, start: at, length, .. } = *head;
         if length as usize > left {
@@ -131,7 +131,7 @@ impl<R: Read + Seek> Source<R> {
 
     /// How the elements that begin here are encoded. A sequence of unknown VR is implicit inside (PS3.5 section 6.2.2 note), some
     /// writers leave it explicit; and some name one transfer syntax and write another.
-    pub fn sniff(&mut self, outer: Encoding, end: usize) -> Result<Encoding, ExtentError> {
+    pub(super) fn sniff(&mut self, outer: Encoding, end: usize) -> Result<Encoding, ExtentError> {
         let peeked = self.peek::<6>(end)?;
         let [a, b, _, _, letters @ ..] = peeked.bytes;
         if peeked.count < 6 || u16::from_le_bytes([a, b]) == DELIMITING_GROUP {
@@ -147,7 +147,7 @@ impl<R: Read + Seek> Source<R> {
     }
 
     /// Whether nothing but zeros is left; the place stays where it was.
-    pub fn is_zero_up_to(&mut self, end: usize) -> Result<bool, ExtentError> {
+    pub(super) fn is_zero_up_to(&mut self, end: usize) -> Result<bool, ExtentError> {
         let here = self.at;
         let mut is_zero = true;
         while is_zero && self.at < end {
@@ -160,7 +160,7 @@ impl<R: Read + Seek> Source<R> {
     }
 
     /// A value, whose end lies within the data set.
-    pub fn value(&mut self, value_end: usize) -> Result<Vec<u8>, ExtentError> {
+    pub(super) fn value(&mut self, value_end: usize) -> Result<Vec<u8>, ExtentError> {
         let mut bytes = vec![0; value_end - self.at];
         self.reader.read_exact(&mut bytes).map_err(|error| ExtentError::Unreadable(error.kind()))?;
         self.at = value_end;
@@ -168,7 +168,7 @@ impl<R: Read + Seek> Source<R> {
     }
 
     /// Goes on at another byte, which lies within the data set.
-    pub fn skip_to(&mut self, at: usize) -> Result<(), ExtentError> {
+    pub(super) fn skip_to(&mut self, at: usize) -> Result<(), ExtentError> {
         let distance = at as i64 - self.at as i64;
         self.reader.seek_relative(distance).map_err(|error| ExtentError::Unreadable(error.kind()))?;
         self.at = at;
@@ -176,7 +176,7 @@ impl<R: Read + Seek> Source<R> {
     }
 
     /// The next bytes, as many as there are up to `end`; the place stays where it was.
-    pub fn peek<const N: usize>(&mut self, end: usize) -> Result<Peeked<N>, ExtentError> {
+    pub(super) fn peek<const N: usize>(&mut self, end: usize) -> Result<Peeked<N>, ExtentError> {
         let here = self.at;
         let count = N.min(end - here);
         let mut bytes = [0; N];
@@ -206,24 +206,24 @@ impl<R: Read + Seek> Source<R> {
 }
 
 /// Bytes that were looked at; those beyond `count` are zero.
-pub struct Peeked<const N: usize> {
+pub(super) struct Peeked<const N: usize> {
     pub bytes: [u8; N],
     pub count: usize,
 }
 
 /// What the dictionary says of a tag (PS3.6).
-pub fn dictionary_vr(tag: Tag) -> Option<VR> {
+pub(super) fn dictionary_vr(tag: Tag) -> Option<VR> {
     StandardDataDictionary.by_tag(tag).map(|entry| entry.vr().relaxed())
 }
 
 /// Whether the dictionary has this very tag, and not only its kind.
-pub fn is_standard(tag: Tag) -> bool {
+pub(super) fn is_standard(tag: Tag) -> bool {
     let entry = StandardDataDictionary.by_tag(tag);
     entry.is_some_and(|entry| !matches!(entry.tag_range(), TagRange::GroupLength | TagRange::PrivateCreator))
 }
 
 /// Whether values of a tag are signed where the pixels are (PS3.6: "US or SS").
-pub fn has_sign_of_pixels(tag: Tag) -> bool {
+pub(super) fn has_sign_of_pixels(tag: Tag) -> bool {
     StandardDataDictionary.by_tag(tag).is_some_and(|entry| entry.vr() == VirtualVr::Xs)
 }
 

@@ -110,7 +110,7 @@ pub fn read_data_set(data_set: &[u8], encoding: Encoding, keep: Keep) -> Result<
 ///
 /// # Errors
 /// As [`read_data_set`], and if it cannot be read.
-pub fn read_data_set_from(
+pub(super) fn read_data_set_from(
     reader: impl Read + Seek,
     length: usize,
     encoding: Encoding,

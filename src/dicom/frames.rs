@@ -26,7 +26,7 @@ pub enum FrameError {
 
 /// Bytes of a frame as they are stored.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Pixels {
+pub(super) enum Pixels {
     Native(Vec<u8>),
     /// One codestream, whatever fragments it came in.
     Encapsulated(Vec<u8>),
@@ -34,7 +34,7 @@ pub enum Pixels {
 
 /// Where each frame lies in its data set, bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Frames {
+pub(super) enum Frames {
     Native { value: Range<usize>, frames: usize, frame_bytes: usize },
     Encapsulated { fragments: Vec<Range<usize>>, of_frames: Vec<Range<usize>> },
 }

@@ -43,7 +43,7 @@ pub enum PduError {
 
 /// What stands before a fragment of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FragmentHead {
+pub(crate) struct FragmentHead {
     pub context: u8,
     /// Of a command set; else of a data set.
     pub is_command: bool,
@@ -53,7 +53,7 @@ pub struct FragmentHead {
 
 /// What comes next on an association.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// The fragment itself is to be taken with [`PduStream::take_fragment`].
     Fragment(FragmentHead),
     ReleaseRequest,
@@ -62,7 +62,7 @@ pub enum Next {
 
 /// A connection as a stream of PDUs.
 #[derive(Debug)]
-pub struct PduStream<S> {
+pub(crate) struct PduStream<S> {
     stream: BufReader<S>,
     max_pdu_bytes: u32,
     /// Bytes of the P-DATA-TF PDU that is being read.
@@ -70,7 +70,7 @@ pub struct PduStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
-    pub fn new(stream: S, max_pdu_bytes: u32) -> Self {
+    pub(crate) fn new(stream: S, max_pdu_bytes: u32) -> Self {
         Self { stream: BufReader::with_capacity(READ_AHEAD, stream), max_pdu_bytes, left: 0 }
     }
 
@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
     ///
     /// # Errors
     /// If something else comes, or nothing in time.
-    pub async fn association_request(&mut self, deadline: Instant) -> Result<AssociationRQ, PduError> {
+    pub(crate) async fn association_request(&mut self, deadline: Instant) -> Result<AssociationRQ, PduError> {
         let head: [u8; 6] = in_time(deadline, self.bytes()).await?;
         let (kind, length) = split_head(head);
         if kind != ASSOCIATE_RQ {
@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
     ///
     /// # Errors
     /// If a PDU comes that may not, a length lies, or nothing comes in time.
-    pub async fn next(&mut self, deadline: Instant) -> Result<Next, PduError> {
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Result<Next, PduError> {
         while self.left == 0 {
             let (kind, length) = split_head(in_time(deadline, self.bytes()).await?);
             match kind {
@@ -131,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
     ///
     /// # Errors
     /// If it does not come in time.
-    pub async fn take_fragment(
+    pub(crate) async fn take_fragment(
         &mut self,
         head: FragmentHead,
         message: &mut Vec<u8>,
@@ -146,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
     ///
     /// # Errors
     /// If the peer does not take them in time.
-    pub async fn send(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), PduError> {
+    pub(crate) async fn send(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), PduError> {
         in_time(deadline, async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await?;
@@ -198,14 +198,14 @@ pub struct EncodeError(String);
 ///
 /// # Errors
 /// If it cannot be encoded.
-pub fn encode(pdu: &Pdu) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode(pdu: &Pdu) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = Vec::with_capacity(512);
     write_pdu(&mut bytes, pdu).map_err(|error| EncodeError(error.to_string()))?;
     Ok(bytes)
 }
 
 /// A command set as P-DATA-TF PDUs, none longer than the peer takes.
-pub fn command_pdus(context: u8, command: &[u8], peer_max_pdu_bytes: u32) -> Vec<u8> {
+pub(crate) fn command_pdus(context: u8, command: &[u8], peer_max_pdu_bytes: u32) -> Vec<u8> {
     let most = (peer_max_pdu_bytes.saturating_sub(PDV_HEAD_BYTES).max(2) & !1) as usize;
     let mut pdus = Vec::with_capacity(command.len() + 12);
     let mut fragments = command.chunks(most).peekable();

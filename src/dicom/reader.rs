@@ -18,7 +18,7 @@ use super::text::CharacterSet;
 use super::values::{is_bulk, is_text, number_bytes, primitive, text_value};
 
 /// A walk under way.
-pub struct DataSetReader<R> {
+pub(super) struct DataSetReader<R> {
     pub source: Source<R>,
     pub keep: Keep,
     pub pixel_data: Option<PixelData>,
@@ -29,7 +29,7 @@ pub struct DataSetReader<R> {
 
 /// What contains the elements that are read.
 #[derive(Clone, Copy)]
-pub struct Scope {
+pub(super) struct Scope {
     pub end: usize,
     pub depth: usize,
     /// Whether a delimiter ends it, and not its length.
@@ -57,7 +57,7 @@ struct Level {
 
 impl<R: Read + Seek> DataSetReader<R> {
     /// Elements up to the end of what contains them.
-    pub fn elements(&mut self, scope: Scope, inherited: &CharacterSet) -> Result<InMemDicomObject, ExtentError> {
+    pub(super) fn elements(&mut self, scope: Scope, inherited: &CharacterSet) -> Result<InMemDicomObject, ExtentError> {
         if scope.depth > MAX_DEPTH {
             return Err(ExtentError::TooDeep);
         }

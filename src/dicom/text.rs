@@ -37,7 +37,7 @@ enum High {
 
 /// How the text of a data set is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CharacterSet {
+pub(super) enum CharacterSet {
     /// One encoding for all, without code extensions (`ISO_IR 192`, GB18030, GBK).
     Whole(&'static Encoding),
     Iso2022(Sets),
@@ -45,7 +45,7 @@ pub enum CharacterSet {
 
 /// The sets that are in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sets {
+pub(super) struct Sets {
     low: Low,
     high: High,
 }
@@ -58,7 +58,7 @@ impl Default for CharacterSet {
 
 impl CharacterSet {
     /// By the values of Specific Character Set (0008,0005), in the spellings that occur.
-    pub fn of<T: Borrow<str>>(terms: &[T]) -> Self {
+    pub(super) fn of<T: Borrow<str>>(terms: &[T]) -> Self {
         let terms: Vec<String> = terms.iter().map(|term| term.borrow().trim().to_ascii_uppercase()).collect();
         let whole = terms.iter().find_map(|term| match term.as_str() {
             term if term.contains("UTF") || number_of(term) == Some(192) => Some(UTF_8),
@@ -77,7 +77,7 @@ impl CharacterSet {
     }
 
     /// Reads the text of a value, or of several with backslashes between them.
-    pub fn decode(&self, bytes: &[u8], vr: VR) -> String {
+    pub(super) fn decode(&self, bytes: &[u8], vr: VR) -> String {
         const UTF_8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
         if bytes.is_ascii() && !bytes.contains(&ESCAPE) && !matches!(self, Self::Iso2022(Sets { low: Low::Romaji, .. }))
         {

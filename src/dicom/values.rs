@@ -4,7 +4,7 @@ use dicom_core::value::C;
 use dicom_core::{PrimitiveValue, Tag, VR};
 
 /// Bytes of one value of the VRs that are numbers, 1 for all others (PS3.5 table 6.2-1).
-pub fn number_bytes(vr: VR) -> u32 {
+pub(super) fn number_bytes(vr: VR) -> u32 {
     use VR::{AT, FD, FL, SL, SS, SV, UL, US, UV};
     match vr {
         SS | US => 2,
@@ -15,13 +15,13 @@ pub fn number_bytes(vr: VR) -> u32 {
 }
 
 /// VRs of values that may be large and describe nothing.
-pub fn is_bulk(vr: VR) -> bool {
+pub(super) fn is_bulk(vr: VR) -> bool {
     use VR::{OB, OD, OF, OL, OV, OW, UN};
     matches!(vr, OB | OD | OF | OL | OV | OW | UN)
 }
 
 /// VRs whose text is in the character set of the data set (PS3.5 section 6.1.2.3).
-pub fn is_text(vr: VR) -> bool {
+pub(super) fn is_text(vr: VR) -> bool {
     use VR::{LO, LT, PN, SH, ST, UC, UT};
     matches!(vr, LO | LT | PN | SH | ST | UC | UT)
 }
@@ -33,7 +33,7 @@ fn is_single(vr: VR) -> bool {
 }
 
 /// The values of a text, without the padding at their ends.
-pub fn text_value(vr: VR, text: &str) -> PrimitiveValue {
+pub(super) fn text_value(vr: VR, text: &str) -> PrimitiveValue {
     let trimmed = |value: &str| value.trim_end_matches([' ', '\0']).to_owned();
     if trimmed(text).is_empty() {
         PrimitiveValue::Empty
@@ -45,7 +45,7 @@ pub fn text_value(vr: VR, text: &str) -> PrimitiveValue {
 }
 
 /// A value that is no text of a character set; `None` where its length is no whole number of values.
-pub fn primitive(vr: VR, bytes: Vec<u8>) -> Option<PrimitiveValue> {
+pub(super) fn primitive(vr: VR, bytes: Vec<u8>) -> Option<PrimitiveValue> {
     if bytes.is_empty() {
         return Some(PrimitiveValue::Empty);
     }

@@ -12,7 +12,7 @@ use super::{Engine, EngineError, EngineKind, Inference, ModelPackage, OutputName
 use crate::preprocess::Window;
 
 /// The variable that names the library where the configuration does not.
-pub const LIBRARY_VARIABLE: &str = "TABLESIDE_ONNXRUNTIME";
+pub(super) const LIBRARY_VARIABLE: &str = "TABLESIDE_ONNXRUNTIME";
 
 /// Folders that are searched when neither the configuration nor the environment names the library.
 const LIBRARY_FOLDERS: [&str; 4] =

@@ -11,12 +11,12 @@ use crate::preprocess::{InputGeometry, Window};
 /// Blocks of a plane along each side.
 const BLOCKS_ALONG: usize = 8;
 /// Blocks of a plane.
-pub const BLOCKS: usize = BLOCKS_ALONG * BLOCKS_ALONG;
+pub(super) const BLOCKS: usize = BLOCKS_ALONG * BLOCKS_ALONG;
 
 /// How far an engine may lie from a pinned probability: of a block on average, or of the slab. Half precision stays well within.
-pub const PROBABILITY_TOLERANCE: f32 = 0.01;
+pub(super) const PROBABILITY_TOLERANCE: f32 = 0.01;
 /// How far the attention may lie away: it weighs a slab by its exponential, so this is a twentieth of the weight.
-pub const ATTENTION_TOLERANCE: f32 = 0.05;
+pub(super) const ATTENTION_TOLERANCE: f32 = 0.05;
 
 /// `[self_test]` of model.toml.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,10 +18,10 @@ use super::Part;
 use crate::preprocess::{InputGeometry, Plane};
 
 /// Reconstructions of one acquisition begin and end within a slice's thickness of each other, mm.
-pub const REACH_TOLERANCE_MM: f64 = 15.0;
+pub(super) const REACH_TOLERANCE_MM: f64 = 15.0;
 
 /// Slices that lie closer than this show the model nothing more, mm.
-pub const CLOSE_ENOUGH_MM: f64 = 1.0;
+pub(super) const CLOSE_ENOUGH_MM: f64 = 1.0;
 
 /// What aerated lung measures, HU; air and dense tissue lie beyond.
 const LUNG_HU: std::ops::RangeInclusive<f32> = -950.0..=-500.0;

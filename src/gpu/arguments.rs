@@ -4,25 +4,25 @@
 
 use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
 
-pub use crate::engine::Address;
+pub(crate) use crate::engine::Address;
 
 /// Plane pixels of one block of `add_slices`.
-pub const TILE_COLUMNS: usize = 32;
-pub const TILE_ROWS: usize = 8;
-pub const SLICE_THREADS: usize = TILE_COLUMNS * TILE_ROWS;
+pub(super) const TILE_COLUMNS: usize = 32;
+pub(super) const TILE_ROWS: usize = 8;
+pub(super) const SLICE_THREADS: usize = TILE_COLUMNS * TILE_ROWS;
 
-pub const WINDOW_THREADS: usize = 128;
-pub const EVIDENCE_THREADS: usize = 1024;
+pub(super) const WINDOW_THREADS: usize = 128;
+pub(super) const EVIDENCE_THREADS: usize = 1024;
 
 /// Plane pixels of one block of the window kernels.
-pub const WINDOW_PIXELS: usize = WINDOW_THREADS * 8;
+pub(super) const WINDOW_PIXELS: usize = WINDOW_THREADS * 8;
 
 /// The most slices or windows of a launch.
-pub const MAX_BATCH: usize = 65_535;
+pub(crate) const MAX_BATCH: usize = 65_535;
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub struct Taps {
+pub(crate) struct Taps {
     pub first: Address,
     pub count: Address,
     pub weights: Address,
@@ -30,7 +30,7 @@ pub struct Taps {
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub struct Slice {
+pub(crate) struct Slice {
     pub cells: Address,
     pub sum: Address,
     pub levels: Address,
@@ -62,7 +62,7 @@ pub struct SliceArguments {
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub struct Slab {
+pub(crate) struct Slab {
     pub sum: Address,
     pub share: f64,
 }
@@ -85,7 +85,7 @@ pub struct WindowArguments {
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub struct Statistics {
+pub(crate) struct Statistics {
     pub not_finite: [u32; 4],
     pub lung_pixels: u32,
     pub lesion_pixels: u32,

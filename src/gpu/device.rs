@@ -152,6 +152,6 @@ impl Device {
 
 /// Blocks that the window kernels need for a plane: they write one sum of changes for each.
 #[must_use]
-pub fn window_blocks(plane_len: usize) -> usize {
+pub(crate) fn window_blocks(plane_len: usize) -> usize {
     plane_len.div_ceil(WINDOW_PIXELS)
 }

@@ -64,7 +64,11 @@ pub(super) struct BoundSession {
 }
 
 impl BoundSession {
-    pub fn load(package: &ModelPackage, library: Option<&Path>, stream: &Arc<CudaStream>) -> Result<Self, Failure> {
+    pub(super) fn load(
+        package: &ModelPackage,
+        library: Option<&Path>,
+        stream: &Arc<CudaStream>,
+    ) -> Result<Self, Failure> {
         // SAFETY: `_stream` keeps the stream alive for as long as the session lives.
         let provider = unsafe { ort::ep::CUDA::default().with_compute_stream(stream.cu_stream().cast()) };
         // Without error_on_failure the CPU would serve under the GPU's name.

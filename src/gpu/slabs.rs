@@ -42,7 +42,7 @@ struct StoredSlab {
 impl SlabStore {
     /// # Errors
     /// If the GPU has too little memory.
-    pub fn new(stream: &Arc<CudaStream>, plane_len: usize, count: usize) -> Result<Self, DriverError> {
+    pub(super) fn new(stream: &Arc<CudaStream>, plane_len: usize, count: usize) -> Result<Self, DriverError> {
         let stride = plane_len.next_multiple_of(ALIGNMENT);
         Ok(Self {
             memory: stream.alloc_zeros(stride * count)?,
@@ -56,17 +56,17 @@ impl SlabStore {
     }
 
     /// Slabs that lie here.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.slabs.len()
     }
 
     /// Sums that had to be uploaded so far.
-    pub fn uploaded(&self) -> usize {
+    pub(super) fn uploaded(&self) -> usize {
         self.uploaded
     }
 
     /// The sum that a slice is added to; that of a slab that is not here begins at 0.
-    pub fn add(
+    pub(super) fn add(
         &mut self,
         stream: &Arc<CudaStream>,
         series: &SeriesKey,
@@ -83,7 +83,7 @@ impl SlabStore {
     }
 
     /// The address and share of a slab that is made of these slices; its sum is uploaded if another one lies here or none.
-    pub fn slab(
+    pub(super) fn slab(
         &mut self,
         stream: &Arc<CudaStream>,
         series: &SeriesKey,
@@ -106,7 +106,7 @@ impl SlabStore {
     }
 
     /// Frees an exam's places.
-    pub fn forget(&mut self, exam: &ExamKey) {
+    pub(super) fn forget(&mut self, exam: &ExamKey) {
         let of_exam: Vec<SlabKey> = self.slabs.keys().filter(|(series, _)| series.exam == *exam).cloned().collect();
         for key in of_exam {
             self.free.extend(self.slabs.remove(&key).map(|slab| slab.place));

@@ -19,7 +19,7 @@ pub(super) struct StagedBuffer<T> {
 
 impl<T: DeviceRepr + ValidAsZeroBits> StagedBuffer<T> {
     /// Values that the host reads and writes.
-    pub fn new(device: &Device, len: usize) -> Result<Self, DriverError> {
+    pub(super) fn new(device: &Device, len: usize) -> Result<Self, DriverError> {
         // Write-combined memory, the default, would be slow to read back.
         const READABLE: std::ffi::c_uint = 0;
         // SAFETY: of the numbers and structs of numbers that are kept so any bytes are a value; they are written before they are read.
@@ -28,7 +28,7 @@ impl<T: DeviceRepr + ValidAsZeroBits> StagedBuffer<T> {
     }
 
     /// Values that the host only writes.
-    pub fn to_write(device: &Device, len: usize) -> Result<Self, DriverError> {
+    pub(super) fn to_write(device: &Device, len: usize) -> Result<Self, DriverError> {
         // SAFETY: as above.
         let host = unsafe { device.context().alloc_pinned(len) }?;
         Self::with(device, host, len)
@@ -38,28 +38,28 @@ impl<T: DeviceRepr + ValidAsZeroBits> StagedBuffer<T> {
         Ok(Self { on_device: device.stream().alloc_zeros(len)?, host, copied: device.context().new_event(None)? })
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.on_device.len()
     }
 
-    pub fn address(&self, stream: &CudaStream) -> Address {
+    pub(super) fn address(&self, stream: &CudaStream) -> Address {
         self.on_device.device_ptr(stream).0
     }
 
     /// The host's values, to be written once they are no longer being copied.
-    pub fn host_mut(&mut self) -> Result<&mut [T], DriverError> {
+    pub(super) fn host_mut(&mut self) -> Result<&mut [T], DriverError> {
         self.copied.synchronize()?;
         self.host.as_mut_slice()
     }
 
     /// Queues the copy of the first values to the GPU.
-    pub fn send(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
+    pub(super) fn send(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
         stream.memcpy_htod(&self.host.as_slice()?[..len], &mut self.on_device)?;
         self.copied.record(stream)
     }
 
     /// Queues the copy of the first values from the GPU.
-    pub fn fetch(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
+    pub(super) fn fetch(&mut self, stream: &Arc<CudaStream>, len: usize) -> Result<(), DriverError> {
         let values = self.on_device.try_slice(..len).ok_or(DriverError(sys::CUresult::CUDA_ERROR_INVALID_VALUE))?;
         // As many as the target has are copied, however few the source has.
         stream.memcpy_dtoh(&values, &mut self.host.as_mut_slice()?[..len])?;
@@ -67,7 +67,7 @@ impl<T: DeviceRepr + ValidAsZeroBits> StagedBuffer<T> {
     }
 
     /// The host's values, once what was fetched has come.
-    pub fn read(&self) -> Result<&[T], DriverError> {
+    pub(super) fn read(&self) -> Result<&[T], DriverError> {
         self.copied.synchronize()?;
         self.host.as_slice()
     }

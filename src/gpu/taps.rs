@@ -31,7 +31,7 @@ pub(super) struct KeptTaps {
 impl KeptTaps {
     /// The taps of an axis. They stay where they are until those of as many other axes have been asked for; then they are freed in
     /// the stream's order, after the kernels that read them.
-    pub fn of(&mut self, stream: &Arc<CudaStream>, axis: &Axis) -> Result<Taps, DriverError> {
+    pub(super) fn of(&mut self, stream: &Arc<CudaStream>, axis: &Axis) -> Result<Taps, DriverError> {
         let found = self.kept.iter().position(|kept| kept.axis == *axis);
         let taps = match found.and_then(|at| self.kept.remove(at)) {
             Some(taps) => taps,
@@ -55,7 +55,7 @@ pub(crate) struct AxisTaps {
 }
 
 impl AxisTaps {
-    pub fn upload(stream: &Arc<CudaStream>, axis: &Axis) -> Result<Self, DriverError> {
+    pub(crate) fn upload(stream: &Arc<CudaStream>, axis: &Axis) -> Result<Self, DriverError> {
         let taps = taps(axis.source, axis.source_len, axis.target_len, axis.target_mm);
         let first: Vec<i32> = taps.iter().map(|taps| taps.first as i32).collect();
         let count: Vec<i32> = taps.iter().map(|taps| taps.weights.len() as i32).collect();
@@ -71,7 +71,7 @@ impl AxisTaps {
         })
     }
 
-    pub fn addresses(&self, stream: &CudaStream) -> Taps {
+    pub(crate) fn addresses(&self, stream: &CudaStream) -> Taps {
         Taps {
             first: self.first.device_ptr(stream).0,
             count: self.count.device_ptr(stream).0,

@@ -33,7 +33,7 @@ pub(super) struct UploadRing {
 pub struct SentSlice(usize);
 
 impl UploadRing {
-    pub fn new(device: &Device, plane_len: usize) -> Result<Self, DriverError> {
+    pub(super) fn new(device: &Device, plane_len: usize) -> Result<Self, DriverError> {
         let slot = |_| {
             Ok(Slot {
                 cells: StagedBuffer::to_write(device, MAX_BYTES)?,
@@ -46,7 +46,7 @@ impl UploadRing {
 
     /// Queues the copies of a slice's cells, [`MAX_BYTES`] at most, and of what `describe` says of it once it knows where cells and
     /// levels lie. Returns where that lies: what is queued on the stream before the ring has come round finds the slice there.
-    pub fn send(
+    pub(super) fn send(
         &mut self,
         stream: &Arc<CudaStream>,
         cells: &[u8],
@@ -63,13 +63,13 @@ impl UploadRing {
     }
 
     /// Queues a slice's levels back, behind its kernel.
-    pub fn fetch(&mut self, stream: &Arc<CudaStream>, sent: SentSlice) -> Result<(), DriverError> {
+    pub(super) fn fetch(&mut self, stream: &Arc<CudaStream>, sent: SentSlice) -> Result<(), DriverError> {
         let levels = &mut self.slots[sent.0].levels;
         levels.fetch(stream, levels.len())
     }
 
     /// Waits for a slice's levels.
-    pub fn plane(&self, sent: SentSlice) -> Result<Plane, DriverError> {
+    pub(super) fn plane(&self, sent: SentSlice) -> Result<Plane, DriverError> {
         Ok(Plane::from_levels(self.slots[sent.0].levels.read()?.to_vec()))
     }
 }

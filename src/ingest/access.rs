@@ -32,12 +32,12 @@ pub fn parse_network(text: &str) -> Option<IpNet> {
 }
 
 /// Whether any of the scanners may send from this address. Where no scanners are listed everybody may.
-pub fn may_connect(scanners: &[Scanner], address: IpAddr) -> bool {
+pub(super) fn may_connect(scanners: &[Scanner], address: IpAddr) -> bool {
     scanners.is_empty() || scanners.iter().any(|scanner| scanner.has_address(address))
 }
 
 /// Whether this caller may send from this address.
-pub fn may_send(scanners: &[Scanner], calling_ae_title: &str, address: IpAddr) -> bool {
+pub(super) fn may_send(scanners: &[Scanner], calling_ae_title: &str, address: IpAddr) -> bool {
     let is_caller = |scanner: &Scanner| scanner.ae_title.trim() == calling_ae_title && scanner.has_address(address);
     scanners.is_empty() || scanners.iter().any(is_caller)
 }
@@ -47,7 +47,7 @@ type Sender = (String, IpAddr);
 
 /// Permits for open associations, a limited number in all and for each sender.
 #[derive(Debug)]
-pub struct AssociationPermits {
+pub(super) struct AssociationPermits {
     open: Mutex<BTreeMap<Sender, usize>>,
     most: usize,
     most_of_one: usize,
@@ -55,18 +55,18 @@ pub struct AssociationPermits {
 
 /// One association's permit; dropping it gives it back.
 #[derive(Debug)]
-pub struct AssociationPermit {
+pub(super) struct AssociationPermit {
     permits: Arc<AssociationPermits>,
     sender: Sender,
 }
 
 impl AssociationPermits {
-    pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
+    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self { open: Mutex::default(), most, most_of_one })
     }
 
     /// A permit for a sender, if one is left.
-    pub fn take(self: &Arc<Self>, calling_ae_title: &str, address: IpAddr) -> Option<AssociationPermit> {
+    pub(super) fn take(self: &Arc<Self>, calling_ae_title: &str, address: IpAddr) -> Option<AssociationPermit> {
         let sender = (calling_ae_title.to_owned(), address);
         let mut open = self.open();
         let own = open.get(&sender).copied().unwrap_or(0);
@@ -97,14 +97,14 @@ impl Drop for AssociationPermit {
 /// Connections that have not asked for an association yet. Where too many are open the oldest is closed: a real
 /// scanner asks at once, so that a flood of connections shuts no scanner out.
 #[derive(Debug)]
-pub struct PendingConnections {
+pub(super) struct PendingConnections {
     connections: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
     most: usize,
 }
 
 /// A connection's entry among the pending ones; dropping it removes it.
 #[derive(Debug)]
-pub struct PendingConnection {
+pub(super) struct PendingConnection {
     pending: Arc<PendingConnections>,
     number: u64,
     /// Ends when newer connections have pushed this one out.
@@ -112,12 +112,12 @@ pub struct PendingConnection {
 }
 
 impl PendingConnections {
-    pub fn new(most: usize) -> Arc<Self> {
+    pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { connections: Mutex::default(), most })
     }
 
     /// Enters a connection; numbers rise. The oldest one is pushed out if there are too many.
-    pub fn enter(self: &Arc<Self>, number: u64) -> PendingConnection {
+    pub(super) fn enter(self: &Arc<Self>, number: u64) -> PendingConnection {
         let (keep, pushed_out) = oneshot::channel();
         let mut connections = self.connections();
         while connections.len() >= self.most {
@@ -142,7 +142,7 @@ impl Drop for PendingConnection {
 /// come back slowly. An address without a token has its connections closed as they are accepted, unread and unlogged, so that
 /// a flood of them costs the scanners as little as can be.
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(super) struct RateLimiter {
     buckets: Mutex<HashMap<IpAddr, TokenBucket>>,
     capacity: f64,
     refill_per_s: f64,
@@ -158,17 +158,17 @@ struct TokenBucket {
 const MOST_ADDRESSES: usize = 4096;
 
 impl RateLimiter {
-    pub fn new(capacity: f64, refill_per_s: f64) -> Self {
+    pub(super) fn new(capacity: f64, refill_per_s: f64) -> Self {
         Self { buckets: Mutex::default(), capacity, refill_per_s }
     }
 
     /// Whether connections of this address are not served at present.
-    pub fn is_limited(&self, address: IpAddr, now: Instant) -> bool {
+    pub(super) fn is_limited(&self, address: IpAddr, now: Instant) -> bool {
         self.buckets().get(&address).is_some_and(|bucket| self.tokens(bucket, now) < 1.0)
     }
 
     /// Counts a connection that came to nothing.
-    pub fn count(&self, address: IpAddr) {
+    pub(super) fn count(&self, address: IpAddr) {
         if self.count_at(address, Instant::now()) {
             tracing::warn!(%address, "too many connections of this address came to nothing: further ones are closed at once for a while");
         }

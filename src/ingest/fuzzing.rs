@@ -11,7 +11,7 @@ const MOST_PDU_BYTES: u32 = 16 * 1024;
 const MOST_OBJECT_BYTES: u64 = 1 << 20;
 
 /// Reads what a peer sends as an association does, up to the first error.
-pub async fn read_all(bytes: &[u8], deadline: Instant) {
+pub(crate) async fn read_all(bytes: &[u8], deadline: Instant) {
     let mut stream = PduStream::new(tokio::io::join(bytes, tokio::io::sink()), MOST_PDU_BYTES);
     let Ok(request) = stream.association_request(deadline).await else { return };
     let _ = negotiate(request, None, MOST_PDU_BYTES);
@@ -31,7 +31,7 @@ pub async fn read_all(bytes: &[u8], deadline: Instant) {
 }
 
 /// Checks an object that is announced as what it says it is, or as something else.
-pub fn check_object(data_set: &[u8], transfer_syntax_uid: &str) {
+pub(crate) fn check_object(data_set: &[u8], transfer_syntax_uid: &str) {
     let requested = Requested {
         sop_class_uid: dicom_dictionary_std::uids::CT_IMAGE_STORAGE,
         sop_instance_uid: "1.2.3",

@@ -48,14 +48,14 @@ const STORAGE_EXTENDED: [u8; 6] = [2, 0, 3, 0, 0, 0];
 
 /// What an accepted presentation context is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
+pub(super) struct Context {
     pub abstract_syntax_uid: String,
     pub transfer_syntax_uid: &'static str,
 }
 
 /// What both sides have agreed on.
 #[derive(Debug)]
-pub struct NegotiatedAssociation {
+pub(super) struct NegotiatedAssociation {
     pub calling_ae_title: String,
     pub contexts: BTreeMap<u8, Context>,
     /// The longest PDU that the peer takes.
@@ -67,7 +67,7 @@ pub struct NegotiatedAssociation {
 ///
 /// # Errors
 /// The rejection to send.
-pub fn negotiate(
+pub(super) fn negotiate(
     request: AssociationRQ,
     our_ae_title: Option<&str>,
     max_pdu_bytes: u32,
@@ -166,12 +166,12 @@ fn permanent(source: AssociationRJSource) -> AssociationRJ {
 }
 
 /// A refusal for good, such as of a caller that is not known.
-pub fn refused(reason: AssociationRJServiceUserReason) -> AssociationRJ {
+pub(super) fn refused(reason: AssociationRJServiceUserReason) -> AssociationRJ {
     permanent(AssociationRJSource::ServiceUser(reason))
 }
 
 /// A refusal for now: too many associations are open.
-pub fn limit_exceeded() -> AssociationRJ {
+pub(super) fn limit_exceeded() -> AssociationRJ {
     let reason = AssociationRJServiceProviderPresentationReason::LocalLimitExceeded;
     AssociationRJ {
         result: AssociationRJResult::Transient,

@@ -15,7 +15,7 @@ use crate::exam::{HeaderError, InstanceHeader, is_ct_image};
 
 /// Why a data set is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum ObjectError {
+pub(super) enum ObjectError {
     #[error(transparent)]
     Extent(#[from] ExtentError),
     #[error("the deflated data set does not inflate: {0}")]
@@ -39,7 +39,7 @@ pub enum ObjectError {
 impl ObjectError {
     /// The C-STORE status that says so (PS3.4 section B.2.3).
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         match self {
             Self::OtherInstance { .. }
             | Self::NoPixelData
@@ -51,7 +51,7 @@ impl ObjectError {
 
     /// The reason in words for a technician; what a parser says of it stands in the log.
     #[must_use]
-    pub fn reason(&self) -> String {
+    pub(super) fn reason(&self) -> String {
         match self {
             Self::Extent(ExtentError::Truncated(_) | ExtentError::Overrun { .. }) => "it is cut off".to_owned(),
             Self::Extent(_) => "it is no readable DICOM object".to_owned(),
@@ -66,7 +66,7 @@ impl ObjectError {
 
     /// The reason in metrics.
     #[must_use]
-    pub fn label(&self) -> &'static str {
+    pub(super) fn label(&self) -> &'static str {
         match self {
             Self::Extent(_) => "truncated_or_not_dicom",
             Self::Inflate(_) | Self::InflatesTooFar(_) => "deflate",
@@ -81,7 +81,7 @@ impl ObjectError {
 /// What the C-STORE request says of the data set that follows it.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "the names of DICOM's attributes")]
-pub struct Requested<'a> {
+pub(super) struct Requested<'a> {
     pub sop_class_uid: &'a str,
     pub sop_instance_uid: &'a str,
     pub transfer_syntax_uid: &'a str,
@@ -89,7 +89,7 @@ pub struct Requested<'a> {
 
 /// An object that is what its request says.
 #[derive(Debug)]
-pub struct Checked {
+pub(super) struct Checked {
     pub header: InstanceHeader,
     /// What is wrong with it all the same.
     pub oddities: Oddities,
@@ -99,7 +99,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// If it cannot be read, is another instance than was announced, or is a CT image whose pixel data cannot be right.
-pub fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Result<Checked, ObjectError> {
+pub(super) fn check(data_set: &[u8], requested: &Requested<'_>, max_bytes: u64) -> Result<Checked, ObjectError> {
     let inflated;
     let data_set = if requested.transfer_syntax_uid == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
         inflated = inflate(data_set, max_bytes)?;
@@ -151,7 +151,7 @@ pub(super) fn canonical(uid: &str) -> &str {
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn parse_whole(data_set: &[u8], transfer_syntax_uid: &str) -> Result<InMemDicomObject, ObjectError> {
+pub(super) fn parse_whole(data_set: &[u8], transfer_syntax_uid: &str) -> Result<InMemDicomObject, ObjectError> {
     Ok(read_data_set(data_set, encoding_of(transfer_syntax_uid), Keep::All)?.object)
 }
 

@@ -18,7 +18,7 @@ use crate::telemetry;
 
 /// The state of a step (PS3.3 section C.4.14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProcedureStepState {
+pub(super) enum ProcedureStepState {
     InProgress,
     Completed,
     Discontinued,
@@ -35,7 +35,7 @@ impl ProcedureStepState {
     }
 
     /// The state in logs and metrics.
-    pub fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::InProgress => "in_progress",
             Self::Completed => "completed",
@@ -46,7 +46,7 @@ impl ProcedureStepState {
 
 /// Why a message about a step is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum ProcedureStepError {
+pub(super) enum ProcedureStepError {
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error("the SOP Instance UID is none")]
@@ -69,7 +69,7 @@ pub enum ProcedureStepError {
 
 impl ProcedureStepError {
     /// The status that says so (PS3.7 annex C, PS3.4 table F.7.2-2).
-    pub fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         match self {
             Self::Missing(_) => Status::MISSING_ATTRIBUTE,
             Self::State(_) | Self::InvalidUid => Status::INVALID_ATTRIBUTE_VALUE,
@@ -82,14 +82,14 @@ impl ProcedureStepError {
 
 /// The steps that scanners have reported, each a file in the spool.
 #[derive(Debug)]
-pub struct ProcedureSteps {
+pub(super) struct ProcedureSteps {
     folder: PathBuf,
     /// One message at a time: they are few and small.
     turn: Mutex<()>,
 }
 
 impl ProcedureSteps {
-    pub fn new(spool: &Spool) -> Self {
+    pub(super) fn new(spool: &Spool) -> Self {
         Self { folder: spool.procedure_steps(), turn: Mutex::new(()) }
     }
 
@@ -98,7 +98,7 @@ impl ProcedureSteps {
     ///
     /// # Errors
     /// Why nothing was changed.
-    pub fn perform(
+    pub(super) fn perform(
         &self,
         request: &mut Request,
         transfer_syntax_uid: &str,

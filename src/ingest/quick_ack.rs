@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 #[derive(Debug)]
-pub struct QuickAck(TcpStream);
+pub(super) struct QuickAck(TcpStream);
 
 impl QuickAck {
     /// Turns Nagle's algorithm off on our side too: a response is one small write.
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self(stream))
     }

@@ -26,7 +26,7 @@ pub(super) struct RefusedObject {
 
 impl RefusedObject {
     /// What a C-STORE asks for, and what has come of its data set.
-    pub fn new(request: &Request, data_set: &[u8], transfer_syntax_uid: &str, reason: String) -> Self {
+    pub(super) fn new(request: &Request, data_set: &[u8], transfer_syntax_uid: &str, reason: String) -> Self {
         let known = read_before_fault(data_set, transfer_syntax_uid);
         Self {
             sop_instance_uid: request.sop_instance_uid.clone(),
@@ -58,7 +58,7 @@ pub(super) struct AssociationRefusals {
 }
 
 impl AssociationRefusals {
-    pub fn new(
+    pub(super) fn new(
         association: AssociationId,
         calling_ae_title: String,
         spool: Arc<Spool>,
@@ -68,14 +68,14 @@ impl AssociationRefusals {
     }
 
     /// An instance of this exam was stored.
-    pub fn stored(&mut self, exam: &ExamKey, sop_instance_uid: &str) {
+    pub(super) fn stored(&mut self, exam: &ExamKey, sop_instance_uid: &str) {
         for missed in self.spool.mend(sop_instance_uid) {
             self.sink.mended(&missed, sop_instance_uid, Instant::now());
         }
         self.carries(exam);
     }
 
-    pub fn refused(&mut self, object: RefusedObject) {
+    pub(super) fn refused(&mut self, object: RefusedObject) {
         if !object.may_be_slice {
             return;
         }
@@ -98,7 +98,7 @@ impl AssociationRefusals {
     }
 
     /// The association has ended.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if !self.held_back.is_empty() {
             self.carries(&ExamKey::unidentified(&self.calling_ae_title, Timestamp::now()));
         }

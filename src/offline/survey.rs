@@ -39,7 +39,7 @@ impl Survey {
     ///
     /// # Errors
     /// If a folder cannot be listed.
-    pub fn of(folder: &Path) -> Result<Self, FolderError> {
+    pub(crate) fn of(folder: &Path) -> Result<Self, FolderError> {
         let mut survey = Self::default();
         let mut exams = Exams::default();
         let mut odd = OddityTally::default();
@@ -62,7 +62,7 @@ impl Survey {
     }
 
     /// All exams of which there is anything.
-    pub fn exams(&self) -> BTreeSet<ExamKey> {
+    pub(crate) fn exams(&self) -> BTreeSet<ExamKey> {
         let of_instances = self.instances.iter().map(|instance| instance.exam.clone());
         of_instances.chain(self.refused.iter().flat_map(|(exams, _)| exams.iter().cloned())).collect()
     }

@@ -26,7 +26,7 @@ use crate::triage::{CaseReport, Timing};
 
 /// What the analyst is told.
 #[derive(Debug)]
-pub enum Message {
+pub(super) enum Message {
     Stored(StoredInstance),
     Refused(RefusedInstance),
     Mended { exam: ExamKey, sop_instance_uid: String, at: Instant },
@@ -48,13 +48,13 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What the analyst makes of its work, for those who watch it.
 #[derive(Debug, Clone, Default)]
-pub struct AnalystProgress {
+pub(super) struct AnalystProgress {
     pub work: WorkProgress,
     /// Slices that are not decoded yet.
     pub waiting: Arc<AtomicUsize>,
 }
 
-pub struct Analyst {
+pub(super) struct Analyst {
     options: PipelineOptions,
     manifest: Manifest,
     serving: Serving,
@@ -72,7 +72,7 @@ pub struct Analyst {
 }
 
 impl Analyst {
-    pub fn new(
+    pub(super) fn new(
         options: PipelineOptions,
         manifest: Manifest,
         serving: Serving,
@@ -87,7 +87,7 @@ impl Analyst {
     }
 
     /// Works until told to stop.
-    pub fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, DecodeEvent)>) {
+    pub(super) fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, DecodeEvent)>) {
         let results = self.serving.results();
         loop {
             self.progress.work.working();

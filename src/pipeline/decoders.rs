@@ -12,7 +12,7 @@ use crate::telemetry::WorkProgress;
 
 /// Images to decode.
 #[derive(Debug)]
-pub struct DecodeJob {
+pub(super) struct DecodeJob {
     pub exam: ExamKey,
     pub waiting: Waiting,
     pub centres: PlaneCentres,
@@ -22,7 +22,7 @@ pub struct DecodeJob {
 ///
 /// # Errors
 /// If the system gives no threads.
-pub fn start(
+pub(super) fn start(
     progress: &[WorkProgress],
     jobs: &Receiver<DecodeJob>,
     results: &Sender<(ExamKey, DecodeEvent)>,

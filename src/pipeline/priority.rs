@@ -6,17 +6,17 @@ use std::time::Duration;
 use crate::exam::ExamKey;
 
 /// An exam that was not served for so long has waited enough.
-pub const ENOUGH_WAITING: Duration = Duration::from_secs(30);
+pub(super) const ENOUGH_WAITING: Duration = Duration::from_secs(30);
 
 /// Of so many turns one is for the exam that has waited longest, once that is long enough; the rest are for the table.
-pub const TURNS: u64 = 4;
+pub(super) const TURNS: u64 = 4;
 
 /// The probability of an exam of which nothing is known yet: it may be either.
 const UNKNOWN: f64 = 0.5;
 
 /// What an exam has to say for itself.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
+pub(super) struct Candidate {
     pub exam: ExamKey,
     pub is_on_table: bool,
     /// Since its scan seems to be over: the last association was released and none is open.
@@ -40,7 +40,7 @@ impl Candidate {
 /// others by their probability. Every fourth turn goes to an exam that has waited enough, before the tables, or to the table that
 /// waited longest: while scanners keep the engine busy, a backlog and scans that go on still get a quarter of it.
 #[must_use]
-pub fn by_priority(mut candidates: Vec<Candidate>, turn: u64) -> Vec<ExamKey> {
+pub(super) fn by_priority(mut candidates: Vec<Candidate>, turn: u64) -> Vec<ExamKey> {
     let before_table = turn % TURNS == TURNS - 1;
     let rank = |candidate: &Candidate| match (candidate.is_on_table, candidate.has_waited_enough()) {
         (_, true) if before_table => 0,

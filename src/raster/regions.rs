@@ -140,7 +140,7 @@ pub fn components(stack: &[Layer<'_>]) -> Vec<Vec<RegionAt>> {
 
 /// The regions of each of these masks, in ascending z, and the components that they make.
 #[must_use]
-pub fn label(masks: &[Mask], z_mm: &[f64]) -> (Vec<Regions>, Vec<Vec<RegionAt>>) {
+pub(crate) fn label(masks: &[Mask], z_mm: &[f64]) -> (Vec<Regions>, Vec<Vec<RegionAt>>) {
     let regions: Vec<Regions> = masks.iter().map(Regions::of).collect();
     let adjacencies = regions.windows(2).map(|pair| pair[1].adjacencies_with(&pair[0]));
     let adjacencies: Vec<Vec<Adjacency>> = std::iter::once(Vec::new()).chain(adjacencies).collect();

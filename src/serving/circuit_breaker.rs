@@ -22,7 +22,7 @@ pub type LoadAccelerator = Arc<dyn Fn() -> Result<Box<dyn Accelerator>, EngineEr
 
 /// When an accelerator that failed is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
+pub(super) enum Retry {
     At(Instant),
     /// It is being loaded and tested.
     Now,

@@ -15,18 +15,18 @@ use crate::inference::{
 use crate::preprocess::{Plane, Window};
 
 /// What it says that every window took, by which a test knows whose result it is.
-pub const TOOK: Duration = Duration::from_secs(1);
+pub(crate) const TOOK: Duration = Duration::from_secs(1);
 
-pub fn package() -> &'static ModelPackage {
+pub(crate) fn package() -> &'static ModelPackage {
     static PACKAGE: LazyLock<ModelPackage> = LazyLock::new(|| ModelPackage::built_in().unwrap());
     &PACKAGE
 }
 
-pub fn embedded() -> EmbeddedEngine {
+pub(crate) fn embedded() -> EmbeddedEngine {
     EmbeddedEngine::load(package(), 1).unwrap()
 }
 
-pub fn gone() -> EngineError {
+pub(crate) fn gone() -> EngineError {
     EngineError::Run { engine: "cuda", reason: "no GPU any more".into() }
 }
 
@@ -38,7 +38,7 @@ enum Answers {
 }
 
 /// The accelerator as the test has it in its hands.
-pub struct FakeDevice {
+pub(crate) struct FakeDevice {
     answers: Mutex<Answers>,
     held: Mutex<VecDeque<(Arc<QueuedWindow>, WindowReply)>>,
     engine: Mutex<Box<dyn Engine>>,
@@ -75,31 +75,31 @@ impl FakeDevice {
     }
 
     /// Answers windows when told, by this engine.
-    pub fn silent_with(package: ModelPackage, engine: Box<dyn Engine>) -> Arc<Self> {
+    pub(crate) fn silent_with(package: ModelPackage, engine: Box<dyn Engine>) -> Arc<Self> {
         Arc::new(Self::new(Answers::WhenTold, usize::MAX, usize::MAX, package, engine))
     }
 
     /// Answers windows when told.
-    pub fn silent() -> Arc<Self> {
+    pub(crate) fn silent() -> Arc<Self> {
         Self::of_embedded(Answers::WhenTold, usize::MAX, usize::MAX)
     }
 
     /// Takes so many windows and answers none of them, then fails.
-    pub fn taking(windows: usize) -> Arc<Self> {
+    pub(crate) fn taking(windows: usize) -> Arc<Self> {
         Self::of_embedded(Answers::WhenTold, windows, usize::MAX)
     }
 
     /// Answers so many windows at once, then fails.
-    pub fn answering(windows: usize) -> Arc<Self> {
+    pub(crate) fn answering(windows: usize) -> Arc<Self> {
         Self::of_embedded(Answers::ThenFails(windows), usize::MAX, usize::MAX)
     }
 
     /// Takes so many slices, then fails.
-    pub fn taking_slices(slices: usize) -> Arc<Self> {
+    pub(crate) fn taking_slices(slices: usize) -> Arc<Self> {
         Self::of_embedded(Answers::ThenFails(0), usize::MAX, slices)
     }
 
-    pub fn accelerator(self: &Arc<Self>) -> Box<dyn Accelerator> {
+    pub(crate) fn accelerator(self: &Arc<Self>) -> Box<dyn Accelerator> {
         Box::new(FakeAccelerator(Arc::clone(self)))
     }
 
@@ -108,23 +108,23 @@ impl FakeDevice {
     }
 
     /// Windows that it has not answered.
-    pub fn holds(&self) -> usize {
+    pub(crate) fn holds(&self) -> usize {
         self.held().len()
     }
 
     /// Slices that it was asked for.
-    pub fn slices(&self) -> usize {
+    pub(crate) fn slices(&self) -> usize {
         self.slices.load(Ordering::SeqCst)
     }
 
     /// Answers the window that it has had for longest.
-    pub fn answer(&self) {
+    pub(crate) fn answer(&self) {
         let (window, reply) = self.held().pop_front().unwrap();
         reply.send(self.infer(&window));
     }
 
     /// From now on every window is answered at once, those that it has included.
-    pub fn answer_all(&self) {
+    pub(crate) fn answer_all(&self) {
         let mut answers = self.answers.lock();
         *answers = Answers::ThenFails(usize::MAX);
         while self.holds() > 0 {
@@ -138,14 +138,14 @@ impl FakeDevice {
     }
 
     /// Falls off the bus: the window that it has had for longest is answered with why, the others are dropped.
-    pub fn fail(&self) {
+    pub(crate) fn fail(&self) {
         let (_, reply) = self.held().pop_front().unwrap();
         reply.send(WindowResult::failed(gone()));
         self.held().clear();
     }
 
     /// Whether its thread ends when it is told to.
-    pub fn hang(&self, hangs: bool) {
+    pub(crate) fn hang(&self, hangs: bool) {
         self.hangs.store(hangs, Ordering::SeqCst);
     }
 }

@@ -24,7 +24,7 @@ impl Assignment {
     ///
     /// # Errors
     /// If an exam's folder cannot be read.
-    pub fn open(exams: &Path, keys: &[ExamKey]) -> io::Result<Self> {
+    pub(super) fn open(exams: &Path, keys: &[ExamKey]) -> io::Result<Self> {
         let mut siblings = Siblings::default();
         for key in keys {
             siblings.insert(key.clone());
@@ -43,7 +43,7 @@ impl Assignment {
     ///
     /// # Errors
     /// If a correction cannot be noted.
-    pub fn exam_of(
+    pub(super) fn exam_of(
         &self,
         instance: &Incoming<'_>,
         exams: &Path,
@@ -59,11 +59,11 @@ impl Assignment {
         Ok(assigned.exam)
     }
 
-    pub fn insert(&self, exam: &ExamKey) {
+    pub(super) fn insert(&self, exam: &ExamKey) {
         self.siblings().insert(exam.clone());
     }
 
-    pub fn forget(&self, exam: &ExamKey) {
+    pub(super) fn forget(&self, exam: &ExamKey) {
         self.siblings().remove(exam);
     }
 

@@ -74,7 +74,7 @@ impl From<&io::Error> for Problem {
 
 impl Journal {
     /// A journal in these segments, which are empty.
-    pub fn new(segments: Vec<Segment>) -> Self {
+    pub(super) fn new(segments: Vec<Segment>) -> Self {
         telemetry::spool_blocked(false);
         let free = segments.into_iter().map(Arc::new).collect();
         Self { state: Mutex::new(State { free, ..State::default() }), changed: Condvar::new() }
@@ -85,7 +85,7 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be written or synced, or no segment gets free; then it counts as not written.
-    pub fn append(&self, entry: &Entry, data: &[u8], bytes: u64) -> io::Result<(Arc<Segment>, Record)> {
+    pub(super) fn append(&self, entry: &Entry, data: &[u8], bytes: u64) -> io::Result<(Arc<Segment>, Record)> {
         let (segment, offset) = self.reserve(bytes)?;
         let written = segment.write(offset, entry, data).and_then(|record| segment.commit().map(|()| record));
         match written {
@@ -140,14 +140,14 @@ impl Journal {
     }
 
     /// A record was placed: perhaps there is something to do for the checkpoint.
-    pub fn record_placed(&self) {
+    pub(super) fn record_placed(&self) {
         let _state = self.state();
         self.changed.notify_all();
     }
 
     /// Waits for the next segment to be emptied: when few are left, and when nothing was stored for `idle`, so that a quiet
     /// spool has an empty journal. `None` once the journal stops.
-    pub fn next_to_recycle(&self, idle: Duration) -> Option<Arc<Segment>> {
+    pub(super) fn next_to_recycle(&self, idle: Duration) -> Option<Arc<Segment>> {
         let mut state = self.state();
         loop {
             if state.stopping {
@@ -171,7 +171,7 @@ impl Journal {
     }
 
     /// A segment whose records are placed and synced, and void now.
-    pub fn give_back(&self, segment: Arc<Segment>) {
+    pub(super) fn give_back(&self, segment: Arc<Segment>) {
         let mut state = self.state();
         state.being_recycled -= 1;
         state.free.push(segment);
@@ -179,7 +179,7 @@ impl Journal {
     }
 
     /// A segment that could not be recycled yet.
-    pub fn keep(&self, segment: Arc<Segment>) {
+    pub(super) fn keep(&self, segment: Arc<Segment>) {
         let mut state = self.state();
         state.being_recycled -= 1;
         state.sealed.push(segment);
@@ -187,7 +187,7 @@ impl Journal {
 
     /// Seals what is being written and waits until every record is placed and synced and no longer in the journal.
     /// `false` if that takes longer than `patience`.
-    pub fn flush(&self, patience: Duration) -> bool {
+    pub(super) fn flush(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
         state.seal_active();
@@ -204,12 +204,12 @@ impl Journal {
         }
     }
 
-    pub fn problem(&self) -> Option<Problem> {
+    pub(super) fn problem(&self) -> Option<Problem> {
         self.state().problems.values().next().cloned()
     }
 
     /// What keeps this work from being done at present.
-    pub fn set_problem(&self, work: Work, problem: Option<Problem>) {
+    pub(super) fn set_problem(&self, work: Work, problem: Option<Problem>) {
         let mut state = self.state();
         match problem {
             Some(problem) => drop(state.problems.insert(work, problem)),
@@ -219,17 +219,17 @@ impl Journal {
         self.changed.notify_all();
     }
 
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.state().stopping = true;
         self.changed.notify_all();
     }
 
-    pub fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.state().stopping
     }
 
     /// Waits for a while, or until the journal is stopped.
-    pub fn wait(&self, nap: Duration) {
+    pub(super) fn wait(&self, nap: Duration) {
         self.changed.wait_while_for(&mut self.state(), |state| !state.stopping, nap);
     }
 

@@ -12,7 +12,7 @@ pub(super) struct NameLocks {
 
 impl NameLocks {
     /// Takes a name unless `is_there` says that a file has it; waits while another has it. `false` if it is there.
-    pub fn take(&self, name: &str, is_there: impl Fn() -> bool) -> bool {
+    pub(super) fn take(&self, name: &str, is_there: impl Fn() -> bool) -> bool {
         let mut names = self.names();
         while names.contains(name) {
             self.released.wait(&mut names);
@@ -25,19 +25,19 @@ impl NameLocks {
     }
 
     /// Whether a name is on its way.
-    pub fn is_taken(&self, name: &str) -> bool {
+    pub(super) fn is_taken(&self, name: &str) -> bool {
         self.names().contains(name)
     }
 
     /// Waits until a name is on its way no longer.
-    pub fn wait_for(&self, name: &str) {
+    pub(super) fn wait_for(&self, name: &str) {
         let mut names = self.names();
         while names.contains(name) {
             self.released.wait(&mut names);
         }
     }
 
-    pub fn release(&self, name: &str) {
+    pub(super) fn release(&self, name: &str) {
         self.names().remove(name);
         self.released.notify_all();
     }

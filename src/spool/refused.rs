@@ -41,7 +41,7 @@ impl Refused {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn open(exams: &Path, keys: &[ExamKey]) -> io::Result<Self> {
+    pub(super) fn open(exams: &Path, keys: &[ExamKey]) -> io::Result<Self> {
         let mut by_exam = BTreeMap::new();
         for key in keys {
             match std::fs::read(file_of(exams, key)) {
@@ -58,7 +58,7 @@ impl Refused {
         Ok(Self { exams: exams.to_owned(), by_exam: Mutex::new(by_exam) })
     }
 
-    pub fn of(&self, exam: &ExamKey) -> Refusals {
+    pub(super) fn of(&self, exam: &ExamKey) -> Refusals {
         self.by_exam().get(exam).cloned().unwrap_or_default()
     }
 
@@ -66,7 +66,7 @@ impl Refused {
     ///
     /// # Errors
     /// If it cannot be written; it counts until the next start nevertheless.
-    pub fn add(&self, exam: &ExamKey, refusal: &Refusal) -> io::Result<()> {
+    pub(super) fn add(&self, exam: &ExamKey, refusal: &Refusal) -> io::Result<()> {
         let mut by_exam = self.by_exam();
         let refusals = by_exam.entry(exam.clone()).or_default();
         let is_new = refusals.add(refusal.clone());
@@ -77,7 +77,7 @@ impl Refused {
     }
 
     /// Notes that an object was stored. Gives the exams in which it was missing.
-    pub fn mend(&self, sop_instance_uid: &str) -> Vec<ExamKey> {
+    pub(super) fn mend(&self, sop_instance_uid: &str) -> Vec<ExamKey> {
         let mut by_exam = self.by_exam();
         let missed = by_exam.iter_mut().filter_map(|(exam, refusals)| refusals.mend(sop_instance_uid).then_some(exam));
         let missed: Vec<ExamKey> = missed.cloned().collect();
@@ -90,7 +90,7 @@ impl Refused {
     }
 
     /// Forgets an exam whose folder is gone.
-    pub fn forget(&self, exam: &ExamKey) {
+    pub(super) fn forget(&self, exam: &ExamKey) {
         self.by_exam().remove(exam);
     }
 

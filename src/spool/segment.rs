@@ -39,7 +39,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Bytes that a record of this entry takes; `None` if its head is larger than a block.
-    pub fn record_bytes(&self, data: &[u8]) -> Option<u64> {
+    pub(super) fn record_bytes(&self, data: &[u8]) -> Option<u64> {
         let head = RECORD_HEAD + self.name.len() + self.prefix.len();
         (head as u64 <= BLOCK).then(|| BLOCK + (data.len() as u64).next_multiple_of(BLOCK))
     }
@@ -54,7 +54,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub fn data_offset(&self) -> u64 {
+    pub(super) fn data_offset(&self) -> u64 {
         self.offset + BLOCK
     }
 }
@@ -92,7 +92,7 @@ struct SyncState {
 
 impl Segment {
     /// Makes a segment: every block is written and synced.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
         let mut file = File::options().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         let made = (|| {
             let zeros = vec![0_u8; 1 << 20];
@@ -113,7 +113,7 @@ impl Segment {
     ///
     /// # Errors
     /// If it cannot be read, or is a segment of another size: what is in it must not be lost.
-    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn open(path: &Path) -> io::Result<Option<Self>> {
         let file = File::options().read(true).write(true).open(path)?;
         let mut block = EMPTY_BLOCK;
         match file.read_exact_at(&mut block, 0) {
@@ -145,7 +145,7 @@ impl Segment {
     }
 
     /// Makes all its records void, for another use.
-    pub fn renew(&self) -> io::Result<()> {
+    pub(super) fn renew(&self) -> io::Result<()> {
         let nonce: u64 = rand::random();
         let mut block = EMPTY_BLOCK;
         block[..8].copy_from_slice(SEGMENT_MAGIC);
@@ -160,7 +160,7 @@ impl Segment {
     }
 
     /// Writes a record at a place that was reserved for it. Records at other places may be written at the same time.
-    pub fn write(&self, offset: u64, entry: &Entry, data: &[u8]) -> io::Result<Record> {
+    pub(super) fn write(&self, offset: u64, entry: &Entry, data: &[u8]) -> io::Result<Record> {
         let mut head = Vec::with_capacity(BLOCK as usize);
         head.extend_from_slice(RECORD_MAGIC);
         head.extend_from_slice(&self.nonce.load(Ordering::Relaxed).to_le_bytes());
@@ -191,7 +191,7 @@ impl Segment {
     /// all who have written by then; the others wait for the next sync at most.
     ///
     /// After a failure nothing that was not synced before may be trusted: the system may have thrown it away.
-    pub fn commit(&self) -> io::Result<()> {
+    pub(super) fn commit(&self) -> io::Result<()> {
         let mut state = self.state();
         state.written += 1;
         let ticket = state.written;
@@ -225,25 +225,25 @@ impl Segment {
     }
 
     /// A handle of its own to read records with.
-    pub fn reader(&self) -> io::Result<File> {
+    pub(super) fn reader(&self) -> io::Result<File> {
         File::open(&self.path)
     }
 
-    pub fn reserve(&self) {
+    pub(super) fn reserve(&self) {
         self.outstanding.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A record that was reserved is in its place, or was never acknowledged.
-    pub fn release(&self) {
+    pub(super) fn release(&self) {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub fn is_placed(&self) -> bool {
+    pub(super) fn is_placed(&self) -> bool {
         self.outstanding.load(Ordering::Acquire) == 0
     }
 
     /// Looks for records, whatever their order: of records that were written at the same time any may be torn.
-    pub fn scan(&self) -> io::Result<Vec<Found>> {
+    pub(super) fn scan(&self) -> io::Result<Vec<Found>> {
         let mut found = Vec::new();
         let mut offset = BLOCK;
         let mut block = EMPTY_BLOCK;

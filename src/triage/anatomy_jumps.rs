@@ -6,7 +6,7 @@ use crate::preprocess::{InputGeometry, Window};
 
 /// How many slabs on either side tell what change is usual around a slab: a jump shows on two of them at most, the
 /// change itself grows and falls over more.
-pub const JUMP_NEIGHBOURS: usize = 4;
+pub(super) const JUMP_NEIGHBOURS: usize = 4;
 
 /// Fewer neighbours than this tell nothing.
 const MIN_NEIGHBOURS: usize = 5;

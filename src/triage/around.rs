@@ -7,7 +7,7 @@ const SAME_CENTRE_MM: f64 = 1.0;
 
 /// What may explain a step otherwise.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Explanation {
+pub(super) enum Explanation {
     /// The images show another part of the plane from one slice to the next: that is no step of the patient.
     OtherFrame,
     Doubt(Doubt),
@@ -15,7 +15,7 @@ pub enum Explanation {
 
 /// Why the anatomy may change between two positions although the patient lay still; `None` where nothing explains it.
 #[must_use]
-pub fn explanation(series: &Series, spacing: &Spacing, [low, high]: [f64; 2]) -> Option<Explanation> {
+pub(super) fn explanation(series: &Series, spacing: &Spacing, [low, high]: [f64; 2]) -> Option<Explanation> {
     let is_there = |z_mm: f64| (low..=high).contains(&z_mm);
     let slices: Vec<&PreparedSlice> = series.slices().filter(|slice| is_there(slice.header.geometry.z_mm)).collect();
     let pairs = || slices.windows(2).map(|pair| (&pair[0].header, &pair[1].header));

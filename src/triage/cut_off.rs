@@ -13,7 +13,7 @@ use crate::raster::{PixelRun, RegionAt};
 
 /// An end of the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     Apex,
     Base,
 }
@@ -61,7 +61,7 @@ struct LungThere {
 }
 
 /// Looks at the regions of a table's outermost slabs that are lung by their connection.
-pub struct EndOfLungs<'a> {
+pub(super) struct EndOfLungs<'a> {
     pub series: &'a Series,
     /// In ascending z.
     pub rows: &'a [TableRow<'a>],
@@ -74,7 +74,7 @@ pub struct EndOfLungs<'a> {
 impl EndOfLungs<'_> {
     /// The issue where the lungs are cut off at an end, with a doubt where they may not be.
     #[must_use]
-    pub fn cut_off(&self, end: End) -> Option<QualityIssue> {
+    pub(super) fn cut_off(&self, end: End) -> Option<QualityIssue> {
         let (outer, inner) = end.rows(self.rows.len())?;
         let there = self.lung_on(outer, inner);
         let limit_cm2 = self.limits.cut_off_lung_cm2;

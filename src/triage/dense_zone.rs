@@ -23,7 +23,7 @@ struct Third {
 
 /// A third of a lung with too little air in it against the other side's, volumes without consolidation, ml.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DenseZone {
+pub(super) struct DenseZone {
     pub zone: Zone,
     pub aerated_ml: f64,
     pub other_ml: f64,
@@ -31,7 +31,7 @@ pub struct DenseZone {
 
 /// The third that lacks most air, if one does. Consolidation is no air, whether a model draws it or leaves it out.
 #[must_use]
-pub fn dense_zone(zones: &ZoneScore, lesions: &[Lesion]) -> Option<DenseZone> {
+pub(super) fn dense_zone(zones: &ZoneScore, lesions: &[Lesion]) -> Option<DenseZone> {
     let mut aerated = PerZone::default();
     zones.zones.iter().for_each(|zone| aerated[zone.zone] = zone.lung_ml);
     for lesion in lesions {

@@ -52,7 +52,7 @@ impl Histogram {
 /// The density below which, rounded down, this share of the volume lies: whole Hounsfield units. Each histogram comes with
 /// the volume of its pixels. `None` if there are none.
 #[must_use]
-pub fn percentile_hu(histograms: &[(&Histogram, f64)], share: f64) -> Option<f64> {
+pub(super) fn percentile_hu(histograms: &[(&Histogram, f64)], share: f64) -> Option<f64> {
     let ends = histograms.iter().filter_map(|(histogram, _)| {
         Some((i32::from(histogram.counts.first()?.0), i32::from(histogram.counts.last()?.0)))
     });

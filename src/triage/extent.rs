@@ -37,7 +37,7 @@ impl Spans {
 
 /// A lesion's part on one slab.
 #[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+pub(super) struct Part<'a> {
     pub spans: &'a Spans,
     pub z_mm: f64,
     pub thickness_mm: f64,
@@ -45,7 +45,7 @@ pub struct Part<'a> {
 
 /// The greatest width of what these parts make together, mm; 0 without parts.
 #[must_use]
-pub fn largest_extent_mm(parts: &[Part<'_>], pixel_mm: f64) -> f64 {
+pub(super) fn largest_extent_mm(parts: &[Part<'_>], pixel_mm: f64) -> f64 {
     let width = |turn: usize, tilt: usize| -> f64 {
         // Tilts run from the plane up over the axis of the patient: along (x, y, z) = (cosine * turn, sine).
         let ((turn_cosine, turn_sine), (cosine, sine)) = (DIRECTION[turn], DIRECTION[tilt]);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::lesions::{Lesion, Side};
 
 /// Lesions from this volume on are counted, ml: what two readers would both see.
-pub const COUNTED_LESION_ML: f64 = 0.5;
+pub(super) const COUNTED_LESION_ML: f64 = 0.5;
 
 /// A mass is wider than 3 cm (Hansell et al., "Fleischner Society: glossary of terms for thoracic imaging", 2008): the
 /// volume of such a ball, ml. What is smaller is a nodule, of which a model draws some in healthy lungs.

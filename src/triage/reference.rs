@@ -12,10 +12,10 @@ fn circle(pixel_mm: f64) -> Vec<(i64, i64)> {
 }
 
 /// Slab, row, column.
-pub type Voxel = (usize, usize, usize);
+pub(super) type Voxel = (usize, usize, usize);
 
 /// A volume of square planes.
-pub struct Volume<'a> {
+pub(super) struct Volume<'a> {
     pub side: usize,
     pub pixel_mm: f64,
     pub z_mm: &'a [f64],
@@ -26,7 +26,7 @@ pub struct Volume<'a> {
 
 /// What is measured of one lesion.
 #[derive(Debug)]
-pub struct Reference {
+pub(super) struct Reference {
     pub voxels: Vec<Voxel>,
     pub volume_ml: f64,
     pub mean_hu: f64,
@@ -81,12 +81,12 @@ impl Volume<'_> {
     }
 
     /// The volume of those voxels for which it holds, ml.
-    pub fn ml_where(&self, voxels: &[Voxel], holds: &dyn Fn(Voxel) -> bool) -> f64 {
+    pub(super) fn ml_where(&self, voxels: &[Voxel], holds: &dyn Fn(Voxel) -> bool) -> f64 {
         voxels.iter().filter(|voxel| holds(**voxel)).map(|voxel| self.voxel_ml(voxel.0)).sum()
     }
 
     /// The components of the lung masks that have at least 15 % of the largest one's volume.
-    pub fn lungs(&self) -> BTreeSet<Voxel> {
+    pub(super) fn lungs(&self) -> BTreeSet<Voxel> {
         let thickness = thicknesses_mm(self.z_mm);
         let size = |voxels: &Vec<Voxel>| voxels.iter().map(|voxel| thickness[voxel.0]).sum::<f64>();
         let found = self.components(self.lung);
@@ -94,12 +94,12 @@ impl Volume<'_> {
         found.into_iter().filter(|voxels| size(voxels) >= largest * 0.15).flatten().collect()
     }
 
-    pub fn lungs_ml(&self) -> f64 {
+    pub(super) fn lungs_ml(&self) -> f64 {
         self.volume_ml(&self.lungs().into_iter().collect::<Vec<_>>())
     }
 
     /// The lesions of at least 0.1 ml in the lungs.
-    pub fn lesions(&self, densities: Densities) -> Vec<Reference> {
+    pub(super) fn lesions(&self, densities: Densities) -> Vec<Reference> {
         let lungs = self.lungs();
         let found = self.components(self.lesion).into_iter();
         let listed = found.filter(|voxels| lungs.contains(&voxels[0]) && self.volume_ml(voxels) >= 0.1);

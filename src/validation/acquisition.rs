@@ -11,7 +11,7 @@ use crate::offline::{FolderError, FoundInstance, Survey};
 
 /// Why a case's folder is not one exam.
 #[derive(Debug, thiserror::Error)]
-pub enum AcquisitionError {
+pub(super) enum AcquisitionError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error("{0} holds no CT image")]
@@ -22,7 +22,7 @@ pub enum AcquisitionError {
 
 /// One exam on the disk.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Acquisition {
+pub(super) struct Acquisition {
     pub exam: ExamKey,
     /// Its CT images by series number and `InstanceNumber` (0020,0013); those that correct others come last.
     pub files: Vec<PathBuf>,
@@ -35,7 +35,7 @@ impl Acquisition {
     ///
     /// # Errors
     /// If the folder cannot be listed, holds no CT image and nothing that may be one, or images of more than one exam.
-    pub fn read(folder: &Path) -> Result<Self, AcquisitionError> {
+    pub(super) fn read(folder: &Path) -> Result<Self, AcquisitionError> {
         let Survey { mut instances, refused, .. } = Survey::of(folder)?;
         instances.retain(|instance| is_ct_image(&instance.sop_class_uid));
         let mut exams: Vec<ExamKey> = instances.iter().map(|instance| instance.exam.clone()).collect();

@@ -6,18 +6,18 @@ use crate::raster::{Mask, label};
 use crate::triage::{Lungs, TableRow};
 
 /// Lesions smaller than this are left out when lesions are counted, ml.
-pub const SMALLEST_COUNTED_ML: f64 = 0.5;
+pub(super) const SMALLEST_COUNTED_ML: f64 = 0.5;
 
 /// A person's masks, one plane a row of the evidence table; `None` where there is no such mask.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct DrawnMasks {
+pub(super) struct DrawnMasks {
     pub lung: Option<Vec<Mask>>,
     pub lesion: Option<Vec<Mask>>,
 }
 
 /// Compares the verdict's lungs and the lesions in them with a person's masks.
 #[must_use]
-pub fn agreement(
+pub(super) fn agreement(
     table: &[TableRow<'_>],
     lungs: &Lungs<'_>,
     input: &InputGeometry,

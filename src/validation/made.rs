@@ -5,7 +5,7 @@ use super::{CaseResult, FlagTime, LesionAgreement, MaskAgreement, Observation, O
 use crate::triage::Verdict;
 
 /// A judged case that is suspected from a score of 0.5 on. Its running score rises to the final one in ten steps.
-pub fn judged(name: &str, positive: bool, score: f64, path_maximum: Option<f64>) -> CaseResult {
+pub(super) fn judged(name: &str, positive: bool, score: f64, path_maximum: Option<f64>) -> CaseResult {
     let suspected = score >= 0.5;
     let path = (1..=10)
         .map(|i| PathPoint { slices: i * 20, lung_mm: i as f64 * 30.0, score: score * (i as f64 / 10.0).sqrt() })
@@ -26,16 +26,16 @@ pub fn judged(name: &str, positive: bool, score: f64, path_maximum: Option<f64>)
     case(name, positive, Outcome::Judged(seen))
 }
 
-pub fn not_analysed(name: &str, positive: bool) -> CaseResult {
+pub(super) fn not_analysed(name: &str, positive: bool) -> CaseResult {
     case(name, positive, Outcome::NotAnalysed { reason: "lung base cut off".to_owned() })
 }
 
-pub fn failed(name: &str, positive: bool) -> CaseResult {
+pub(super) fn failed(name: &str, positive: bool) -> CaseResult {
     case(name, positive, Outcome::Failed { reason: "no such folder".to_owned() })
 }
 
 /// The case as somebody changed what was seen of it.
-pub fn with(mut case: CaseResult, change: impl FnOnce(&mut Observation)) -> CaseResult {
+pub(super) fn with(mut case: CaseResult, change: impl FnOnce(&mut Observation)) -> CaseResult {
     if let Outcome::Judged(seen) = &mut case.outcome {
         change(seen);
     }
@@ -43,11 +43,11 @@ pub fn with(mut case: CaseResult, change: impl FnOnce(&mut Observation)) -> Case
 }
 
 /// Masks of which the lesions' is empty unless there are lesions.
-pub fn masks(lesion_dice: Option<f64>, count: usize, found: usize, false_lesions: usize) -> MaskAgreement {
+pub(super) fn masks(lesion_dice: Option<f64>, count: usize, found: usize, false_lesions: usize) -> MaskAgreement {
     MaskAgreement { lung_dice: Some(0.97), lesion_dice, lesions: Some(LesionAgreement { count, found, false_lesions }) }
 }
 
-pub fn subject() -> Subject {
+pub(super) fn subject() -> Subject {
     Subject {
         model: "made".to_owned(),
         version: "1.2.3".to_owned(),

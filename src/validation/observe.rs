@@ -17,10 +17,10 @@ use crate::serving::Serving;
 use crate::triage::{CaseReport, Densities, Lungs, TableRow, Verdict, case_score};
 
 /// The folder of the pictures inside the output folder.
-pub const PICTURES: &str = "pictures";
+pub(super) const PICTURES: &str = "pictures";
 
 /// What cases are observed with.
-pub struct Observer<'a> {
+pub(super) struct Observer<'a> {
     pub manifest: &'a Manifest,
     pub serving: Serving,
     pub limits: QualityLimits,
@@ -33,7 +33,7 @@ pub struct Observer<'a> {
 
 impl Observer<'_> {
     /// Runs a case to its verdict. Whatever goes wrong is the case's outcome.
-    pub fn observe(&mut self, case: &ListedCase) -> CaseResult {
+    pub(super) fn observe(&mut self, case: &ListedCase) -> CaseResult {
         let outcome = match &case.fault {
             Some(fault) => Outcome::Failed { reason: fault.clone() },
             None => self.run(&case.name, &case.input).unwrap_or_else(|reason| Outcome::Failed { reason }),

@@ -35,7 +35,7 @@ pub enum ResultLogError {
 
 /// What decides the results of a case beside its files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ValidationIdentity {
+pub(super) struct ValidationIdentity {
     /// Version of the program.
     tableside: &'static str,
     model: String,
@@ -54,7 +54,7 @@ pub struct ValidationIdentity {
 impl ValidationIdentity {
     /// The identity of a run; `engine` is the engine's name.
     #[must_use]
-    pub fn new(package: &ModelPackage, engine: &'static str, options: &ValidationOptions) -> Self {
+    pub(super) fn new(package: &ModelPackage, engine: &'static str, options: &ValidationOptions) -> Self {
         let manifest = &package.manifest;
         Self {
             tableside: env!("CARGO_PKG_VERSION"),
@@ -80,7 +80,7 @@ struct Entry {
 
 /// The open file; locked, so that there is one writer.
 #[derive(Debug)]
-pub struct ResultLog {
+pub(super) struct ResultLog {
     path: PathBuf,
     file: File,
     entries: BTreeMap<String, Entry>,
@@ -92,7 +92,7 @@ impl ResultLog {
     /// # Errors
     /// If the file cannot be read or written, another run holds it, it is damaged, or was begun by a run with another
     /// identity.
-    pub fn open(folder: &Path, identity: &ValidationIdentity) -> Result<Self, ResultLogError> {
+    pub(super) fn open(folder: &Path, identity: &ValidationIdentity) -> Result<Self, ResultLogError> {
         let path = folder.join("results.jsonl");
         let io = |source| ResultLogError::Io { path: path.clone(), source };
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
@@ -134,7 +134,7 @@ impl ResultLog {
     /// The result of a case that was finished before on the same files, with what the list says of it now. Failed cases are
     /// to be tried again.
     #[must_use]
-    pub fn finished(&self, case: &ListedCase) -> Option<CaseResult> {
+    pub(super) fn finished(&self, case: &ListedCase) -> Option<CaseResult> {
         let entry = self.entries.get(&case.name).filter(|entry| entry.input == case.input && case.fault.is_none())?;
         let finished = !matches!(entry.result.outcome, Outcome::Failed { .. });
         finished.then(|| CaseResult {
@@ -149,7 +149,7 @@ impl ResultLog {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn put(&mut self, input: &CaseInput, result: CaseResult) -> Result<CaseResult, ResultLogError> {
+    pub(super) fn put(&mut self, input: &CaseInput, result: CaseResult) -> Result<CaseResult, ResultLogError> {
         let line = to_line(&Entry { input: input.clone(), result })
             .map_err(|source| ResultLogError::Io { path: self.path.clone(), source })?;
         self.append(&line)?;

@@ -34,7 +34,7 @@ pub(super) struct Tensors {
 }
 
 impl Tensors {
-    pub fn of(package: &ModelPackage) -> Self {
+    pub(super) fn of(package: &ModelPackage) -> Self {
         let (input, names) = (&package.manifest.input, &package.manifest.outputs);
         let plane_len = input.plane_len();
         Self {

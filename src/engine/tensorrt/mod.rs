@@ -39,7 +39,7 @@ impl KeptPlan {
     ///
     /// # Errors
     /// [`EngineError::NoPlan`] where it has to be built first; else if there is no TensorRT.
-    pub fn read(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<(Self, Vec<u8>), EngineError> {
+    pub(crate) fn read(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<(Self, Vec<u8>), EngineError> {
         open_libraries()?;
         let path = plan_path(package, gpu, plans);
         let bytes = std::fs::read(&path).map_err(|_| EngineError::NoPlan)?;
@@ -47,7 +47,7 @@ impl KeptPlan {
     }
 
     /// TensorRT does not take it: it has to be built again.
-    pub fn refused(self, reason: &EngineError) -> EngineError {
+    pub(crate) fn refused(self, reason: &EngineError) -> EngineError {
         tracing::warn!(%reason, plan = %self.path.display(), "TensorRT refuses its plan: it is built again");
         match std::fs::remove_file(&self.path) {
             Ok(()) => EngineError::NoPlan,
@@ -60,7 +60,7 @@ impl KeptPlan {
 ///
 /// # Errors
 /// If there is no TensorRT, it refuses the model, or the file cannot be written.
-pub fn build_plan(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<PathBuf, EngineError> {
+pub(crate) fn build_plan(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<PathBuf, EngineError> {
     let plan = plan(package)?;
     let path = plan_path(package, gpu, plans);
     let part = path.with_extension("part");

@@ -35,7 +35,7 @@ pub(super) struct ExamSlices {
 }
 
 impl ExamSlices {
-    pub fn of(name: String, instances: &[Instance], input: &InputGeometry) -> Result<Self, Failure> {
+    pub(super) fn of(name: String, instances: &[Instance], input: &InputGeometry) -> Result<Self, Failure> {
         let mut by_series: BTreeMap<&str, BTreeMap<i64, &Instance>> = BTreeMap::new();
         for instance in instances {
             let Some(position_um) = instance.position_um else { continue };
@@ -77,17 +77,17 @@ impl ExamSlices {
     }
 
     /// Adds all slices to their slabs on the GPU.
-    pub fn upload(&self, pipeline: &mut DevicePipeline<'_>) -> Result<(), GpuError> {
+    pub(super) fn upload(&self, pipeline: &mut DevicePipeline<'_>) -> Result<(), GpuError> {
         self.slices.iter().try_for_each(|slice| upload(pipeline, &slice.stored))
     }
 
     /// The series that the slices are of.
-    pub fn series(&self) -> &SeriesKey {
+    pub(super) fn series(&self) -> &SeriesKey {
         &self.slices[0].stored.series
     }
 
     /// The windows that the exam asks for, in the order in which it does.
-    pub fn windows(&self) -> Vec<QueuedWindow> {
+    pub(super) fn windows(&self) -> Vec<QueuedWindow> {
         let mut analysis = self.analysis();
         let asked = || {
             let window = analysis.next_window(&self.input, true)?;
@@ -145,7 +145,7 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    pub fn probability_apart(&self) -> f64 {
+    pub(super) fn probability_apart(&self) -> f64 {
         (self.probabilities.0 - self.probabilities.1).abs()
     }
 }

@@ -46,14 +46,14 @@ impl Display for Row {
 pub const TABLE_HEAD: &str = "| what | found | goal | holds |\n|---|---|---|---|";
 
 /// What was found on one GPU. Each row is reported as soon as it is known: a GPU that hangs takes the rest.
-pub struct Report<'a> {
+pub(super) struct Report<'a> {
     rows: Vec<Row>,
     tell: &'a mut dyn FnMut(&Row),
 }
 
 impl<'a> Report<'a> {
     /// A report whose first rows say what GPU, driver and libraries there are.
-    pub fn new(gpus: &[Gpu], config: &Config, package: &ModelPackage, tell: &'a mut dyn FnMut(&Row)) -> Self {
+    pub(super) fn new(gpus: &[Gpu], config: &Config, package: &ModelPackage, tell: &'a mut dyn FnMut(&Row)) -> Self {
         let mut report = Self { rows: Vec::new(), tell };
         if let Some(gpu) = gpus.first() {
             let ((major, minor), gigabytes) = (gpu.compute_capability, gpu.memory_bytes as f64 / 1e9);
@@ -72,7 +72,7 @@ impl<'a> Report<'a> {
 
     /// What does not meet its goal.
     #[must_use]
-    pub fn into_faults(self) -> Vec<Row> {
+    pub(super) fn into_faults(self) -> Vec<Row> {
         self.rows.into_iter().filter(|row| row.holds == Holds::No).collect()
     }
 

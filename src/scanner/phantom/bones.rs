@@ -17,7 +17,7 @@ pub(super) struct Bone {
 
 impl Bone {
     /// CT number at this depth; trabeculae make the marrow uneven.
-    pub fn hounsfield(&self, p: Point, noise: Noise) -> f32 {
+    pub(super) fn hounsfield(&self, p: Point, noise: Noise) -> f32 {
         let trabeculae = 55.0 * noise.at(p, 2.6);
         mix(self.compact, self.marrow + trabeculae, ease(0.5 * self.shell, 1.6 * self.shell, self.depth))
     }

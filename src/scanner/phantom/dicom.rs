@@ -30,7 +30,7 @@ pub(super) struct Exam<'a> {
 }
 
 impl<'a> Exam<'a> {
-    pub fn new(phantom: &'a Phantom, mut uids: UidSource) -> Self {
+    pub(super) fn new(phantom: &'a Phantom, mut uids: UidSource) -> Self {
         let now = Local::now();
         let study_uid = uids.next_uid();
         let last_digits = study_uid[study_uid.len() - 6..].to_owned();
@@ -48,7 +48,7 @@ impl<'a> Exam<'a> {
     }
 
     /// Axial slice `index`, counted from the head; its instance number is one more.
-    pub fn slice(&self, index: usize) -> Result<Instance, ScannerError> {
+    pub(super) fn slice(&self, index: usize) -> Result<Instance, ScannerError> {
         let options = self.phantom.options();
         let grid = self.phantom.grid();
         let drawn = self.phantom.slice(index);
@@ -88,7 +88,7 @@ impl<'a> Exam<'a> {
     }
 
     /// The projection from the front that every exam begins with. It is drawn from slices of a quarter of the resolution.
-    pub fn scout(&self) -> Result<Instance, ScannerError> {
+    pub(super) fn scout(&self) -> Result<Instance, ScannerError> {
         let options = *self.phantom.options();
         let length = f64::from(options.spacing_mm) * options.slices as f64;
         let width = f64::from(options.pixel_mm) * options.matrix as f64;

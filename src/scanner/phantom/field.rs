@@ -13,7 +13,7 @@ pub(super) const fn point(x: f32, y: f32, z: f32) -> Point {
 }
 
 impl Point {
-    pub fn distance(self, other: Self) -> f32 {
+    pub(super) fn distance(self, other: Self) -> f32 {
         let (x, y, z) = (self.x - other.x, self.y - other.y, self.z - other.z);
         (x * x + y * y + z * z).sqrt()
     }
@@ -54,13 +54,13 @@ pub(super) fn superellipse(x: f32, y: f32, half_width: f32, half_depth: f32) -> 
 pub(super) struct SplitMix(u64);
 
 impl SplitMix {
-    pub fn new(seed: u64, stream: u64) -> Self {
+    pub(super) fn new(seed: u64, stream: u64) -> Self {
         let mut generator = Self(seed ^ stream.wrapping_mul(0xA076_1D64_78BD_642F));
         generator.next();
         generator
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -69,16 +69,16 @@ impl SplitMix {
     }
 
     /// Uniform in 0..1.
-    pub fn unit(&mut self) -> f32 {
+    pub(super) fn unit(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    pub fn between(&mut self, low: f32, high: f32) -> f32 {
+    pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
         mix(low, high, self.unit())
     }
 
     /// Nearly Gaussian, mean 0, standard deviation 1: the sum of four uniforms from one draw.
-    pub fn gaussian(&mut self) -> f32 {
+    pub(super) fn gaussian(&mut self) -> f32 {
         let bits = self.next();
         let sum = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48);
         (sum as f32 / 65535.0 - 2.0) * 1.732_050_8
@@ -92,12 +92,12 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    pub fn new(seed: u64, stream: u64) -> Self {
+    pub(super) fn new(seed: u64, stream: u64) -> Self {
         Self { seed: SplitMix::new(seed, stream).next() as u32 }
     }
 
     /// -1..1, features about `scale` mm across.
-    pub fn at(self, p: Point, scale: f32) -> f32 {
+    pub(super) fn at(self, p: Point, scale: f32) -> f32 {
         let (x, y, z) = (p.x / scale, p.y / scale, p.z / scale);
         let (ix, iy, iz) = (floor(x), floor(y), floor(z));
         let (fx, fy, fz) = (fade(x - ix as f32), fade(y - iy as f32), fade(z - iz as f32));

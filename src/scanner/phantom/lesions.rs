@@ -38,7 +38,7 @@ pub(super) struct Change {
 
 impl Lesions {
     /// Scatters the patches and finds the level of their field that opacifies the wanted share of the lung.
-    pub fn scatter(seed: u64) -> Self {
+    pub(super) fn scatter(seed: u64) -> Self {
         let mut generator = SplitMix::new(seed, 20);
         let mut patches = Vec::new();
         for side in Side::BOTH {
@@ -75,7 +75,7 @@ impl Lesions {
     }
 
     /// The patches that can touch a plane.
-    pub fn near(&self, z: f32) -> Self {
+    pub(super) fn near(&self, z: f32) -> Self {
         Self {
             patches: self
                 .patches
@@ -87,7 +87,7 @@ impl Lesions {
         }
     }
 
-    pub fn at(&self, p: Point, depth: Depth) -> Option<Change> {
+    pub(super) fn at(&self, p: Point, depth: Depth) -> Option<Change> {
         const FADE: f32 = 0.12;
         let level = self.level(p, depth)?;
         let opaque = ease(self.edge - FADE, self.edge + FADE, level);

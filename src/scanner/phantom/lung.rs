@@ -28,12 +28,12 @@ pub(super) struct Breath {
 }
 
 impl Breath {
-    pub const IN: Self = Self { raised_mm: 0.0, denser: 0.0, denser_a_mm: 0.0 };
+    pub(super) const IN: Self = Self { raised_mm: 0.0, denser: 0.0, denser_a_mm: 0.0 };
     /// As lungs are at the end of expiration: a median of about -720 HU.
-    pub const OUT: Self = Self { raised_mm: 32.0, denser: 140.0, denser_a_mm: 1.1 };
+    pub(super) const OUT: Self = Self { raised_mm: 32.0, denser: 140.0, denser_a_mm: 1.1 };
 
     /// How much denser the lung is here, HU.
-    pub fn denser_at(self, p: Point) -> f32 {
+    pub(super) fn denser_at(self, p: Point) -> f32 {
         (self.denser + self.denser_a_mm * p.y).max(0.0)
     }
 }
@@ -67,14 +67,14 @@ impl Nearby {
     }
 
     /// Signed distance, mm; none where it is large.
-    pub fn distance(&self, p: Point) -> Option<f32> {
+    pub(super) fn distance(&self, p: Point) -> Option<f32> {
         let near = (self.low.0..self.high.0).contains(&p.x) && (self.low.1..self.high.1).contains(&p.y);
         near.then(|| self.organ.shape.distance(p))
     }
 }
 
 impl Surroundings {
-    pub fn at(z: f32, breath: Breath) -> Self {
+    pub(super) fn at(z: f32, breath: Breath) -> Self {
         let reaches = |organ: &&Organ| {
             let (low, high) = organ.shape.bounds();
             (low.z - Nearby::REACH..=high.z + Nearby::REACH).contains(&z)
@@ -84,17 +84,17 @@ impl Surroundings {
     }
 
     /// Height above the diaphragm, mm across its surface; negative in the abdomen.
-    pub fn above_diaphragm(&self, side: Side, p: Point) -> f32 {
+    pub(super) fn above_diaphragm(&self, side: Side, p: Point) -> f32 {
         above_diaphragm(side, point(p.x, p.y, p.z - self.breath.raised_mm))
     }
 
     /// Where a point of this height lies in the lung of its side.
-    pub fn depth(&self, p: Point) -> Depth {
+    pub(super) fn depth(&self, p: Point) -> Depth {
         self.depth_below(p, -self.outline.chest_wall(Side::of(p.x), p))
     }
 
     /// As [`depth`](Self::depth), for a caller that knows the distance to the chest wall.
-    pub fn depth_below(&self, p: Point, wall: f32) -> Depth {
+    pub(super) fn depth_below(&self, p: Point, wall: f32) -> Depth {
         /// Beyond this distance from the middle, nothing of it is within reach, mm.
         const MIDDLE_ENDS: f32 = 98.0;
         const BLEND: f32 = 7.0;
@@ -158,7 +158,7 @@ pub(super) struct Trees {
 }
 
 impl Trees {
-    pub fn grow(seed: u64) -> Self {
+    pub(super) fn grow(seed: u64) -> Self {
         let mut trees = Self { vessels: Vec::new(), bronchi: Vec::new() };
         for (stream, side) in Side::BOTH.into_iter().enumerate() {
             let mut generator = SplitMix::new(seed, 10 + stream as u64);

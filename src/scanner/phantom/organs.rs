@@ -13,7 +13,7 @@ pub(super) struct Tube {
 
 impl Tube {
     /// Signed distance to the wall, mm, negative inside.
-    pub fn distance(&self, p: Point) -> f32 {
+    pub(super) fn distance(&self, p: Point) -> f32 {
         let axis = point(self.to.x - self.from.x, self.to.y - self.from.y, self.to.z - self.from.z);
         let offset = point(p.x - self.from.x, p.y - self.from.y, p.z - self.from.z);
         let length_squared = axis.x * axis.x + axis.y * axis.y + axis.z * axis.z;
@@ -24,12 +24,12 @@ impl Tube {
         (x * x + y * y + z * z).sqrt() - radius
     }
 
-    pub fn widest(&self) -> f32 {
+    pub(super) fn widest(&self) -> f32 {
         self.from_radius.max(self.to_radius)
     }
 
     /// The corners of a box around it, the lower in every coordinate first.
-    pub fn bounds(&self) -> (Point, Point) {
+    pub(super) fn bounds(&self) -> (Point, Point) {
         let (from, to, radius) = (self.from, self.to, self.widest());
         (
             point(from.x.min(to.x) - radius, from.y.min(to.y) - radius, from.z.min(to.z) - radius),
@@ -46,7 +46,7 @@ pub(super) enum Shape {
 
 impl Shape {
     /// Signed distance, mm, negative inside; for an ellipsoid good near its surface.
-    pub fn distance(&self, p: Point) -> f32 {
+    pub(super) fn distance(&self, p: Point) -> f32 {
         match self {
             Self::Tube(tube) => tube.distance(p),
             Self::Ellipsoid { centre, radii } => {
@@ -60,7 +60,7 @@ impl Shape {
     }
 
     /// The corners of a box around it, the lower in every coordinate first.
-    pub fn bounds(&self) -> (Point, Point) {
+    pub(super) fn bounds(&self) -> (Point, Point) {
         match self {
             Self::Tube(tube) => tube.bounds(),
             Self::Ellipsoid { centre, radii } => (

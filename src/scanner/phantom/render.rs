@@ -26,11 +26,11 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub fn x(&self, column: usize) -> f32 {
+    pub(super) fn x(&self, column: usize) -> f32 {
         (column as f32 - 0.5 * (self.columns as f32 - 1.0)) * self.pixel_mm
     }
 
-    pub fn y(&self, row: usize) -> f32 {
+    pub(super) fn y(&self, row: usize) -> f32 {
         (row as f32 - 0.5 * (self.rows as f32 - 1.0)) * self.pixel_mm
     }
 
@@ -63,7 +63,7 @@ pub(super) struct Painting {
 }
 
 impl Scene {
-    pub fn paint(&self, grid: Grid, z: f32) -> Painting {
+    pub(super) fn paint(&self, grid: Grid, z: f32) -> Painting {
         let count = grid.rows * grid.columns;
         let mut painter = Painter {
             scene: self,

@@ -13,13 +13,13 @@ pub(super) enum Side {
 }
 
 impl Side {
-    pub const BOTH: [Self; 2] = [Self::Right, Self::Left];
+    pub(super) const BOTH: [Self; 2] = [Self::Right, Self::Left];
 
-    pub fn of(x: f32) -> Self {
+    pub(super) fn of(x: f32) -> Self {
         if x < 0.0 { Self::Right } else { Self::Left }
     }
 
-    pub const fn sign(self) -> f32 {
+    pub(super) const fn sign(self) -> f32 {
         match self {
             Self::Right => -1.0,
             Self::Left => 1.0,
@@ -27,7 +27,7 @@ impl Side {
     }
 
     /// z of the lung's highest point, mm.
-    pub const fn apex(self) -> f32 {
+    pub(super) const fn apex(self) -> f32 {
         match self {
             Self::Right => 118.0,
             Self::Left => 120.0,
@@ -61,7 +61,7 @@ struct Cavity {
 }
 
 impl Outline {
-    pub fn at(z: f32) -> Self {
+    pub(super) fn at(z: f32) -> Self {
         let shoulder = ease(70.0, 150.0, z);
         Self {
             z,
@@ -71,7 +71,7 @@ impl Outline {
     }
 
     /// Distance to the skin, mm, negative inside the body.
-    pub fn skin(&self, p: Point) -> f32 {
+    pub(super) fn skin(&self, p: Point) -> f32 {
         let (half_width, half_depth, centre_y) = self.skin;
         // The sides lean together towards the front.
         let y = p.y - centre_y;
@@ -79,7 +79,7 @@ impl Outline {
     }
 
     /// Distance to the inner chest wall of one side, mm, negative in the cavity. Above the apex there is none.
-    pub fn chest_wall(&self, side: Side, p: Point) -> f32 {
+    pub(super) fn chest_wall(&self, side: Side, p: Point) -> f32 {
         let Some(cavity) = self.cavities[side as usize] else {
             return 40.0;
         };
@@ -88,7 +88,7 @@ impl Outline {
         superellipse(x * narrowing, y, cavity.half_width, cavity.half_depth)
     }
 
-    pub const fn z(&self) -> f32 {
+    pub(super) const fn z(&self) -> f32 {
         self.z
     }
 }

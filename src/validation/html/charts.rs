@@ -76,7 +76,7 @@ fn svg(size: (f64, f64), title: &str, content: &Markup) -> Markup {
 }
 
 /// The ROC curve with the operating point, which is where the cases with a result lie.
-pub fn roc(curve: &[RocPoint], counts: &Counts, subject: &Subject) -> Markup {
+pub(super) fn roc(curve: &[RocPoint], counts: &Counts, subject: &Subject) -> Markup {
     let area = SQUARE;
     let sensitivity = counts.positives_flagged as f64 / counts.positives_judged as f64;
     let false_flags = counts.negatives_flagged as f64 / counts.negatives_judged as f64;
@@ -95,7 +95,7 @@ pub fn roc(curve: &[RocPoint], counts: &Counts, subject: &Subject) -> Markup {
 }
 
 /// How many of the cases with like scores are positive.
-pub fn calibration(bins: &[CalibrationBin]) -> Markup {
+pub(super) fn calibration(bins: &[CalibrationBin]) -> Markup {
     let area = SQUARE;
     let content = html! {
         (area.axes("mean score of the cases", "positive share of the cases"))
@@ -115,7 +115,7 @@ pub fn calibration(bins: &[CalibrationBin]) -> Markup {
 }
 
 /// The running score of all judged cases over the share of their slices that had come.
-pub fn paths(cases: &[CaseResult], subject: &Subject) -> Markup {
+pub(super) fn paths(cases: &[CaseResult], subject: &Subject) -> Markup {
     let area = WIDE;
     let judged = |positive: bool| {
         cases
@@ -149,7 +149,7 @@ fn path(area: &Area, seen: &Observation) -> String {
 }
 
 /// When positive cases were flagged: early by tenths of the scan, with the verdict, or not at all.
-pub fn time_to_flag(cases: &[CaseResult]) -> Markup {
+pub(super) fn time_to_flag(cases: &[CaseResult]) -> Markup {
     let area = WIDE;
     let positives: Vec<&CaseResult> = cases.iter().filter(|case| case.positive && !case.failed()).collect();
     let columns = flag_columns(&positives);

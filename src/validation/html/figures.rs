@@ -16,7 +16,7 @@ enum Unit {
 }
 
 /// All figures of all cases.
-pub fn table(figures: &Figures) -> Markup {
+pub(super) fn table(figures: &Figures) -> Markup {
     let rows: [(&str, &Figure, Unit); 14] = [
         ("Sensitivity", &figures.sensitivity, Unit::Percent),
         ("Specificity", &figures.specificity, Unit::Percent),
@@ -105,11 +105,11 @@ fn range(low: f64, high: f64, unit: Unit) -> String {
     format!("{} to {}", low.split('\u{a0}').next().unwrap_or(&low), written(high, unit))
 }
 
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     written(share, Unit::Percent)
 }
 
-pub fn interval_in_percent(estimate: &Estimate) -> Option<String> {
+pub(super) fn interval_in_percent(estimate: &Estimate) -> Option<String> {
     estimate.interval.map(|interval| range(interval.low, interval.high, Unit::Percent))
 }
 
@@ -118,7 +118,7 @@ fn quartiles(spread: &Spread, unit: Unit) -> String {
 }
 
 /// The figures of each site or group.
-pub fn parts(title: &str, parts: &BTreeMap<String, Figures>) -> Markup {
+pub(super) fn parts(title: &str, parts: &BTreeMap<String, Figures>) -> Markup {
     html! {
         @if !parts.is_empty() {
             section {

@@ -18,7 +18,7 @@ use crate::triage::INTENDED_USE;
 const STYLE: &str = include_str!("report.css");
 
 /// The whole page; `pictures` is the folder in which the pictures lie that the cases name.
-pub fn report(summary: &Summary, cases: &[CaseResult], limits: &[LimitOutcome], pictures: &Path) -> String {
+pub(super) fn report(summary: &Summary, cases: &[CaseResult], limits: &[LimitOutcome], pictures: &Path) -> String {
     let subject = &summary.subject;
     let page = html! {
         (DOCTYPE)

@@ -15,7 +15,7 @@ const NEAREST: usize = 4;
 const LOWEST_DICE: usize = 4;
 
 /// A case and why it is shown.
-pub struct Shown<'a> {
+pub(super) struct Shown<'a> {
     pub case: &'a CaseResult,
     pub seen: &'a Observation,
     pub why: &'static str,
@@ -23,7 +23,7 @@ pub struct Shown<'a> {
 
 /// Missed positives and flagged negatives first, the most wrong of them first; then the right ones nearest to the
 /// threshold; then the lowest lesion Dice.
-pub fn choose<'a>(cases: &'a [CaseResult], subject: &Subject) -> Vec<Shown<'a>> {
+pub(super) fn choose<'a>(cases: &'a [CaseResult], subject: &Subject) -> Vec<Shown<'a>> {
     let judged: Vec<(&CaseResult, &Observation)> =
         cases.iter().filter_map(|case| Some((case, case.judged()?))).collect();
     let distance = |seen: &Observation| (seen.score - subject.suspected).abs();
@@ -61,7 +61,7 @@ fn what_is_wrong(case: &CaseResult, seen: &Observation) -> Option<&'static str> 
 }
 
 /// One case with its picture from the folder `pictures`.
-pub fn card(shown: &Shown<'_>, pictures: &Path) -> Markup {
+pub(super) fn card(shown: &Shown<'_>, pictures: &Path) -> Markup {
     let Shown { case, seen, why } = shown;
     let png = seen.picture.as_ref().map(|name| std::fs::read(pictures.join(name)));
     html! {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::exam::{Lps, Series, SlabIndex};
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;
-pub use voxels::VoxelMask;
+pub(super) use voxels::VoxelMask;
 
 /// Why a mask cannot be used.
 #[derive(Debug, thiserror::Error)]
