@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::flag_text::{Advice, FlagText, Withdrawal};
-use super::moment::{FlagEvent, Moment, Seen};
+use super::flag_text::{Advice, FlagText, Severity, Withdrawal};
+use super::moment::{FlagEvent, FlagState, Moment, Seen};
 use crate::exam::{QualityIssue, QualityKind, QualityLimits, Remedy};
 use crate::triage::{CaseReport, EarlyFlag, Verdict};
 
@@ -38,41 +38,6 @@ impl FlagKind {
             Self::Abnormal => Some(Verdict::Abnormal),
             Self::NotAnalysed => Some(Verdict::NotAnalysed),
             Self::Rescan => None,
-        }
-    }
-}
-
-/// How urgent a flag is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    Notice,
-    Warning,
-    Alarm,
-}
-
-/// Where a flag is in its life: `early` becomes `confirmed` or `withdrawn`; what is raised with the verdict is `final`. What was
-/// said of the scan is `pending` once more slices have come, until the next verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FlagState {
-    Early,
-    Confirmed,
-    Withdrawn,
-    Final,
-    Pending,
-}
-
-impl FlagState {
-    /// The state in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Early => "early",
-            Self::Confirmed => "confirmed",
-            Self::Withdrawn => "withdrawn",
-            Self::Final => "final",
-            Self::Pending => "pending",
         }
     }
 }

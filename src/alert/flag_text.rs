@@ -1,7 +1,17 @@
 //! What flags say, as codes with parameters: `words` makes their text. The database keeps the text.
 
-use super::flag::Severity;
+use serde::{Deserialize, Serialize};
+
 use crate::exam::{QualityIssue, QualityLimits, Remedy};
+
+/// How urgent a flag is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Notice,
+    Warning,
+    Alarm,
+}
 
 /// What a flag that asks for something says.
 #[derive(Debug, Clone, PartialEq)]

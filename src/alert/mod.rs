@@ -6,6 +6,7 @@ mod moment;
 mod statement;
 mod words;
 
-pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, FlagState, Flags, Severity};
-pub use moment::{FlagEvent, Moment, Seen};
+pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, Flags};
+pub use flag_text::Severity;
+pub use moment::{FlagEvent, FlagState, Moment, Seen};
 pub use statement::{Action, Basis, Level, Message, Stage, Statement, StatementKind, statements};

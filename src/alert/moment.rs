@@ -3,8 +3,33 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::flag::FlagState;
 use crate::triage::{CaseReport, DrivingSlab, EarlyFlag, SliceCounts};
+
+/// Where a flag is in its life: `early` becomes `confirmed` or `withdrawn`; what is raised with the verdict is `final`. What was
+/// said of the scan is `pending` once more slices have come, until the next verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagState {
+    Early,
+    Confirmed,
+    Withdrawn,
+    Final,
+    Pending,
+}
+
+impl FlagState {
+    /// The state in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::Confirmed => "confirmed",
+            Self::Withdrawn => "withdrawn",
+            Self::Final => "final",
+            Self::Pending => "pending",
+        }
+    }
+}
 
 /// What happens to a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

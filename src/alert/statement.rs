@@ -3,7 +3,9 @@
 
 use serde::Serialize;
 
-use super::flag::{Flag, FlagKind, FlagState, Severity};
+use super::flag::{Flag, FlagKind};
+use super::flag_text::Severity;
+use super::moment::FlagState;
 use crate::analysis::{ExamState, ExamView};
 use crate::exam::Remedy;
 use crate::triage::{SliceCounts, Verdict};

@@ -3,9 +3,9 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::flag::{Flag, FlagKind, FlagState};
+use super::flag::{Flag, FlagKind};
 use super::flag_text::{Advice, FlagText, Withdrawal};
-use super::moment::FlagEvent;
+use super::moment::{FlagEvent, FlagState};
 use super::statement::{Basis, Message};
 use crate::exam::Remedy;
 use crate::words::counted;

@@ -30,7 +30,7 @@ fn input() -> InputGeometry {
 /// An exam whose evidence is made up: there is lung from z = 0 mm down to -200 mm, and beyond it gas that looks like lung
 /// where a test says so.
 struct Scan {
-    case: ExamAnalysis,
+    analysis: ExamAnalysis,
     lung_to_mm: f64,
     gas_cm2: f64,
     /// The SOP Instance UID of the next instance, where it is not a new one.
@@ -40,7 +40,7 @@ struct Scan {
 impl Scan {
     fn new() -> Self {
         Self {
-            case: ExamAnalysis::new(ExamKey::new("1.2", &Patient::default()), Instant::now()),
+            analysis: ExamAnalysis::new(ExamKey::new("1.2", &Patient::default()), Instant::now()),
             lung_to_mm: -200.0,
             gas_cm2: 0.0,
             named: None,
@@ -63,10 +63,10 @@ impl Scan {
             }
             _ => None,
         };
-        let file = format!("{series}.{}", self.case.counts().instances);
+        let file = format!("{series}.{}", self.analysis.counts().instances);
         let uid = self.named.clone().unwrap_or_else(|| file.clone());
-        assert!(self.case.take(PathBuf::from(&file), Instant::now(), None));
-        let arrival = self.case.waiting.pop_front().unwrap().arrival;
+        assert!(self.analysis.take(PathBuf::from(&file), Instant::now(), None));
+        let arrival = self.analysis.waiting.pop_front().unwrap().arrival;
         let header = InstanceHeader {
             sop_class_uid: String::new(),
             sop_instance_uid: uid,
@@ -79,7 +79,7 @@ impl Scan {
         };
         let read = ReadInstance { header, calling_ae_title: "CT1".into() };
         let decoded = Decoded { instance: Ok(Arc::new(read)), image: 0, slice: Ok(slice) };
-        self.case.add(decoded, &arrival, &input());
+        self.analysis.add(decoded, &arrival, &input());
     }
 
     /// The instance that came as the `number`-th, from 0, comes again and lies elsewhere now.
@@ -116,11 +116,11 @@ impl Scan {
 
     fn run(&mut self, finishing: bool) {
         let limits = CompletionLimits::default();
-        while let Some(window) = self.case.next_window(&input(), finishing) {
+        while let Some(window) = self.analysis.next_window(&input(), finishing) {
             let z_mm = window.job.slab.0 as f64 * input().slab_mm;
             let judged = WindowResult { evidence: Ok(self.evidence(z_mm)), took: Duration::ZERO };
-            self.case.take_result(&window, judged, &MANIFEST).unwrap();
-            self.case.look_for_the_end(&input(), &limits, LEAST_LUNG_ML);
+            self.analysis.take_result(&window, judged, &MANIFEST).unwrap();
+            self.analysis.look_for_the_end(&input(), &limits, LEAST_LUNG_ML);
         }
     }
 
@@ -133,11 +133,11 @@ impl Scan {
     }
 
     fn series_analysis(&self) -> &str {
-        &self.case.judged().unwrap().0.series_instance_uid
+        &self.analysis.judged().unwrap().0.series_instance_uid
     }
 
     fn lungs_passed(&self) -> bool {
-        self.case.completion_progress(&PerformedSteps::default(), None).lungs_passed
+        self.analysis.completion_progress(&PerformedSteps::default(), None).lungs_passed
     }
 
     fn conclude(&mut self, rule: CompletionRule) -> CaseReport {
@@ -153,7 +153,7 @@ impl Scan {
             over: now,
             now,
         };
-        self.case.conclude(&context).clone()
+        self.analysis.conclude(&context).clone()
     }
 
     /// Whether the rule is still believed.
@@ -161,7 +161,7 @@ impl Scan {
         let expected = (rule == CompletionRule::ExpectedCount).then_some(100);
         let lungs_passed = rule == CompletionRule::LungsPassed;
         let progress = Progress { slices: 100, lungs_passed, expected, ..Progress::default() };
-        self.case.rhythm.completion(&progress, &CompletionLimits::default()).0 == rule
+        self.analysis.rhythm.completion(&progress, &CompletionLimits::default()).0 == rule
     }
 }
 
@@ -173,12 +173,12 @@ fn the_lungs_pass_in_order_and_what_follows_leaves_the_verdict_as_it_is() {
     scan.slices(CHEST, -228.0, -243.0);
     assert!(scan.lungs_passed());
     let first = scan.conclude(CompletionRule::LungsPassed);
-    assert_eq!(scan.case.stage, Stage::Trailing);
+    assert_eq!(scan.analysis.stage, Stage::Trailing);
     assert!(!scan.lungs_passed(), "it decides once");
     scan.slices(CHEST, -243.0, -300.0);
-    assert_eq!(scan.case.stage, Stage::Trailing);
+    assert_eq!(scan.analysis.stage, Stage::Trailing);
     let last = scan.conclude(CompletionRule::AssociationReleased);
-    assert_eq!((scan.case.stage, last.revised, last.verdict), (Stage::Complete, false, first.verdict));
+    assert_eq!((scan.analysis.stage, last.revised, last.verdict), (Stage::Complete, false, first.verdict));
     assert_eq!(last.timing.completed_by, CompletionRule::LungsPassed);
     assert_eq!(last.slices.analysed, 110);
 }
@@ -199,7 +199,7 @@ fn lung_after_all_opens_the_verdict_again() {
     scan.conclude(CompletionRule::LungsPassed);
     scan.lung_to_mm = -400.0;
     scan.slices(CHEST, -243.0, -270.0);
-    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert_eq!(scan.analysis.stage, Stage::Receiving);
     assert!(!scan.believes(CompletionRule::LungsPassed));
     assert!(scan.conclude(CompletionRule::QuietTime).revised);
 }
@@ -210,7 +210,7 @@ fn a_slice_out_of_order_opens_the_verdict_again() {
     scan.slices(CHEST, 30.0, -243.0);
     scan.conclude(CompletionRule::LungsPassed);
     scan.slice(CHEST, -100.5);
-    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert_eq!(scan.analysis.stage, Stage::Receiving);
     assert!(!scan.lungs_passed());
     assert!(scan.conclude(CompletionRule::QuietTime).revised);
 }
@@ -221,7 +221,7 @@ fn an_exam_that_ended_below_the_lungs_goes_on_there_without_being_opened_again()
     scan.slices(CHEST, 30.0, -243.0);
     scan.conclude(CompletionRule::AssociationReleased);
     scan.slices(CHEST, -243.0, -270.0);
-    assert_eq!(scan.case.stage, Stage::Trailing);
+    assert_eq!(scan.analysis.stage, Stage::Trailing);
     assert!(!scan.conclude(CompletionRule::QuietTime).revised);
 }
 
@@ -232,7 +232,7 @@ fn more_of_the_lungs_opens_the_verdict_again_and_refutes_the_rule() {
     assert!(scan.believes(CompletionRule::ExpectedCount));
     scan.conclude(CompletionRule::ExpectedCount);
     scan.slice(CHEST, -103.0);
-    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert_eq!(scan.analysis.stage, Stage::Receiving);
     assert!(!scan.believes(CompletionRule::ExpectedCount));
     assert!(scan.conclude(CompletionRule::QuietTime).revised);
 }
@@ -244,7 +244,7 @@ fn what_is_not_judged_does_not_open_a_verdict_again_but_is_counted() {
     let first = scan.conclude(CompletionRule::AssociationReleased);
     scan.instance("1.9", Content::Kept("a scout"));
     scan.slices("1.9", 30.0, 0.0);
-    assert_eq!(scan.case.stage, Stage::Trailing);
+    assert_eq!(scan.analysis.stage, Stage::Trailing);
     let last = scan.conclude(CompletionRule::QuietTime);
     assert_eq!((last.revised, last.verdict, last.score), (false, first.verdict, first.score));
     assert_eq!(last.slices.kept, 11);
@@ -258,10 +258,10 @@ fn a_better_series_takes_over_and_does_not_refute_the_rule_that_was_right_about_
     scan.conclude(CompletionRule::ExpectedCount);
     assert_eq!(scan.series_analysis(), "1.9");
     scan.slices("1.3", 30.0, -225.0);
-    assert_eq!(scan.case.stage, Stage::Trailing, "it does not show as much yet");
+    assert_eq!(scan.analysis.stage, Stage::Trailing, "it does not show as much yet");
     scan.slices("1.3", -225.0, -246.0);
     assert_eq!(scan.series_analysis(), "1.3");
-    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert_eq!(scan.analysis.stage, Stage::Receiving);
     assert!(scan.believes(CompletionRule::ExpectedCount));
     let report = scan.conclude(CompletionRule::QuietTime);
     assert_eq!((report.revised, report.series_instance_uid.as_deref()), (true, Some("1.3")));
@@ -273,7 +273,7 @@ fn a_defective_slice_opens_a_verdict_again() {
     scan.slices(CHEST, 30.0, -243.0);
     scan.conclude(CompletionRule::AssociationReleased);
     scan.instance(CHEST, Content::Defective("no rescale slope".into()));
-    assert_eq!(scan.case.stage, Stage::Receiving);
+    assert_eq!(scan.analysis.stage, Stage::Receiving);
     assert!(scan.conclude(CompletionRule::QuietTime).revised);
 }
 
@@ -282,8 +282,8 @@ fn a_window_whose_slab_changes_while_it_is_judged_is_due_again_and_one_that_is_u
     let mut scan = Scan::new();
     scan.slices(CHEST, 30.0, -30.0);
     let under_way = |scan: &mut Scan| {
-        let window = scan.case.next_window(&input(), true).unwrap();
-        scan.case.hand_over(&window);
+        let window = scan.analysis.next_window(&input(), true).unwrap();
+        scan.analysis.hand_over(&window);
         window
     };
     let (first, second) = (under_way(&mut scan), under_way(&mut scan));
@@ -295,12 +295,12 @@ fn a_window_whose_slab_changes_while_it_is_judged_is_due_again_and_one_that_is_u
     assert_eq!(again.job.slab, first.job.slab);
     assert_ne!(again.job.inputs, first.job.inputs);
     for window in [&first, &second, &again] {
-        assert!(scan.case.has_windows_under_way());
+        assert!(scan.analysis.has_windows_under_way());
         let judged = WindowResult { evidence: Ok(scan.evidence(0.0)), took: Duration::ZERO };
-        scan.case.take_result(window, judged, &MANIFEST).unwrap();
+        scan.analysis.take_result(window, judged, &MANIFEST).unwrap();
     }
-    assert!(!scan.case.has_windows_under_way());
-    let (_, judged) = scan.case.judged().unwrap();
+    assert!(!scan.analysis.has_windows_under_way());
+    let (_, judged) = scan.analysis.judged().unwrap();
     assert!(judged.table.is_done(again.job.slab, &again.job.inputs));
 }
 
@@ -319,28 +319,28 @@ fn a_refused_object_opens_a_verdict_again_once_and_so_does_the_same_one_stored()
     let mut scan = Scan::new();
     scan.slices(CHEST, 30.0, -243.0);
     let first = scan.conclude(CompletionRule::AssociationReleased);
-    scan.case.refuse(refusal("1.1"), Instant::now());
-    assert_eq!(scan.case.stage, Stage::Receiving);
+    scan.analysis.refuse(refusal("1.1"), Instant::now());
+    assert_eq!(scan.analysis.stage, Stage::Receiving);
     let report = scan.conclude(CompletionRule::QuietTime);
     assert_eq!((report.slices.refused, report.revised), (1, true));
-    scan.case.refuse(refusal("1.1"), Instant::now());
-    assert_eq!(scan.case.stage, Stage::Complete, "nothing new");
-    scan.case.mend("1.1", Instant::now());
-    assert_eq!(scan.case.stage, Stage::Receiving);
+    scan.analysis.refuse(refusal("1.1"), Instant::now());
+    assert_eq!(scan.analysis.stage, Stage::Complete, "nothing new");
+    scan.analysis.mend("1.1", Instant::now());
+    assert_eq!(scan.analysis.stage, Stage::Receiving);
     let report = scan.conclude(CompletionRule::QuietTime);
     assert_eq!((report.slices.refused, &report.quality), (0, &first.quality));
-    assert_eq!(scan.case.scanner, "CT1", "who stored slices is the scanner");
+    assert_eq!(scan.analysis.scanner, "CT1", "who stored slices is the scanner");
 }
 
 #[test]
 fn an_exam_of_which_nothing_is_left_says_why() {
     let mut scan = Scan::new();
     for uid in ["1.1", "1.2"] {
-        scan.case.refuse(refusal(uid), Instant::now());
+        scan.analysis.refuse(refusal(uid), Instant::now());
     }
     assert_eq!(scan.conclude(CompletionRule::QuietTime).reason, "all 2 objects were refused: it is cut off");
     for uid in ["1.1", "1.2"] {
-        scan.case.mend(uid, Instant::now());
+        scan.analysis.mend(uid, Instant::now());
     }
     let report = scan.conclude(CompletionRule::QuietTime);
     assert_eq!(report.reason, "the 2 objects that were refused have been stored since, in their own exams");
@@ -351,12 +351,12 @@ fn an_instance_that_comes_again_is_judged_anew_from_all_that_counts() {
     let mut scan = Scan::new();
     scan.slices(CHEST, 30.0, -30.0);
     let first = scan.conclude(CompletionRule::AssociationReleased);
-    assert!(!scan.case.is_stale());
+    assert!(!scan.analysis.is_stale());
     scan.slice_again(CHEST, 3, 18.0);
-    assert_eq!((scan.case.stage, scan.case.is_stale()), (Stage::Receiving, true));
-    assert!(!scan.case.finalize_layout());
-    let again: Vec<usize> = scan.case.waiting.iter().map(|waiting| waiting.arrival.number).collect();
+    assert_eq!((scan.analysis.stage, scan.analysis.is_stale()), (Stage::Receiving, true));
+    assert!(!scan.analysis.finalize_layout());
+    let again: Vec<usize> = scan.analysis.waiting.iter().map(|waiting| waiting.arrival.number).collect();
     assert_eq!(again.len(), first.slices.received);
     assert!(!again.contains(&4) && again.contains(&21), "{again:?}");
-    assert!(scan.case.finalize_layout() && !scan.case.is_stale());
+    assert!(scan.analysis.finalize_layout() && !scan.analysis.is_stale());
 }

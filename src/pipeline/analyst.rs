@@ -61,7 +61,7 @@ pub(super) struct Analyst {
     listener: Arc<dyn Listener>,
     jobs: Sender<DecodeJob>,
     earlier: EarlierOf,
-    cases: BTreeMap<ExamKey, ExamAnalysis>,
+    exams: BTreeMap<ExamKey, ExamAnalysis>,
     steps: PerformedSteps,
     pauses: ScannerPauses,
     /// Windows handed over so far: whose turn it is.
@@ -81,9 +81,9 @@ impl Analyst {
         earlier: EarlierOf,
         progress: AnalystProgress,
     ) -> Self {
-        let (cases, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
+        let (exams, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
         let not_begun = Vec::new();
-        Self { options, manifest, serving, listener, jobs, earlier, cases, steps, pauses, turn: 0, progress, not_begun }
+        Self { options, manifest, serving, listener, jobs, earlier, exams, steps, pauses, turn: 0, progress, not_begun }
     }
 
     /// Works until told to stop.
@@ -141,7 +141,7 @@ impl Analyst {
             Message::Refused(instance) => self.take_refused(instance),
             Message::Mended { exam, sop_instance_uid, at } => self.take_mended(&exam, &sop_instance_uid, at),
             Message::AssociationClosed(association, at) => {
-                self.cases.values_mut().for_each(|case| case.association_closed(association, at));
+                self.exams.values_mut().for_each(|analysis| analysis.association_closed(association, at));
             }
             Message::StepEnded(step) => self.steps.note(step),
             Message::Stop => return false,
@@ -151,10 +151,10 @@ impl Analyst {
 
     fn take_stored(&mut self, instance: StoredInstance) {
         self.begin(&instance.exam, instance.at);
-        if let Some(case) = self.cases.get_mut(&instance.exam) {
-            let after_release = case.rhythm.arrived(instance.association, instance.images, instance.at);
-            case.take(instance.path, instance.at, after_release);
-            if !case.has_begun() && case.report.is_none() && case.introduce() {
+        if let Some(analysis) = self.exams.get_mut(&instance.exam) {
+            let after_release = analysis.rhythm.arrived(instance.association, instance.images, instance.at);
+            analysis.take(instance.path, instance.at, after_release);
+            if !analysis.has_begun() && analysis.report.is_none() && analysis.introduce() {
                 self.publish(&instance.exam);
             }
         }
@@ -164,43 +164,43 @@ impl Analyst {
     fn take_refused(&mut self, instance: RefusedInstance) {
         let RefusedInstance { exam, refusal, association, at } = instance;
         self.begin(&exam, at);
-        if let Some(case) = self.cases.get_mut(&exam) {
-            case.rhythm.arrived(association, 1, at);
-            case.refuse(refusal, at);
+        if let Some(analysis) = self.exams.get_mut(&exam) {
+            analysis.rhythm.arrived(association, 1, at);
+            analysis.refuse(refusal, at);
             self.publish(&exam);
         }
     }
 
     fn take_mended(&mut self, exam: &ExamKey, sop_instance_uid: &str, at: Instant) {
         self.begin(exam, at);
-        if let Some(case) = self.cases.get_mut(exam) {
-            case.mend(sop_instance_uid, at);
+        if let Some(analysis) = self.exams.get_mut(exam) {
+            analysis.mend(sop_instance_uid, at);
             self.publish(exam);
         }
     }
 
     /// Has an exam in memory, with all that came of it before.
     fn begin(&mut self, key: &ExamKey, at: Instant) {
-        if self.cases.contains_key(key) {
+        if self.exams.contains_key(key) {
             return;
         }
-        let mut case = ExamAnalysis::new(key.clone(), at);
-        case.report = self.listener.known_report(key);
+        let mut analysis = ExamAnalysis::new(key.clone(), at);
+        analysis.report = self.listener.known_report(key);
         let earlier = (self.earlier)(key);
-        case.take_refusals(earlier.refusals);
+        analysis.take_refusals(earlier.refusals);
         for path in earlier.instances {
-            case.take(path, at, None);
+            analysis.take(path, at, None);
         }
-        case.shares_study = self.tell_siblings(key);
-        self.cases.insert(key.clone(), case);
+        analysis.shares_study = self.tell_siblings(key);
+        self.exams.insert(key.clone(), analysis);
         self.forget_finished();
     }
 
     /// Tells the exams with the same study and Patient ID that there is another one. Whether there are any.
     fn tell_siblings(&mut self, key: &ExamKey) -> bool {
         let mut siblings = self.listener.siblings(key);
-        for (sibling, case) in self.cases.iter_mut().filter(|(sibling, _)| sibling.is_sibling_of(key)) {
-            case.shares_study = true;
+        for (sibling, analysis) in self.exams.iter_mut().filter(|(sibling, _)| sibling.is_sibling_of(key)) {
+            analysis.shares_study = true;
             siblings.insert(sibling.clone());
         }
         for sibling in &siblings {
@@ -212,15 +212,17 @@ impl Analyst {
     /// Lets go of the exams that were finished longest ago.
     fn forget_finished(&mut self) {
         loop {
-            let finished = self.cases.values().filter(|case| case.stage == Stage::Complete && case.is_decoded());
+            let finished =
+                self.exams.values().filter(|analysis| analysis.stage == Stage::Complete && analysis.is_decoded());
             if finished.clone().count() <= FINISHED_IN_MEMORY {
                 return;
             }
-            let Some(oldest) = finished.min_by_key(|case| case.rhythm.last_arrival()).map(|case| case.key.clone())
+            let Some(oldest) =
+                finished.min_by_key(|analysis| analysis.rhythm.last_arrival()).map(|analysis| analysis.key.clone())
             else {
                 return;
             };
-            self.cases.remove(&oldest);
+            self.exams.remove(&oldest);
         }
     }
 
@@ -231,24 +233,24 @@ impl Analyst {
 
     fn candidates(&self) -> Vec<Candidate> {
         let now = Instant::now();
-        let candidates = self.cases.values().map(|case| Candidate {
-            exam: case.key.clone(),
-            is_on_table: case.is_on_table(now),
-            over: case.rhythm.released(&self.options.completion).map(|at| now.saturating_duration_since(at)),
-            waited: now.saturating_duration_since(case.last_served),
-            score: case.running_score(&self.manifest),
+        let candidates = self.exams.values().map(|analysis| Candidate {
+            exam: analysis.key.clone(),
+            is_on_table: analysis.is_on_table(now),
+            over: analysis.rhythm.released(&self.options.completion).map(|at| now.saturating_duration_since(at)),
+            waited: now.saturating_duration_since(analysis.last_served),
+            score: analysis.running_score(&self.manifest),
         });
         candidates.collect()
     }
 
     /// Tells which exams wait for their turn, in the order of an ordinary one: every fourth turn's would change places to and fro.
     fn tell_who_waits(&mut self) {
-        let is_waiting = |case: &&ExamAnalysis| !case.waiting.is_empty() && !case.has_begun();
+        let is_waiting = |analysis: &&ExamAnalysis| !analysis.waiting.is_empty() && !analysis.has_begun();
         let mut not_begun = Vec::new();
-        if self.cases.values().any(|case| is_waiting(&case)) {
+        if self.exams.values().any(|analysis| is_waiting(&analysis)) {
             let order = by_priority(self.candidates(), 0);
-            let waiting = order.iter().filter_map(|key| self.cases.get(key)).filter(is_waiting);
-            not_begun = waiting.map(|case| (case.key.clone(), case.counts().received)).collect();
+            let waiting = order.iter().filter_map(|key| self.exams.get(key)).filter(is_waiting);
+            not_begun = waiting.map(|analysis| (analysis.key.clone(), analysis.counts().received)).collect();
         }
         if not_begun == self.not_begun {
             return;
@@ -259,7 +261,7 @@ impl Analyst {
             self.listener.waiting(&in_order(&self.not_begun));
         }
         for (key, _) in self.not_begun.iter().filter(|waiting| !told.contains(waiting)) {
-            if self.cases.get(key).is_some_and(|case| case.report.is_none()) {
+            if self.exams.get(key).is_some_and(|analysis| analysis.report.is_none()) {
                 self.publish(key);
             }
         }
@@ -268,28 +270,33 @@ impl Analyst {
     /// Whether decoders or the engine have something in hand. Exams that wait for their turn are none of it: others may hold their
     /// places for as long as the configuration's quiet time.
     fn has_work(&self) -> bool {
-        let is_at_work = |case: &ExamAnalysis| case.has_begun() && !case.is_decoded() || case.has_windows_under_way();
-        self.cases.values().any(is_at_work)
+        let is_at_work = |analysis: &ExamAnalysis| {
+            analysis.has_begun() && !analysis.is_decoded() || analysis.has_windows_under_way()
+        };
+        self.exams.values().any(is_at_work)
     }
 
     /// Keeps the decoders busy without waiting for them.
     fn send_to_decoders(&mut self, order: &[ExamKey]) {
         let now = Instant::now();
-        let mut begun = self.cases.values().filter(|case| case.stage != Stage::Complete && case.has_begun()).count();
+        let mut begun =
+            self.exams.values().filter(|analysis| analysis.stage != Stage::Complete && analysis.has_begun()).count();
         for key in order {
-            let Some(case) = self.cases.get_mut(key).filter(|case| !case.waiting.is_empty()) else { continue };
-            if !case.has_begun() {
-                let most = if case.is_on_table(now) { BEGUN_WITH_THE_TABLE } else { BEGUN_AT_ONCE };
+            let Some(analysis) = self.exams.get_mut(key).filter(|analysis| !analysis.waiting.is_empty()) else {
+                continue;
+            };
+            if !analysis.has_begun() {
+                let most = if analysis.is_on_table(now) { BEGUN_WITH_THE_TABLE } else { BEGUN_AT_ONCE };
                 if begun >= most {
                     continue;
                 }
                 begun += 1;
             }
-            while let Some(waiting) = case.waiting.pop_front() {
-                match self.jobs.try_send(DecodeJob { exam: key.clone(), waiting, centres: case.plane_centres() }) {
-                    Ok(()) => case.decoding += 1,
+            while let Some(waiting) = analysis.waiting.pop_front() {
+                match self.jobs.try_send(DecodeJob { exam: key.clone(), waiting, centres: analysis.plane_centres() }) {
+                    Ok(()) => analysis.decoding += 1,
                     Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
-                        case.waiting.push_front(job.waiting);
+                        analysis.waiting.push_front(job.waiting);
                         return;
                     }
                 }
@@ -299,48 +306,48 @@ impl Analyst {
 
     fn take_decoded(&mut self, exam: &ExamKey, step: DecodeEvent) {
         self.progress.work.done();
-        let Some(case) = self.cases.get_mut(exam) else { return };
+        let Some(analysis) = self.exams.get_mut(exam) else { return };
         match step {
             // What was begun goes on before what has not been: its file is open.
-            DecodeEvent::Left(waiting) => case.waiting.push_front(waiting),
-            DecodeEvent::Done => case.decoding -= 1,
+            DecodeEvent::Left(waiting) => analysis.waiting.push_front(waiting),
+            DecodeEvent::Done => analysis.decoding -= 1,
             DecodeEvent::Image(arrival, decoded) => {
-                case.add(decoded, &arrival, &self.manifest.input);
-                self.pauses.note(&case.scanner, &case.key, case.pauses());
+                analysis.add(decoded, &arrival, &self.manifest.input);
+                self.pauses.note(&analysis.scanner, &analysis.key, analysis.pauses());
                 self.publish(exam);
             }
         }
     }
 
     fn publish(&self, key: &ExamKey) {
-        if let Some(case) = self.cases.get(key) {
-            self.listener.update(case.view(&self.manifest));
+        if let Some(analysis) = self.exams.get(key) {
+            self.listener.update(analysis.view(&self.manifest));
         }
     }
 
     /// Which rule ends the exam and when, once everything is decoded.
-    fn completion(&self, case: &ExamAnalysis) -> Option<(CompletionRule, Instant)> {
-        if case.stage == Stage::Complete || !case.is_decoded() {
+    fn completion(&self, analysis: &ExamAnalysis) -> Option<(CompletionRule, Instant)> {
+        if analysis.stage == Stage::Complete || !analysis.is_decoded() {
             return None;
         }
-        let progress = case.completion_progress(&self.steps, self.pauses.usual(&case.scanner, &case.key));
-        Some(case.rhythm.completion(&progress, &self.options.completion))
+        let progress = analysis.completion_progress(&self.steps, self.pauses.usual(&analysis.scanner, &analysis.key));
+        Some(analysis.rhythm.completion(&progress, &self.options.completion))
     }
 
     /// The rule by which the exam is over, and since when.
-    fn is_over(&self, case: &ExamAnalysis, now: Instant) -> Option<(CompletionRule, Instant)> {
-        self.completion(case).filter(|(_, at)| *at <= now)
+    fn is_over(&self, analysis: &ExamAnalysis, now: Instant) -> Option<(CompletionRule, Instant)> {
+        self.completion(analysis).filter(|(_, at)| *at <= now)
     }
 
     /// Lays out anew what an exam that ends has not been laid out as all its slices say.
     fn finalize_layouts(&mut self, order: &[ExamKey], now: Instant) {
         for key in order {
-            let Some(case) = self.cases.get(key) else { continue };
-            let ends = self.completion(case).is_some_and(|(rule, at)| {
+            let Some(analysis) = self.exams.get(key) else { continue };
+            let ends = self.completion(analysis).is_some_and(|(rule, at)| {
                 rule == CompletionRule::AssociationReleased
-                    || at <= now && (needs_every_window(rule) || case.is_stale())
+                    || at <= now && (needs_every_window(rule) || analysis.is_stale())
             });
-            if ends && self.cases.get_mut(key).is_some_and(|case| !case.finalize_layout()) {
+            if ends && self.exams.get_mut(key).is_some_and(|analysis| !analysis.finalize_layout()) {
                 self.serving.forget(key);
                 self.listener.forget_slabs(key);
             }
@@ -353,9 +360,9 @@ impl Analyst {
             && let Some(window) = self.next_window(&order, now)
         {
             self.turn += 1;
-            if let Some(case) = self.cases.get_mut(&window.series.exam) {
-                case.last_served = Instant::now();
-                case.hand_over(&window);
+            if let Some(analysis) = self.exams.get_mut(&window.series.exam) {
+                analysis.last_served = Instant::now();
+                analysis.hand_over(&window);
             }
             self.serving.queue(window);
             if self.serving.has_room() {
@@ -367,29 +374,29 @@ impl Analyst {
     /// The first window that is due.
     fn next_window(&self, order: &[ExamKey], now: Instant) -> Option<QueuedWindow> {
         let streaming = self.options.mode == AnalysisMode::Streaming;
-        order.iter().filter_map(|key| self.cases.get(key)).find_map(|case| {
-            let finishing = match self.completion(case) {
+        order.iter().filter_map(|key| self.exams.get(key)).find_map(|analysis| {
+            let finishing = match self.completion(analysis) {
                 Some((rule, at)) if at <= now => needs_every_window(rule),
                 // Whether more comes after a release is waited out with the last windows, not before them.
                 Some((rule, _)) => streaming && rule == CompletionRule::AssociationReleased,
                 None => false,
             };
-            if streaming || finishing { case.next_window(&self.manifest.input, finishing) } else { None }
+            if streaming || finishing { analysis.next_window(&self.manifest.input, finishing) } else { None }
         })
     }
 
     fn take_result(&mut self, window: &QueuedWindow, result: WindowResult) {
         telemetry::stage("inference", result.took);
         let key = &window.series.exam;
-        let Some(case) = self.cases.get_mut(key) else { return };
-        if let Err(error) = case.take_result(window, result, &self.manifest) {
+        let Some(analysis) = self.exams.get_mut(key) else { return };
+        if let Err(error) = analysis.take_result(window, result, &self.manifest) {
             telemetry::engine_failure();
             tracing::error!(exam = %key, %error, "the engine failed");
             return;
         }
         let PipelineOptions { limits, densities, .. } = &self.options;
-        case.look_for_the_end(&self.manifest.input, &self.options.completion, limits.min_lung_ml);
-        let raised = case.early_flag(&self.manifest, limits, *densities, Instant::now());
+        analysis.look_for_the_end(&self.manifest.input, &self.options.completion, limits.min_lung_ml);
+        let raised = analysis.early_flag(&self.manifest, limits, *densities, Instant::now());
         if let Some(early) = raised {
             self.publish(key);
             if self.listener.raise_early(key, &early) {
@@ -397,8 +404,10 @@ impl Analyst {
                 self.tell_early_flag(key);
             }
         }
-        let apex =
-            self.cases.get_mut(key).and_then(|case| case.apex_cut_off(&self.manifest.input, &self.options.limits));
+        let apex = self
+            .exams
+            .get_mut(key)
+            .and_then(|analysis| analysis.apex_cut_off(&self.manifest.input, &self.options.limits));
         if let Some(issue) = apex {
             self.publish(key);
             self.listener.raise_rescan(key, &issue, &self.options.limits);
@@ -410,15 +419,15 @@ impl Analyst {
     }
 
     fn tell_early_flag(&self, key: &ExamKey) {
-        let Some(case) = self.cases.get(key) else { return };
+        let Some(analysis) = self.exams.get(key) else { return };
         let now = Instant::now();
-        let (since_first, since_last) = (case.since_first(now), case.since_last_slice(now));
+        let (since_first, since_last) = (analysis.since_first(now), analysis.since_last_slice(now));
         telemetry::notified(Until::EarlyFlag, since_first, since_last);
         telemetry::notification_parts(Until::EarlyFlag, since_first.saturating_sub(since_last), None, since_last);
     }
 
     fn publish_slab(&self, key: &ExamKey, slab: SlabIndex) {
-        if let Some(slab) = self.cases.get(key).and_then(|case| case.slab_view(slab, &self.manifest)) {
+        if let Some(slab) = self.exams.get(key).and_then(|analysis| analysis.slab_view(slab, &self.manifest)) {
             self.listener.put_slab(key, slab);
         }
     }
@@ -426,15 +435,15 @@ impl Analyst {
     /// Concludes the first exam that is over. `false` if none is.
     fn conclude_one(&mut self, order: &[ExamKey], now: Instant) -> bool {
         let over = order.iter().find_map(|key| {
-            let case = self.cases.get(key)?;
-            let (rule, since) = self.is_over(case, now)?;
+            let analysis = self.exams.get(key)?;
+            let (rule, since) = self.is_over(analysis, now)?;
             let finishing = needs_every_window(rule);
             let is_inferred =
-                !case.has_windows_under_way() && case.next_window(&self.manifest.input, finishing).is_none();
-            (is_inferred && !case.is_stale()).then(|| (key.clone(), rule, since))
+                !analysis.has_windows_under_way() && analysis.next_window(&self.manifest.input, finishing).is_none();
+            (is_inferred && !analysis.is_stale()).then(|| (key.clone(), rule, since))
         });
         let Some((key, rule, over)) = over else { return false };
-        let Some(case) = self.cases.get_mut(&key) else { return false };
+        let Some(analysis) = self.exams.get_mut(&key) else { return false };
         let context = Conclusion {
             manifest: &self.manifest,
             engine: self.serving.name(),
@@ -444,17 +453,18 @@ impl Analyst {
             over,
             now: Instant::now(),
         };
-        let standing = case.report.as_ref().filter(|_| case.stage == Stage::Trailing).map(|report| report.verdict);
-        let report = case.conclude(&context).clone();
+        let standing =
+            analysis.report.as_ref().filter(|_| analysis.stage == Stage::Trailing).map(|report| report.verdict);
+        let report = analysis.conclude(&context).clone();
         if standing == Some(report.verdict) {
             tracing::info!(exam = %key, slices = report.slices.received, rule = rule.as_str(), "the verdict stands");
         } else {
             tell_verdict(&report);
         }
-        if case.stage == Stage::Complete {
+        if analysis.stage == Stage::Complete {
             self.serving.forget(&key);
         }
-        let view = self.cases.get(&key).map(|case| case.view(&self.manifest));
+        let view = self.exams.get(&key).map(|analysis| analysis.view(&self.manifest));
         if let Some(view) = view {
             self.listener.conclude(view, &report, &self.options.limits);
         }
@@ -463,16 +473,20 @@ impl Analyst {
     }
 
     fn report_queues(&self) {
-        let waiting = self.cases.values().map(|case| case.waiting.len() + case.decoding).sum();
+        let waiting = self.exams.values().map(|analysis| analysis.waiting.len() + analysis.decoding).sum();
         self.progress.waiting.store(waiting, Ordering::Relaxed);
         telemetry::queue_depth("decode", waiting);
-        telemetry::exams_open(self.cases.values().filter(|case| case.stage == Stage::Receiving).count());
+        telemetry::exams_open(self.exams.values().filter(|analysis| analysis.stage == Stage::Receiving).count());
     }
 
     /// When there is something to do though no message comes. An exam that is over already waits for results, which are messages.
     fn next_deadline(&self, now: Instant) -> Instant {
-        let ends =
-            self.cases.values().filter_map(|case| self.completion(case)).map(|(_, at)| at).filter(|at| *at > now);
+        let ends = self
+            .exams
+            .values()
+            .filter_map(|analysis| self.completion(analysis))
+            .map(|(_, at)| at)
+            .filter(|at| *at > now);
         ends.chain(self.serving.deadline()).fold(now + TICK, Instant::min)
     }
 }

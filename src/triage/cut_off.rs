@@ -90,7 +90,7 @@ impl EndOfLungs<'_> {
             End::Base => self.series.slices().next(),
         };
         let doubt = (!is_certain).then_some(Doubt::MaybeNoLung);
-        Some(super::quality::issue(end.kind(lung_cm2), slice).doubted(doubt))
+        Some(super::key_slice::issue(end.kind(lung_cm2), slice).doubted(doubt))
     }
 
     /// The row beyond the inner one, seen from the outer one; the outer one itself where there is none.

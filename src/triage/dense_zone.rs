@@ -1,7 +1,8 @@
 //! A part of one lung that is dense or missing compared with the same part of the other: a collapsed lobe, a large mass, an
 //! effusion. A model that draws pneumonia draws these or does not; the lungs' shape shows them either way.
 
-use super::lesions::{Lesion, Side};
+use super::lesions::Lesion;
+use super::zones::Side;
 use super::zones::{PerZone, Zone, ZoneScore};
 
 /// What a healthy left third has of the right one's volume, from above, and down to which part of that it is still one of a healthy

@@ -1,8 +1,8 @@
 //! Where the field of view ends within the lungs, and what is found away from there.
 
 use super::evidence::TableRow;
-use super::quality::issue;
-use super::verdict::MIN_FINDING_ML;
+use super::key_slice::issue;
+use super::lesions::MIN_FINDING_ML;
 use crate::exam::{PreparedSlice, QualityIssue, QualityKind, QualityLimits, Series, SlabIndex};
 use crate::preprocess::InputGeometry;
 use crate::raster::Mask;

@@ -2,11 +2,10 @@
 
 use super::density::{Densities, HIGH_OPACITY_HU};
 use super::evidence::TableRow;
-use super::lesions::{Component, Lesion, lesion_components, lesions};
+use super::lesions::{Component, Lesion, LesionSummary, lesion_components, lesions};
 use super::lung_regions::LungRegions;
 use super::lungs::Lungs;
 use super::pattern::Pattern;
-use super::report::LesionSummary;
 use super::zones::ZoneScore;
 use crate::exam::Lps;
 use crate::preprocess::InputGeometry;
@@ -76,8 +75,8 @@ mod tests {
     use super::super::Zone;
     use super::super::evidence::EvidenceTable;
     use super::super::evidence::tests::{evidence_of, put, rows_at, table_of};
-    use super::super::lesions::Side;
     use super::super::reference::{Reference, Volume, Voxel};
+    use super::super::zones::Side;
     use super::*;
     use crate::engine::ModelPackage;
 

@@ -9,7 +9,7 @@ use super::lesion_region::LesionRegion;
 use super::location::{PixelLocations, pixel_locations};
 use super::lung_regions::LungRegions;
 use super::lungs::Lungs;
-use super::zones::{PerZone, Zone};
+use super::zones::{PerZone, Side, Zone};
 use crate::exam::{Lps, SlabIndex};
 use crate::preprocess::InputGeometry;
 use crate::raster::{Layer, RegionAt, components};
@@ -54,13 +54,22 @@ pub struct Lesion {
     pub compactness: f64,
 }
 
-/// The lung a lesion lies in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    Left,
-    Right,
+/// All lesions of an exam together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LesionSummary {
+    pub count: usize,
+    pub volume_ml: f64,
+    /// Share of the lungs that is lesion, 0 to 1.
+    pub lung_share: f64,
+    /// Share of the lungs that is lesion of -200 HU or more, 0 to 1: the percentage of high opacity of Chaganti et al.,
+    /// "Automated quantification of CT patterns associated with COVID-19 from chest CT", Radiology: Artificial Intelligence
+    /// 2020.
+    pub high_opacity_share: f64,
 }
+
+/// Beside a lung that is dense or missing a score is a finding only if at least so much of its lesions lies in the lung that
+/// is left, ml: models also see opacities in a dense lung's edges, which are no lung and reach over the midline.
+pub(super) const MIN_FINDING_ML: f64 = 10.0;
 
 /// A component of the lesion masks that counts: it lies in the lungs and is not smaller than [`SMALLEST_LESION_ML`].
 pub(super) struct Component {

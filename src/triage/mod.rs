@@ -12,6 +12,7 @@ mod evidence;
 mod extent;
 mod field_of_view;
 mod findings;
+mod key_slice;
 mod lesion_region;
 mod lesions;
 mod location;
@@ -38,19 +39,18 @@ pub use extent::Spans;
 pub use field_of_view::CutField;
 pub use findings::Findings;
 pub use lesion_region::{LesionRegion, LesionRegions};
-pub use lesions::{Lesion, SMALLEST_LESION_ML, Side};
+pub use lesions::{Lesion, LesionSummary, SMALLEST_LESION_ML};
 pub use lung_regions::LungRegions;
 pub use lungs::{LungSummary, Lungs};
 pub use pattern::{Pattern, PatternKind};
 pub use quality::{Beginning, acquisition_issues, beginning, mixed};
-pub use reason::Reason;
+pub use reason::{Reason, Verdict};
 pub use report::{
-    CaseReport, EarlyFlag, INTENDED_USE, LesionSummary, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing,
-    schema,
+    CaseReport, EarlyFlag, INTENDED_USE, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing, schema,
 };
 pub use transfer::Transfer;
-pub use verdict::{Facts, Verdict, is_seen_beside_a_dense_lung, judge};
-pub use zones::{Zone, ZoneInvolvement, ZoneScore};
+pub use verdict::{Facts, is_seen_beside_a_dense_lung, judge};
+pub use zones::{Side, Zone, ZoneInvolvement, ZoneScore};
 
 #[cfg(test)]
 pub(crate) use evidence::tests;

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lesions::{Lesion, Side};
+use super::lesions::Lesion;
+use super::zones::Side;
 
 /// Lesions from this volume on are counted, ml: what two readers would both see.
 pub(super) const COUNTED_LESION_ML: f64 = 0.5;

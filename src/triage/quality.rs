@@ -6,12 +6,13 @@ use super::around::{Explanation, explanation};
 use super::cut_off::{End, EndOfLungs};
 use super::evidence::TableRow;
 use super::field_of_view::CutField;
+use super::key_slice::issue;
 use super::lung_regions::LungRegions;
 use super::lungs::Lungs;
 use super::transfer::{Transfer, numbers_begin_late};
 use crate::exam::{
-    Kernel, KeySlice, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, RepeatedImages,
-    ScanDirection, Series, Spacing, are_interleaved, density_jumps, repeated_images, sum_up,
+    Kernel, MIN_TILT_DEGREES, PreparedSlice, QualityIssue, QualityKind, QualityLimits, RepeatedImages, ScanDirection,
+    Series, Spacing, are_interleaved, density_jumps, repeated_images, sum_up,
 };
 use crate::preprocess::InputGeometry;
 
@@ -67,19 +68,6 @@ pub fn acquisition_issues(
         worth_knowing(series),
     ];
     sum_up(transfer.doubt(found.concat(), series, limits))
-}
-
-fn key_slice(slice: &PreparedSlice) -> KeySlice {
-    KeySlice {
-        z_mm: slice.header.geometry.z_mm,
-        sop_instance_uid: slice.sop_instance_uid.clone(),
-        instance_number: slice.header.acquisition.instance_number,
-        frame_number: slice.header.frame_number,
-    }
-}
-
-pub(super) fn issue(kind: QualityKind, slice: Option<&PreparedSlice>) -> QualityIssue {
-    QualityIssue::new(kind, slice.map(key_slice))
 }
 
 /// The issue with the slice nearest to a position.

@@ -1,11 +1,36 @@
 //! Why a verdict is what it is: a closed list, each with the figures that its words need, and each of one verdict alone.
 
-use super::lesions::Side;
+use serde::{Deserialize, Serialize};
+
+use super::lesions::LesionSummary;
 use super::pattern::Pattern;
-use super::report::LesionSummary;
-use super::verdict::Verdict;
-use super::zones::Zone;
+use super::zones::{Side, Zone};
 use crate::exam::QualityIssue;
+
+/// What the exam reads as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Pneumonia-like opacities: isolate.
+    Suspected,
+    /// Something else is wrong that Tableside does not judge: a radiologist must look.
+    Abnormal,
+    NotSuspected,
+    NotAnalysed,
+}
+
+impl Verdict {
+    /// The verdict as reports, metrics and the console write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Abnormal => "abnormal",
+            Self::NotSuspected => "not_suspected",
+            Self::NotAnalysed => "not_analysed",
+        }
+    }
+}
 
 /// Why the verdict is what it is.
 #[derive(Debug, Clone, PartialEq)]

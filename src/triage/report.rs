@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Densities, DrivingSlab, Lesion, LungSummary, Pattern, Verdict, ZoneScore};
+use super::{Densities, DrivingSlab, Lesion, LesionSummary, LungSummary, Pattern, Verdict, ZoneScore};
 use crate::exam::{CompletionRule, Contents, ExamKey, QualityIssue};
 
 /// Version of the report's format; it rises when a key changes its meaning or goes.
@@ -120,18 +120,6 @@ impl SliceCounts {
     pub fn scan_share(&self) -> Option<f64> {
         self.expected.filter(|expected| *expected > 0).map(|expected| (self.analysed as f64 / expected as f64).min(1.0))
     }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LesionSummary {
-    pub count: usize,
-    pub volume_ml: f64,
-    /// Share of the lungs that is lesion, 0 to 1.
-    pub lung_share: f64,
-    /// Share of the lungs that is lesion of -200 HU or more, 0 to 1: the percentage of high opacity of Chaganti et al.,
-    /// "Automated quantification of CT patterns associated with COVID-19 from chest CT", Radiology: Artificial Intelligence
-    /// 2020.
-    pub high_opacity_share: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

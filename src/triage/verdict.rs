@@ -6,42 +6,14 @@
 //! when nothing speaks against it. What was found stands whatever else is missing, since the patient must be isolated
 //! all the same; a negative verdict needs the whole lungs.
 
-use serde::{Deserialize, Serialize};
-
 use super::dense_zone::{DenseZone, dense_zone};
 use super::field_of_view::CutField;
-use super::lesions::{Lesion, Side};
+use super::lesions::{Lesion, LesionSummary, MIN_FINDING_ML};
 use super::lungs::LungSummary;
 use super::pattern::{Pattern, PatternKind};
 use super::reason::Reason;
-use super::report::LesionSummary;
-use super::zones::ZoneScore;
+use super::zones::{Side, ZoneScore};
 use crate::exam::{QualityIssue, QualityKind, QualityLimits};
-
-/// What the exam reads as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Pneumonia-like opacities: isolate.
-    Suspected,
-    /// Something else is wrong that Tableside does not judge: a radiologist must look.
-    Abnormal,
-    NotSuspected,
-    NotAnalysed,
-}
-
-impl Verdict {
-    /// The verdict as reports, metrics and the console write it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Suspected => "suspected",
-            Self::Abnormal => "abnormal",
-            Self::NotSuspected => "not_suspected",
-            Self::NotAnalysed => "not_analysed",
-        }
-    }
-}
 
 /// What a verdict is made from.
 #[derive(Debug, Clone, Copy)]
@@ -68,10 +40,6 @@ pub struct Facts<'a> {
 
 /// The share of defective slices from which the rest cannot stand for the exam.
 const MAX_DEFECTIVE_SHARE: f64 = 0.1;
-
-/// Beside a lung that is dense or missing a score is a finding only if at least so much of its lesions lies in the lung that
-/// is left, ml: models also see opacities in a dense lung's edges, which are no lung and reach over the midline.
-pub(super) const MIN_FINDING_ML: f64 = 10.0;
 
 /// Beside a dense lung the other one holds at least this share of its lesions.
 const LEAST_SHARE_BESIDE: f64 = 0.1;
@@ -254,6 +222,7 @@ fn why_not_measured(lungs: LungSummary) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reason::Verdict;
     use super::*;
 
     const LIMITS: QualityLimits = QualityLimits {

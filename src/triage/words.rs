@@ -4,12 +4,11 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::density::HIGH_OPACITY_HU;
-use super::lesions::{Lesion, Side};
+use super::lesions::{Lesion, LesionSummary};
 use super::pattern::{NAMED_SHARE, Pattern, PatternKind};
-use super::reason::Reason;
-use super::report::{CaseReport, LesionSummary, SliceCounts};
-use super::verdict::Verdict;
-use super::zones::{Zone, ZoneScore};
+use super::reason::{Reason, Verdict};
+use super::report::{CaseReport, SliceCounts};
+use super::zones::{Side, Zone, ZoneScore};
 use crate::exam::{QualityIssue, QualityKind};
 use crate::words::counted;
 

@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lesions::Side;
+/// The lung a lesion lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    Left,
+    Right,
+}
 
 /// A third of one lung: the thirds are those of the height of both lungs together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
