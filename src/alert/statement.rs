@@ -48,12 +48,13 @@ pub enum Message {
     SuspicionWithdrawn {
         basis: Option<Basis>,
     },
-    /// No verdict stands. `reopened`: one did, and more slices came.
+    /// No verdict stands. `reopened`: one did, and more slices came. `place`: other exams have their turn before, 1 for the next one.
     Receiving {
         received: usize,
         expected: Option<usize>,
         analysed: usize,
         reopened: bool,
+        place: Option<usize>,
     },
     /// The one message that may be read as clear.
     NotSuspected {
@@ -168,11 +169,12 @@ pub struct Statement {
     pub announcement: String,
 }
 
-/// All that there is to say of an exam, gravest first. There is always at least one statement.
+/// All that there is to say of an exam, gravest first. There is always at least one statement. `place` is the exam's among those
+/// that wait for their turn.
 #[must_use]
-pub fn statements(exam: &ExamView, flags: &[Flag]) -> Vec<Statement> {
+pub fn statements(exam: &ExamView, flags: &[Flag], place: Option<usize>) -> Vec<Statement> {
     let mut said: Vec<Statement> = flags.iter().filter(|flag| flag.is_open()).map(|flag| of_flag(flag, exam)).collect();
-    said.extend(of_verdict(exam, flags));
+    said.extend(of_verdict(exam, flags, place));
     said.extend(of_withdrawn(exam, flags));
     said.extend(of_lost_slices(exam, flags));
     said.extend(exam.revised.then(|| statement(exam, Message::Revised {}, Level::Neutral, "")));
@@ -273,7 +275,7 @@ fn basis(exam: &ExamView) -> Basis {
 }
 
 /// The verdict, unless an open flag says it.
-fn of_verdict(exam: &ExamView, flags: &[Flag]) -> Option<Statement> {
+fn of_verdict(exam: &ExamView, flags: &[Flag], place: Option<usize>) -> Option<Statement> {
     let (message, level, kind) = match exam.verdict {
         Some(Verdict::Suspected) => {
             (Message::Suspected { basis: basis(exam) }, Level::Alarm, Some(FlagKind::Suspected))
@@ -287,7 +289,7 @@ fn of_verdict(exam: &ExamView, flags: &[Flag]) -> Option<Statement> {
         Some(Verdict::NotSuspected) | None => {
             let SliceCounts { received, expected, analysed, .. } = exam.slices;
             let reopened = exam.verdict.is_some();
-            (Message::Receiving { received, expected, analysed, reopened }, Level::Receiving, None)
+            (Message::Receiving { received, expected, analysed, reopened, place }, Level::Receiving, None)
         }
     };
     let is_flagged = kind.is_some_and(|kind| has_open(flags, kind));

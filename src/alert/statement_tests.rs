@@ -58,11 +58,11 @@ fn advice(remedy: Remedy) -> Flag {
 /// Lead, headline, detail and badge of each statement.
 fn words(exam: &ExamView, flags: &[Flag]) -> Vec<[String; 4]> {
     let of = |said: Statement| [said.lead, said.headline, said.detail, said.badge.to_owned()];
-    statements(exam, flags).into_iter().map(of).collect()
+    statements(exam, flags, None).into_iter().map(of).collect()
 }
 
 fn gravest(exam: &ExamView, flags: &[Flag]) -> Statement {
-    statements(exam, flags).remove(0)
+    statements(exam, flags, None).remove(0)
 }
 
 #[test]
@@ -77,6 +77,8 @@ fn an_exam_that_is_received_waits_and_counts_its_slices() {
     assert_eq!((said.headline.as_str(), said.announcement.as_str()), ("Receiving: 1 of 40 slices", "Receiving"));
     assert_eq!(said.line, "Receiving: 1 of 40 slices. 0 analysed.");
     assert_eq!((said.action, said.stage), (Action::Wait, Stage::Preliminary));
+    let said = statements(&receiving, &[], Some(2)).remove(0);
+    assert_eq!(said.line, "Receiving: 1 of 40 slices. Received, waiting, place 2.");
 }
 
 #[test]
@@ -96,13 +98,13 @@ fn a_suspicion_isolates_and_says_what_it_rests_on() {
 #[test]
 fn an_early_suspicion_says_so_and_stands_where_the_analysis_failed() {
     let early = [flag(FlagKind::Suspected, FlagState::Early)];
-    let receiving = statements(&exam(ExamState::Receiving, None), &early);
+    let receiving = statements(&exam(ExamState::Receiving, None), &early, None);
     assert_eq!(receiving[0].lead, "Early: after 40 slices, the scan goes on");
     assert_eq!((receiving[0].badge, receiving[0].stage), ("Suspected, early", Stage::Preliminary));
     assert_eq!(receiving[0].detail, "suspected text");
     assert_eq!(receiving[1].kind, StatementKind::Receiving);
     let failed = [early[0].clone(), flag(FlagKind::NotAnalysed, FlagState::Final)];
-    let said = statements(&exam(ExamState::Complete, Some(Verdict::NotAnalysed)), &failed);
+    let said = statements(&exam(ExamState::Complete, Some(Verdict::NotAnalysed)), &failed, None);
     assert_eq!(said[0].lead, "Early: after 40 slices, neither confirmed nor withdrawn");
     assert_eq!((said[0].stage, said[1].headline.as_str()), (Stage::Preliminary, "Not analysed"));
 }
@@ -178,7 +180,7 @@ fn a_withdrawn_suspicion_stands_before_a_negative_verdict() {
     let said = words(&clear, &withdrawn);
     assert_eq!(said[0], ["On the whole scan", "Suspicion withdrawn", "suspected text", "Withdrawn"]);
     assert_eq!(said[1][3], "Not suspected");
-    let open_again = statements(&exam(ExamState::Receiving, None), &withdrawn);
+    let open_again = statements(&exam(ExamState::Receiving, None), &withdrawn, None);
     assert_eq!((open_again[0].level, open_again[0].lead.as_str()), (Level::Receiving, ""));
 }
 
@@ -200,7 +202,7 @@ fn slices_that_failed_or_are_missing_stand_before_a_negative_verdict_unless_a_fl
 #[test]
 fn a_verdict_that_was_given_anew_is_amended_and_says_so_last() {
     let revised = ExamView { revised: true, ..exam(ExamState::Complete, Some(Verdict::NotSuspected)) };
-    let said = statements(&revised, &[]);
+    let said = statements(&revised, &[], None);
     let last = said.last().unwrap();
     assert_eq!((said[0].kind, last.kind), (StatementKind::NotSuspected, StatementKind::Revised));
     assert_eq!(last.line, "Revised: more slices came after a first verdict.");
@@ -212,7 +214,7 @@ fn a_verdict_that_was_given_anew_is_amended_and_says_so_last() {
 fn what_is_acknowledged_comes_after_what_is_not() {
     let by = Acknowledgement { by: "ab".to_owned(), at: Timestamp::UNIX_EPOCH };
     let seen = Flag { acknowledged: Some(by), ..flag(FlagKind::NotAnalysed, FlagState::Final) };
-    let said = statements(&exam(ExamState::Complete, None), &[seen]);
+    let said = statements(&exam(ExamState::Complete, None), &[seen], None);
     assert_eq!([&said[0].message, &said[1].message], [&Message::NoVerdict {}, &Message::NotAnalysed {}]);
 }
 
@@ -252,7 +254,7 @@ fn every_code_is_documented_with_its_parameters() {
         Message::NotAnalysed {},
         Message::NoVerdict {},
         Message::SuspicionWithdrawn { basis: Some(basis) },
-        Message::Receiving { received: 1, expected: None, analysed: 1, reopened: false },
+        Message::Receiving { received: 1, expected: None, analysed: 1, reopened: false, place: None },
         Message::NotSuspected { analysed: 1 },
         Message::Revised {},
     ];
@@ -296,7 +298,7 @@ fn any_exam() -> impl Strategy<Value = ExamView> {
 proptest! {
     #[test]
     fn nothing_that_is_missing_or_broken_reads_as_clear(exam in any_exam(), flags in any_flags()) {
-        let said = statements(&exam, &flags);
+        let said = statements(&exam, &flags, None);
         let SliceCounts { received, failed, refused, expected, .. } = exam.slices;
         let is_over = exam.state == ExamState::Complete;
         let is_lacking = failed + refused > 0 || is_over && expected.is_some_and(|expected| received < expected);
@@ -311,7 +313,7 @@ proptest! {
 
     #[test]
     fn every_open_flag_is_said_and_an_alarm_first(exam in any_exam(), flags in any_flags()) {
-        let said = statements(&exam, &flags);
+        let said = statements(&exam, &flags, None);
         for flag in flags.iter().filter(|flag| flag.is_open()) {
             prop_assert!(said.iter().any(|said| said.flag == Some(flag.kind) && said.level == flag.severity.into()));
         }

@@ -85,7 +85,8 @@ impl Message {
             Self::NoVerdict {} if reason.is_empty() => {
                 "The exam is over and Tableside has no verdict: treat it as not analysed.".to_owned()
             }
-            Self::Receiving { analysed, .. } => format!("{analysed} analysed."),
+            Self::Receiving { place: Some(place), .. } => format!("Received, waiting, place {place}."),
+            Self::Receiving { place: None, analysed, .. } => format!("{analysed} analysed."),
             Self::NotSuspected { .. } if reason.is_empty() => "Nothing else is looked for.".to_owned(),
             Self::NotSuspected { .. } => format!("Nothing else is looked for. {reason}"),
             Self::Revised {} => "more slices came after a first verdict.".to_owned(),

@@ -34,7 +34,8 @@ pub struct WaitingPlace {
 impl ShownExam {
     #[must_use]
     pub fn new(exam: ExamView, flags: &Flags, waiting: Option<WaitingPlace>) -> Self {
-        let (stage, statements) = (Stage::of(&exam), statements(&exam, flags.all()));
+        let (stage, statements) =
+            (Stage::of(&exam), statements(&exam, flags.all(), waiting.map(|waiting| waiting.place)));
         Self { exam, stage, statements, flags: flags.all().to_vec(), waiting }
     }
 
