@@ -82,6 +82,20 @@ impl Default for CompletionLimits {
     }
 }
 
+impl CompletionLimits {
+    /// For exams whose files are all there: their end is known, nothing needs to be waited for.
+    #[must_use]
+    pub fn of_whole_exams() -> Self {
+        Self {
+            release_grace: Duration::ZERO,
+            quiet: Duration::from_hours(1),
+            lungs_passed_mm: None,
+            series_sized: 1,
+            ..Self::default()
+        }
+    }
+}
+
 /// A silence is out of rhythm once it is this many times as long as the longest pause known.
 const OUT_OF_RHYTHM: u32 = 3;
 

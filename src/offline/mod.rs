@@ -5,7 +5,7 @@ mod survey;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::config::Config;
 use crate::console::{self, Hub, PictureError, outlines_of};
@@ -74,17 +74,9 @@ pub(crate) fn triage_by(
         return Err(FolderError::NoDicom(folder.to_owned()));
     }
     let hub = Arc::new(Hub::new(None));
-    // A folder is whole: its end is known, nothing needs to be waited for.
-    let completion = CompletionLimits {
-        release_grace: Duration::ZERO,
-        quiet: Duration::from_hours(1),
-        lungs_passed_mm: None,
-        series_sized: 1,
-        ..CompletionLimits::default()
-    };
     let options = PipelineOptions {
         mode: AnalysisMode::Streaming,
-        completion,
+        completion: CompletionLimits::of_whole_exams(),
         limits: config.quality,
         densities: config.densities,
         decoders: config.decoders,

@@ -30,10 +30,10 @@ enum Told {
     Verdict(Box<CaseReport>),
 }
 
-/// A listener that passes on what it is told.
-struct Passes(Sender<Told>);
+/// A listener that passes on what it is told, in the analyst's thread.
+struct Passes<F>(F);
 
-impl Listener for Passes {
+impl<F: Fn(Told) + Send + Sync> Listener for Passes<F> {
     fn known_report(&self, _: &ExamKey) -> Option<CaseReport> {
         None
     }
@@ -49,7 +49,7 @@ impl Listener for Passes {
     fn waiting(&self, _: &[ExamKey]) {}
 
     fn update(&self, exam: ExamView) {
-        let _ = self.0.send(Told::Exam(Box::new(exam)));
+        (self.0)(Told::Exam(Box::new(exam)));
     }
 
     fn put_slab(&self, _: &ExamKey, _: SlabView) {}
@@ -61,7 +61,7 @@ impl Listener for Passes {
     fn raise_rescan(&self, _: &ExamKey, _: &QualityIssue, _: &QualityLimits) {}
 
     fn conclude(&self, _: ExamView, report: &CaseReport, _: &QualityLimits) {
-        let _ = self.0.send(Told::Verdict(Box::new(report.clone())));
+        (self.0)(Told::Verdict(Box::new(report.clone())));
     }
 }
 
@@ -115,23 +115,18 @@ impl Scene {
             write_file(instance, &folder.path().join(format!("{number:03}.dcm"))).unwrap();
         }
         let survey = Survey::of(folder.path()).unwrap();
-        let completion = CompletionLimits {
-            release_grace: Duration::ZERO,
-            quiet: Duration::from_hours(1),
-            lungs_passed_mm: None,
-            series_sized: 1,
-            ..CompletionLimits::default()
-        };
         let options = PipelineOptions {
             mode: AnalysisMode::Streaming,
-            completion,
+            completion: CompletionLimits::of_whole_exams(),
             limits: QualityLimits::default(),
             densities: Densities::default(),
             decoders: 2,
         };
         let (sender, told) = crossbeam_channel::unbounded();
         let nothing_earlier = Box::new(|_: &ExamKey| Earlier::default());
-        let pipeline = Pipeline::start(options, package, serving, Arc::new(Passes(sender)), nothing_earlier).unwrap();
+        // The test may have ended before the analyst.
+        let listener = Arc::new(Passes(move |told| drop(sender.send(told))));
+        let pipeline = Pipeline::start(options, package, serving, listener, nothing_earlier).unwrap();
         Self { pipeline, told, survey, _folder: folder }
     }
 
@@ -235,43 +230,6 @@ fn an_exam_whose_engine_on_the_cpu_fails_is_not_analysed() {
     scene.pipeline.stop();
 }
 
-/// Says that it was called and keeps the analyst until it is let go.
-struct Keeper {
-    called: Sender<()>,
-    let_go: crossbeam_channel::Receiver<()>,
-}
-
-impl Listener for Keeper {
-    fn known_report(&self, _: &ExamKey) -> Option<CaseReport> {
-        None
-    }
-
-    fn siblings(&self, _: &ExamKey) -> BTreeSet<ExamKey> {
-        BTreeSet::new()
-    }
-
-    fn add_issue(&self, _: &ExamKey, _: &QualityIssue) {}
-
-    fn forget_slabs(&self, _: &ExamKey) {}
-
-    fn waiting(&self, _: &[ExamKey]) {}
-
-    fn update(&self, _: ExamView) {
-        let _ = self.called.send(());
-        let _ = self.let_go.recv();
-    }
-
-    fn put_slab(&self, _: &ExamKey, _: SlabView) {}
-
-    fn raise_early(&self, _: &ExamKey, _: &EarlyFlag) -> bool {
-        false
-    }
-
-    fn raise_rescan(&self, _: &ExamKey, _: &QualityIssue, _: &QualityLimits) {}
-
-    fn conclude(&self, _: ExamView, _: &CaseReport, _: &QualityLimits) {}
-}
-
 #[test]
 fn an_analyst_that_hangs_shows_with_all_that_waits_and_one_that_has_nothing_to_do_does_not() {
     let config = Config::default();
@@ -285,8 +243,12 @@ fn an_analyst_that_hangs_shows_with_all_that_waits_and_one_that_has_nothing_to_d
     let package = ModelPackage::built_in().unwrap();
     let embedded = EngineOptions { choice: EngineChoice::Embedded, ..EngineOptions::default() };
     let serving = choice::serving(&package, &embedded).unwrap();
-    let ((called, calls), (free, let_go)) = (crossbeam_channel::unbounded(), crossbeam_channel::unbounded());
-    let listener = Arc::new(Keeper { called, let_go });
+    let ((called, calls), (free, let_go)) = (crossbeam_channel::unbounded(), crossbeam_channel::unbounded::<()>());
+    // It says that it was called and keeps the analyst until it is let go.
+    let listener = Arc::new(Passes(move |_| {
+        let _ = called.send(());
+        let _ = let_go.recv();
+    }));
     let pipeline = Pipeline::start(options, &package, serving, listener, Box::new(|_| Earlier::default())).unwrap();
     let input = pipeline.input();
     for number in 0..3 {
