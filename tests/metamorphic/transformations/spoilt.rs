@@ -109,17 +109,19 @@ pub fn claimed() -> Vec<Transformation> {
 }
 
 /// Headers of the lower third that turn stored values into wrong Hounsfield units: the slope times `factor`, the intercept plus `hu`.
+/// What is delivered beside the slices has no such header.
 pub fn rescaled() -> Vec<Transformation> {
     let rescaled = |name: &str, factor: f64, hu: f64| {
         objects(name, Aspect::Damage, Expected::NoNegative, move |delivery, _| {
             let upper = 2 * (delivery.instances.len() / 3);
             for instance in &mut delivery.instances[upper..] {
                 *instance = changed(instance, |object| {
-                    let number = |tag| text(object, tag).parse::<f64>().expect("a number");
-                    let (slope, intercept) =
-                        (number(tags::RESCALE_SLOPE) * factor, number(tags::RESCALE_INTERCEPT) + hu);
-                    put(object, tags::RESCALE_SLOPE, VR::DS, &slope.to_string());
-                    put(object, tags::RESCALE_INTERCEPT, VR::DS, &intercept.to_string());
+                    let number = |tag| text(object, tag).parse::<f64>().ok();
+                    let rescale = number(tags::RESCALE_SLOPE).zip(number(tags::RESCALE_INTERCEPT));
+                    if let Some((slope, intercept)) = rescale {
+                        put(object, tags::RESCALE_SLOPE, VR::DS, &(slope * factor).to_string());
+                        put(object, tags::RESCALE_INTERCEPT, VR::DS, &(intercept + hu).to_string());
+                    }
                 });
             }
         })
