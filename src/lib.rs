@@ -33,6 +33,7 @@
 //! - `gpu` (feature `cuda`) is the accelerator on an NVIDIA GPU.
 //! - [`engine`] runs a model package on a window.
 //! - [`triage`] folds the slabs' evidence into a case score, finds lesions, and judges.
+//! - [`report`] writes a report down as DICOM objects.
 //! - [`alert`] keeps flags and their life.
 //! - [`database`] keeps what must survive a restart.
 //! - [`console`] shows exams and flags to people, over HTTP.
@@ -72,9 +73,11 @@ pub mod inference;
 pub mod ingest;
 pub mod offline;
 pub mod parity;
+pub mod picture;
 pub mod pipeline;
 pub mod preprocess;
 pub mod raster;
+pub mod report;
 pub mod scanner;
 pub mod serving;
 pub mod spool;

@@ -12,6 +12,7 @@ use command::doctor::{DoctorArgs, doctor};
 use command::gpu_check::{GpuCheckArgs, gpu_check};
 use command::gpu_probe::gpu_probe;
 use command::model::{ModelArgs, model};
+use command::report::{ReportArgs, report};
 use command::scan::{ScanArgs, scan};
 use command::serve::{ServeArgs, serve};
 use command::tls::{TlsArgs, tls};
@@ -41,6 +42,9 @@ enum Command {
     /// Analyse a folder of DICOM files without a network
     #[command(after_help = EXIT_CODES)]
     Triage(TriageArgs),
+    /// Write a report as DICOM objects: segmentation, pictures, structured report
+    #[command(after_help = EXIT_CODES)]
+    Report(ReportArgs),
     /// Say what model packages are and whether they run
     Model(ModelArgs),
     /// Say what this machine has, which engine will serve and why not a faster one
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => on_runtime(demo(args)),
         Command::Scan(args) => on_runtime(scan(args)),
         Command::Triage(args) => triage(&args),
+        Command::Report(args) => report(&args),
         Command::Model(args) => model(&args),
         Command::Doctor(args) => doctor(&args),
         Command::Tls(args) => tls(&args),

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::exam_analysis::{ExamAnalysis, Stage};
 use super::series_analysis::{SeriesAnalysis, VolumeId};
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityIssue, QualityKind, QualityLimits};
 use crate::preprocess::InputGeometry;
+use crate::report::ReportBasis;
 use crate::triage::{
     CaseReport, CutField, Densities, Facts, Findings, INTENDED_USE, Lungs, ModelIdentity, SCHEMA_VERSION, SliceCounts,
     Thresholds, Timing, Transfer, acquisition_issues, judge,
@@ -45,6 +48,22 @@ impl ExamAnalysis {
         self.report.insert(report)
     }
 
+    /// What the report was drawn from. It costs as much as a report: people are told first.
+    #[must_use]
+    pub fn report_basis(&self, manifest: &Manifest, densities: Densities) -> ReportBasis {
+        let drawn = self.judged().map(|(_, judged)| {
+            let findings = judged.findings(&manifest.input, densities);
+            judged.segmentation(&findings, &manifest.input)
+        });
+        let (segmentation, images) = drawn.unzip();
+        ReportBasis {
+            concluded: Timestamp::now(),
+            images: images.unwrap_or_default(),
+            segmentation,
+            described_by: self.described_by(),
+        }
+    }
+
     fn is_revision(&self, earlier: &CaseReport, report: &CaseReport) -> bool {
         let slices = |report: &CaseReport| {
             let SliceCounts { analysed, failed, refused, replaced, .. } = report.slices;
@@ -58,7 +77,7 @@ impl ExamAnalysis {
         let judged = self.judged();
         let point = &context.manifest.operating_point;
         let findings = judged.map(|(_, judged)| judged.findings(&context.manifest.input, context.densities));
-        let Findings { lungs, lesions, lesion_summary, zone_score, pattern } = findings.unwrap_or_default();
+        let Findings { lungs, lesions, lesion_summary, zone_score, pattern, .. } = findings.unwrap_or_default();
         let cut_field = judged.and_then(|(_, judged)| judged.cut_field(&context.manifest.input, context.limits));
         let quality = self.quality(&lungs, cut_field.as_ref(), &context.manifest.input, context.limits);
         let score = self.running_score(context.manifest);
@@ -104,7 +123,11 @@ impl ExamAnalysis {
             lesions,
             quality,
             engine: context.engine.to_owned(),
-            model: ModelIdentity { name: context.manifest.name.clone(), version: context.manifest.version.clone() },
+            model: ModelIdentity {
+                name: context.manifest.name.clone(),
+                version: context.manifest.version.clone(),
+                sha256: context.manifest.sha256.clone(),
+            },
             timing: self.timing(context),
         }
     }

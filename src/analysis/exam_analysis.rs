@@ -218,7 +218,9 @@ impl ExamAnalysis {
         series.look_at(z_mm, &slice.acquisition.kernel, &decoded.plane, input);
         let DecodedSlice { plane, centre, noise_hu, lung_at_border, .. } = decoded;
         let prepared = PreparedSlice {
+            sop_class_uid: header.sop_class_uid.clone(),
             sop_instance_uid: header.sop_instance_uid.clone(),
+            series_instance_uid: header.series_instance_uid.clone(),
             header: slice.clone(),
             noise_hu,
             file,
@@ -374,6 +376,12 @@ impl ExamAnalysis {
         let all: Vec<Reconstruction<'_>> = self.series.iter().map(|(id, series)| series.reconstruction(id)).collect();
         let Reconstruction { series_instance_uid, part, .. } = best(&all)?;
         self.series.iter().find(|(id, _)| (id.series_instance_uid.as_str(), &id.part) == (series_instance_uid, part))
+    }
+
+    /// A file that says whose exam this is: a slice of the judged series, or the first instance that came.
+    pub(super) fn described_by(&self) -> Option<PathBuf> {
+        let slice = self.judged().and_then(|(_, judged)| judged.series.slices().next());
+        slice.map(|slice| slice.file.path.clone()).or_else(|| self.known.first().cloned())
     }
 
     /// Where the other series lie along z.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::view::{ExamView, SlabView};
 use crate::exam::{ExamKey, QualityIssue, QualityLimits};
+use crate::report::ReportBasis;
 use crate::triage::{CaseReport, EarlyFlag};
 
 /// Shows and keeps what comes of exams, and remembers earlier ones. It is called by the thread that analyses: what takes
@@ -36,6 +37,9 @@ pub trait Listener: Send + Sync {
     /// Asks for a rescan while the scan runs, if nothing does so already.
     fn raise_rescan(&self, key: &ExamKey, issue: &QualityIssue, limits: &QualityLimits);
 
-    /// Shows and keeps a verdict, and sees to the flags.
+    /// Shows a verdict, and sees to the flags.
     fn conclude(&self, exam: ExamView, report: &CaseReport, limits: &QualityLimits);
+
+    /// Keeps the verdict that was shown last, and what its report was made from; of a scan that goes on there is no such thing yet.
+    fn keep(&self, key: &ExamKey, basis: Option<ReportBasis>);
 }

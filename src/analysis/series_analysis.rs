@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use super::decode::Arrival;
 use crate::exam::{
-    Kernel, LungArea, NO_LUNG_CM2, Part, Pauses, QualityLimits, Reconstruction, ScanDirection, ScanOrder, Series,
-    SeriesKey, SlabIndex, lungs_passed, shows_lung,
+    Kernel, Lps, LungArea, NO_LUNG_CM2, Part, Pauses, QualityLimits, Reconstruction, ScanDirection, ScanOrder, Series,
+    SeriesKey, SlabIndex, SourceImage, lungs_passed, shows_lung,
 };
 use crate::preprocess::{InputGeometry, Plane};
-use crate::triage::{Beginning, CutField, Densities, EvidenceTable, Findings, LungRegions, TableRow, beginning};
+use crate::triage::{
+    Beginning, CutField, Densities, EvidenceTable, Findings, LungRegions, Segmentation, TableRow, beginning,
+};
 
 /// A slab with less lung than this does not count towards the lungs that an early flag wants to have seen, cm².
 const LUNG_SLAB_CM2: f64 = 10.0;
@@ -55,8 +57,19 @@ pub struct SeriesAnalysis {
 
 impl SeriesAnalysis {
     pub fn findings(&self, input: &InputGeometry, densities: Densities) -> Findings<'_> {
-        let centre = self.series.slices().next().map(|slice| slice.header.geometry.centre).unwrap_or_default();
-        Findings::of(&self.table.rows(&self.series), input, densities, centre)
+        Findings::of(&self.table.rows(&self.series), input, densities, self.plane_centre())
+    }
+
+    /// What these findings drew, and on which images.
+    pub fn segmentation(&self, findings: &Findings<'_>, input: &InputGeometry) -> (Segmentation, Vec<SourceImage>) {
+        let images = self.series.slices().map(|slice| SourceImage::of(slice, input)).collect();
+        (Segmentation::of(findings, &self.table.rows(&self.series), input), images)
+    }
+
+    /// The patient's position of the planes' centre, x and y, mm.
+    fn plane_centre(&self) -> Lps {
+        let [x, y] = self.series.slices().next().map(|slice| slice.centre.mm()).unwrap_or_default();
+        [x, y, 0.0]
     }
 
     /// Where the field of view ends within the lungs, if it does.

@@ -22,13 +22,14 @@ use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use super::Status;
 use super::hub::{Event, Hub};
 use super::view::ShownSlab;
-use super::{Status, picture};
 use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::hex::hex;
+use crate::picture::picture;
 use crate::preprocess::InputGeometry;
 
 /// The page's files, part of the program.

@@ -1,6 +1,7 @@
 //! The hub: what the console shows, kept for those who come and spread to those who watch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use crate::alert::{AcknowledgeError, Flags, Seen};
 use crate::analysis::{ExamState, ExamView, Listener, SlabView};
 use crate::database::{Database, Record};
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
+use crate::report::ReportBasis;
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag};
 
@@ -170,6 +172,7 @@ impl Hub {
                 flags: Flags::default(),
                 slabs: BTreeMap::new(),
                 report: None,
+                basis: None,
             })
         });
         record.exam = ExamView { started: record.exam.started, ..exam };
@@ -322,20 +325,26 @@ impl Listener for Hub {
     }
 
     fn conclude(&self, exam: ExamView, report: &CaseReport, limits: &QualityLimits) {
-        let key = exam.key.clone();
         {
             let mut records = self.records();
             let record = self.put(&mut records, exam);
             let before = record.flags.clone();
             record.flags.conclude(report, limits, Timestamp::now());
             record.report = Some(report.clone());
+            record.basis = None;
             for flag in record.flags.changed_since(&before) {
                 telemetry::flag(flag.kind.as_str(), flag.state.as_str());
             }
             self.send(Event::Exam(Box::new(self.shown(record))));
         }
         self.concluded.notify_all();
-        self.save(&key);
+    }
+
+    fn keep(&self, key: &ExamKey, basis: Option<ReportBasis>) {
+        if let Some(record) = self.records().get_mut(key) {
+            record.basis = basis.map(Arc::new);
+        }
+        self.save(key);
     }
 }
 

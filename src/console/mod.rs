@@ -2,12 +2,10 @@
 
 mod http;
 mod hub;
-mod picture;
 mod status;
 mod view;
 
 pub use http::{StatusOf, WebOptions, serve};
 pub use hub::{Event, Hub};
-pub use picture::{PictureError, picture, picture_with_outlines};
 pub use status::Status;
 pub use view::{ShownExam, ShownSlab, outlines_of};

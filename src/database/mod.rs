@@ -5,6 +5,7 @@
 //! all unwritten records go in one transaction: a slow disk makes the transactions larger, not the queue. Readers get the
 //! unwritten record of an exam where there is one.
 
+mod basis_rows;
 mod record;
 mod rows;
 mod schema;
@@ -12,7 +13,8 @@ mod version_1;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -22,6 +24,7 @@ use rusqlite_migration::MigrationDefinitionError;
 use crate::alert::Flags;
 use crate::analysis::{ExamState, ExamView};
 use crate::exam::{Contents, ExamKey};
+use crate::report::ReportBasis;
 pub use record::Record;
 use writer::Writer;
 
@@ -38,6 +41,12 @@ pub enum DatabaseError {
         "a newer version of Tableside wrote this database (layout {found}; this version knows {known}): start that version, or restore the database from before the upgrade"
     )]
     Newer { found: usize, known: usize },
+    #[error("there is no database {0}: has the daemon run with this configuration?")]
+    Missing(PathBuf),
+    #[error(
+        "the database has layout {found} and this version knows {known}: start this version's daemon first, or use its own version"
+    )]
+    OtherLayout { found: usize, known: usize },
     #[error("the database cannot be brought to this version's layout: {0}")]
     Migration(String),
     #[error("the database's thread does not start: {0}")]
@@ -62,6 +71,22 @@ impl Database {
         Ok(Self { writer: Writer::start(connection)?, reader: Mutex::new(connect(path)?) })
     }
 
+    /// Opens the database of a daemon that may be running, and leaves its layout as it is.
+    ///
+    /// # Errors
+    /// If there is none, or it has the layout of another version.
+    pub fn open_kept(path: &Path) -> Result<Self, DatabaseError> {
+        if !path.exists() {
+            return Err(DatabaseError::Missing(path.to_owned()));
+        }
+        let connection = connect(path)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found as usize != schema::LAYOUT {
+            return Err(DatabaseError::OtherLayout { found: found as usize, known: schema::LAYOUT });
+        }
+        Ok(Self { writer: Writer::start(connection)?, reader: Mutex::new(connect(path)?) })
+    }
+
     /// Has an exam written soon.
     pub fn save(&self, record: Record) {
         self.writer.save(record);
@@ -83,7 +108,20 @@ impl Database {
         })
     }
 
-    /// What the exam's final report was made from; `None` for an exam without one.
+    /// What the report of a complete exam was made from; `None` if it is not there or cannot be read.
+    #[must_use]
+    pub fn basis(&self, key: &ExamKey) -> Option<Arc<ReportBasis>> {
+        let unwritten = self.writer.unwritten(key).and_then(|record| record.basis.clone());
+        unwritten.or_else(|| {
+            let read = basis_rows::read(&self.reader(), key);
+            let read = read.inspect_err(
+                |error| tracing::error!(exam = %key, %error, "what an earlier report was made from cannot be read"),
+            );
+            read.ok()?.map(Arc::new)
+        })
+    }
+
+    /// How much the exam's final report was made from; `None` for an exam without one.
     #[must_use]
     pub fn judged_contents(&self, key: &ExamKey) -> Option<Contents> {
         if let Some(record) = self.writer.unwritten(key) {

@@ -1,10 +1,12 @@
 //! One exam as it is kept.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::alert::Flags;
 use crate::analysis::{ExamState, ExamView, SlabView};
 use crate::exam::SlabIndex;
+use crate::report::ReportBasis;
 use crate::triage::CaseReport;
 
 /// An exam with all that is known of it.
@@ -14,6 +16,8 @@ pub struct Record {
     pub flags: Flags,
     pub slabs: BTreeMap<SlabIndex, SlabView>,
     pub report: Option<CaseReport>,
+    /// What the report was made from, where that is at hand; [`super::Database::basis`] has it of every complete exam.
+    pub basis: Option<Arc<ReportBasis>>,
 }
 
 impl Record {

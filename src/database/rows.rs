@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DatabaseError;
+use super::basis_rows;
 use super::record::Record;
 use crate::alert::{Acknowledgement, Flag, Flags, Moment, Seen};
 use crate::analysis::{ExamView, PlacedImage, SlabView};
@@ -56,6 +57,20 @@ const EXAM_COLUMNS: [&str; 33] = [
 
 /// Writes all of a record, within the caller's transaction.
 pub(super) fn write(connection: &Connection, record: &Record) -> Result<(), DatabaseError> {
+    let key = &record.exam.key;
+    let earlier = report(connection, key)?;
+    write_columns(connection, record)?;
+    if let Some(basis) = &record.basis {
+        basis_rows::write(connection, &key.to_string(), basis)?;
+    } else if record.final_report() != earlier.as_ref() {
+        // What the earlier report was made from says nothing of this one.
+        basis_rows::delete(connection, &key.to_string())?;
+    }
+    Ok(())
+}
+
+/// Writes what layout 2 has of a record: the way there from layout 1 knows no later table.
+pub(super) fn write_columns(connection: &Connection, record: &Record) -> Result<(), DatabaseError> {
     let key = record.exam.key.to_string();
     write_exam(connection, &record.exam)?;
     match &record.report {
@@ -214,6 +229,7 @@ pub(super) fn record(connection: &Connection, key: &ExamKey) -> Result<Option<Re
         flags: flags(connection, key)?,
         slabs: slabs.into_iter().map(|slab| (slab.index, slab)).collect::<BTreeMap<SlabIndex, SlabView>>(),
         report: report(connection, key)?,
+        basis: None,
     }))
 }
 
@@ -356,7 +372,7 @@ fn optional_enumerated<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusq
     row.get::<_, Option<String>>(column)?.map(|_| enumerated(row, column)).transpose()
 }
 
-fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<usize> {
+pub(super) fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<usize> {
     let count: i64 = row.get(column)?;
     usize::try_from(count).map_err(|error| unreadable(row, column, error))
 }
@@ -375,7 +391,11 @@ pub(super) fn key(row: &Row<'_>, column: &str) -> rusqlite::Result<ExamKey> {
     ExamKey::parse(&text).ok_or_else(|| unreadable(row, column, FromSqlError::InvalidType))
 }
 
-fn unreadable(row: &Row<'_>, column: &str, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn unreadable(
+    row: &Row<'_>,
+    column: &str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
     let at = row.as_ref().column_index(column).unwrap_or_default();
     rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error))
 }

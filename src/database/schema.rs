@@ -105,9 +105,58 @@ CREATE TABLE flag_moment (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Layout 3: what reports were made from. `described_by` is a file that says whose exam it is; an image's place is its order in z.
+/// The runs of a segmented slab are nine bytes each, little endian, as one DEFLATE stream: row, first column, column behind the last
+/// one, 0 for the right lung or 1 for the left one, number of the lesion from 1 or 0 for none.
+const REPORT_BASIS: &str = "
+CREATE TABLE report_basis (
+    exam TEXT PRIMARY KEY REFERENCES exam (key) ON DELETE CASCADE,
+    concluded_us INTEGER NOT NULL,
+    described_by TEXT,
+    mask_rows INTEGER,
+    mask_columns INTEGER,
+    mask_pixel_mm REAL
+) STRICT;
+CREATE TABLE source_image (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    sop_class_uid TEXT NOT NULL,
+    sop_instance_uid TEXT NOT NULL,
+    series_instance_uid TEXT NOT NULL,
+    frame_number INTEGER,
+    image_rows INTEGER NOT NULL,
+    image_columns INTEGER NOT NULL,
+    position_x_mm REAL NOT NULL,
+    position_y_mm REAL NOT NULL,
+    position_z_mm REAL NOT NULL,
+    along_row_x REAL NOT NULL,
+    along_row_y REAL NOT NULL,
+    along_row_z REAL NOT NULL,
+    along_column_x REAL NOT NULL,
+    along_column_y REAL NOT NULL,
+    along_column_z REAL NOT NULL,
+    between_rows_mm REAL NOT NULL,
+    between_columns_mm REAL NOT NULL,
+    thickness_mm REAL,
+    slab INTEGER NOT NULL,
+    centre_x_mm REAL NOT NULL,
+    centre_y_mm REAL NOT NULL,
+    path TEXT NOT NULL,
+    frame INTEGER NOT NULL,
+    PRIMARY KEY (exam, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE segmented_slab (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    slab INTEGER NOT NULL,
+    runs BLOB NOT NULL,
+    PRIMARY KEY (exam, slab)
+) STRICT, WITHOUT ROWID;
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
-pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> =
-    LazyLock::new(|| Migrations::new(vec![M::up(DOCUMENTS), M::up_with_hook(COLUMNS, version_1::move_into_columns)]));
+pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
+    Migrations::new(vec![M::up(DOCUMENTS), M::up_with_hook(COLUMNS, version_1::move_into_columns), M::up(REPORT_BASIS)])
+});
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 2;
+pub(super) const LAYOUT: usize = 3;

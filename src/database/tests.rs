@@ -1,10 +1,12 @@
+use jiff::Timestamp;
 use rusqlite::params;
 use tempfile::TempDir;
 
 use super::*;
-use crate::exam::Patient;
+use crate::engine::ModelPackage;
+use crate::exam::{Patient, SlabIndex, SourceImage, made_slice};
 use crate::raster::{Outline, outlines};
-use crate::triage::Verdict;
+use crate::triage::{CaseReport, Segmentation, SegmentedRun, SegmentedSlab, Side, Verdict};
 
 /// An exam as version 0.1 wrote it: the phantom with pneumonia, slices missing, its flag acknowledged. Every fourth slab.
 const EXAM_1: &str = include_str!("fixtures/exam_1.json");
@@ -204,4 +206,31 @@ fn a_close_writes_what_waits() {
     assert_eq!(database.close(Instant::now() + Duration::from_mins(1)), BTreeSet::new());
     drop(database);
     assert_eq!(Database::open(&file(&folder)).unwrap().record(&key(0)).unwrap().report, record.report);
+}
+
+#[test]
+fn what_a_report_was_made_from_comes_back_and_goes_with_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = full_record(&folder);
+    let input = ModelPackage::built_in().unwrap().manifest.input;
+    let (slice, _) = made_slice([1.5, -2.5, 30.25], -700.0, "1.2.7", &input);
+    let runs = vec![
+        SegmentedRun { row: 1, columns: 0..3, lung: Side::Left, lesion: Some(7) },
+        SegmentedRun { row: 2, columns: 1..2, lung: Side::Right, lesion: None },
+    ];
+    let slabs = vec![SegmentedSlab { slab: SlabIndex(-3), runs }];
+    let basis = ReportBasis {
+        concluded: Timestamp::from_microsecond(1_700_000_000_000_123).unwrap(),
+        images: vec![SourceImage::of(&slice, &input)],
+        segmentation: Some(Segmentation { rows: 4, columns: 4, pixel_mm: 1.5, slabs }),
+        described_by: Some("/spool/slice.dcm".into()),
+    };
+    let database = Database::open(&file(&folder)).unwrap();
+    assert!(database.save_now(Record { basis: Some(Arc::new(basis.clone())), ..record.clone() }));
+    assert_eq!(*database.basis(&key(0)).unwrap(), basis);
+    assert!(database.save_now(record.clone()), "a flag was acknowledged");
+    assert_eq!(*database.basis(&key(0)).unwrap(), basis);
+    let report = CaseReport { reason: "another one".into(), ..record.report.clone().unwrap() };
+    assert!(database.save_now(Record { report: Some(report), ..record }));
+    assert_eq!(database.basis(&key(0)), None);
 }

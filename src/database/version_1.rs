@@ -52,7 +52,8 @@ pub(super) fn move_into_columns(transaction: &Transaction<'_>) -> HookResult {
             transaction.query_row("SELECT record FROM document WHERE key = ?1", [&key], |row| row.get(0))?;
         match serde_json::from_str::<Document>(&json) {
             Ok(document) => {
-                rows::write(transaction, &document.into()).map_err(|error| HookError::Hook(error.to_string()))?;
+                rows::write_columns(transaction, &document.into())
+                    .map_err(|error| HookError::Hook(error.to_string()))?;
                 transaction.execute("DELETE FROM document WHERE key = ?1", [&key])?;
             }
             Err(error) => {
@@ -73,7 +74,7 @@ impl From<Document> for Record {
             let image = pictures.remove(&slab.index);
             (slab.index, slab.with_image(image))
         };
-        Self { slabs: slabs.into_iter().map(slab).collect(), exam, flags, report }
+        Self { slabs: slabs.into_iter().map(slab).collect(), exam, flags, report, basis: None }
     }
 }
 

@@ -85,6 +85,8 @@ pub enum Keep {
     BeforeFault,
     /// Everything but pixel data, so that it can be stored again.
     All,
+    /// As `Described`, and texts stay the bytes that they are: to be copied in the character set of their sender.
+    Undecoded,
 }
 
 /// A data set that was read. Its texts are in Unicode.

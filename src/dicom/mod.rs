@@ -117,13 +117,8 @@ impl InstanceFile {
     /// # Errors
     /// If it is no instance that can be read.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        let mut file = File::open(path)?;
-        let mut start = Vec::new();
-        file.by_ref().take(MAX_HEAD_BYTES as u64).read_to_end(&mut start)?;
-        let head = Head::read(&start)?;
-        let start = head.length;
-        let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).saturating_sub(start);
-        Self::of(head, DataSet::File { file, start, bytes })
+        let (head, stored) = opened(path)?;
+        Self::of(head, stored)
     }
 
     /// The same of a file in memory.
@@ -144,7 +139,7 @@ impl InstanceFile {
         if TransferSyntaxRegistry.get(syntax).is_none() || syntax == BIG_ENDIAN {
             return Err(FileError::TransferSyntax(syntax.to_owned()));
         }
-        let read = data_set.read_described(encoding_of(syntax))?;
+        let read = data_set.read_data_set(encoding_of(syntax), Keep::Described)?;
         let (mut object, mut oddities) = (read.object, oddities.joined_by(read.oddities));
         take_uids(&mut object, &meta.media_storage_sop_class_uid, &meta.media_storage_sop_instance_uid, &mut oddities);
         let is_plain = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN].contains(&syntax);
@@ -207,6 +202,27 @@ impl InstanceFile {
     }
 }
 
+/// The elements of a file before its pixel data, texts in the bytes of the character set that they were sent in.
+///
+/// # Errors
+/// If it is no instance that can be read.
+pub fn undecoded_header(path: &Path) -> Result<InMemDicomObject, FileError> {
+    let (head, stored) = opened(path)?;
+    let syntax = head.meta.transfer_syntax();
+    let data_set = if syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN { stored.inflated()? } else { stored };
+    Ok(data_set.read_data_set(encoding_of(syntax), Keep::Undecoded)?.object)
+}
+
+fn opened(path: &Path) -> Result<(Head, DataSet), FileError> {
+    let mut file = File::open(path)?;
+    let mut start = Vec::new();
+    file.by_ref().take(MAX_HEAD_BYTES as u64).read_to_end(&mut start)?;
+    let head = Head::read(&start)?;
+    let start = head.length;
+    let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).saturating_sub(start);
+    Ok((head, DataSet::File { file, start, bytes }))
+}
+
 /// How the elements of a data set are encoded in a transfer syntax, once it is inflated (PS3.5 annex A).
 #[must_use]
 pub fn encoding_of(transfer_syntax_uid: &str) -> Encoding {
@@ -261,14 +277,14 @@ impl DataSet {
         }
     }
 
-    fn read_described(&self, encoding: Encoding) -> Result<ReadDataSet, FileError> {
+    fn read_data_set(&self, encoding: Encoding, keep: Keep) -> Result<ReadDataSet, FileError> {
         match self {
             Self::File { file, start, bytes } => {
                 let mut reader = BufReader::new(file);
                 reader.seek(SeekFrom::Start(*start as u64))?;
-                Ok(read_data_set_from(reader, *bytes, encoding, Keep::Described)?)
+                Ok(read_data_set_from(reader, *bytes, encoding, keep)?)
             }
-            Self::Memory(bytes) => Ok(read_data_set(bytes, encoding, Keep::Described)?),
+            Self::Memory(bytes) => Ok(read_data_set(bytes, encoding, keep)?),
         }
     }
 

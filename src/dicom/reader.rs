@@ -81,7 +81,7 @@ impl<R: Read + Seek> DataSetReader<R> {
             }
         }
         let is_stored_again = scope.depth == 0 && self.keep == Keep::All;
-        level.finish(is_stored_again, &mut self.oddities)
+        level.finish(self.keep, is_stored_again, &mut self.oddities)
     }
 
     /// Reads one element; `false` where there is none any more.
@@ -335,11 +335,23 @@ impl Level {
         }
     }
 
-    /// Decodes the texts, by the character set that was found, wherever it stood. From then on they are in Unicode.
-    fn finish(mut self, is_stored_again: bool, oddities: &mut Oddities) -> Result<InMemDicomObject, ExtentError> {
+    /// Decodes the texts, by the character set that was found, wherever it stood. From then on they are in Unicode, unless they
+    /// are to stay as they are.
+    fn finish(
+        mut self,
+        keep: Keep,
+        is_stored_again: bool,
+        oddities: &mut Oddities,
+    ) -> Result<InMemDicomObject, ExtentError> {
         for (tag, vr, bytes) in std::mem::take(&mut self.texts) {
-            let text = self.character_set.decode(&bytes, vr);
-            self.put(DataElement::new(tag, vr, text_value(vr, &text)), oddities)?;
+            let value = match keep {
+                Keep::Undecoded => PrimitiveValue::U8(bytes.into()),
+                _ => text_value(vr, &self.character_set.decode(&bytes, vr)),
+            };
+            self.put(DataElement::new(tag, vr, value), oddities)?;
+        }
+        if keep == Keep::Undecoded {
+            return Ok(self.object);
         }
         if is_stored_again || self.object.get(tags::SPECIFIC_CHARACTER_SET).is_some() {
             let unicode = PrimitiveValue::from("ISO_IR 192");

@@ -1,6 +1,6 @@
 //! Where a slice lies in the patient. Coordinates are LPS: +x to the patient's left, +y to the back, +z to the head, mm.
 
-use super::PlaneCentre;
+use super::{ImagePlane, PlaneCentre};
 use crate::preprocess::{InPlane, InPlaneRotation, SourceAxis};
 
 /// A direction or a point in LPS, mm for points.
@@ -30,6 +30,8 @@ pub struct SliceGeometry {
     pub in_plane: InPlane,
     /// How it lies turned, if it does.
     pub rotation: Option<InPlaneRotation>,
+    /// The grid as it is stored.
+    pub stored: ImagePlane,
 }
 
 /// Why an image's geometry cannot be used.
@@ -113,6 +115,7 @@ impl SliceGeometry {
             centre,
             in_plane: in_plane(along_row, along_column, between_rows, between_columns),
             rotation: None,
+            stored: ImagePlane { position, orientation, spacing_mm },
         }
         .made_upright(along_row, along_column, spacing_mm))
     }

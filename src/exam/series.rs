@@ -49,7 +49,10 @@ impl Micrometres {
 /// A slice that is part of the table. Its pixels are in its slab.
 #[derive(Debug, Clone)]
 pub struct PreparedSlice {
+    pub sop_class_uid: String,
     pub sop_instance_uid: String,
+    /// Its own, where several series are one acquisition.
+    pub series_instance_uid: String,
     pub header: SliceHeader,
     /// See [`crate::preprocess::TissueCells::noise_hu`]; `None` where there is too little tissue.
     pub noise_hu: Option<f32>,
@@ -382,9 +385,23 @@ pub(crate) fn made_image(
     let file = ImageFile { path: uid.into(), frame: 0 };
     let thumbnail = Thumbnail::of(&plane, input);
     let sop_instance_uid = uid.to_owned();
+    let (sop_class_uid, series_instance_uid) =
+        (dicom_dictionary_std::uids::CT_IMAGE_STORAGE.to_owned(), "1.2.3".to_owned());
     let digits: String = uid.chars().filter(char::is_ascii_digit).collect();
     let (noise_hu, arrival, lung_at_border) = (None, digits.parse().unwrap_or(0), None);
-    (PreparedSlice { sop_instance_uid, header, noise_hu, file, centre, arrival, thumbnail, lung_at_border }, plane)
+    let slice = PreparedSlice {
+        sop_class_uid,
+        sop_instance_uid,
+        series_instance_uid,
+        header,
+        noise_hu,
+        file,
+        centre,
+        arrival,
+        thumbnail,
+        lung_at_border,
+    };
+    (slice, plane)
 }
 
 #[cfg(test)]

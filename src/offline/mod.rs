@@ -1,5 +1,6 @@
 //! Analyses a folder of DICOM files without a network: the same stages, the same case report.
 
+mod objects;
 mod survey;
 
 use std::collections::BTreeSet;
@@ -8,14 +9,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::console::{self, Hub, PictureError, outlines_of};
+use crate::console::{Hub, outlines_of};
 use crate::engine::{EngineError, ModelPackage, PackageError};
-use crate::exam::{AssociationId, CompletionLimits, Refusal};
+use crate::exam::{AssociationId, CompletionLimits, ExamKey, Refusal};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
+use crate::picture::{self, PictureError};
 use crate::pipeline::{AnalysisMode, Earlier, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
+use crate::report::{ReportObject, ReportOptions};
 use crate::serving::{Serving, choice};
 use crate::triage::CaseReport;
+pub use objects::{ObjectsError, objects};
 pub(crate) use survey::{FoundInstance, Survey};
 
 /// Why a folder cannot be analysed.
@@ -35,6 +39,8 @@ pub enum FolderError {
     Stopped,
     #[error(transparent)]
     Picture(#[from] PictureError),
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
     #[error("cannot write {path}: {source}")]
     Write { path: PathBuf, source: std::io::Error },
 }
@@ -129,10 +135,28 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     Ok(found)
 }
 
+/// The objects of one exam.
+#[derive(Debug)]
+pub struct ExamObjects {
+    pub exam: ExamKey,
+    pub objects: Result<Vec<ReportObject>, ObjectsError>,
+}
+
 /// How many slabs are drawn for an exam without lesions.
 const PICTURES_WITHOUT_LESIONS: usize = 3;
 
 impl Triage {
+    /// The DICOM objects of each report.
+    #[must_use]
+    pub fn objects(&self, options: &ReportOptions) -> Vec<ExamObjects> {
+        let of = |report: &CaseReport| {
+            let basis = self.hub.record(&report.exam).and_then(|record| record.basis);
+            let basis = basis.ok_or(ObjectsError::NoBasis)?;
+            objects(report, &basis, None, &self.plane, options)
+        };
+        self.reports.iter().map(|report| ExamObjects { exam: report.exam.clone(), objects: of(report) }).collect()
+    }
+
     /// Draws the key slices: those where a lesion is largest; without lesions a few across the lungs. One PNG each,
     /// named `<exam>_z<position>.png`. Returns the files.
     ///
@@ -151,7 +175,7 @@ impl Triage {
             }
             for slab in key_slabs.iter().filter_map(|index| record.slabs.get(index)) {
                 let Some(image) = &slab.image else { continue };
-                let png = console::picture_with_outlines(
+                let png = picture::picture_with_outlines(
                     image,
                     &self.plane,
                     &outlines_of(&slab.lung),

@@ -90,7 +90,9 @@ fn prepare(instance: &Instance, input: &InputGeometry) -> Result<Vec<(PreparedSl
         let sop_instance_uid = header.sop_instance_uid.clone();
         let file = ImageFile { path: PathBuf::from(&instance.origin), frame };
         let slice = PreparedSlice {
+            sop_class_uid: header.sop_class_uid.clone(),
             sop_instance_uid,
+            series_instance_uid: header.series_instance_uid.clone(),
             header: slice,
             noise_hu: None,
             file,

@@ -467,6 +467,9 @@ impl Analyst {
         let view = self.exams.get(&key).map(|analysis| analysis.view(&self.manifest));
         if let Some(view) = view {
             self.listener.conclude(view, &report, &self.options.limits);
+            let complete = self.exams.get(&key).filter(|analysis| analysis.stage == Stage::Complete);
+            let basis = complete.map(|analysis| analysis.report_basis(&self.manifest, self.options.densities));
+            self.listener.keep(&key, basis);
         }
         self.forget_finished();
         true

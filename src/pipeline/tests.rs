@@ -14,6 +14,7 @@ use crate::engine::{Engine, EngineError, Inference};
 use crate::exam::{Identity, Patient, QualityIssue, Refusal};
 use crate::offline::Survey;
 use crate::preprocess::{InputGeometry, Window};
+use crate::report::ReportBasis;
 use crate::scanner::series::write_file;
 use crate::scanner::{Phantom, PhantomKind, PhantomOptions};
 use crate::serving::choice::{self, EngineChoice, EngineOptions};
@@ -59,6 +60,8 @@ impl<F: Fn(Told) + Send + Sync> Listener for Passes<F> {
     }
 
     fn raise_rescan(&self, _: &ExamKey, _: &QualityIssue, _: &QualityLimits) {}
+
+    fn keep(&self, _: &ExamKey, _: Option<ReportBasis>) {}
 
     fn conclude(&self, _: ExamView, report: &CaseReport, _: &QualityLimits) {
         (self.0)(Told::Verdict(Box::new(report.clone())));

@@ -9,6 +9,7 @@ use super::pattern::Pattern;
 use super::zones::ZoneScore;
 use crate::exam::Lps;
 use crate::preprocess::InputGeometry;
+use crate::raster::RegionAt;
 
 /// What was found in a series, whole or so far.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Findings<'a> {
     pub lungs: Lungs<'a>,
     /// Largest first.
     pub lesions: Vec<Lesion>,
+    /// Which regions of the table's lesion masks each of the lesions is made of.
+    pub lesion_regions: Vec<Vec<RegionAt>>,
     pub lesion_summary: LesionSummary,
     /// `None` without lungs.
     pub zone_score: Option<ZoneScore>,
@@ -32,8 +35,10 @@ impl<'a> Findings<'a> {
         let lungs = Lungs::of(regions, table, input);
         let (lesions, zones_ml) = lesions(&components, table, &lungs, input, densities, plane_centre);
         let zone_score = ZoneScore::of(&lungs.zones_ml, &zones_ml);
+        let lesion_regions = lesions.iter().map(|(_, component)| component.regions.clone()).collect();
+        let lesions: Vec<Lesion> = lesions.into_iter().map(|(lesion, _)| lesion).collect();
         let pattern = Pattern::of(&lesions);
-        Self { lungs, lesions, lesion_summary, zone_score, pattern }
+        Self { lungs, lesions, lesion_regions, lesion_summary, zone_score, pattern }
     }
 }
 

@@ -102,16 +102,16 @@ pub(super) fn lesion_components(table: &[TableRow<'_>], lungs: &LungRegions, inp
         .collect()
 }
 
-/// The lesions that these components are, largest first, and how much of them lies in each zone, ml. `plane_centre` is the
-/// patient's position of the plane's centre.
-pub(super) fn lesions(
-    components: &[Component],
+/// The lesions that these components are, largest first, each with its component, and how much of them lies in each zone, ml.
+/// `plane_centre` is the patient's position of the plane's centre.
+pub(super) fn lesions<'a>(
+    components: &'a [Component],
     table: &[TableRow<'_>],
     lungs: &Lungs<'_>,
     input: &InputGeometry,
     densities: Densities,
     plane_centre: Lps,
-) -> (Vec<Lesion>, PerZone) {
+) -> (Vec<(Lesion, &'a Component)>, PerZone) {
     let locations = pixel_locations(table, lungs, input);
     let half_plane_mm = |pixels: usize| (pixels as f64 - 1.0) / 2.0 * input.pixel_mm;
     let frame = Frame {
@@ -120,7 +120,7 @@ pub(super) fn lesions(
         densities,
     };
     let mut zones_ml = PerZone::default();
-    let mut lesions: Vec<Lesion> = components
+    let mut lesions: Vec<(Lesion, &Component)> = components
         .iter()
         .filter_map(|component| {
             let parts = component.regions.iter().map(|at| {
@@ -136,10 +136,10 @@ pub(super) fn lesions(
             let parts: Vec<LesionPart<'_>> = parts.collect();
             let sums = Sums::over(&parts, &frame);
             zones_ml += sums.zones;
-            sums.lesion(&parts, &frame)
+            Some((sums.lesion(&parts, &frame)?, component))
         })
         .collect();
-    lesions.sort_by(|a, b| b.volume_ml.total_cmp(&a.volume_ml));
+    lesions.sort_by(|(a, _), (b, _)| b.volume_ml.total_cmp(&a.volume_ml));
     (lesions, zones_ml)
 }
 

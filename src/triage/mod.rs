@@ -24,6 +24,7 @@ mod reason;
 #[cfg(test)]
 mod reference;
 mod report;
+mod segmentation;
 mod transfer;
 mod verdict;
 mod words;
@@ -48,6 +49,7 @@ pub use reason::{Reason, Verdict};
 pub use report::{
     CaseReport, EarlyFlag, INTENDED_USE, ModelIdentity, SCHEMA_VERSION, SliceCounts, Thresholds, Timing, schema,
 };
+pub use segmentation::{Segmentation, SegmentedRun, SegmentedSlab};
 pub use transfer::Transfer;
 pub use verdict::{Facts, is_seen_beside_a_dense_lung, judge};
 pub use zones::{Side, Zone, ZoneInvolvement, ZoneScore};

@@ -126,6 +126,9 @@ impl SliceCounts {
 pub struct ModelIdentity {
     pub name: String,
     pub version: String,
+    /// Of the weights; empty in reports from before it was kept.
+    #[serde(default)]
+    pub sha256: String,
 }
 
 /// Durations, ms unless named otherwise.
@@ -189,7 +192,7 @@ pub(crate) fn example_report() -> CaseReport {
         lesions: Vec::new(),
         quality: Vec::new(),
         engine: "embedded".into(),
-        model: ModelIdentity { name: "reference".into(), version: "0".into() },
+        model: ModelIdentity { name: "reference".into(), version: "0".into(), sha256: "00".repeat(32) },
         timing: Timing {
             first_slice_to_verdict_ms: 0.0,
             last_slice_to_verdict_ms: 0.0,

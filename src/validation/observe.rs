@@ -9,9 +9,9 @@ use super::agreement::{DrawnMasks, agreement};
 use super::cases::{CaseInput, ListedCase};
 use super::{CaseResult, FlagTime, MaskAgreement, Observation, Outcome, PathPoint};
 use crate::analysis::{Conclusion, DecodeEvent, ExamAnalysis, PlacedImage, lung_mm};
-use crate::console;
 use crate::engine::Manifest;
 use crate::exam::{CompletionRule, QualityLimits, Series};
+use crate::picture;
 use crate::raster::outlines;
 use crate::serving::Serving;
 use crate::triage::{CaseReport, Densities, Lungs, TableRow, Verdict, case_score};
@@ -128,7 +128,7 @@ impl Observer<'_> {
         let Some(row) = key.or(most_lung) else { return Ok(None) };
         let Some(slice) = series.middle_slice(row.slab) else { return Ok(None) };
         let (lung, lesion) = (outlines(&row.evidence.lung), outlines(&row.evidence.lesion));
-        let png = console::picture_with_outlines(&PlacedImage::of(slice), &self.manifest.input, &lung, &lesion)
+        let png = picture::picture_with_outlines(&PlacedImage::of(slice), &self.manifest.input, &lung, &lesion)
             .map_err(|error| error.to_string())?;
         let picture = format!("{PICTURES}/{name}.png");
         let path = self.out.join(&picture);

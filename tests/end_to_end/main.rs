@@ -38,6 +38,7 @@ mod proxy;
 mod quality;
 mod real_exams;
 mod refused;
+mod report_objects;
 mod rescan;
 mod restart;
 mod tls;

@@ -1,4 +1,4 @@
-//! Pictures of slices in the model's plane: for the console, and with outlines drawn in for folders.
+//! Pictures of slices in the model's plane, plain or with outlines drawn in.
 
 use crate::analysis::PlacedImage;
 use crate::exam::{PlaneError, plane_of};
@@ -6,7 +6,7 @@ use crate::preprocess::InputGeometry;
 use crate::raster::Outline;
 
 /// Rows and columns of a picture: as fine as the CT itself over the model's field of view.
-const SIDE: usize = 512;
+pub const SIDE: usize = 512;
 
 /// The lung window that radiologists read by: level -600, width 1500.
 const LUNG_WINDOW_HU: [f32; 2] = [-1350.0, 150.0];
@@ -44,6 +44,21 @@ pub fn picture_with_outlines(
     lesion: &[Outline],
 ) -> Result<Vec<u8>, PictureError> {
     let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
+    let colour = outlined(placed, plane, lung, lesion)?;
+    encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
+}
+
+/// The same as red, green and blue of each pixel, row by row: [`SIDE`] rows and columns.
+///
+/// # Errors
+/// If there is no slice that decodes.
+pub fn outlined(
+    placed: &PlacedImage,
+    plane: &InputGeometry,
+    lung: &[Outline],
+    lesion: &[Outline],
+) -> Result<Vec<u8>, PictureError> {
+    let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
     let grey = grey(placed, plane).map_err(|error| refuse(error.to_string()))?;
     let mut colour: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
     let scale = SIDE as f64 / plane.columns as f64;
@@ -53,7 +68,7 @@ pub fn picture_with_outlines(
     for outline in lesion {
         draw(&mut colour, outline, scale, LESION_COLOUR);
     }
-    encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
+    Ok(colour)
 }
 
 fn grey(PlacedImage { image, centre }: &PlacedImage, plane: &InputGeometry) -> Result<Vec<u8>, PlaneError> {

@@ -1,0 +1,112 @@
+//! What an exam's report becomes for a PACS: case report, masks and pictures in, DICOM objects out. Nothing here reads a file, asks
+//! the time or draws a random number: the same input gives the same bytes, under the same UIDs.
+//!
+//! A UID names what its object says (`uids`): archives answer success to other bytes under a UID that they know, and keep the old
+//! ones, so that a revised report under the UID of the first would vanish.
+
+mod basis;
+mod codes;
+mod elements;
+mod page;
+mod secondary_capture;
+mod segmentation;
+mod structured_report;
+mod uids;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use basis::{PatientAndStudy, ReportBasis};
+pub use secondary_capture::KeyPicture;
+
+use crate::triage::CaseReport;
+
+/// What one exam's objects are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Exam<'a> {
+    pub report: &'a CaseReport,
+    pub basis: &'a ReportBasis,
+    /// What the objects say of patient and study, as the judged slices do.
+    pub patient_and_study: &'a PatientAndStudy,
+    /// The structured report that this one takes the place of.
+    pub replaces: Option<&'a SopReference>,
+}
+
+/// An object of the same study.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SopReference {
+    pub sop_class_uid: String,
+    pub sop_instance_uid: String,
+    pub series_instance_uid: String,
+}
+
+/// What a site chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReportOptions {
+    pub series_numbers: SeriesNumbers,
+    /// A segmentation has a frame for each source slice and segment, also where nothing is drawn.
+    pub keeps_empty_frames: bool,
+}
+
+/// Series Number (0020,0011) of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SeriesNumbers {
+    pub secondary_capture: u32,
+    pub segmentation: u32,
+    pub structured_report: u32,
+}
+
+impl Default for ReportOptions {
+    fn default() -> Self {
+        let series_numbers = SeriesNumbers { secondary_capture: 9001, segmentation: 9002, structured_report: 9003 };
+        Self { series_numbers, keeps_empty_frames: false }
+    }
+}
+
+/// What an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectKind {
+    Segmentation,
+    SecondaryCapture,
+    StructuredReport,
+}
+
+/// A DICOM object, ready to be sent or written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportObject {
+    pub kind: ObjectKind,
+    pub reference: SopReference,
+    /// As a Part 10 file, Explicit VR Little Endian.
+    pub file: Vec<u8>,
+}
+
+/// Why an exam has no objects.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error("the study is not known: every object of the exam was refused before it said to which study it belongs")]
+    NoStudy,
+    #[error("cannot encode the {kind:?} object: {reason}")]
+    Encode { kind: ObjectKind, reason: String },
+}
+
+/// All objects of an exam in the order in which they are sent: segmentations, pictures, the structured report.
+///
+/// # Errors
+/// If the study is not known or an object cannot be encoded.
+pub fn objects(
+    exam: &Exam<'_>,
+    pictures: &[KeyPicture],
+    options: &ReportOptions,
+) -> Result<Vec<ReportObject>, ReportError> {
+    let segmentations = segmentation::objects(exam, options)?;
+    let mut objects: Vec<ReportObject> = segmentations.iter().map(|drawn| drawn.object.clone()).collect();
+    objects.extend(secondary_capture::objects(exam, pictures, options)?);
+    objects.push(structured_report::object(exam, &segmentations, options)?);
+    Ok(objects)
+}
+
+/// Date and time of a moment in UTC, as DICOM writes them: DA and TM.
+fn date_and_time(at: Timestamp) -> [String; 2] {
+    [at.strftime("%Y%m%d").to_string(), at.strftime("%H%M%S.%6f").to_string()]
+}

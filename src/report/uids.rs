@@ -1,0 +1,108 @@
+//! UIDs that name what an object says: the same content has the same UID, any other content another one.
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use uuid::Builder;
+
+use super::{Exam, ObjectKind, ReportOptions};
+
+/// Rises when the same report is written down otherwise.
+const FORMAT_VERSION: u32 = 1;
+
+/// All that distinguishes an object from every other one.
+#[derive(Serialize)]
+struct Content<'a> {
+    format_version: u32,
+    program: &'static str,
+    kind: ObjectKind,
+    /// Which one of its kind.
+    part: &'a str,
+    /// What of the object is named: itself, its series, a lesion.
+    named: &'a str,
+    study_instance_uid: &'a str,
+    patient_and_study: String,
+    sources: Vec<(&'a str, Option<u32>)>,
+    model_sha256: &'a str,
+    concluded: String,
+    report: serde_json::Value,
+    replaces: Option<&'a str>,
+    options: &'a ReportOptions,
+}
+
+/// Names things of one kind of an exam's objects.
+pub(super) struct Uids<'a> {
+    exam: &'a Exam<'a>,
+    options: &'a ReportOptions,
+    kind: ObjectKind,
+}
+
+impl<'a> Uids<'a> {
+    pub(super) fn new(exam: &'a Exam<'a>, kind: ObjectKind, options: &'a ReportOptions) -> Self {
+        Self { exam, options, kind }
+    }
+
+    /// The kind's series.
+    pub(super) fn series(&self) -> String {
+        self.of("", "series")
+    }
+
+    /// An object of the kind; `part` says which one.
+    pub(super) fn object(&self, part: &str) -> String {
+        self.of(part, "object")
+    }
+
+    /// Something else that such an object names.
+    pub(super) fn of(&self, part: &str, named: &str) -> String {
+        let Exam { report, basis, patient_and_study, replaces } = self.exam;
+        let mut sources: Vec<(&str, Option<u32>)> =
+            basis.images.iter().map(|image| (image.sop_instance_uid.as_str(), image.frame_number)).collect();
+        sources.sort_unstable();
+        // How long it took stands in no object, and when it was suspected first on the summary page alone.
+        // Numbers, text and lists alone: that always is JSON.
+        let mut report_value = serde_json::to_value(report).unwrap_or_default();
+        if let Some(report) = report_value.as_object_mut() {
+            report.remove("timing");
+            if self.kind != ObjectKind::SecondaryCapture {
+                report.remove("early_flag");
+            }
+        }
+        let content = Content {
+            format_version: FORMAT_VERSION,
+            program: env!("CARGO_PKG_VERSION"),
+            kind: self.kind,
+            part,
+            named,
+            study_instance_uid: &patient_and_study.study_instance_uid,
+            patient_and_study: patient_and_study.digest(),
+            sources,
+            model_sha256: &report.model.sha256,
+            concluded: basis.concluded.to_string(),
+            report: report_value,
+            replaces: replaces.map(|replaced| replaced.sop_instance_uid.as_str()),
+            options: self.options,
+        };
+        uid_of(&serde_json::to_vec(&content).unwrap_or_default())
+    }
+}
+
+/// A UID under `2.25.` (PS3.5 B.2), from the SHA-256 of these bytes as a UUID of version 8.
+pub(super) fn uid_of(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    format!("2.25.{}", Builder::from_custom_bytes(bytes).into_uuid().as_u128())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_is_a_version_8_uuid_and_names_its_content() {
+        let uid = uid_of(b"said");
+        let number: u128 = uid.strip_prefix("2.25.").unwrap().parse().unwrap();
+        assert_eq!((number >> 76 & 0xF, number >> 62 & 0b11), (8, 0b10));
+        assert_eq!(uid_of(b"said"), uid);
+        assert_ne!(uid_of(b"said otherwise"), uid);
+    }
+}
