@@ -23,14 +23,19 @@ pub struct PictureError {
     reason: String,
 }
 
+impl PictureError {
+    fn of(placed: &PlacedImage, reason: &impl ToString) -> Self {
+        Self { path: placed.image.path.display().to_string(), reason: reason.to_string() }
+    }
+}
+
 /// A grey PNG of a slice, covering the same square as the model's plane.
 ///
 /// # Errors
 /// If there is no slice that decodes.
 pub fn picture(placed: &PlacedImage, plane: &InputGeometry) -> Result<Vec<u8>, PictureError> {
-    let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
-    let grey = grey(placed, plane).map_err(|error| refuse(error.to_string()))?;
-    encode(&grey, png::ColorType::Grayscale).map_err(|error| refuse(error.to_string()))
+    let grey = grey(placed, plane).map_err(|error| PictureError::of(placed, &error))?;
+    encode(&grey, png::ColorType::Grayscale).map_err(|error| PictureError::of(placed, &error))
 }
 
 /// The same in colour, with outlines (in plane pixels) drawn in.
@@ -43,9 +48,8 @@ pub fn picture_with_outlines(
     lung: &[Outline],
     lesion: &[Outline],
 ) -> Result<Vec<u8>, PictureError> {
-    let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
     let colour = outlined(placed, plane, lung, lesion)?;
-    encode(&colour, png::ColorType::Rgb).map_err(|error| refuse(error.to_string()))
+    encode(&colour, png::ColorType::Rgb).map_err(|error| PictureError::of(placed, &error))
 }
 
 /// The same as red, green and blue of each pixel, row by row: [`SIDE`] rows and columns.
@@ -58,8 +62,7 @@ pub fn outlined(
     lung: &[Outline],
     lesion: &[Outline],
 ) -> Result<Vec<u8>, PictureError> {
-    let refuse = |reason: String| PictureError { path: placed.image.path.display().to_string(), reason };
-    let grey = grey(placed, plane).map_err(|error| refuse(error.to_string()))?;
+    let grey = grey(placed, plane).map_err(|error| PictureError::of(placed, &error))?;
     let mut colour: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
     let scale = SIDE as f64 / plane.columns as f64;
     for outline in lung {
