@@ -72,6 +72,7 @@ mod hex;
 pub mod inference;
 pub mod ingest;
 pub mod offline;
+pub mod outbox;
 pub mod parity;
 pub mod picture;
 pub mod pipeline;

@@ -12,6 +12,7 @@ use command::doctor::{DoctorArgs, doctor};
 use command::gpu_check::{GpuCheckArgs, gpu_check};
 use command::gpu_probe::gpu_probe;
 use command::model::{ModelArgs, model};
+use command::outbox::{OutboxArgs, outbox};
 use command::report::{ReportArgs, report};
 use command::scan::{ScanArgs, scan};
 use command::serve::{ServeArgs, serve};
@@ -45,6 +46,9 @@ enum Command {
     /// Write a report as DICOM objects: segmentation, pictures, structured report
     #[command(after_help = EXIT_CODES)]
     Report(ReportArgs),
+    /// List what is to be delivered, send it again or give it up
+    #[command(after_help = EXIT_CODES)]
+    Outbox(OutboxArgs),
     /// Say what model packages are and whether they run
     Model(ModelArgs),
     /// Say what this machine has, which engine will serve and why not a faster one
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => on_runtime(scan(args)),
         Command::Triage(args) => triage(&args),
         Command::Report(args) => report(&args),
+        Command::Outbox(args) => outbox(&args),
         Command::Model(args) => model(&args),
         Command::Doctor(args) => doctor(&args),
         Command::Tls(args) => tls(&args),

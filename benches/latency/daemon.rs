@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use tableside::scanner::Target;
+use tableside::dicom::Target;
 
 pub struct Daemon {
     process: Child,

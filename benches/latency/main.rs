@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tableside::dicom::UidSource;
+use tableside::dicom::{Target, UidSource};
 use tableside::scanner::{
     self, Instance, Phantom, PhantomKind, PhantomOptions, Quantiles, ScanOptions, SendOptions, Source,
 };
@@ -196,7 +196,7 @@ struct Sent {
     began: Vec<Instant>,
 }
 
-async fn send(target: scanner::Target, instances: Vec<Instance>, options: SendOptions) -> Sent {
+async fn send(target: Target, instances: Vec<Instance>, options: SendOptions) -> Sent {
     let mut began = Vec::new();
     let report = scanner::send(&target, &instances, &options, |step| {
         began.extend(step.answered_at.zip(step.latency).and_then(|(answered, latency)| answered.checked_sub(latency)));

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use tableside::config::Config;
 use tableside::daemon::{Daemon, Listening, StartError};
+use tableside::dicom::Target;
 use tableside::scanner::{
-    self, Instance, PhantomKind, ScanOptions, ScanReport, ScannerError, SendProgress, Source, SourceArgs, Target,
+    self, Instance, PhantomKind, ScanOptions, ScanReport, ScannerError, SendProgress, Source, SourceArgs,
 };
 use tableside::telemetry::{self, LogFormat};
 use tableside::triage::{CaseReport, INTENDED_USE};

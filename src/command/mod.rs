@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod gpu_check;
 pub mod gpu_probe;
 pub mod model;
+pub mod outbox;
 pub mod report;
 pub mod scan;
 pub mod serve;

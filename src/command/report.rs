@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tableside::config::Config;
-use tableside::database::Database;
+use tableside::database::{Database, Deliveries, DeliveryKind, DeliveryObject};
 use tableside::engine::ModelPackage;
 use tableside::exam::ExamKey;
-use tableside::offline::{self, ExamObjects, ObjectsError};
-use tableside::report::{ObjectKind, ReportObject, ReportOptions};
+use tableside::offline::{self, ExamObjects};
+use tableside::outbox::{self, ObjectsError};
+use tableside::report::ReportOptions;
 use tableside::telemetry::{self, LogFormat};
 
 use super::{DONE, FAILED, Outcome, configuration};
@@ -32,16 +33,27 @@ pub struct ReportArgs {
 pub fn report(args: &ReportArgs) -> Outcome {
     let config = configuration(args.config.as_deref())?;
     telemetry::log_to_stderr(LogFormat::Text, "warn");
-    let options = ReportOptions { keeps_empty_frames: args.empty_frames, ..ReportOptions::default() };
+    let keeps_empty_frames = args.empty_frames || config.report.keeps_empty_frames;
+    let options = ReportOptions { keeps_empty_frames, ..config.report };
     let exams = if args.source.is_dir() {
         offline::triage(&args.source, &config)?.objects(&options)
     } else {
-        vec![kept_exam(&args.source, &config, &options)?]
+        let name = args.source.to_string_lossy();
+        let key = ExamKey::parse(&name).ok_or_else(|| format!("{name} is neither a folder nor the key of an exam"))?;
+        let sent = if options == config.report { sent_objects(&key, &config)? } else { Vec::new() };
+        if !sent.is_empty() {
+            return write(&args.out.join(key.to_string()), &sent).map(|()| DONE).map_err(Into::into);
+        }
+        vec![kept_exam(key, &config, &options)?]
     };
     let mut outcome = DONE;
     for ExamObjects { exam, objects } in exams {
         match objects {
-            Ok(objects) => write(&args.out.join(exam.to_string()), &objects)?,
+            Ok(objects) => {
+                let objects: Vec<Written> =
+                    objects.into_iter().map(|object| (object.kind.into(), object.file)).collect();
+                write(&args.out.join(exam.to_string()), &objects)?;
+            }
             Err(error) => {
                 eprintln!("exam {exam} has no objects: {error}");
                 outcome = FAILED;
@@ -51,35 +63,44 @@ pub fn report(args: &ReportArgs) -> Outcome {
     Ok(outcome)
 }
 
+/// An object as a file.
+type Written = (DeliveryKind, Vec<u8>);
+
+/// The objects that the outbox made of an exam's last verdict: what was sent is what is written. Empty if it made none, or they
+/// are gone.
+fn sent_objects(key: &ExamKey, config: &Config) -> Result<Vec<Written>, Box<dyn std::error::Error>> {
+    let objects = Deliveries::open(&config.database())?.last_objects(key)?;
+    let read = |(kind, object): (DeliveryKind, DeliveryObject)| Some((kind, std::fs::read(object.path).ok()?));
+    Ok(objects.into_iter().map(read).collect::<Option<_>>().unwrap_or_default())
+}
+
 fn kept_exam(
-    source: &Path,
+    key: ExamKey,
     config: &Config,
     options: &ReportOptions,
 ) -> Result<ExamObjects, Box<dyn std::error::Error>> {
-    let name = source.to_string_lossy();
-    let key = ExamKey::parse(&name).ok_or_else(|| format!("{name} is neither a folder nor the key of an exam"))?;
-    let path = config.data.join("tableside.db");
-    let database = Database::open_kept(&path)?;
+    let database = Database::open_kept(&config.database())?;
     let record = database.record(&key).ok_or_else(|| format!("the database has no exam {key}"))?;
     let report = record.final_report().ok_or_else(|| format!("exam {key} has no final verdict yet"))?;
     let plane = ModelPackage::find(config.model.as_deref())?.manifest.input;
     let objects = database
         .basis(&key)
         .ok_or(ObjectsError::NoBasis)
-        .and_then(|basis| offline::objects(report, &basis, None, &plane, options));
+        .and_then(|basis| outbox::objects(report, &basis, None, &plane, options));
     Ok(ExamObjects { exam: key, objects })
 }
 
-fn write(folder: &Path, objects: &[ReportObject]) -> std::io::Result<()> {
+fn write(folder: &Path, objects: &[Written]) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    for (number, object) in objects.iter().enumerate() {
-        let kind = match object.kind {
-            ObjectKind::Segmentation => "segmentation",
-            ObjectKind::SecondaryCapture => "secondary-capture",
-            ObjectKind::StructuredReport => "structured-report",
+    for (number, (kind, file)) in objects.iter().enumerate() {
+        let kind = match kind {
+            DeliveryKind::Original => "original",
+            DeliveryKind::Segmentation => "segmentation",
+            DeliveryKind::SecondaryCapture => "secondary-capture",
+            DeliveryKind::StructuredReport => "structured-report",
         };
         let path = folder.join(format!("{:02}-{kind}.dcm", number + 1));
-        std::fs::write(&path, &object.file)?;
+        std::fs::write(&path, file)?;
         println!("{}", path.display());
     }
     Ok(())

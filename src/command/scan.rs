@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tableside::scanner::{self, PhantomKind, Prepared, ScanOptions, ScanReport, Source, Target};
+use tableside::dicom::Target;
+use tableside::scanner::{self, PhantomKind, Prepared, ScanOptions, ScanReport, Source};
 use tableside::telemetry::{self, LogFormat};
 
 use super::{DONE, NOT_ALL_STORED, Outcome, advance, print_json, progress_bar};

@@ -1,6 +1,7 @@
 //! One typed configuration, read whole before anything listens. All errors are reported at once, each with its line and what
 //! was expected; unknown keys are errors. `systemd/tableside.toml` documents every key with its default.
 
+mod destinations;
 mod reader;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
+use crate::outbox::Destination;
 use crate::pipeline::AnalysisMode;
+use crate::report::ReportOptions;
 use crate::serving::choice::{EngineChoice, EngineOptions};
 use crate::spool::RetentionOptions;
 use crate::telemetry::LogFormat;
@@ -35,6 +38,10 @@ pub struct Config {
     /// What the spool's journal takes, bytes.
     pub journal_bytes: u64,
     pub retention: RetentionOptions,
+    /// Who gets the results.
+    pub destinations: Vec<Destination>,
+    /// How results are written as DICOM objects.
+    pub report: ReportOptions,
     /// A model package; where absent the built-in one serves.
     pub model: Option<PathBuf>,
     pub engine: EngineOptions,
@@ -81,6 +88,8 @@ impl Default for Config {
                 quota_bytes: None,
                 min_free_bytes: GIB as u64,
             },
+            destinations: Vec::new(),
+            report: ReportOptions::default(),
             model: None,
             engine: EngineOptions::default(),
             decoders: std::thread::available_parallelism().map_or(2, usize::from),
@@ -102,6 +111,12 @@ fn default_data_folder() -> PathBuf {
 }
 
 impl Config {
+    /// The file that keeps exams, flags and deliveries.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.data.join("tableside.db")
+    }
+
     /// Reads a configuration file.
     ///
     /// # Errors
@@ -138,6 +153,20 @@ impl Config {
             });
             data.number("min_free_gib", 0.0..=1e6, |gib| config.retention.min_free_bytes = (gib * GIB) as u64);
         });
+
+        document.section("report", |report| {
+            let numbers = &mut config.report.series_numbers;
+            let kinds = [
+                ("pictures_series", &mut numbers.secondary_capture),
+                ("segmentation_series", &mut numbers.segmentation),
+                ("structured_report_series", &mut numbers.structured_report),
+            ];
+            for (key, number) in kinds {
+                report.count(key, 1..=i32::MAX as usize, |n| *number = n as u32);
+            }
+            report.boolean("empty_frames", &mut config.report.keeps_empty_frames);
+        });
+        config.destinations = destinations::read(&mut document, &config.ingest.ae_title);
 
         document.section("engine", |engine| {
             engine.choice(

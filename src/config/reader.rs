@@ -132,6 +132,12 @@ impl<'a> Section<'a, '_> {
         self.entries.get(key).cloned()
     }
 
+    /// Something that is wrong with the section as a whole.
+    pub(super) fn refuse_section(&mut self, message: String) {
+        let line = self.entries.keys().map(|key| line_of(self.document.text, key.span().start)).min();
+        self.document.errors.push(ConfigError { line, message });
+    }
+
     fn refuse(&mut self, key: &str, span: Range<usize>, expected: &str) {
         let line = Some(line_of(self.document.text, span.start));
         let found = self.document.text.get(span).unwrap_or_default();
@@ -167,6 +173,11 @@ impl<'a> Section<'a, '_> {
 
     pub(super) fn parsed<T: FromStr>(&mut self, key: &'static str, target: &mut T, expected: &str) {
         self.string(key, expected, |text| text.parse().map(|value| *target = value).is_ok());
+    }
+
+    /// The same for what has no default.
+    pub(super) fn parsed_into<T: FromStr>(&mut self, key: &'static str, expected: &str, mut set: impl FnMut(T)) {
+        self.string(key, expected, |text| text.parse().map(&mut set).is_ok());
     }
 
     pub(super) fn path(&mut self, key: &'static str, mut set: impl FnMut(PathBuf)) {

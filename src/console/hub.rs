@@ -45,13 +45,13 @@ pub struct Hub {
     events: broadcast::Sender<Event>,
     concluded: Condvar,
     /// `None` keeps all exams at hand, for as long as the process lives.
-    database: Option<Database>,
+    database: Option<Arc<Database>>,
 }
 
 impl Hub {
     /// A hub with what the database remembers.
     #[must_use]
-    pub fn new(database: Option<Database>) -> Self {
+    pub fn new(database: Option<Arc<Database>>) -> Self {
         Self {
             records: Mutex::default(),
             waiting: Mutex::default(),
@@ -367,12 +367,12 @@ mod tests {
     fn a_flag_of_an_exam_that_only_the_database_has_is_acknowledged_and_stays_so() {
         let folder = tempfile::tempdir().unwrap();
         let path = earlier_database(&folder, 3);
-        let hub = Hub::new(Some(Database::open(&path).unwrap()));
+        let hub = Hub::new(Some(Arc::new(Database::open(&path).unwrap())));
         let before = hub.record(&key(1)).unwrap();
         let shown = hub.acknowledge(&key(1), "rescan", "B. Nurse").unwrap();
         assert!(shown.flags.iter().all(|flag| flag.acknowledged.is_some()));
         drop(hub);
-        let after = Hub::new(Some(Database::open(&path).unwrap())).record(&key(1)).unwrap();
+        let after = Hub::new(Some(Arc::new(Database::open(&path).unwrap()))).record(&key(1)).unwrap();
         assert_eq!(ShownExam::of(&after, None).flags[1].acknowledged.as_ref().unwrap().by, "B. Nurse");
         assert_eq!((after.slabs, after.report), (before.slabs, before.report));
         assert!(matches!(Hub::new(None).acknowledge(&key(1), "rescan", "B. Nurse"), Err(AcknowledgeError::NoSuchFlag)));

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::disk::Disk;
 use crate::console::{Hub, Status};
+use crate::outbox::Outbox;
 use crate::pipeline::{Pipeline, Stall};
 use crate::serving::EngineState;
 use crate::spool::Spool;
@@ -31,6 +32,7 @@ pub(super) struct Health {
     pub accepting: Vec<WorkProgress>,
     pub hub: Weak<Hub>,
     pub spool: Weak<Spool>,
+    pub outbox: Weak<Outbox>,
     pub disk: Disk,
     pub insecure: bool,
 }
@@ -54,7 +56,8 @@ impl Health {
     fn notices(&self) -> Vec<String> {
         let open =
             self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
-        open.into_iter().chain(self.engine.notice()).collect()
+        let undelivered = self.outbox.upgrade().map(|outbox| outbox.notices()).unwrap_or_default();
+        open.into_iter().chain(self.engine.notice()).chain(undelivered).collect()
     }
 
     async fn problems(&self) -> Vec<String> {

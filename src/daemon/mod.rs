@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::console::Hub;
+use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
 use crate::spool::{Retention, Spool};
 use health::Health;
@@ -35,6 +36,7 @@ pub struct Daemon {
     /// `None` once it stops.
     pipeline: Arc<Mutex<Option<Pipeline>>>,
     retention: Retention,
+    outbox: Arc<Outbox>,
     spool: Arc<Spool>,
 }
 

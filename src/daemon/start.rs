@@ -18,6 +18,7 @@ use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::ExamKey;
 use crate::ingest::{self, Door, Tls, TlsError};
+use crate::outbox::{Outbox, OutboxError, OutboxOptions};
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::serving::choice::{self, EngineOptions};
 use crate::serving::{Serving, lower_priority};
@@ -41,6 +42,8 @@ pub enum StartError {
     Listen { address: SocketAddr, what: &'static str, source: std::io::Error },
     #[error("TLS cannot be served: {0}")]
     Tls(#[from] TlsError),
+    #[error("the outbox cannot start: {0}")]
+    Outbox(#[from] OutboxError),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
 }
@@ -66,9 +69,17 @@ impl Daemon {
         let recovery = spool.recovery();
         tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
         telemetry::spool_recovered(recovery.placed, recovery.set_aside);
-        let path = config.data.join("tableside.db");
-        let database = Database::open(&path).map_err(|source| StartError::Database { path, source })?;
-        let hub = Arc::new(Hub::new(Some(database)));
+        let database = open_database(&config)?;
+        let hub = Arc::new(Hub::new(Some(database.clone())));
+        let outbox = Arc::new(Outbox::start(OutboxOptions {
+            database,
+            database_path: config.database(),
+            folder: config.data.join("outbox"),
+            destinations: config.destinations,
+            spool: spool.clone(),
+            plane: package.manifest.input.clone(),
+            report: config.report,
+        })?);
 
         let (dicom_listener, dicom_address) = listen(listening.dicom, config.dicom_listen, "DICOM").await?;
         let mut doors = vec![Door { listener: dicom_listener, tls: None, progress: WorkProgress::default() }];
@@ -95,11 +106,13 @@ impl Daemon {
         resume(&spool, &hub, input.as_ref())?;
         let pipeline = Arc::new(Mutex::new(Some(pipeline)));
 
-        let is_analysed = {
-            let hub = hub.clone();
-            Box::new(move |key: &ExamKey, contents| hub.judged_contents(key) == Some(contents))
+        let may_go = {
+            let (hub, outbox) = (hub.clone(), outbox.clone());
+            Box::new(move |key: &ExamKey, contents| {
+                hub.judged_contents(key) == Some(contents) && !outbox.needs_images(key)
+            })
         };
-        let retention = Retention::start(spool.clone(), config.retention, is_analysed).map_err(StartError::Threads)?;
+        let retention = Retention::start(spool.clone(), config.retention, may_go).map_err(StartError::Threads)?;
 
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
@@ -115,6 +128,7 @@ impl Daemon {
             accepting,
             hub: Arc::downgrade(&hub),
             spool: Arc::downgrade(&spool),
+            outbox: Arc::downgrade(&outbox),
             disk: Disk::new(config.data),
             insecure: config.insecure,
         });
@@ -137,8 +151,25 @@ impl Daemon {
             tracing::info!(dicom_tls = %address, "encrypted connections are accepted");
         }
         tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");
-        Ok(Self { dicom_address, console_address, hub, health, stop, ingest, console, pipeline, retention, spool })
+        Ok(Self {
+            dicom_address,
+            console_address,
+            hub,
+            health,
+            stop,
+            ingest,
+            console,
+            pipeline,
+            retention,
+            outbox,
+            spool,
+        })
     }
+}
+
+fn open_database(config: &Config) -> Result<Arc<Database>, StartError> {
+    let path = config.database();
+    Database::open(&path).map(Arc::new).map_err(|source| StartError::Database { path, source })
 }
 
 /// Loads the engine in a thread of lower priority, which the engine's own threads inherit.

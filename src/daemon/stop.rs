@@ -21,7 +21,7 @@ const THREADS: Duration = Duration::from_secs(10);
 impl Daemon {
     /// Stops listening, lets open associations and requests finish, then stops the threads; see the module's head.
     pub async fn stop(self) {
-        let Self { hub, stop, ingest, console, pipeline, retention, spool, .. } = self;
+        let Self { hub, stop, ingest, console, pipeline, retention, outbox, spool, .. } = self;
         let now = Instant::now();
         let (connections_until, threads_until, until) = (now + CONNECTIONS, now + THREADS, now + DRAIN);
         // The tasks hold receivers; where they have ended already there is nobody left to tell.
@@ -36,6 +36,7 @@ impl Daemon {
         tokio::join!(
             done("the analysis", threads_until, move || pipeline.into_iter().for_each(Pipeline::stop)),
             done("retention", threads_until, move || drop(retention)),
+            done("the outbox", threads_until, move || outbox.stop(threads_until)),
         );
         done("the database", until, move || {
             let exams = hub.close(until);

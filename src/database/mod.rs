@@ -6,6 +6,9 @@
 //! unwritten record of an exam where there is one.
 
 mod basis_rows;
+mod deliveries;
+mod delivery;
+mod delivery_rows;
 mod record;
 mod rows;
 mod schema;
@@ -25,6 +28,9 @@ use crate::alert::Flags;
 use crate::analysis::{ExamState, ExamView};
 use crate::exam::{Contents, ExamKey};
 use crate::report::ReportBasis;
+pub use deliveries::Deliveries;
+pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState};
+pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Unmade};
 pub use record::Record;
 use writer::Writer;
 
@@ -76,15 +82,12 @@ impl Database {
     /// # Errors
     /// If there is none, or it has the layout of another version.
     pub fn open_kept(path: &Path) -> Result<Self, DatabaseError> {
-        if !path.exists() {
-            return Err(DatabaseError::Missing(path.to_owned()));
-        }
-        let connection = connect(path)?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if found as usize != schema::LAYOUT {
-            return Err(DatabaseError::OtherLayout { found: found as usize, known: schema::LAYOUT });
-        }
-        Ok(Self { writer: Writer::start(connection)?, reader: Mutex::new(connect(path)?) })
+        Ok(Self { writer: Writer::start(connect_kept(path)?)?, reader: Mutex::new(connect(path)?) })
+    }
+
+    /// Enters with each later verdict what these get of it.
+    pub fn deliver_to(&self, addressees: Vec<Addressee>) {
+        self.writer.deliver_to(addressees);
     }
 
     /// Has an exam written soon.
@@ -183,6 +186,19 @@ fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
     let connection = Connection::open(path).map_err(DatabaseError::Unusable)?;
     connection.execute_batch(pragmas).map_err(DatabaseError::Unusable)?;
+    Ok(connection)
+}
+
+/// A connection to the database of a daemon that may be running.
+fn connect_kept(path: &Path) -> Result<Connection, DatabaseError> {
+    if !path.exists() {
+        return Err(DatabaseError::Missing(path.to_owned()));
+    }
+    let connection = connect(path)?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found as usize != schema::LAYOUT {
+        return Err(DatabaseError::OtherLayout { found: found as usize, known: schema::LAYOUT });
+    }
     Ok(connection)
 }
 

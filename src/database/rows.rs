@@ -358,12 +358,12 @@ fn moment(row: &Row<'_>) -> rusqlite::Result<Moment> {
 }
 
 /// The word that reports have for a value of an enum.
-fn word(value: &impl Serialize) -> Result<String, DatabaseError> {
+pub(super) fn word(value: &impl Serialize) -> Result<String, DatabaseError> {
     let value = serde_json::to_value(value)?;
     Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
-fn enumerated<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub(super) fn enumerated<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let word: String = row.get(column)?;
     serde_json::from_value(word.into()).map_err(|error| unreadable(row, column, error))
 }
@@ -377,7 +377,7 @@ pub(super) fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<usize> {
     usize::try_from(count).map_err(|error| unreadable(row, column, error))
 }
 
-fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
     Timestamp::from_microsecond(row.get(column)?).map_err(|error| unreadable(row, column, error))
 }
 

@@ -153,10 +153,50 @@ CREATE TABLE segmented_slab (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Layout 4: the outbox. A revision is a verdict that says something new; `content` is the SHA-256 of what it says. A delivery with part 0
+/// stands for objects that are not made yet.
+const OUTBOX: &str = "
+CREATE TABLE revision (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    revision INTEGER NOT NULL,
+    concluded_us INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (exam, revision)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY,
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    revision INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    queued_us INTEGER NOT NULL,
+    changed_us INTEGER NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0,
+    path TEXT,
+    sop_class_uid TEXT,
+    sop_instance_uid TEXT,
+    series_instance_uid TEXT,
+    transfer_syntax_uid TEXT,
+    sha256 TEXT,
+    UNIQUE (exam, revision, kind, destination, part)
+) STRICT;
+CREATE INDEX delivery_unsettled ON delivery (destination, state, exam)
+    WHERE state IN ('queued', 'sending', 'unsure', 'dead');
+CREATE INDEX delivery_unmade ON delivery (id) WHERE part = 0 AND state = 'queued';
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
-    Migrations::new(vec![M::up(DOCUMENTS), M::up_with_hook(COLUMNS, version_1::move_into_columns), M::up(REPORT_BASIS)])
+    Migrations::new(vec![
+        M::up(DOCUMENTS),
+        M::up_with_hook(COLUMNS, version_1::move_into_columns),
+        M::up(REPORT_BASIS),
+        M::up(OUTBOX),
+    ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 3;
+pub(super) const LAYOUT: usize = 4;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
+use super::delivery::Addressee;
 use super::record::Record;
-use super::{DatabaseError, rows};
+use super::{DatabaseError, delivery_rows, rows};
 use crate::exam::ExamKey;
 use crate::telemetry::WorkProgress;
 
@@ -31,6 +33,8 @@ struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
     progress: WorkProgress,
+    /// Who gets the verdicts.
+    addressees: Mutex<Vec<Addressee>>,
 }
 
 impl Shared {
@@ -57,6 +61,10 @@ impl Writer {
             .name("database".to_owned())
             .spawn(move || while write_next(&of_thread, &mut connection) {})?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) fn deliver_to(&self, addressees: Vec<Addressee>) {
+        *self.shared.addressees.lock() = addressees;
     }
 
     pub(super) fn save(&self, record: Record) {
@@ -142,7 +150,8 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     let records = queue.writing.clone();
     drop(queue);
     shared.progress.done();
-    let written = write_all(connection, &records);
+    let addressees = shared.addressees.lock().clone();
+    let written = write_all(connection, &records, &addressees);
     let mut queue = shared.queue();
     queue.writing.clear();
     for key in records.keys() {
@@ -158,10 +167,12 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     true
 }
 
-fn write_all(connection: &mut Connection, records: &Records) -> Result<(), DatabaseError> {
-    let transaction = connection.transaction()?;
+fn write_all(connection: &mut Connection, records: &Records, addressees: &[Addressee]) -> Result<(), DatabaseError> {
+    // At once a writer: what begins by reading is refused when the outbox has written in the meantime.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for record in records.values() {
         rows::write(&transaction, record)?;
+        delivery_rows::enter(&transaction, record, addressees, Timestamp::now())?;
     }
     Ok(transaction.commit()?)
 }

@@ -17,6 +17,7 @@ pub(crate) mod pdu;
 mod pixels;
 mod reader;
 pub(crate) mod scu;
+pub(crate) mod target;
 mod text;
 pub(crate) mod uid;
 mod values;
@@ -46,6 +47,7 @@ pub use oddity::{Oddities, Oddity, OddityTally};
 pub use other_files::is_something_else;
 pub use pixels::{CellLayout, DecodeError, DecodedFrame, decode_frame};
 pub use scu::{Outgoing, ScuError, status_of, store_request};
+pub use target::{Target, TargetError};
 pub use uid::UidSource;
 pub use whole_elements::read_before_fault;
 

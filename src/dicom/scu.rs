@@ -1,15 +1,20 @@
 //! The side that sends (an SCU): DIMSE messages as bytes, encoded before they are due, so that sending is one write.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use dicom_core::{DataElement, PrimitiveValue, VR};
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
-use dicom_ul::association::client::AsyncClientAssociation;
+use dicom_ul::association::Error as AssociationError;
+use dicom_ul::association::client::{AsyncClientAssociation, ClientAssociationOptions};
 use dicom_ul::pdu::{PDataValueType, Pdu};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+
+use super::target::Target;
 
 pub(crate) type Connection = AsyncClientAssociation<TcpStream>;
 
@@ -30,6 +35,8 @@ const PDV_HEADER: u32 = 6;
 pub enum ScuError {
     #[error("{0}")]
     Encode(String),
+    #[error("{0}")]
+    Associate(String),
     #[error("the peer takes no more data: write timeout")]
     WriteTimeout,
     #[error("cannot write to the peer: {0}")]
@@ -60,6 +67,56 @@ pub struct Outgoing<'a> {
     pub sop_class_uid: &'a str,
     pub sop_instance_uid: &'a str,
     pub data: &'a [u8],
+}
+
+/// As whom this side calls, and how long it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calling {
+    /// The calling AE title.
+    pub ae_title: String,
+    /// For the TCP connection.
+    pub connect_timeout: Duration,
+    /// For an answer.
+    pub read_timeout: Duration,
+    /// For a message to be written.
+    pub write_timeout: Duration,
+}
+
+/// Opens an association that proposes Verification and these presentation contexts, SOP class and transfer syntax each.
+///
+/// # Errors
+/// If there is no connection, or the peer rejects the association or all that is proposed.
+pub(crate) async fn associate(
+    target: &Target,
+    contexts: &BTreeSet<(String, String)>,
+    calling: &Calling,
+) -> Result<Connection, ScuError> {
+    let mut association = ClientAssociationOptions::new()
+        .calling_ae_title(calling.ae_title.as_str())
+        .called_ae_title(target.ae_title.as_str())
+        .connection_timeout(calling.connect_timeout)
+        .read_timeout(calling.read_timeout)
+        .write_timeout(calling.write_timeout)
+        .with_presentation_context(uids::VERIFICATION, vec![uids::IMPLICIT_VR_LITTLE_ENDIAN]);
+    // One transfer syntax a context: the bytes are what they are, the peer may not choose another.
+    for (class, syntax) in contexts {
+        if class != uids::VERIFICATION {
+            association = association.with_presentation_context(class.as_str(), vec![syntax.as_str()]);
+        }
+    }
+    let established = association.establish_async(target.address().as_str()).await;
+    let mut connection = established.map_err(|error: AssociationError| ScuError::Associate(chain(&error)))?;
+    connection.inner_stream().set_nodelay(true).map_err(|error| ScuError::Associate(error.to_string()))?;
+    Ok(connection)
+}
+
+/// The accepted presentation context for objects of a SOP class in a transfer syntax.
+pub(crate) fn context_for(connection: &Connection, sop_class_uid: &str, transfer_syntax_uid: &str) -> Option<u8> {
+    let accepted = connection.presentation_contexts().iter().find(|context| {
+        context.abstract_syntax == sop_class_uid
+            && context.transfer_syntax.trim_end_matches('\0') == transfer_syntax_uid
+    });
+    accepted.map(|context| context.id)
 }
 
 /// A C-STORE request with its data set as P-DATA-TF PDUs for one association, whose peer takes PDUs of `peer_max_pdu` bytes.
@@ -96,7 +153,7 @@ pub fn store_request(
 /// A C-ECHO request.
 pub(crate) fn echo_request(context: u8, peer_max_pdu: u32) -> Result<Vec<u8>, ScuError> {
     let command = encode_command([
-        (tags::AFFECTED_SOP_CLASS_UID, VR::UI, dicom_dictionary_std::uids::VERIFICATION.into()),
+        (tags::AFFECTED_SOP_CLASS_UID, VR::UI, uids::VERIFICATION.into()),
         (tags::COMMAND_FIELD, VR::US, C_ECHO_RQ.into()),
         (tags::MESSAGE_ID, VR::US, 1_u16.into()),
         (tags::COMMAND_DATA_SET_TYPE, VR::US, NO_DATA_SET.into()),
@@ -138,7 +195,7 @@ pub(crate) async fn exchange(
     connection: &mut Connection,
     message: &[u8],
     message_id: u16,
-    write_timeout: std::time::Duration,
+    write_timeout: Duration,
 ) -> Result<u16, ScuError> {
     let writing = connection.inner_stream().write_all(message);
     tokio::time::timeout(write_timeout, writing).await.map_err(|_| ScuError::WriteTimeout)?.map_err(ScuError::Write)?;

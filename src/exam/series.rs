@@ -269,8 +269,14 @@ impl Series {
     /// Mean position of a slab's slices, mm; `None` if there is no such slab.
     #[must_use]
     pub fn slab_z_mm(&self, slab: SlabIndex) -> Option<f64> {
-        let positions = &self.slabs.get(&slab)?.positions;
-        Some(positions.iter().map(|position| position.mm()).sum::<f64>() / positions.len() as f64)
+        let positions = self.slab_positions_mm(slab)?;
+        Some(positions.iter().sum::<f64>() / positions.len() as f64)
+    }
+
+    /// Ascending positions of a slab's slices, mm; `None` if there is no such slab.
+    #[must_use]
+    pub fn slab_positions_mm(&self, slab: SlabIndex) -> Option<Vec<f64>> {
+        Some(self.slabs.get(&slab)?.positions.iter().map(|position| position.mm()).collect())
     }
 
     /// A slab's mean plane, 0..=1, row by row; `None` if there is no such slab.

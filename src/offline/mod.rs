@@ -1,6 +1,5 @@
 //! Analyses a folder of DICOM files without a network: the same stages, the same case report.
 
-mod objects;
 mod survey;
 
 use std::collections::BTreeSet;
@@ -13,13 +12,13 @@ use crate::console::{Hub, outlines_of};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, Refusal};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
+use crate::outbox::{ObjectsError, objects};
 use crate::picture::{self, PictureError};
 use crate::pipeline::{AnalysisMode, Earlier, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
 use crate::report::{ReportObject, ReportOptions};
 use crate::serving::{Serving, choice};
 use crate::triage::CaseReport;
-pub use objects::{ObjectsError, objects};
 pub(crate) use survey::{FoundInstance, Survey};
 
 /// Why a folder cannot be analysed.

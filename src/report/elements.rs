@@ -7,7 +7,7 @@ use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 
 use super::codes::{self, Code};
 use super::uids::uid_of;
-use super::{Exam, ObjectKind, ReportError, ReportObject, SopReference, date_and_time};
+use super::{Exam, ObjectKind, ReportError, ReportObject, SopReference};
 use crate::triage::INTENDED_USE;
 
 /// Who made the objects, as equipment is named.
@@ -134,15 +134,14 @@ impl Naming<'_> {
 /// General Equipment.
 pub(super) fn common(exam: &Exam<'_>, naming: &Naming<'_>) -> InMemDicomObject {
     let mut object = InMemDicomObject::new_empty();
-    exam.patient_and_study.put_into(&mut object);
-    let [date, time] = date_and_time(exam.basis.concluded);
+    exam.source_header.put_into(&mut object);
+    let [date, time] = exam.concluded();
     let description = shortened(&format!("Tableside AI: {} (research)", naming.shows), 64);
     object
         .text(tags::SOP_CLASS_UID, VR::UI, naming.sop_class_uid)
         .text(tags::SOP_INSTANCE_UID, VR::UI, &naming.sop_instance_uid)
         .text(tags::INSTANCE_CREATION_DATE, VR::DA, &date)
         .text(tags::INSTANCE_CREATION_TIME, VR::TM, &time)
-        .text(tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, "+0000")
         .text(tags::MODALITY, VR::CS, naming.modality)
         .text(tags::SERIES_INSTANCE_UID, VR::UI, &naming.series_instance_uid)
         .text(tags::SERIES_NUMBER, VR::IS, &naming.series_number.to_string())

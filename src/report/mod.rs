@@ -13,11 +13,12 @@ mod segmentation;
 mod structured_report;
 mod uids;
 
-use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde::Serialize;
 
-pub use basis::{PatientAndStudy, ReportBasis};
+pub use basis::{ReportBasis, SourceHeader};
 pub use secondary_capture::KeyPicture;
+pub use uids::content_digest;
 
 use crate::triage::CaseReport;
 
@@ -26,8 +27,11 @@ use crate::triage::CaseReport;
 pub struct Exam<'a> {
     pub report: &'a CaseReport,
     pub basis: &'a ReportBasis,
-    /// What the objects say of patient and study, as the judged slices do.
-    pub patient_and_study: &'a PatientAndStudy,
+    /// What holds for the objects as it does for the judged slices.
+    pub source_header: &'a SourceHeader,
+    /// The site's offset from UTC when the verdict was given: times are written in it where the source names none, as the scanner
+    /// wrote its own.
+    pub site_offset: Offset,
     /// The structured report that this one takes the place of.
     pub replaces: Option<&'a SopReference>,
 }
@@ -106,7 +110,14 @@ pub fn objects(
     Ok(objects)
 }
 
-/// Date and time of a moment in UTC, as DICOM writes them: DA and TM.
-fn date_and_time(at: Timestamp) -> [String; 2] {
-    [at.strftime("%Y%m%d").to_string(), at.strftime("%H%M%S.%6f").to_string()]
+impl Exam<'_> {
+    fn offset(&self) -> Offset {
+        self.source_header.utc_offset.unwrap_or(self.site_offset)
+    }
+
+    /// When the verdict was given, as DICOM writes it: DA and TM.
+    fn concluded(&self) -> [String; 2] {
+        let at = self.offset().to_datetime(self.basis.concluded);
+        [at.strftime("%Y%m%d").to_string(), at.strftime("%H%M%S.%6f").to_string()]
+    }
 }

@@ -11,7 +11,7 @@ use super::codes::SOURCE_IMAGE;
 use super::elements::{self, MANUFACTURER, MODEL_NAME, Naming, Put, shortened};
 use super::page::{self, Page};
 use super::uids::Uids;
-use super::{Exam, ObjectKind, ReportError, ReportObject, ReportOptions, date_and_time};
+use super::{Exam, ObjectKind, ReportError, ReportObject, ReportOptions};
 use crate::exam::SourceImage;
 use crate::hex::hex;
 
@@ -108,6 +108,7 @@ fn object(
     // Of a chest it is empty, and must be there: SC has no Image Laterality.
     object.empty(tags::LATERALITY, VR::CS);
     put_equipment(&mut object, exam);
+    exam.source_header.put_compression_into(&mut object);
     put_image(&mut object, content, rgb);
     put_sources(&mut object, &content.sources);
     elements::finished(object, &naming)
@@ -115,7 +116,7 @@ fn object(
 
 /// The SC Equipment and SC Image modules (PS3.3 C.8.6.1, C.8.6.2).
 fn put_equipment(object: &mut InMemDicomObject, exam: &Exam<'_>) {
-    let [date, time] = date_and_time(exam.basis.concluded);
+    let [date, time] = exam.concluded();
     object
         .text(tags::CONVERSION_TYPE, VR::CS, "WSD")
         .text(tags::SECONDARY_CAPTURE_DEVICE_MANUFACTURER, VR::LO, MANUFACTURER)
@@ -132,7 +133,6 @@ fn put_image(object: &mut InMemDicomObject, content: &Content<'_>, rgb: Vec<u8>)
         .text(tags::DERIVATION_DESCRIPTION, VR::ST, content.description)
         .text(tags::BURNED_IN_ANNOTATION, VR::CS, "YES")
         .text(tags::RECOGNIZABLE_VISUAL_FEATURES, VR::CS, "NO")
-        .text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00")
         .u16(tags::SAMPLES_PER_PIXEL, 3)
         .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB")
         .u16(tags::PLANAR_CONFIGURATION, 0)

@@ -1,8 +1,9 @@
 use std::path::PathBuf;
 
 use dicom_object::InMemDicomObject;
+use jiff::tz::Offset;
 
-use super::super::{PatientAndStudy, ReportBasis, SopReference};
+use super::super::{ReportBasis, SopReference, SourceHeader};
 use super::*;
 use crate::dicom::ImageFile;
 use crate::exam::{PlaneCentre, QualityIssue, QualityKind, SlabIndex, SliceGeometry};
@@ -13,7 +14,7 @@ use crate::triage::{
 
 const BANNER: &str = "Research use only. Not for diagnosis.";
 
-fn patient() -> PatientAndStudy {
+fn patient() -> SourceHeader {
     let mut header = InMemDicomObject::new_empty();
     header
         .text(tags::STUDY_INSTANCE_UID, VR::UI, "1.2")
@@ -21,7 +22,7 @@ fn patient() -> PatientAndStudy {
         .text(tags::PATIENT_ID, VR::LO, "PAT-4711")
         .text(tags::PATIENT_BIRTH_DATE, VR::DA, "19640229")
         .text(tags::ACCESSION_NUMBER, VR::SH, "ACC-0815");
-    PatientAndStudy::of(&header).unwrap()
+    SourceHeader::of(&header).unwrap()
 }
 
 fn image(z_mm: f64, frame_number: Option<u32>) -> SourceImage {
@@ -174,8 +175,8 @@ fn not_analysed() -> CaseReport {
 
 /// What stands on the summary page.
 fn said(report: &CaseReport, replaces: Option<&SopReference>) -> Vec<String> {
-    let (patient_and_study, basis) = (patient(), basis(4));
-    let exam = Exam { report, basis: &basis, patient_and_study: &patient_and_study, replaces };
+    let (source_header, basis) = (patient(), basis(4));
+    let exam = Exam { report, basis: &basis, source_header: &source_header, site_offset: Offset::UTC, replaces };
     page::summary(&exam).texts().into_iter().map(str::to_owned).collect()
 }
 
@@ -185,8 +186,8 @@ fn every_verdict() -> [CaseReport; 4] {
 
 /// The pages of an exam of four slices as objects.
 fn made(report: &CaseReport, pictures: &[KeyPicture]) -> Vec<ReportObject> {
-    let (patient_and_study, basis) = (patient(), basis(4));
-    let exam = Exam { report, basis: &basis, patient_and_study: &patient_and_study, replaces: None };
+    let (source_header, basis) = (patient(), basis(4));
+    let exam = Exam { report, basis: &basis, source_header: &source_header, site_offset: Offset::UTC, replaces: None };
     objects(&exam, pictures, &ReportOptions::default()).unwrap()
 }
 
@@ -260,8 +261,14 @@ fn a_revision_says_what_it_takes_the_place_of() {
 #[test]
 fn no_identity_and_no_diagnosis_stand_on_any_page() {
     for report in every_verdict() {
-        let (patient_and_study, basis) = (patient(), basis(4));
-        let exam = Exam { report: &report, basis: &basis, patient_and_study: &patient_and_study, replaces: None };
+        let (source_header, basis) = (patient(), basis(4));
+        let exam = Exam {
+            report: &report,
+            basis: &basis,
+            source_header: &source_header,
+            site_offset: Offset::UTC,
+            replaces: None,
+        };
         let picture = picture(1, None);
         let pages = [page::summary(&exam), page::key_slice(&exam, &picture, [1, 1])];
         let said = pages.iter().flat_map(Page::texts).collect::<Vec<_>>().join(" ").to_uppercase();
@@ -292,9 +299,15 @@ fn what_there_is_no_room_for_is_counted() {
 
 #[test]
 fn text_lies_on_the_page_and_leaves_traces_there() {
-    let (patient_and_study, basis) = (patient(), basis(4));
+    let (source_header, basis) = (patient(), basis(4));
     let report = suspected();
-    let exam = Exam { report: &report, basis: &basis, patient_and_study: &patient_and_study, replaces: None };
+    let exam = Exam {
+        report: &report,
+        basis: &basis,
+        source_header: &source_header,
+        site_offset: Offset::UTC,
+        replaces: None,
+    };
     let picture = picture(1, Some(0));
     for page in [page::summary(&exam), page::key_slice(&exam, &picture, [1, 1])] {
         assert_eq!(page.texts_off_the_page(), Vec::<&str>::new());
@@ -337,9 +350,15 @@ fn frames_of_one_instance_are_one_source() {
 
 #[test]
 fn an_exam_without_images_has_a_page_that_references_none() {
-    let (patient_and_study, basis) = (patient(), basis(0));
+    let (source_header, basis) = (patient(), basis(0));
     let report = not_analysed();
-    let exam = Exam { report: &report, basis: &basis, patient_and_study: &patient_and_study, replaces: None };
+    let exam = Exam {
+        report: &report,
+        basis: &basis,
+        source_header: &source_header,
+        site_offset: Offset::UTC,
+        replaces: None,
+    };
     let made = objects(&exam, &[], &ReportOptions::default()).unwrap();
     assert_eq!(made.len(), 1);
     assert!(read(&made[0]).get(tags::SOURCE_IMAGE_SEQUENCE).is_none());
@@ -368,9 +387,15 @@ fn the_same_report_gives_the_same_bytes_and_other_pixels_another_uid() {
 
 #[test]
 fn a_picture_that_is_none_is_refused() {
-    let (patient_and_study, basis) = (patient(), basis(4));
+    let (source_header, basis) = (patient(), basis(4));
     let report = suspected();
-    let exam = Exam { report: &report, basis: &basis, patient_and_study: &patient_and_study, replaces: None };
+    let exam = Exam {
+        report: &report,
+        basis: &basis,
+        source_header: &source_header,
+        site_offset: Offset::UTC,
+        replaces: None,
+    };
     for picture in [KeyPicture { rows: 65, ..picture(1, None) }, picture(4, None)] {
         assert!(objects(&exam, &[picture], &ReportOptions::default()).is_err());
     }

@@ -68,7 +68,7 @@ fn put_document(object: &mut InMemDicomObject, exam: &Exam<'_>, segmentations: &
         object.item(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, evidence);
     }
     if let Some(replaced) = exam.replaces {
-        let predecessor = reference(&exam.patient_and_study.study_instance_uid, replaced);
+        let predecessor = reference(&exam.source_header.study_instance_uid, replaced);
         object.item(tags::PREDECESSOR_DOCUMENTS_SEQUENCE, predecessor);
     }
 }

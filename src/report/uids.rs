@@ -4,7 +4,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use uuid::Builder;
 
-use super::{Exam, ObjectKind, ReportOptions};
+use super::{Exam, ObjectKind, ReportBasis, ReportOptions};
+use crate::hex::hex;
+use crate::triage::CaseReport;
 
 /// Rises when the same report is written down otherwise.
 const FORMAT_VERSION: u32 = 1;
@@ -20,10 +22,11 @@ struct Content<'a> {
     /// What of the object is named: itself, its series, a lesion.
     named: &'a str,
     study_instance_uid: &'a str,
-    patient_and_study: String,
+    source_header: String,
     sources: Vec<(&'a str, Option<u32>)>,
     model_sha256: &'a str,
-    concluded: String,
+    /// The moment, and the offset from UTC in which it is written.
+    concluded: [String; 2],
     report: serde_json::Value,
     replaces: Option<&'a str>,
     options: &'a ReportOptions,
@@ -53,18 +56,13 @@ impl<'a> Uids<'a> {
 
     /// Something else that such an object names.
     pub(super) fn of(&self, part: &str, named: &str) -> String {
-        let Exam { report, basis, patient_and_study, replaces } = self.exam;
-        let mut sources: Vec<(&str, Option<u32>)> =
-            basis.images.iter().map(|image| (image.sop_instance_uid.as_str(), image.frame_number)).collect();
-        sources.sort_unstable();
-        // How long it took stands in no object, and when it was suspected first on the summary page alone.
-        // Numbers, text and lists alone: that always is JSON.
-        let mut report_value = serde_json::to_value(report).unwrap_or_default();
-        if let Some(report) = report_value.as_object_mut() {
-            report.remove("timing");
-            if self.kind != ObjectKind::SecondaryCapture {
-                report.remove("early_flag");
-            }
+        let Exam { report, basis, source_header, replaces, .. } = self.exam;
+        let mut report_value = said(report);
+        // When it was suspected first stands on the summary page alone.
+        if let Some(report) = report_value.as_object_mut()
+            && self.kind != ObjectKind::SecondaryCapture
+        {
+            report.remove("early_flag");
         }
         let content = Content {
             format_version: FORMAT_VERSION,
@@ -72,17 +70,42 @@ impl<'a> Uids<'a> {
             kind: self.kind,
             part,
             named,
-            study_instance_uid: &patient_and_study.study_instance_uid,
-            patient_and_study: patient_and_study.digest(),
-            sources,
+            study_instance_uid: &source_header.study_instance_uid,
+            source_header: source_header.digest(),
+            sources: sources(basis),
             model_sha256: &report.model.sha256,
-            concluded: basis.concluded.to_string(),
+            concluded: [basis.concluded.to_string(), self.exam.offset().to_string()],
             report: report_value,
             replaces: replaces.map(|replaced| replaced.sop_instance_uid.as_str()),
             options: self.options,
         };
         uid_of(&serde_json::to_vec(&content).unwrap_or_default())
     }
+}
+
+/// What a report says: how long it took stands in no object.
+fn said(report: &CaseReport) -> serde_json::Value {
+    // Numbers, text and lists alone: that always is JSON.
+    let mut value = serde_json::to_value(report).unwrap_or_default();
+    if let Some(report) = value.as_object_mut() {
+        report.remove("timing");
+    }
+    value
+}
+
+/// The judged images: SOP instance UID and number of the frame.
+fn sources(basis: &ReportBasis) -> Vec<(&str, Option<u32>)> {
+    let mut sources: Vec<(&str, Option<u32>)> =
+        basis.images.iter().map(|image| (image.sop_instance_uid.as_str(), image.frame_number)).collect();
+    sources.sort_unstable();
+    sources
+}
+
+/// Names what a verdict says and of what: one that says the same of the same images is no new one.
+#[must_use]
+pub fn content_digest(report: &CaseReport, basis: &ReportBasis) -> String {
+    let content = serde_json::json!({ "report": said(report), "sources": sources(basis) });
+    hex(&Sha256::digest(content.to_string()))
 }
 
 /// A UID under `2.25.` (PS3.5 B.2), from the SHA-256 of these bytes as a UUID of version 8.

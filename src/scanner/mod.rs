@@ -9,6 +9,8 @@
 
 use std::path::PathBuf;
 
+use crate::dicom::Target;
+
 mod arrange;
 mod enhanced;
 mod options;
@@ -17,7 +19,6 @@ mod renumber;
 mod report;
 mod send;
 pub mod series;
-mod target;
 
 pub use arrange::{Order, drop_slices, duplicate_slices, reorder};
 pub use enhanced::enhanced;
@@ -27,7 +28,6 @@ pub use renumber::new_uids;
 pub use report::{Quantiles, ScanReport, SendFailure, SendProgress};
 pub use send::{SendOptions, echo, send};
 pub use series::{Instance, Unreadable};
-pub use target::Target;
 
 /// Why the scanner could not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -73,14 +73,6 @@ pub enum ScannerError {
         wanted: usize,
         /// How many there are.
         available: usize,
-    },
-    /// A target that cannot be read.
-    #[error("{text:?} is no target: {reason}; write AE@HOST:PORT, for example TABLESIDE@localhost:11112")]
-    Target {
-        /// What was given.
-        text: String,
-        /// What is wrong with it.
-        reason: &'static str,
     },
     /// A calling AE title that DICOM does not allow.
     #[error("{title:?} cannot be the scanner's title: {reason}")]

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use dicom_dictionary_std::uids;
-use dicom_ul::association::client::ClientAssociationOptions;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::report::{ScanReport, SendFailure, SendProgress};
-use super::target::{Target, check_ae_title};
 use super::{Instance, ScannerError};
-use crate::dicom::scu::{Connection, ScuError, chain, echo_request, exchange, store_request};
+use crate::dicom::scu::{
+    Calling, Connection, ScuError, associate, chain, context_for, echo_request, exchange, store_request,
+};
+use crate::dicom::target::{Target, check_ae_title};
 
 /// Presentation context identifiers are the odd numbers up to 255 (PS3.8 9.3.2.2).
 const MOST_CONTEXTS: usize = 128;
@@ -143,23 +144,15 @@ async fn connect(
     contexts: &BTreeSet<(String, String)>,
     options: &SendOptions,
 ) -> Result<Connection, ScannerError> {
-    let failed = |reason| ScannerError::Peer { target: target.clone(), reason };
-    let mut association = ClientAssociationOptions::new()
-        .calling_ae_title(options.calling_ae.as_str())
-        .called_ae_title(target.ae_title.as_str())
-        .connection_timeout(options.connect_timeout)
-        .read_timeout(options.read_timeout)
-        .write_timeout(options.write_timeout)
-        .with_presentation_context(uids::VERIFICATION, vec![uids::IMPLICIT_VR_LITTLE_ENDIAN]);
-    // One transfer syntax a context: the bytes are what they are, the peer may not choose another.
-    for (class, syntax) in contexts {
-        if class != uids::VERIFICATION {
-            association = association.with_presentation_context(class.as_str(), vec![syntax.as_str()]);
-        }
-    }
-    let mut connection = association.establish_async(target.address().as_str()).await.map_err(|e| failed(chain(&e)))?;
-    connection.inner_stream().set_nodelay(true).map_err(|e| failed(e.to_string()))?;
-    Ok(connection)
+    let calling = Calling {
+        ae_title: options.calling_ae.clone(),
+        connect_timeout: options.connect_timeout,
+        read_timeout: options.read_timeout,
+        write_timeout: options.write_timeout,
+    };
+    associate(target, contexts, &calling)
+        .await
+        .map_err(|error| ScannerError::Peer { target: target.clone(), reason: error.to_string() })
 }
 
 /// One association and its share of the exam.
@@ -197,7 +190,8 @@ impl Lane {
     async fn store(&mut self, turn: usize, index: usize, instance: &Instance) -> Sent {
         // Message identifiers are the peer's only handle on a request: 1..=65535, never 0.
         let message_id = u16::try_from(turn % 0xFFFF + 1).unwrap_or(1);
-        let Some(context) = self.context_for(instance) else {
+        let (class, syntax) = (&instance.sop_class_uid, &instance.transfer_syntax_uid);
+        let Some(context) = context_for(&self.connection, class, syntax) else {
             return Sent::failed(format!(
                 "the peer accepts no presentation context for SOP class {} in transfer syntax {}",
                 instance.sop_class_uid, instance.transfer_syntax_uid
@@ -233,17 +227,6 @@ impl Lane {
         let after = index as f64 / self.options.rate;
         let after = Duration::try_from_secs_f64(after).ok()?;
         (self.options.rate > 0.0).then(|| self.start + after)
-    }
-
-    fn context_for(&self, instance: &Instance) -> Option<u8> {
-        self.connection
-            .presentation_contexts()
-            .iter()
-            .find(|context| {
-                context.abstract_syntax == instance.sop_class_uid
-                    && context.transfer_syntax.trim_end_matches('\0') == instance.transfer_syntax_uid
-            })
-            .map(|context| context.id)
     }
 }
 

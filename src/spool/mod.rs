@@ -54,7 +54,7 @@ use placing::Job;
 use recovery::Folders;
 pub use recovery::Recovery;
 use refused::Refused;
-pub use retention::{IsAnalysed, Retention, RetentionOptions};
+pub use retention::{MayGo, Retention, RetentionOptions};
 use segment::{Entry, SEGMENT_BYTES};
 
 /// Larger instances are written and synced as files of their own: they would fill a segment of the journal.

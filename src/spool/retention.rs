@@ -1,5 +1,5 @@
 //! Room: what the spool takes, what the disk has left, and which exams are removed when there is too little. Only exams
-//! with a final verdict on all their instances are removed, the oldest first; what is not analysed always stays.
+//! with a final verdict on all their instances are removed, the oldest first; what is not analysed or not delivered always stays.
 
 use std::io;
 use std::path::Path;
@@ -25,8 +25,8 @@ pub struct RetentionOptions {
     pub min_free_bytes: u64,
 }
 
-/// Says whether an exam has its final verdict on all of this.
-pub type IsAnalysed = Box<dyn Fn(&ExamKey, Contents) -> bool + Send>;
+/// Says whether an exam has its final verdict on all of this, and nothing of it is to be delivered.
+pub type MayGo = Box<dyn Fn(&ExamKey, Contents) -> bool + Send>;
 
 /// The disk is looked at this often: at 300 MB/s a floor of 1 GiB is not passed in between.
 const LOOK: Duration = Duration::from_secs(1);
@@ -48,9 +48,9 @@ impl Retention {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(spool: Arc<Spool>, options: RetentionOptions, is_analysed: IsAnalysed) -> io::Result<Self> {
+    pub fn start(spool: Arc<Spool>, options: RetentionOptions, may_go: MayGo) -> io::Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let keeper = Keeper { spool, options, is_analysed, failing: false };
+        let keeper = Keeper { spool, options, may_go, failing: false };
         let thread = std::thread::Builder::new().name("retention".to_owned()).spawn({
             let stop = stop.clone();
             move || keeper.run(&stop)
@@ -105,7 +105,7 @@ impl Measured {
 struct Keeper {
     spool: Arc<Spool>,
     options: RetentionOptions,
-    is_analysed: IsAnalysed,
+    may_go: MayGo,
     failing: bool,
 }
 
@@ -173,7 +173,7 @@ impl Keeper {
                 (false, Some(Shortage::Free)) => "free_space",
                 (false, None) => return Ok(()),
             };
-            if !(self.is_analysed)(&exam.key, exam.contents) {
+            if !(self.may_go)(&exam.key, exam.contents) {
                 index += 1;
                 continue;
             }
@@ -242,18 +242,18 @@ mod tests {
 
     fn left_after(
         options: RetentionOptions,
-        is_analysed: fn(&ExamKey, Contents) -> bool,
+        may_go: fn(&ExamKey, Contents) -> bool,
     ) -> (Vec<Kept>, Vec<Kept>, Option<String>) {
         let root = tempfile::tempdir().unwrap();
         let spool = spool_of_three(root.path());
         let before = exams(&spool);
-        let keeper = Keeper { spool: spool.clone(), options, is_analysed: Box::new(is_analysed), failing: false };
+        let keeper = Keeper { spool: spool.clone(), options, may_go: Box::new(may_go), failing: false };
         keeper.look(&mut None).unwrap();
         (before, exams(&spool), spool.problem())
     }
 
     #[test]
-    fn an_exam_goes_by_age_once_it_is_analysed() {
+    fn an_exam_goes_by_age_once_it_may_go() {
         let options = RetentionOptions { keep: Some(Duration::from_mins(90)), ..NONE };
         let (before, after, _) = left_after(options, |_, contents| contents == Contents { instances: 1, refused: 0 });
         assert_eq!(after, before[2..]);

@@ -42,6 +42,10 @@ const DISK_FREE_BYTES: &str = "tableside_disk_free_bytes";
 const EXAMS_REMOVED: &str = "tableside_exams_removed_total";
 const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
 const GPU_FAILURES: &str = "tableside_gpu_failures_total";
+const DELIVERIES: &str = "tableside_outbox_deliveries";
+const DELIVERY_AGE: &str = "tableside_outbox_oldest_seconds";
+const DELIVERED: &str = "tableside_outbox_delivered_total";
+const DELIVERY_PAUSES: &str = "tableside_outbox_pauses_total";
 const GPU_OUT: &str = "tableside_gpu_out";
 #[cfg(feature = "cuda")]
 const GPU_SUMS_UPLOADED: &str = "tableside_gpu_sums_uploaded_total";
@@ -108,6 +112,10 @@ fn describe() {
     describe_counter!(ENGINE_FAILURES, "Windows on which the engine failed");
     describe_counter!(GPU_FAILURES, "Times that a GPU failed and the engine on the CPU took over");
     describe_gauge!(GPU_OUT, "1 while a GPU that failed is out and the engine on the CPU serves in its place");
+    describe_gauge!(DELIVERIES, "Objects that are not delivered, by destination and state");
+    describe_gauge!(DELIVERY_AGE, Unit::Seconds, "Since when the oldest object waits for its destination");
+    describe_counter!(DELIVERED, "Objects that a destination said it has");
+    describe_counter!(DELIVERY_PAUSES, "Times that a destination took nothing and was left alone for a while");
     #[cfg(feature = "cuda")]
     describe_counter!(GPU_SUMS_UPLOADED, "Slabs whose sum had to be uploaded to the GPU");
 }
@@ -247,6 +255,30 @@ pub fn gpu_sum_uploaded() {
 
 pub fn engine_failure() {
     counter!(ENGINE_FAILURES).increment(1);
+}
+
+/// Series of a destination that is configured are there from the start.
+pub fn deliveries_start(destination: &str) {
+    counter!(DELIVERED, "destination" => destination.to_owned()).increment(0);
+    counter!(DELIVERY_PAUSES, "destination" => destination.to_owned()).increment(0);
+}
+
+/// What is not settled with a destination, by state, and the age of the oldest that waits.
+pub fn deliveries_unsettled(destination: &str, by_state: &[(&'static str, usize)], oldest: Duration) {
+    for (state, count) in by_state {
+        gauge!(DELIVERIES, "destination" => destination.to_owned(), "state" => *state).set(*count as f64);
+    }
+    gauge!(DELIVERY_AGE, "destination" => destination.to_owned()).set(oldest.as_secs_f64());
+}
+
+/// A destination has an object.
+pub fn delivered(destination: &str) {
+    counter!(DELIVERED, "destination" => destination.to_owned()).increment(1);
+}
+
+/// A destination takes nothing at present.
+pub fn delivery_pause(destination: &str) {
+    counter!(DELIVERY_PAUSES, "destination" => destination.to_owned()).increment(1);
 }
 
 /// How log lines look.

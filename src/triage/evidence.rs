@@ -160,23 +160,30 @@ impl EvidenceTable {
     /// The rows in ascending z, placed in the series that they were made from.
     #[must_use]
     pub fn rows(&self, series: &Series) -> Vec<TableRow<'_>> {
-        self.placed(|slab| series.slab_z_mm(slab))
+        self.placed(|slab| series.slab_positions_mm(slab))
     }
 
-    /// The rows in ascending z. Each must have a position: adjacencies are those with the next row in the table.
-    fn placed(&self, z_mm_of: impl Fn(SlabIndex) -> Option<f64>) -> Vec<TableRow<'_>> {
-        let placed: Vec<_> = self.rows.iter().filter_map(|(slab, row)| Some((*slab, z_mm_of(*slab)?, row))).collect();
+    /// The rows in ascending z. Each must have slices, whose ascending positions are asked for, mm: adjacencies are those with the
+    /// next row in the table.
+    fn placed(&self, positions_mm_of: impl Fn(SlabIndex) -> Option<Vec<f64>>) -> Vec<TableRow<'_>> {
+        let placed: Vec<_> =
+            self.rows.iter().filter_map(|(slab, row)| Some((*slab, positions_mm_of(*slab)?, row))).collect();
         debug_assert_eq!(placed.len(), self.rows.len());
-        let z_mm: Vec<f64> = placed.iter().map(|(_, z_mm, _)| *z_mm).collect();
+        let positions_mm: Vec<f64> = placed.iter().flat_map(|(_, positions_mm, _)| positions_mm).copied().collect();
+        let mut slices = positions_mm.iter().zip(thicknesses_mm(&positions_mm));
         placed
             .into_iter()
-            .zip(thicknesses_mm(&z_mm))
-            .map(|((slab, z_mm, row), thickness_mm)| TableRow {
-                slab,
-                z_mm,
-                thickness_mm,
-                evidence: &row.evidence,
-                adjacencies: &row.adjacencies,
+            .map(|(slab, positions_mm, row)| {
+                let count = positions_mm.len();
+                let (z_sum, thickness_mm) =
+                    slices.by_ref().take(count).fold((0.0, 0.0), |(z, thick), (at, own)| (z + at, thick + own));
+                TableRow {
+                    slab,
+                    z_mm: z_sum / count as f64,
+                    thickness_mm,
+                    evidence: &row.evidence,
+                    adjacencies: &row.adjacencies,
+                }
             })
             .collect()
     }
@@ -188,7 +195,7 @@ pub struct TableRow<'a> {
     pub slab: SlabIndex,
     /// Mean position of the slab's slices, mm.
     pub z_mm: f64,
-    /// How much of the z axis the row stands for, mm.
+    /// How much of the z axis the row's slices stand for, mm.
     pub thickness_mm: f64,
     pub evidence: &'a SlabEvidence,
     /// With the row below.
@@ -308,7 +315,7 @@ pub(crate) mod tests {
 
     /// The rows of a table whose slabs are numbered from 0.
     pub(crate) fn rows_at<'a>(table: &'a EvidenceTable, z_mm: &[f64]) -> Vec<TableRow<'a>> {
-        table.placed(|slab| z_mm.get(slab.0 as usize).copied())
+        table.placed(|slab| Some(vec![*z_mm.get(slab.0 as usize)?]))
     }
 
     const HEAD: CaseHead = CaseHead { bias: 0.0, calibration_slope: 1.0, calibration_intercept: 0.0, lesions: None };
@@ -330,6 +337,16 @@ pub(crate) mod tests {
         assert_eq!(thicknesses_mm(&[0.0, 2.0, 4.0]), [2.0, 2.0, 2.0]);
         assert_eq!(thicknesses_mm(&[0.0, 100.0]), [10.0, 10.0]);
         assert_eq!(thicknesses_mm(&[7.0]), [0.0]);
+    }
+
+    /// Slabs of 3 mm hold one or two slices that are 2 mm apart.
+    #[test]
+    fn a_slab_stands_for_the_share_of_its_slices() {
+        let table = table_of([evidence(0.0, 0.0), evidence(0.0, 0.0), evidence(0.0, 0.0)]);
+        let positions = [vec![0.0, 2.0], vec![4.0], vec![6.0, 8.0]];
+        let rows = table.placed(|slab| positions.get(slab.0 as usize).cloned());
+        let placed: Vec<_> = rows.iter().map(|row| (row.z_mm, row.thickness_mm)).collect();
+        assert_eq!(placed, [(1.0, 4.0), (4.0, 2.0), (7.0, 4.0)]);
     }
 
     proptest! {

@@ -100,7 +100,8 @@ fn not_ready_says_why_when_the_data_folder_is_gone() {
 
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_of_an_ordinary_exam_is_there() {
-    let daemon = Daemon::start();
+    let nobody = "[[destination]]\nname = \"pacs\"\nc_store = \"NOBODY@127.0.0.1:1\"\n";
+    let daemon = Daemon::start_with(nobody);
     scan(&daemon, folder_of(&phantom_with_scout(PhantomKind::Pneumonia, SLICES)).path(), &["--rate", "0"]);
     daemon.verdict_on(SLICES + 1);
     let text = daemon.get("/metrics").text();

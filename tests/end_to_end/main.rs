@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod archive;
 mod daemon;
 mod dicom;
 mod http;
@@ -32,6 +33,7 @@ mod kernels;
 mod model;
 mod odd_objects;
 mod order_of_arrival;
+mod outbox;
 mod pictures;
 mod procedure_step;
 mod proxy;

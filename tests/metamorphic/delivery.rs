@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use tableside::scanner::{Instance, SendOptions, SendProgress, Target, send};
+use tableside::dicom::Target;
+use tableside::scanner::{Instance, SendOptions, SendProgress, send};
 
 /// An exam ready to be sent.
 #[derive(Debug, Clone)]

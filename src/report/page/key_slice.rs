@@ -86,7 +86,7 @@ fn caption(page: &mut Page<'_>, exam: &Exam<'_>, picture: &KeyPicture, [number, 
     verdict(page, report.verdict, top - EDGE + 8.0);
     let images = &exam.basis.images;
     let place = images.get(picture.image).map(|image| words::place_of(image, picture.image + 1, images.len()));
-    let [when, what] = words::made_by(report, exam.basis.concluded);
+    let [when, what] = words::made_by(exam);
     let lines = [
         (SMALL_BOLD, colours::FAINT, format!("Key slice {number} of {of}")),
         (BODY, colours::INK, place.unwrap_or_default()),

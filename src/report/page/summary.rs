@@ -253,7 +253,7 @@ fn foot(page: &mut Page<'_>, exam: &Exam<'_>) {
     let top = SIDE as f64 - FOOT;
     page.rectangle(Area::new(MARGIN, top, WIDTH, 2.0), 0.0, colours::LINE);
     let letters = SMALL.letters_in(WIDTH);
-    let [when, what] = words::made_by(exam.report, exam.basis.concluded);
+    let [when, what] = words::made_by(exam);
     let lines = [fitted(words::LIMITS, letters, 1), fitted(&when, letters, 1), fitted(&what, letters, 2)].concat();
     paragraph(page, &lines, [MARGIN, top + 6.0], SMALL, colours::FAINT);
 }

@@ -2,8 +2,6 @@
 //!
 //! Nothing here names the patient, and nothing but the reason names COVID-19.
 
-use jiff::Timestamp;
-
 use crate::exam::{QualityIssue, SourceImage};
 use crate::report::Exam;
 use crate::triage::{CaseReport, HIGH_OPACITY_HU, Lesion, SliceCounts, Verdict, ZoneScore};
@@ -217,13 +215,14 @@ pub(super) fn shown(lesions: &[Lesion], lesion: Option<usize>) -> String {
 }
 
 /// When the verdict was given and by what program, and what judged.
-pub(super) fn made_by(report: &CaseReport, concluded: Timestamp) -> [String; 2] {
-    let CaseReport { tableside, engine, model, .. } = report;
-    let at = concluded.strftime("%Y-%m-%d %H:%M:%S UTC");
+pub(super) fn made_by(exam: &Exam<'_>) -> [String; 2] {
+    let CaseReport { tableside, engine, model, .. } = exam.report;
+    let at = exam.offset().to_datetime(exam.basis.concluded).strftime("%Y-%m-%d %H:%M:%S");
+    let offset = exam.offset();
     let weights: String = model.sha256.chars().take(16).collect();
     let weights = if weights.is_empty() { weights } else { format!(" (weights {weights})") };
     [
-        format!("Verdict of {at} by Tableside {tableside}"),
+        format!("Verdict of {at} (UTC{offset}) by Tableside {tableside}"),
         format!("Model {} {}{weights}, engine {engine}", model.name, model.version),
     ]
 }

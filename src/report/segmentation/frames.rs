@@ -78,7 +78,7 @@ pub(super) fn put_into(
     grid: &SourceGrid<'_>,
     frames: &[Frame<'_>],
 ) {
-    let frame_of_reference = exam.patient_and_study.frame_of_reference_uid.as_deref();
+    let frame_of_reference = exam.source_header.frame_of_reference_uid.as_deref();
     let has_positions = frame_of_reference.is_some();
     if let Some(uid) = frame_of_reference {
         object.text(tags::FRAME_OF_REFERENCE_UID, VR::UI, uid).empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO);

@@ -90,6 +90,7 @@ fn object(
         instance_number: number,
     };
     let mut object = common(exam, &naming);
+    exam.source_header.put_compression_into(&mut object);
     put_image(&mut object, grid, &frames);
     segments::put_into(&mut object, exam, &segments);
     source_grid::put_references(&mut object, grid);
@@ -114,7 +115,6 @@ fn put_image(object: &mut InMemDicomObject, grid: &SourceGrid<'_>, frames: &[Fra
         // Its creator is no person.
         .empty(tags::CONTENT_CREATOR_NAME, VR::PN)
         .text(tags::BURNED_IN_ANNOTATION, VR::CS, "NO")
-        .text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00")
         .u16(tags::SAMPLES_PER_PIXEL, 1)
         .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2")
         .text(tags::NUMBER_OF_FRAMES, VR::IS, &frames.len().to_string())

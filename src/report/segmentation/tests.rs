@@ -3,11 +3,12 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, InMemDicomObject};
+use jiff::tz::Offset;
 
 use super::*;
 use crate::dicom::ImageFile;
 use crate::exam::{PlaneCentre, SlabIndex, SliceGeometry, SourceImage};
-use crate::report::{PatientAndStudy, ReportBasis};
+use crate::report::{ReportBasis, SourceHeader};
 use crate::triage::{CaseReport, Lesion, Segmentation, SegmentedRun, SegmentedSlab, Zone, example_report};
 
 const SLAB_MM: f64 = 3.0;
@@ -67,13 +68,13 @@ fn segmentation(slabs: i64, others: impl Fn(i64) -> Vec<SegmentedRun>) -> Segmen
     Segmentation { rows: PLANE, columns: PLANE, pixel_mm: PIXEL_MM, slabs: (0..slabs).map(slab).collect() }
 }
 
-fn patient_and_study(frame_of_reference: Option<&str>) -> PatientAndStudy {
+fn source_header(frame_of_reference: Option<&str>) -> SourceHeader {
     let mut header = InMemDicomObject::new_empty();
     header.text(tags::STUDY_INSTANCE_UID, VR::UI, "1.2").text(tags::PATIENT_ID, VR::LO, "P1");
     if let Some(uid) = frame_of_reference {
         header.text(tags::FRAME_OF_REFERENCE_UID, VR::UI, uid);
     }
-    PatientAndStudy::of(&header).unwrap()
+    SourceHeader::of(&header).unwrap()
 }
 
 fn report(lesions: usize) -> CaseReport {
@@ -106,7 +107,7 @@ fn lesion(place: usize) -> Lesion {
 struct Case {
     report: CaseReport,
     basis: ReportBasis,
-    patient_and_study: PatientAndStudy,
+    source_header: SourceHeader,
     keeps_empty_frames: bool,
 }
 
@@ -116,15 +117,15 @@ impl Case {
         Self {
             report: report(lesions),
             basis: ReportBasis { concluded, images, segmentation: Some(segmentation), described_by: None },
-            patient_and_study: patient_and_study(Some("1.2.9")),
+            source_header: source_header(Some("1.2.9")),
             keeps_empty_frames: false,
         }
     }
 
     fn objects(&self) -> Vec<DrawnSegmentation> {
-        let Self { report, basis, patient_and_study, keeps_empty_frames } = self;
+        let Self { report, basis, source_header, keeps_empty_frames } = self;
         let options = ReportOptions { keeps_empty_frames: *keeps_empty_frames, ..ReportOptions::default() };
-        objects(&Exam { report, basis, patient_and_study, replaces: None }, &options).unwrap()
+        objects(&Exam { report, basis, source_header, site_offset: Offset::UTC, replaces: None }, &options).unwrap()
     }
 
     /// Its only object, read.
@@ -418,7 +419,7 @@ fn pixel_measures_say_thickness_and_distance_where_the_images_agree() {
 #[test]
 fn without_a_frame_of_reference_frames_lie_on_their_images_alone() {
     let mut case = Case::new(SERIES.images(4), segmentation(2, |_| Vec::new()), 0);
-    case.patient_and_study = patient_and_study(None);
+    case.source_header = source_header(None);
     let (_, read) = case.read();
     assert!(read.frames.iter().all(|frame| frame.position.is_none()));
     assert_eq!(read.frames.iter().map(|frame| frame.index[1]).collect::<Vec<_>>(), [1, 2, 3, 4, 1, 2, 3, 4]);

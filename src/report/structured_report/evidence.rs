@@ -23,7 +23,7 @@ pub(super) fn evidence(exam: &Exam<'_>, segmentations: &[DrawnSegmentation]) -> 
     for segmentation in segmentations {
         add(&mut references, &segmentation.object.reference);
     }
-    (!references.is_empty()).then(|| of_study(&exam.patient_and_study.study_instance_uid, &references))
+    (!references.is_empty()).then(|| of_study(&exam.source_header.study_instance_uid, &references))
 }
 
 /// One object of the study.

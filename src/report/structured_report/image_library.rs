@@ -13,7 +13,7 @@ use crate::exam::SourceImage;
 /// `None` without images.
 pub(super) fn image_library(exam: &Exam<'_>) -> Option<ContentItem> {
     let groups = groups(&exam.basis.images);
-    let frame_of_reference = exam.patient_and_study.frame_of_reference_uid.as_deref();
+    let frame_of_reference = exam.source_header.frame_of_reference_uid.as_deref();
     let library = ContentItem::container(&concepts::IMAGE_LIBRARY);
     let groups = groups.iter().map(|group| group.item(frame_of_reference));
     (!exam.basis.images.is_empty()).then(|| library.containing_all(groups))

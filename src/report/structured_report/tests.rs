@@ -3,11 +3,12 @@ use std::collections::BTreeSet;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::{tags, uids as sop};
 use dicom_object::{FileDicomObject, InMemDicomObject};
+use jiff::tz::Offset;
 
 use super::super::codes::Code;
 use super::super::elements::Put;
 use super::super::segmentation::{DrawnSegment, DrawnSegmentation, Shows};
-use super::super::{Exam, ObjectKind, PatientAndStudy, ReportBasis, ReportObject, ReportOptions, SopReference};
+use super::super::{Exam, ObjectKind, ReportBasis, ReportObject, ReportOptions, SopReference, SourceHeader};
 use super::concepts;
 use crate::dicom::ImageFile;
 use crate::exam::{PlaneCentre, QualityIssue, QualityKind, SlabIndex, SliceGeometry, SourceImage};
@@ -20,7 +21,7 @@ type Read = FileDicomObject<InMemDicomObject>;
 /// Zhang San in GB18030, with a character of four bytes.
 const NAME: [u8; 12] = [0xD5, 0xC5, b'^', 0xC8, 0xFD, b' ', 0x81, 0x39, 0xEE, 0x39, b'^', b'A'];
 
-fn patient() -> PatientAndStudy {
+fn patient() -> SourceHeader {
     let mut header = InMemDicomObject::new_empty();
     header
         .text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "GB18030")
@@ -28,7 +29,7 @@ fn patient() -> PatientAndStudy {
         .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, "1.2.3.9")
         .text(tags::PATIENT_ID, VR::LO, "PAT-4711");
     header.put(DataElement::new(tags::PATIENT_NAME, VR::PN, PrimitiveValue::U8(NAME.as_slice().into())));
-    PatientAndStudy::of(&header).unwrap()
+    SourceHeader::of(&header).unwrap()
 }
 
 fn slice(series: &str, number: u32) -> SourceImage {
@@ -150,8 +151,8 @@ fn file(
     segmentations: &[DrawnSegmentation],
     replaces: Option<&SopReference>,
 ) -> Vec<u8> {
-    let (basis, patient_and_study) = (basis(images), patient());
-    let exam = Exam { report, basis: &basis, patient_and_study: &patient_and_study, replaces };
+    let (basis, source_header) = (basis(images), patient());
+    let exam = Exam { report, basis: &basis, source_header: &source_header, site_offset: Offset::UTC, replaces };
     super::object(&exam, segmentations, &ReportOptions::default()).unwrap().file
 }
 

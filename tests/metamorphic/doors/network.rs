@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tableside::scanner::Target;
+use tableside::dicom::Target;
 
 use crate::answer::Answer;
 use crate::daemon::{Daemon, config};

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ScannerError;
-
 /// A DICOM peer, written `AE@HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -34,11 +32,19 @@ impl fmt::Display for Target {
     }
 }
 
+/// A text that names no peer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no target: {reason}; write AE@HOST:PORT, for example TABLESIDE@localhost:11112")]
+pub struct TargetError {
+    text: String,
+    reason: &'static str,
+}
+
 impl FromStr for Target {
-    type Err = ScannerError;
+    type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |reason: &'static str| ScannerError::Target { text: text.to_owned(), reason };
+        let wrong = |reason: &'static str| TargetError { text: text.to_owned(), reason };
         let (ae_title, address) = text.split_once('@').ok_or_else(|| wrong("the AE title and its @ are missing"))?;
         check_ae_title(ae_title).map_err(wrong)?;
         let (host, port) = address.rsplit_once(':').ok_or_else(|| wrong("the port is missing"))?;
@@ -60,7 +66,7 @@ impl FromStr for Target {
 }
 
 /// Checks a title against the VR AE (PS3.5 6.2).
-pub(super) fn check_ae_title(title: &str) -> Result<(), &'static str> {
+pub(crate) fn check_ae_title(title: &str) -> Result<(), &'static str> {
     if title.trim().is_empty() || title.trim() != title {
         return Err("the AE title must be 1 to 16 characters without spaces around it");
     }

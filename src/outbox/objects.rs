@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
+
 use crate::analysis::PlacedImage;
 use crate::dicom::{FileError, undecoded_header};
 use crate::exam::{SlabIndex, SourceImage};
-use crate::picture::{self, PictureError};
+use crate::picture;
 use crate::preprocess::InputGeometry;
 use crate::raster::{Mask, outlines};
 use crate::report::{
-    self, Exam, KeyPicture, PatientAndStudy, ReportBasis, ReportError, ReportObject, ReportOptions, SopReference,
+    self, Exam, KeyPicture, ReportBasis, ReportError, ReportObject, ReportOptions, SopReference, SourceHeader,
 };
 use crate::triage::{CaseReport, Segmentation, SegmentedSlab};
 
@@ -31,15 +33,13 @@ pub enum ObjectsError {
     #[error("the header of {path} cannot be read: {source}")]
     Header { path: String, source: FileError },
     #[error(transparent)]
-    Picture(#[from] PictureError),
-    #[error(transparent)]
     Report(#[from] ReportError),
 }
 
 /// The objects of a report; `plane` is the model's.
 ///
 /// # Errors
-/// If no file says whose exam it is, a key slice is gone or does not decode, or an object cannot be encoded.
+/// If no file says whose exam it is, or an object cannot be encoded.
 pub fn objects(
     report: &CaseReport,
     basis: &ReportBasis,
@@ -47,27 +47,48 @@ pub fn objects(
     plane: &InputGeometry,
     options: &ReportOptions,
 ) -> Result<Vec<ReportObject>, ObjectsError> {
-    let path = basis.described_by.as_ref().ok_or(ObjectsError::NoFile)?;
-    let header =
-        undecoded_header(path).map_err(|source| ObjectsError::Header { path: path.display().to_string(), source })?;
-    let patient_and_study = PatientAndStudy::of(&header).ok_or(ReportError::NoStudy)?;
-    let pictures = pictures(report, basis, plane)?;
-    let exam = Exam { report, basis, patient_and_study: &patient_and_study, replaces };
+    let source_header = source_header(basis)?;
+    let pictures = pictures(report, basis, plane);
+    let site_offset = TimeZone::system().to_offset(basis.concluded);
+    let exam = Exam { report, basis, source_header: &source_header, site_offset, replaces };
     Ok(report::objects(&exam, &pictures, options)?)
 }
 
-fn pictures(report: &CaseReport, basis: &ReportBasis, plane: &InputGeometry) -> Result<Vec<KeyPicture>, PictureError> {
-    let Some(segmentation) = &basis.segmentation else { return Ok(Vec::new()) };
+/// The header of the file that says whose exam it is; of another judged slice where that one cannot be read.
+fn source_header(basis: &ReportBasis) -> Result<SourceHeader, ObjectsError> {
+    let others = basis.images.iter().map(|image| &image.file.path);
+    let mut failed = None;
+    for path in basis.described_by.iter().chain(others) {
+        match undecoded_header(path) {
+            Ok(header) => return Ok(SourceHeader::of(&header).ok_or(ReportError::NoStudy)?),
+            Err(source) => {
+                failed.get_or_insert(ObjectsError::Header { path: path.display().to_string(), source });
+            }
+        }
+    }
+    Err(failed.unwrap_or(ObjectsError::NoFile))
+}
+
+/// The key slices with outlines. One that cannot be drawn any more is left out: the summary page, the segmentation and the structured
+/// report say the same.
+fn pictures(report: &CaseReport, basis: &ReportBasis, plane: &InputGeometry) -> Vec<KeyPicture> {
+    let Some(segmentation) = &basis.segmentation else { return Vec::new() };
     let mut pictures = Vec::new();
     for (slab, lesion) in key_slabs(report, segmentation) {
         let Some(image) = middle_image(&basis.images, slab.slab) else { continue };
         let SourceImage { file, centre, .. } = &basis.images[image];
         let [lung, drawn] = [slab_mask(segmentation, slab, false), slab_mask(segmentation, slab, true)];
         let placed = PlacedImage { image: file.clone(), centre: Some(*centre) };
-        let rgb = picture::outlined(&placed, plane, &outlines(&lung), &outlines(&drawn))?;
-        pictures.push(KeyPicture { image, lesion, rows: picture::SIDE, columns: picture::SIDE, rgb });
+        match picture::outlined(&placed, plane, &outlines(&lung), &outlines(&drawn)) {
+            Ok(rgb) => {
+                pictures.push(KeyPicture { image, lesion, rows: picture::SIDE, columns: picture::SIDE, rgb });
+            }
+            Err(error) => {
+                tracing::warn!(exam = %report.exam, %error, "a key slice is left out of the report's pictures");
+            }
+        }
     }
-    Ok(pictures)
+    pictures
 }
 
 /// The slabs where the largest lesions are largest, and which lesion that is; without lesions some across the lungs.

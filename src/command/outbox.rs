@@ -1,0 +1,145 @@
+//! `outbox`: what must reach others, and what somebody has to decide on. The daemon may be running.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use tableside::database::{Deliveries, Delivery, DeliveryFilter, DeliveryState};
+use tableside::exam::ExamKey;
+
+use super::{DONE, FAILED, Outcome, configuration, print_json};
+
+#[derive(Args)]
+pub struct OutboxArgs {
+    #[command(subcommand)]
+    command: OutboxCommand,
+}
+
+#[derive(Subcommand)]
+enum OutboxCommand {
+    /// List what is not delivered, one object a line
+    List {
+        #[command(flatten)]
+        chosen: ChosenArgs,
+        /// List what is delivered, superseded or dropped too
+        #[arg(long)]
+        all: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send again what could not be delivered
+    Retry(ChosenArgs),
+    /// Give up what is not delivered: it is not sent any more
+    Drop(ChosenArgs),
+}
+
+#[derive(Args)]
+struct ChosenArgs {
+    /// Numbers of deliveries, as `list` shows them
+    #[arg(value_name = "NUMBER")]
+    numbers: Vec<i64>,
+    /// Those of one exam
+    #[arg(long, value_name = "EXAM")]
+    exam: Option<String>,
+    /// Those to one destination
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+    /// Configuration file; it says where the daemon keeps its database
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ChosenArgs {
+    fn filter(&self, states: &[DeliveryState]) -> Result<DeliveryFilter, String> {
+        let exam = self.exam.as_ref().map(|text| ExamKey::parse(text).ok_or(format!("{text} is no key of an exam")));
+        Ok(DeliveryFilter {
+            ids: self.numbers.clone(),
+            exam: exam.transpose()?,
+            destination: self.destination.clone(),
+            states: states.to_vec(),
+        })
+    }
+
+    fn names_some(&self) -> bool {
+        !self.numbers.is_empty() || self.exam.is_some() || self.destination.is_some()
+    }
+
+    fn deliveries(&self) -> Result<Deliveries, Box<dyn std::error::Error>> {
+        let config = configuration(self.config.as_deref())?;
+        Ok(Deliveries::open(&config.database())?)
+    }
+}
+
+pub fn outbox(args: &OutboxArgs) -> Outcome {
+    match &args.command {
+        OutboxCommand::List { chosen, all, json } => {
+            let states = if *all { &[][..] } else { &DeliveryState::UNSETTLED };
+            let listed = chosen.deliveries()?.list(&chosen.filter(states)?)?;
+            if *json {
+                return print_json(&listed);
+            }
+            print!("{}", table(&listed));
+            Ok(DONE)
+        }
+        OutboxCommand::Retry(chosen) => {
+            let filter = chosen.filter(&[DeliveryState::Dead])?;
+            let count = chosen.deliveries()?.decide(&filter, DeliveryState::Queued)?;
+            Ok(told(count, "sent again"))
+        }
+        OutboxCommand::Drop(chosen) => {
+            if !chosen.names_some() {
+                return Err("say which: numbers of deliveries, --exam or --destination".into());
+            }
+            let filter = chosen.filter(&[DeliveryState::Queued, DeliveryState::Unsure, DeliveryState::Dead])?;
+            let count = chosen.deliveries()?.decide(&filter, DeliveryState::Dropped)?;
+            Ok(told(count, "not sent any more"))
+        }
+    }
+}
+
+fn told(count: usize, what: &str) -> u8 {
+    match count {
+        0 => println!("nothing that this could be done with was found: see tableside outbox list"),
+        1 => println!("1 object is {what}"),
+        _ => println!("{count} objects are {what}"),
+    }
+    if count == 0 { FAILED } else { DONE }
+}
+
+fn table(listed: &[Delivery]) -> String {
+    let mut text = String::new();
+    let mut by_state: BTreeMap<DeliveryState, usize> = BTreeMap::new();
+    for delivery in listed {
+        *by_state.entry(delivery.state).or_default() += 1;
+        let Delivery { id, exam, revision, destination, state, failures, .. } = delivery;
+        let kind = serde_json::to_value(delivery.kind).unwrap_or_default();
+        let age = age_of(delivery.queued);
+        let mut line = format!(
+            "{id:>6}  {:<10} {destination:<16} {exam} {revision} {:<18} {age:>8}",
+            state.as_str(),
+            kind.as_str().unwrap_or_default()
+        );
+        if *failures > 0 {
+            line += &format!("  failed {failures} times");
+        }
+        if let Some(reason) = &delivery.reason {
+            line += &format!("  {reason}");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    let sums: Vec<String> = by_state.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
+    text + &if sums.is_empty() { "nothing waits\n".to_owned() } else { format!("{}\n", sums.join(", ")) }
+}
+
+fn age_of(queued: Timestamp) -> String {
+    let seconds = Timestamp::now().duration_since(queued).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}

@@ -1,0 +1,156 @@
+//! The outbox's own way to its rows.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::delivery_rows::{self as rows, DeliveryCounts, DeliveryFilter, Unmade};
+use super::{Addressee, Database, DatabaseError, Delivery, DeliveryKind, DeliveryObject, DeliveryState, connect_kept};
+use crate::exam::ExamKey;
+use crate::report::content_digest;
+
+/// All deliveries.
+#[derive(Debug)]
+pub struct Deliveries {
+    connection: Mutex<Connection>,
+}
+
+impl Deliveries {
+    /// Opens them in a database that is there already, while a daemon may be running.
+    ///
+    /// # Errors
+    /// If there is none, or it has the layout of another version.
+    pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        Ok(Self { connection: Mutex::new(connect_kept(path)?) })
+    }
+
+    /// Prepares a daemon's start: what was on its way may have arrived, and verdicts since `since` that an addressee never got
+    /// anything of are entered for it. How many those are.
+    ///
+    /// # Errors
+    /// If the database cannot be read or written.
+    pub fn start(
+        &self,
+        database: &Database,
+        addressees: &[Addressee],
+        since: Timestamp,
+    ) -> Result<usize, DatabaseError> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        rows::doubt_sending(&transaction)?;
+        rows::number_earlier_verdicts(&transaction, since, |exam| {
+            let record = database.record(exam)?;
+            Some(content_digest(record.final_report()?, &*database.basis(exam)?))
+        })?;
+        let caught = rows::catch_up(&transaction, addressees, since, Timestamp::now())?;
+        transaction.commit()?;
+        Ok(caught)
+    }
+
+    /// The next verdict whose objects are to be made.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn next_unmade(&self) -> Result<Option<Unmade>, DatabaseError> {
+        rows::next_unmade(&self.connection())
+    }
+
+    /// Puts the objects that a verdict became in the place of what stood for them.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn put_objects(
+        &self,
+        unmade: &Unmade,
+        objects: &[(DeliveryKind, DeliveryObject)],
+    ) -> Result<(), DatabaseError> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        rows::put_objects(&transaction, unmade, objects, Timestamp::now())?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Says that a verdict's objects cannot be made, or need not be.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn end_unmade(&self, unmade: &Unmade, state: DeliveryState, reason: &str) -> Result<(), DatabaseError> {
+        rows::end_unmade(&self.connection(), unmade, state, reason, Timestamp::now())
+    }
+
+    /// What a destination gets next: all that is open of one exam, in the order in which it is sent; empty if nothing is.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn next_batch(&self, destination: &str) -> Result<Vec<Delivery>, DatabaseError> {
+        rows::next_batch(&self.connection(), destination)
+    }
+
+    /// Says how far a delivery has come; `has_failed` if it was refused or lost on its way.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn mark(
+        &self,
+        id: i64,
+        state: DeliveryState,
+        reason: Option<&str>,
+        has_failed: bool,
+    ) -> Result<(), DatabaseError> {
+        rows::mark(&self.connection(), id, state, reason, has_failed, Timestamp::now())
+    }
+
+    /// The deliveries that are meant, the oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn list(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, DatabaseError> {
+        rows::list(&self.connection(), filter)
+    }
+
+    /// Sets the state of those that are meant, at somebody's word; how many they are.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn decide(&self, filter: &DeliveryFilter, state: DeliveryState) -> Result<usize, DatabaseError> {
+        rows::decide(&self.connection(), filter, state, Timestamp::now())
+    }
+
+    /// The objects that an exam's last verdict became, in the order in which they are sent; empty if none were made.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn last_objects(&self, exam: &ExamKey) -> Result<Vec<(DeliveryKind, DeliveryObject)>, DatabaseError> {
+        rows::last_objects(&self.connection(), exam)
+    }
+
+    /// What is not settled with a destination.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn counts(&self, destination: &str) -> Result<DeliveryCounts, DatabaseError> {
+        rows::counts(&self.connection(), destination)
+    }
+
+    /// Whether an exam's images are needed for what is to be delivered.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn needs_images(&self, exam: &ExamKey) -> Result<bool, DatabaseError> {
+        rows::needs_images(&self.connection(), exam)
+    }
+
+    /// Whether the files of an exam's objects are needed: something is not settled, or was settled after `since`.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn needs_objects(&self, exam: &ExamKey, since: Timestamp) -> Result<bool, DatabaseError> {
+        rows::needs_objects(&self.connection(), exam, since)
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock()
+    }
+}

@@ -1,0 +1,118 @@
+//! Delivery by C-STORE: an association for each exam, one object after the other.
+
+use std::collections::BTreeSet;
+
+use tokio::runtime::Runtime;
+
+use super::{Answer, NodeFault, Step, Tell, answer, file_of};
+use crate::database::{Delivery, DeliveryObject};
+use crate::dicom::scu::{Calling, Connection, associate, context_for, exchange, store_request};
+use crate::dicom::{Head, Outgoing, Target};
+
+/// Whom to call, and as whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CStoreOptions {
+    pub target: Target,
+    pub calling: Calling,
+}
+
+pub(in crate::outbox) struct CStore {
+    options: CStoreOptions,
+    runtime: Runtime,
+}
+
+impl CStore {
+    /// # Errors
+    /// If the system gives no runtime.
+    pub(super) fn new(options: CStoreOptions) -> std::io::Result<Self> {
+        Ok(Self { options, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()? })
+    }
+
+    pub(super) fn deliver(&self, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
+        self.runtime.block_on(self.send(batch, tell))
+    }
+
+    async fn send(&self, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
+        let (first, rest) = within_contexts(batch);
+        self.send_on_one_association(first, tell).await?;
+        if rest.is_empty() { Ok(()) } else { Box::pin(self.send(rest, tell)).await }
+    }
+
+    async fn send_on_one_association(&self, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
+        let Self { options: CStoreOptions { target, calling }, .. } = self;
+        let contexts: BTreeSet<(String, String)> =
+            objects(batch).map(|(_, object)| context_of(object)).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
+        let mut connection = associate(target, &contexts, calling)
+            .await
+            .map_err(|error| NodeFault::new(format!("no association with {target}: {error}")))?;
+        for (turn, (delivery, object)) in objects(batch).enumerate() {
+            // Message identifiers are 1..=65535.
+            let message_id = (turn % 0xFFFF) as u16 + 1;
+            let message = match request(&connection, object, message_id) {
+                Ok(message) => message,
+                Err(reason) => {
+                    tell(delivery, Step::Dead(reason))?;
+                    continue;
+                }
+            };
+            tell(delivery, Step::Sending)?;
+            match exchange(&mut connection, &message, message_id, calling.write_timeout).await {
+                Ok(status) => match answer(status) {
+                    Answer::Stored(remark) => tell(delivery, Step::Done(remark))?,
+                    Answer::Refused(reason) => tell(delivery, Step::Dead(reason))?,
+                    Answer::NotNow(reason) => {
+                        tell(delivery, Step::Back(reason.clone()))?;
+                        // It answered, so it takes a release; how it takes it says nothing new.
+                        let _ = connection.release().await;
+                        return Err(NodeFault::new(reason));
+                    }
+                },
+                Err(error) => {
+                    let reason = format!("{target} was lost before it answered: {error}");
+                    tell(delivery, Step::Unsure(reason.clone()))?;
+                    let _ = connection.abort().await;
+                    return Err(NodeFault::new(reason));
+                }
+            }
+        }
+        // Everything was answered; a peer that does not release properly is not asked about that.
+        let _ = connection.release().await;
+        Ok(())
+    }
+}
+
+/// As much of a batch as fits into the presentation contexts of one association, and the rest.
+fn within_contexts(batch: &[Delivery]) -> (&[Delivery], &[Delivery]) {
+    /// Identifiers are the odd numbers up to 255 (PS3.8 9.3.2.2); one is kept for Verification.
+    const MOST: usize = 127;
+    let mut contexts = BTreeSet::new();
+    let fits = batch.iter().take_while(|delivery| {
+        contexts.extend(delivery.object.as_ref().map(context_of));
+        contexts.len() <= MOST
+    });
+    batch.split_at(fits.count())
+}
+
+fn objects(batch: &[Delivery]) -> impl Iterator<Item = (&Delivery, &DeliveryObject)> {
+    batch.iter().filter_map(|delivery| Some((delivery, delivery.object.as_ref()?)))
+}
+
+fn context_of(object: &DeliveryObject) -> (&str, &str) {
+    (&object.sop_class_uid, &object.transfer_syntax_uid)
+}
+
+/// The C-STORE request of an object, with its data set as it lies in its file.
+fn request(connection: &Connection, object: &DeliveryObject, message_id: u16) -> Result<Vec<u8>, String> {
+    let (class, syntax) = context_of(object);
+    let context = context_for(connection, class, syntax)
+        .ok_or_else(|| format!("it accepts no objects of SOP class {class} in transfer syntax {syntax}"))?;
+    let file = file_of(object)?;
+    let head = Head::read(&file).map_err(|error| format!("{} is no instance: {error}", object.path.display()))?;
+    let outgoing = Outgoing {
+        sop_class_uid: class,
+        sop_instance_uid: &object.sop_instance_uid,
+        data: file.get(head.length..).unwrap_or_default(),
+    };
+    store_request(outgoing, context, message_id, connection.acceptor_max_pdu_length())
+        .map_err(|error| format!("the request cannot be encoded: {error}"))
+}

@@ -1,0 +1,151 @@
+//! Where things are delivered, and what an answer means.
+
+mod c_store;
+mod stow_rs;
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+pub use c_store::CStoreOptions;
+pub use stow_rs::StowOptions;
+
+use super::backoff::RetryLimits;
+use crate::database::{DatabaseError, Delivery, DeliveryObject};
+use crate::hex::hex;
+
+/// A configured destination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Destination {
+    /// As it stands in rows, metrics and messages.
+    pub name: String,
+    pub route: Route,
+    /// It also gets the instances as they were received.
+    pub forward: bool,
+    pub retry: RetryLimits,
+}
+
+/// How a destination is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Route {
+    /// DICOM's own network service (PS3.4 annex B).
+    CStore(CStoreOptions),
+    /// `DICOMweb` (PS3.18 section 10.5).
+    StowRs(StowOptions),
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Sending,
+    /// It is stored; the text is what the destination remarked.
+    Done(Option<String>),
+    /// The destination refused the object as such, or it cannot be sent.
+    Dead(String),
+    /// The destination refused it for a reason of its own: it waits again.
+    Back(String),
+    /// The destination was lost before it answered.
+    Unsure(String),
+}
+
+/// Why nothing goes to a destination at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NodeFault {
+    pub reason: String,
+    /// How long the destination asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl NodeFault {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retry_after: None }
+    }
+}
+
+impl From<DatabaseError> for NodeFault {
+    fn from(error: DatabaseError) -> Self {
+        Self::new(format!("what was delivered cannot be noted: {error}"))
+    }
+}
+
+/// Hears of each step before the next one is made.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&Delivery, Step) -> Result<(), NodeFault>;
+
+/// The way to a destination.
+pub(super) enum Way {
+    CStore(c_store::CStore),
+    StowRs(stow_rs::StowRs),
+}
+
+impl Way {
+    /// # Errors
+    /// If the system does not let it be prepared.
+    pub(super) fn to(route: Route) -> std::io::Result<Self> {
+        Ok(match route {
+            Route::CStore(options) => Self::CStore(c_store::CStore::new(options)?),
+            Route::StowRs(options) => Self::StowRs(stow_rs::StowRs::new(options)?),
+        })
+    }
+
+    /// Sends these, one after the other.
+    ///
+    /// # Errors
+    /// If the destination takes nothing at present; what was told before holds.
+    pub(super) fn deliver(&self, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
+        match self {
+            Self::CStore(way) => way.deliver(batch, tell),
+            Self::StowRs(way) => way.deliver(batch, tell),
+        }
+    }
+}
+
+/// What a status of the storage service means (PS3.4 table B.2-1, PS3.7 annex C; PS3.18 table 10.5.3-1 has the same reasons).
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Answer {
+    Stored(Option<String>),
+    /// Out of resources, processing failure, not authorised: it may take the object another time.
+    NotNow(String),
+    Refused(String),
+}
+
+fn answer(status: u16) -> Answer {
+    match status {
+        0x0000 => Answer::Stored(None),
+        0xB000..=0xBFFF => Answer::Stored(Some(format!("stored with warning {status:04X}"))),
+        0xA700..=0xA7FF => Answer::NotNow(format!("it is out of resources (status {status:04X})")),
+        0x0110 => Answer::NotNow("it cannot process what it gets (status 0110)".to_owned()),
+        0x0124 => Answer::NotNow("it does not authorise us (status 0124)".to_owned()),
+        0xA900..=0xA9FF => Answer::Refused(format!("the object does not match its SOP class (status {status:04X})")),
+        0xC000..=0xCFFF => Answer::Refused(format!("it does not understand the object (status {status:04X})")),
+        other => Answer::Refused(format!("it refused the object with status {other:04X}")),
+    }
+}
+
+/// The file of an object, which must be what was made.
+fn file_of(object: &DeliveryObject) -> Result<Vec<u8>, String> {
+    let file = std::fs::read(&object.path)
+        .map_err(|error| format!("its file {} cannot be read: {error}", object.path.display()))?;
+    match &object.sha256 {
+        Some(sha256) if hex(&Sha256::digest(&file)) != *sha256 => {
+            Err(format!("its file {} is not what was made: the disk or somebody changed it", object.path.display()))
+        }
+        _ => Ok(file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_over_there_is_no_fault_of_the_object() {
+        for status in [0xA700, 0xA7AB, 0x0110, 0x0124] {
+            assert!(matches!(answer(status), Answer::NotNow(_)), "{status:04X}");
+        }
+        for status in [0xA900, 0xA9FF, 0xC000, 0xC123, 0x0122, 0x0117, 0xFE00] {
+            assert!(matches!(answer(status), Answer::Refused(_)), "{status:04X}");
+        }
+        assert_eq!(answer(0), Answer::Stored(None));
+        assert_eq!(answer(0xB007), Answer::Stored(Some("stored with warning B007".to_owned())));
+    }
+}

@@ -1,0 +1,184 @@
+//! What must reach others. Deliveries stand in the database, entered in the transaction of the verdict that they belong to, so that
+//! none is forgotten; here they are made (one thread) and sent (one thread for each destination, so that a slow one delays nobody
+//! else). The objects of a verdict are made once, and lie in files until they are delivered: the stored bytes are what is sent, ever.
+//!
+//! A fault of a destination (nobody answers, it is full, it aborts) pauses that destination and costs the object nothing. A fault of an object
+//! (it is refused as such) is for somebody to decide on, and its siblings go on.
+
+mod backoff;
+mod destination;
+mod making;
+mod objects;
+mod sending;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::{Timestamp, ToSpan as _};
+use parking_lot::{Condvar, Mutex};
+
+pub use backoff::RetryLimits;
+pub use destination::{CStoreOptions, Destination, Route, StowOptions};
+pub use objects::{ObjectsError, objects};
+
+use crate::database::{Addressee, Database, DatabaseError, Deliveries, DeliveryState};
+use crate::exam::ExamKey;
+use crate::preprocess::InputGeometry;
+use crate::report::ReportOptions;
+use crate::spool::Spool;
+use crate::telemetry;
+use crate::words::counted;
+use making::Maker;
+use sending::{Node, Sender};
+
+/// Verdicts of so long ago are delivered to a destination that has nothing of them: one that is configured today gets today's.
+const CATCHES_UP_HOURS: i64 = 24;
+
+/// The database is asked this often for what others have entered. It costs some microseconds.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What the outbox works with.
+pub struct OutboxOptions {
+    pub destinations: Vec<Destination>,
+    pub database: Arc<Database>,
+    pub database_path: PathBuf,
+    /// Where the objects lie until they are delivered.
+    pub folder: PathBuf,
+    pub spool: Arc<Spool>,
+    pub plane: InputGeometry,
+    pub report: ReportOptions,
+}
+
+/// Why the outbox does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("cannot make the outbox's folder {path}: {source}")]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("destination {name}: {source}")]
+    Destination { name: String, source: std::io::Error },
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// What all its threads share.
+#[derive(Debug)]
+struct Shared {
+    deliveries: Deliveries,
+    stopping: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Shared {
+    /// Waits, until the time is over, something is there to do, or the outbox stops. `false` in the last case.
+    fn wait(&self, patience: Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        if !*stopping {
+            self.changed.wait_for(&mut stopping, patience);
+        }
+        !*stopping
+    }
+
+    /// Waits for so long, whatever there is to do, unless the outbox stops. `false` in that case.
+    fn pause(&self, patience: Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        self.changed.wait_while_for(&mut stopping, |stopping| !*stopping, patience);
+        !*stopping
+    }
+}
+
+/// The running outbox.
+#[derive(Debug)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+    nodes: Vec<Arc<Node>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Outbox {
+    /// Starts to make and to send. What an earlier run left goes on.
+    ///
+    /// # Errors
+    /// If the database or the folder cannot be used, or the system gives no thread.
+    pub fn start(options: OutboxOptions) -> Result<Self, OutboxError> {
+        let OutboxOptions { destinations, database, database_path, folder, spool, plane, report } = options;
+        let addressees: Vec<Addressee> = destinations
+            .iter()
+            .map(|destination| Addressee { name: destination.name.clone(), gets_originals: destination.forward })
+            .collect();
+        database.deliver_to(addressees.clone());
+        let deliveries = Deliveries::open(&database_path)?;
+        let caught = deliveries.start(&database, &addressees, Timestamp::now() - CATCHES_UP_HOURS.hours())?;
+        if caught > 0 {
+            tracing::info!(verdicts = caught, "verdicts of the last day are delivered to destinations that are new");
+        }
+        std::fs::create_dir_all(&folder).map_err(|source| OutboxError::Folder { path: folder.clone(), source })?;
+        let shared = Arc::new(Shared { deliveries, stopping: Mutex::new(false), changed: Condvar::new() });
+        let nodes: Vec<Arc<Node>> = destinations.iter().map(|of| Arc::new(Node::new(&of.name))).collect();
+        let outbox = Self { shared: shared.clone(), nodes, threads: Mutex::default() };
+
+        let maker = Maker { shared: shared.clone(), database, folder, spool, plane, options: report };
+        outbox.spawn("objects".to_owned(), move || maker.run())?;
+        for (destination, node) in destinations.into_iter().zip(&outbox.nodes) {
+            telemetry::deliveries_start(&destination.name);
+            let sender = Sender::new(shared.clone(), node.clone(), destination)
+                .map_err(|source| OutboxError::Destination { name: node.name.clone(), source })?;
+            outbox.spawn(format!("to {}", node.name), move || sender.run())?;
+        }
+        Ok(outbox)
+    }
+
+    fn spawn(&self, name: String, work: impl FnOnce() + Send + 'static) -> Result<(), OutboxError> {
+        let thread = std::thread::Builder::new().name(name).spawn(work).map_err(OutboxError::Threads)?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// Whether an exam's images are needed for what is to be delivered. What cannot be asked is.
+    #[must_use]
+    pub fn needs_images(&self, exam: &ExamKey) -> bool {
+        self.shared.deliveries.needs_images(exam).unwrap_or_else(|error| {
+            tracing::error!(%exam, %error, "whether the exam is delivered cannot be asked: its images stay");
+            true
+        })
+    }
+
+    /// What whoever looks should know: destinations that get nothing, and what somebody has to decide on.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        self.nodes.iter().flat_map(|node| notices_of(node)).collect()
+    }
+
+    /// Ends the threads, until `until` at the longest: what is on its way then may have arrived, and is sent again.
+    pub fn stop(&self, until: Instant) {
+        *self.shared.stopping.lock() = true;
+        self.shared.changed.notify_all();
+        for thread in self.threads.lock().drain(..) {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() && thread.join().is_err() {
+                tracing::error!("a thread of the outbox had stopped unexpectedly");
+            }
+        }
+    }
+}
+
+fn notices_of(node: &Node) -> Vec<String> {
+    let (counts, trouble) = node.state();
+    let mut notices = Vec::new();
+    if let Some(trouble) = trouble {
+        let waiting = counted(counts.open(), "object");
+        let since = trouble.since.strftime("%Y-%m-%d %H:%M UTC");
+        notices.push(format!("No results reach {} since {since}: {}; {waiting} to be sent", node.name, trouble.reason));
+    }
+    let dead = counts.of(DeliveryState::Dead);
+    if dead > 0 {
+        let objects = counted(dead, "object");
+        notices.push(format!("{objects} cannot be delivered to {}: see tableside outbox list", node.name));
+    }
+    notices
+}
