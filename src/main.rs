@@ -19,6 +19,7 @@ use command::serve::{ServeArgs, serve};
 use command::tls::{TlsArgs, tls};
 use command::triage::{TriageArgs, triage};
 use command::{EXIT_CODES, FAILED, Outcome, print_json};
+use tableside::alert::notice_schema;
 use tableside::triage::schema;
 
 /// Analyses every chest-CT slice as the scanner sends it and tells the technician before the patient leaves the table.
@@ -59,8 +60,12 @@ enum Command {
     /// Check a configuration file and name every error with its line
     #[command(after_help = EXIT_CODES)]
     CheckConfig(CheckConfigArgs),
-    /// Print the JSON schema of the case report
-    Schema,
+    /// Print the JSON schema of the case report, or of what webhooks get
+    Schema {
+        /// The schema of `data` in the events that webhooks get
+        #[arg(long)]
+        notification: bool,
+    },
     /// Hold the GPU against the CPU: kernels, engines, exams, memory; takes minutes
     #[cfg(feature = "cuda")]
     #[command(after_help = EXIT_CODES)]
@@ -82,7 +87,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor(&args),
         Command::Tls(args) => tls(&args),
         Command::CheckConfig(args) => check_config(&args),
-        Command::Schema => print_json(&schema()),
+        Command::Schema { notification: false } => print_json(&schema()),
+        Command::Schema { notification: true } => print_json(&notice_schema()),
         #[cfg(feature = "cuda")]
         Command::GpuCheck(args) => gpu_check(&args),
         Command::GpuProbe => gpu_probe(),

@@ -9,7 +9,7 @@ use crate::exam::{QualityIssue, QualityKind, QualityLimits, Remedy};
 use crate::triage::{CaseReport, EarlyFlag, Verdict};
 
 /// What a flag is about; an exam has at most one flag of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagKind {
     Suspected,
@@ -43,9 +43,10 @@ impl FlagKind {
 }
 
 /// Who has seen a flag, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Acknowledgement {
     pub by: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 

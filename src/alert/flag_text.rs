@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::exam::{QualityIssue, QualityLimits, Remedy};
 
 /// How urgent a flag is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Notice,

@@ -7,7 +7,7 @@ use crate::triage::{CaseReport, DrivingSlab, EarlyFlag, SliceCounts};
 
 /// Where a flag is in its life: `early` becomes `confirmed` or `withdrawn`; what is raised with the verdict is `final`. What was
 /// said of the scan is `pending` once more slices have come, until the next verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagState {
     Early,

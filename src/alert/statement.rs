@@ -1,7 +1,8 @@
 //! What an exam says to people, gravest first. Whatever shows or sends an exam's state takes it from here (the console's banner, list
 //! and title, and what goes to other systems), so that no two of them can disagree. Decisions are made here, the sentences in `words`.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::flag::{Flag, FlagKind};
 use super::flag_text::Severity;
@@ -88,7 +89,7 @@ pub enum StatementKind {
 }
 
 /// How much a statement asks for attention, most first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     Alarm,
@@ -109,7 +110,7 @@ impl From<Severity> for Level {
 }
 
 /// Whether more is to be expected, in the words of a FHIR `DiagnosticReport`'s status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// No verdict stands.
@@ -133,7 +134,7 @@ impl Stage {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Isolate,

@@ -114,19 +114,12 @@ fn table(listed: &[Delivery]) -> String {
     for delivery in listed {
         *by_state.entry(delivery.state).or_default() += 1;
         let Delivery { id, exam, revision, destination, state, failures, .. } = delivery;
-        let kind = serde_json::to_value(delivery.kind).unwrap_or_default();
         let age = age_of(delivery.queued);
-        let mut line = format!(
-            "{id:>6}  {:<10} {destination:<16} {exam} {revision} {:<18} {age:>8}",
-            state.as_str(),
-            kind.as_str().unwrap_or_default()
-        );
-        if *failures > 0 {
-            line += &format!("  failed {failures} times");
-        }
-        if let Some(reason) = &delivery.reason {
-            line += &format!("  {reason}");
-        }
+        let failed = if *failures > 0 { format!("  failed {failures} times") } else { String::new() };
+        let reason = delivery.reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
+        let (state, kind) = (state.as_str(), delivery.kind.as_str());
+        let line =
+            format!("{id:>6}  {state:<10} {destination:<16} {exam} {revision} {kind:<18} {age:>8}{failed}{reason}");
         text += line.trim_end();
         text.push('\n');
     }

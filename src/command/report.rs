@@ -93,12 +93,7 @@ fn kept_exam(
 fn write(folder: &Path, objects: &[Written]) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (number, (kind, file)) in objects.iter().enumerate() {
-        let kind = match kind {
-            DeliveryKind::Original => "original",
-            DeliveryKind::Segmentation => "segmentation",
-            DeliveryKind::SecondaryCapture => "secondary-capture",
-            DeliveryKind::StructuredReport => "structured-report",
-        };
+        let kind = kind.as_str().replace('_', "-");
         let path = folder.join(format!("{:02}-{kind}.dcm", number + 1));
         std::fs::write(&path, file)?;
         println!("{}", path.display());

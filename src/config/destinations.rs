@@ -8,7 +8,9 @@ use super::reader::{Document, Section};
 use super::{AE_TITLE, is_ae_title};
 use crate::dicom::Target;
 use crate::dicom::scu::Calling;
-use crate::outbox::{CStoreOptions, Destination, RetryLimits, Route, StowOptions};
+use crate::outbox::{
+    CStoreOptions, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, RetryLimits, Route, WebhookOptions,
+};
 
 /// Where Debian keeps the authorities that it trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -29,55 +31,131 @@ pub(super) fn read(document: &mut Document<'_>, own_title: &str) -> Vec<Destinat
 }
 
 fn destination(section: &mut Section<'_, '_>, own_title: &str) -> Option<Destination> {
-    let (mut name, mut calling_ae, mut forward) = (String::new(), own_title.to_owned(), false);
+    let (mut name, mut forward) = (String::new(), false);
     section.text("name", &mut name, "1 to 32 letters, digits, hyphens or underscores", is_name);
-    let mut target: Option<Target> = None;
-    section.parsed_into("c_store", "a node such as \"ARCHIVE@10.0.0.5:104\"", |node| target = Some(node));
-    let mut url = String::new();
-    section.text("stow_rs", &mut url, "an address such as \"https://pacs.example/dicom-web\"", is_url);
-    section.text("calling_ae_title", &mut calling_ae, AE_TITLE, is_ae_title);
     section.boolean("forward", &mut forward);
-    let (mut connect_timeout, mut answer_timeout) = (Duration::from_secs(10), Duration::from_mins(1));
-    section.count("connect_timeout_s", 1..=3600, |s| connect_timeout = Duration::from_secs(s as u64));
-    section.count("answer_timeout_s", 1..=3600, |s| answer_timeout = Duration::from_secs(s as u64));
     let mut retry = RetryLimits::default();
     section.number("first_retry_s", 0.001..=3600.0, |s| retry.first = Duration::from_secs_f64(s));
     section.number("longest_retry_s", 0.001..=3600.0, |s| retry.longest = Duration::from_secs_f64(s));
-    let (mut user, mut password, mut authorities) = (String::new(), None, PathBuf::from(AUTHORITIES));
-    section.text("user", &mut user, "a name without a colon", |user| !user.is_empty() && !user.contains(':'));
-    section.path("password_file", |path| password = Some(path));
-    section.path("authorities", |path| authorities = path);
-
     if name.is_empty() {
         section.refuse_section("a [[destination]] has no name".to_owned());
         return None;
     }
+    let routes: Vec<Route> = routes(section, &name, own_title).into_iter().flatten().collect();
+    let Ok([route]) = <[Route; 1]>::try_from(routes) else {
+        section.refuse_section(format!(
+            "destination {name} needs either c_store or stow_rs, webhook, hl7 or fhir, and one only"
+        ));
+        return None;
+    };
+    Some(Destination { name, route, forward, retry })
+}
+
+/// A route for each key that names one.
+fn routes(section: &mut Section<'_, '_>, name: &str, own_title: &str) -> [Option<Route>; 5] {
+    let timeouts = timeouts(section);
+    let c_store = c_store(section, own_title, timeouts);
+    let addresses = [
+        ("stow_rs", "an address such as \"https://pacs.example/dicom-web\""),
+        ("webhook", "an address such as \"https://clinic.example/hook\""),
+        ("fhir", "an address such as \"https://fhir.example/r4\""),
+    ];
+    let [stow_rs, webhook, fhir] = addresses.map(|(key, expected)| {
+        let mut url = String::new();
+        section.text(key, &mut url, expected, is_url);
+        Some(url).filter(|url| !url.is_empty())
+    });
+    let http = http(section, name, timeouts);
+    let mut secrets = None;
+    section.path("secrets_file", |path| secrets = Some(path));
+    if webhook.is_some() != secrets.is_some() {
+        section.refuse_section(format!("destination {name}: webhook and secrets_file belong together"));
+    }
+    // HL7 and FHIR are about patients; who listens to a webhook may be anybody.
+    let notice = notice(section, webhook.is_none());
+    [
+        c_store,
+        stow_rs.map(|url| Route::StowRs(HttpOptions { url, ..http.clone() })),
+        webhook.map(|url| {
+            let http = HttpOptions { url, ..http.clone() };
+            Route::Webhook(WebhookOptions { http, secrets: secrets.unwrap_or_default(), notice: notice.clone() })
+        }),
+        hl7(section, timeouts, &notice),
+        fhir.map(|url| Route::Fhir(FhirOptions { http: HttpOptions { url, ..http }, notice })),
+    ]
+}
+
+#[derive(Clone, Copy)]
+struct Timeouts {
+    connect: Duration,
+    answer: Duration,
+}
+
+fn timeouts(section: &mut Section<'_, '_>) -> Timeouts {
+    let (mut connect, mut answer) = (Duration::from_secs(10), Duration::from_mins(1));
+    section.count("connect_timeout_s", 1..=3600, |s| connect = Duration::from_secs(s as u64));
+    section.count("answer_timeout_s", 1..=3600, |s| answer = Duration::from_secs(s as u64));
+    Timeouts { connect, answer }
+}
+
+fn c_store(section: &mut Section<'_, '_>, own_title: &str, timeouts: Timeouts) -> Option<Route> {
+    let (mut target, mut ae_title) = (None, own_title.to_owned());
+    section.parsed_into("c_store", "a node such as \"ARCHIVE@10.0.0.5:104\"", |node: Target| target = Some(node));
+    section.text("calling_ae_title", &mut ae_title, AE_TITLE, is_ae_title);
+    let Timeouts { connect: connect_timeout, answer: read_timeout } = timeouts;
+    let calling = Calling { ae_title, connect_timeout, read_timeout, write_timeout: read_timeout };
+    target.map(|target| Route::CStore(CStoreOptions { target, calling }))
+}
+
+/// What all that is reached by HTTP have in common, without the address.
+fn http(section: &mut Section<'_, '_>, name: &str, timeouts: Timeouts) -> HttpOptions {
+    let (mut user, mut password, mut authorities) = (String::new(), None, PathBuf::from(AUTHORITIES));
+    section.text("user", &mut user, "a name without a colon", |user| !user.is_empty() && !user.contains(':'));
+    section.path("password_file", |path| password = Some(path));
+    section.path("authorities", |path| authorities = path);
     if user.is_empty() != password.is_none() {
         section.refuse_section(format!("destination {name}: user and password_file belong together"));
     }
-    let route = match (target, url.is_empty()) {
-        (Some(target), true) => Route::CStore(CStoreOptions {
-            target,
-            calling: Calling {
-                ae_title: calling_ae,
-                connect_timeout,
-                read_timeout: answer_timeout,
-                write_timeout: answer_timeout,
-            },
-        }),
-        (None, false) => Route::StowRs(StowOptions {
-            url,
-            user: password.map(|password| (user, password)),
-            authorities,
-            connect_timeout,
-            answer_timeout,
-        }),
-        _ => {
-            section.refuse_section(format!("destination {name} needs either c_store or stow_rs"));
-            return None;
-        }
-    };
-    Some(Destination { name, route, forward, retry })
+    HttpOptions {
+        url: String::new(),
+        user: password.map(|password| (user, password)),
+        authorities,
+        connect_timeout: timeouts.connect,
+        answer_timeout: timeouts.answer,
+    }
+}
+
+fn notice(section: &mut Section<'_, '_>, names_patients: bool) -> NoticeOptions {
+    let mut notice = NoticeOptions { patient_data: names_patients, deadline: Duration::from_mins(1), unseen_for: None };
+    section.boolean("patient_data", &mut notice.patient_data);
+    section.number("deadline_s", 1.0..=86_400.0, |s| notice.deadline = Duration::from_secs_f64(s));
+    section.number("unseen_for_s", 0.1..=86_400.0, |s| notice.unseen_for = Some(Duration::from_secs_f64(s)));
+    notice
+}
+
+fn hl7(section: &mut Section<'_, '_>, timeouts: Timeouts, notice: &NoticeOptions) -> Option<Route> {
+    let mut address = String::new();
+    section.text("hl7", &mut address, "a host and port such as \"his.example:2575\"", is_address);
+    let mut names = [String::new(), String::new(), String::new()];
+    let keys = ["receiving_application", "receiving_facility", "sending_facility"];
+    for (key, name) in keys.into_iter().zip(&mut names) {
+        section.text(key, name, "1 to 180 characters", |text| (1..=180).contains(&text.chars().count()));
+    }
+    let [application, facility, sending_facility] = names;
+    (!address.is_empty()).then(|| {
+        Route::Hl7(Hl7Options {
+            address,
+            receiving: [application, facility],
+            sending_facility,
+            connect_timeout: timeouts.connect,
+            answer_timeout: timeouts.answer,
+            notice: notice.clone(),
+        })
+    })
+}
+
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse().is_ok_and(|port: u16| port > 0))
 }
 
 fn is_name(name: &str) -> bool {
@@ -118,6 +196,8 @@ mod tests {
             ("name = \"a b\"\nc_store = \"A@b:1\"", "letters, digits"),
             ("name = \"a\"\nc_store = \"b:1\"", "ARCHIVE@"),
             ("name = \"a\"\nstow_rs = \"ftp://b\"", "https://"),
+            ("name = \"a\"\nwebhook = \"http://b\"", "belong together"),
+            ("name = \"a\"\nhl7 = \"b\"", "his.example"),
             ("name = \"a\"\nstow_rs = \"http://b\"\nuser = \"c\"", "belong together"),
             (
                 "name = \"a\"\nstow_rs = \"http://b\"\n[[destination]]\nname = \"a\"\nstow_rs = \"http://c\"",

@@ -71,15 +71,7 @@ impl Daemon {
         telemetry::spool_recovered(recovery.placed, recovery.set_aside);
         let database = open_database(&config)?;
         let hub = Arc::new(Hub::new(Some(database.clone())));
-        let outbox = Arc::new(Outbox::start(OutboxOptions {
-            database,
-            database_path: config.database(),
-            folder: config.data.join("outbox"),
-            destinations: config.destinations,
-            spool: spool.clone(),
-            plane: package.manifest.input.clone(),
-            report: config.report,
-        })?);
+        let outbox = Arc::new(start_outbox(&config, database, spool.clone(), &package)?);
 
         let (dicom_listener, dicom_address) = listen(listening.dicom, config.dicom_listen, "DICOM").await?;
         let mut doors = vec![Door { listener: dicom_listener, tls: None, progress: WorkProgress::default() }];
@@ -170,6 +162,23 @@ impl Daemon {
 fn open_database(config: &Config) -> Result<Arc<Database>, StartError> {
     let path = config.database();
     Database::open(&path).map(Arc::new).map_err(|source| StartError::Database { path, source })
+}
+
+fn start_outbox(
+    config: &Config,
+    database: Arc<Database>,
+    spool: Arc<Spool>,
+    package: &ModelPackage,
+) -> Result<Outbox, OutboxError> {
+    Outbox::start(OutboxOptions {
+        destinations: config.destinations.clone(),
+        database,
+        database_path: config.database(),
+        folder: config.data.join("outbox"),
+        spool,
+        plane: package.manifest.input.clone(),
+        report: config.report,
+    })
 }
 
 /// Loads the engine in a thread of lower priority, which the engine's own threads inherit.

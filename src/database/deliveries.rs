@@ -88,6 +88,14 @@ impl Deliveries {
         rows::next_batch(&self.connection(), destination)
     }
 
+    /// The notification that a destination gets next, if one is due.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn next_notification(&self, destination: &str) -> Result<Option<Delivery>, DatabaseError> {
+        rows::next_notification(&self.connection(), destination, Timestamp::now())
+    }
+
     /// Says how far a delivery has come; `has_failed` if it was refused or lost on its way.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::alert::Notice;
 use crate::exam::ExamKey;
 use crate::report::ObjectKind;
 
@@ -17,11 +18,24 @@ pub enum DeliveryKind {
     Segmentation,
     SecondaryCapture,
     StructuredReport,
+    /// The newest state of the exam, for people and systems elsewhere.
+    Notification,
 }
 
 impl DeliveryKind {
     /// The kinds that a report becomes.
     pub const OF_REPORT: [Self; 3] = [Self::Segmentation, Self::SecondaryCapture, Self::StructuredReport];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Segmentation => "segmentation",
+            Self::SecondaryCapture => "secondary_capture",
+            Self::StructuredReport => "structured_report",
+            Self::Notification => "notification",
+        }
+    }
 }
 
 impl From<ObjectKind> for DeliveryKind {
@@ -93,12 +107,16 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Why it is in its state, or what became of the last attempt.
     pub reason: Option<String>,
+    /// When it was entered; of a notification that waits for somebody to see a flag, when it is due.
     pub queued: Timestamp,
     pub changed: Timestamp,
     /// How often it was refused or lost on its way.
     pub failures: u32,
-    /// `None` until the objects of the verdict are made.
+    /// `None` of a notification, and until the objects of the verdict are made.
     pub object: Option<DeliveryObject>,
+    /// What a notification says. It names the patient: listings do not have it.
+    #[serde(skip)]
+    pub notice: Option<Box<Notice>>,
 }
 
 /// What is sent: a Part 10 file.
@@ -114,17 +132,19 @@ pub struct DeliveryObject {
     pub sha256: Option<String>,
 }
 
-/// Who gets a verdict.
+/// Who gets something of each exam.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addressee {
     /// The destination's name.
     pub name: String,
-    /// Gets the instances as they were received, too.
-    pub gets_originals: bool,
+    pub gets: Gets,
 }
 
-impl Addressee {
-    pub(super) fn kinds(&self) -> impl Iterator<Item = DeliveryKind> {
-        self.gets_originals.then_some(DeliveryKind::Original).into_iter().chain(DeliveryKind::OF_REPORT)
-    }
+/// What an addressee gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gets {
+    /// The objects of each final verdict, and where wanted the instances as they were received.
+    Objects { originals: bool },
+    /// A notification of each new state: at once, or once a flag has not been acknowledged by a person for so long.
+    Notifications { unseen_for: Option<SignedDuration> },
 }

@@ -6,9 +6,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use super::DatabaseError;
-use super::delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState};
+use super::delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState, Gets};
 use super::record::Record;
-use super::rows::{count, enumerated, key, time, word};
+use super::rows::{count, enumerated, key, time, unreadable};
+use crate::alert::Notice;
 use crate::exam::ExamKey;
 use crate::report::{SopReference, content_digest};
 
@@ -18,9 +19,83 @@ const OPEN: &str = "('queued', 'sending', 'unsure')";
 /// The states of what is not settled, as the partial index `delivery_unsettled` has them.
 const UNSETTLED: &str = "('queued', 'sending', 'unsure', 'dead')";
 
+/// Enters what is to be delivered of a record.
+pub(super) fn enter(
+    connection: &Connection,
+    record: &Record,
+    addressees: &[Addressee],
+    now: Timestamp,
+) -> Result<(), DatabaseError> {
+    enter_notifications(connection, record, addressees, now)?;
+    enter_objects(connection, record, addressees, now)
+}
+
+/// Enters a notification for each addressee to whom the exam's state is news. The newest state wins: what was not sent of earlier
+/// ones is superseded, also what is on its way just now, should it not arrive.
+fn enter_notifications(
+    connection: &Connection,
+    record: &Record,
+    addressees: &[Addressee],
+    now: Timestamp,
+) -> Result<(), DatabaseError> {
+    let Some(notice) = Notice::of(&record.exam, &record.flags) else { return Ok(()) };
+    let (exam, text) = (record.exam.key.to_string(), serde_json::to_string(&notice)?);
+    for addressee in addressees {
+        let Gets::Notifications { unseen_for } = addressee.gets else { continue };
+        let name = &addressee.name;
+        let last: Option<(u32, String)> = connection
+            .prepare_cached(
+                "SELECT revision, notice FROM delivery WHERE exam = ?1 AND destination = ?2 AND kind = 'notification'
+                    ORDER BY revision DESC LIMIT 1",
+            )?
+            .query_row([&exam, name], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if last.as_ref().is_some_and(|(_, known)| *known == text) {
+            continue;
+        }
+        connection
+            .prepare_cached(
+                "UPDATE delivery SET state = 'superseded', reason = 'a newer state took its place', changed_us = ?3
+                    WHERE exam = ?1 AND destination = ?2 AND kind = 'notification'
+                        AND state IN ('queued', 'sending', 'unsure', 'dead')",
+            )?
+            .execute(params![exam, name, now.as_microsecond()])?;
+        let due = match (unseen_for, notice.unseen_since()) {
+            (None, _) => Some(now),
+            (Some(unseen_for), Some(since)) => Some(now.max(since.saturating_add(unseen_for).unwrap_or(now))),
+            // All is seen: that is news only to who was told of it.
+            (Some(_), None) => was_told(connection, &exam, name)?.then_some(now),
+        };
+        let Some(due) = due else { continue };
+        connection
+            .prepare_cached(
+                "INSERT INTO delivery (exam, revision, kind, destination, part, state, queued_us, changed_us, notice)
+                    VALUES (?1, ?2, 'notification', ?3, 1, 'queued', ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                exam,
+                last.map_or(1, |(number, _)| number + 1),
+                name,
+                due.as_microsecond(),
+                now.as_microsecond(),
+                text
+            ])?;
+    }
+    Ok(())
+}
+
+fn was_told(connection: &Connection, exam: &str, destination: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM delivery WHERE exam = ?1 AND destination = ?2 AND kind = 'notification'
+                AND state = 'done')",
+        )?
+        .query_row([exam, destination], |row| row.get(0))
+}
+
 /// Enters what is to be delivered of a record's verdict, once for each verdict that says something new; what was not sent of
 /// earlier ones is superseded.
-pub(super) fn enter(
+fn enter_objects(
     connection: &Connection,
     record: &Record,
     addressees: &[Addressee],
@@ -40,7 +115,7 @@ pub(super) fn enter(
     connection
         .prepare_cached(
             "UPDATE delivery SET state = 'superseded', reason = 'a later verdict took its place', changed_us = ?2
-                WHERE exam = ?1 AND kind <> 'original' AND state IN ('queued', 'unsure', 'dead')",
+                WHERE exam = ?1 AND kind NOT IN ('original', 'notification') AND state IN ('queued', 'unsure', 'dead')",
         )?
         .execute(params![exam, now.as_microsecond()])?;
     for addressee in addressees {
@@ -60,8 +135,9 @@ fn enter_for(
         "INSERT OR IGNORE INTO delivery (exam, revision, kind, destination, part, state, queued_us, changed_us)
             VALUES (?1, ?2, ?3, ?4, 0, 'queued', ?5, ?5)",
     )?;
-    for kind in addressee.kinds() {
-        statement.execute(params![exam, revision, word(&kind)?, addressee.name, now.as_microsecond()])?;
+    let Gets::Objects { originals } = addressee.gets else { return Ok(()) };
+    for kind in originals.then_some(DeliveryKind::Original).into_iter().chain(DeliveryKind::OF_REPORT) {
+        statement.execute(params![exam, revision, kind.as_str(), addressee.name, now.as_microsecond()])?;
     }
     Ok(())
 }
@@ -83,7 +159,7 @@ pub(super) fn catch_up(
     now: Timestamp,
 ) -> Result<usize, DatabaseError> {
     let mut caught = 0;
-    for addressee in addressees {
+    for addressee in addressees.iter().filter(|addressee| matches!(addressee.gets, Gets::Objects { .. })) {
         let missing: Vec<(String, u32)> = connection
             .prepare(
                 "SELECT exam, max(revision) FROM revision
@@ -199,7 +275,7 @@ pub(super) fn put_objects(
             insert.execute(params![
                 exam,
                 revision,
-                word(&kind)?,
+                kind.as_str(),
                 destination,
                 number as i64 + 1,
                 queued_us,
@@ -255,6 +331,20 @@ pub(super) fn next_batch(connection: &Connection, destination: &str) -> Result<V
         .collect::<rusqlite::Result<_>>()?;
     batch.sort_by_key(|delivery| (delivery.failures >= LETS_PASS, delivery.revision, delivery.kind));
     Ok(batch)
+}
+
+/// The notification that a destination gets next.
+pub(super) fn next_notification(
+    connection: &Connection,
+    destination: &str,
+    now: Timestamp,
+) -> Result<Option<Delivery>, DatabaseError> {
+    let sql = format!(
+        "SELECT * FROM delivery WHERE destination = ?1 AND state IN {OPEN} AND kind = 'notification' AND queued_us <= ?2
+            ORDER BY failures, queued_us LIMIT 1"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row(params![destination, now.as_microsecond()], delivery).optional()?)
 }
 
 /// A delivery that failed so often lets the others of its exam go first.
@@ -393,7 +483,7 @@ pub(super) fn last_objects(
     exam: &ExamKey,
 ) -> Result<Vec<(DeliveryKind, DeliveryObject)>, DatabaseError> {
     let mut statement = connection.prepare_cached(
-        "SELECT * FROM delivery WHERE exam = ?1 AND kind <> 'original' AND part > 0
+        "SELECT * FROM delivery WHERE exam = ?1 AND kind NOT IN ('original', 'notification') AND part > 0
             AND revision = (SELECT max(revision) FROM revision WHERE exam = ?1)
             GROUP BY path ORDER BY path",
     )?;
@@ -413,6 +503,9 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
             sha256: row.get("sha256")?,
         })
     });
+    let notice = row
+        .get::<_, Option<String>>("notice")?
+        .map(|notice| serde_json::from_str(&notice).map_err(|error| unreadable(row, "notice", error)));
     Ok(Delivery {
         id: row.get("id")?,
         exam: key(row, "exam")?,
@@ -425,5 +518,6 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         changed: time(row, "changed_us")?,
         failures: row.get("failures")?,
         object: object.transpose()?,
+        notice: notice.transpose()?.map(Box::new),
     })
 }

@@ -29,10 +29,10 @@ use crate::analysis::{ExamState, ExamView};
 use crate::exam::{Contents, ExamKey};
 use crate::report::ReportBasis;
 pub use deliveries::Deliveries;
-pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState};
+pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState, Gets};
 pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Unmade};
 pub use record::Record;
-use writer::Writer;
+use writer::{Wake, Writer};
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -85,9 +85,9 @@ impl Database {
         Ok(Self { writer: Writer::start(connect_kept(path)?)?, reader: Mutex::new(connect(path)?) })
     }
 
-    /// Enters with each later verdict what these get of it.
-    pub fn deliver_to(&self, addressees: Vec<Addressee>) {
-        self.writer.deliver_to(addressees);
+    /// Enters with each later change of an exam what these get of it, and calls `wake` once it is on the disk.
+    pub fn deliver_to(&self, addressees: Vec<Addressee>, wake: impl Fn() + Send + Sync + 'static) {
+        self.writer.deliver_to(addressees, Wake(Box::new(wake)));
     }
 
     /// Has an exam written soon.

@@ -154,7 +154,7 @@ CREATE TABLE segmented_slab (
 ";
 
 /// Layout 4: the outbox. A revision is a verdict that says something new; `content` is the SHA-256 of what it says. A delivery with part 0
-/// stands for objects that are not made yet.
+/// stands for objects that are not made yet. Of notifications `revision` counts the states that a destination was told.
 const OUTBOX: &str = "
 CREATE TABLE revision (
     exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
@@ -181,6 +181,7 @@ CREATE TABLE delivery (
     series_instance_uid TEXT,
     transfer_syntax_uid TEXT,
     sha256 TEXT,
+    notice TEXT,
     UNIQUE (exam, revision, kind, destination, part)
 ) STRICT;
 CREATE INDEX delivery_unsettled ON delivery (destination, state, exam)

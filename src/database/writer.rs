@@ -1,7 +1,7 @@
 //! The thread that writes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,19 @@ struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
     progress: WorkProgress,
-    /// Who gets the verdicts.
+    /// Who gets something of each exam.
     addressees: Mutex<Vec<Addressee>>,
+    /// Tells those who deliver that something was written.
+    wake: OnceLock<Wake>,
+}
+
+/// Called after each transaction.
+pub(super) struct Wake(pub Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Wake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wake")
+    }
 }
 
 impl Shared {
@@ -63,8 +74,10 @@ impl Writer {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    pub(super) fn deliver_to(&self, addressees: Vec<Addressee>) {
+    pub(super) fn deliver_to(&self, addressees: Vec<Addressee>, wake: Wake) {
         *self.shared.addressees.lock() = addressees;
+        // A database is delivered from once in its life.
+        let _ = self.shared.wake.set(wake);
     }
 
     pub(super) fn save(&self, record: Record) {
@@ -164,6 +177,10 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
         }
     }
     shared.changed.notify_all();
+    drop(queue);
+    if let Some(Wake(wake)) = shared.wake.get() {
+        wake();
+    }
     true
 }
 

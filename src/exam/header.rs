@@ -73,7 +73,7 @@ impl std::fmt::Display for ExamKey {
 }
 
 /// Whom the exam is of, as the instance says; shown on the console, never in logs or metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Patient {
     pub name: String,
     pub id: String,

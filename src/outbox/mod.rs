@@ -20,7 +20,9 @@ use jiff::{Timestamp, ToSpan as _};
 use parking_lot::{Condvar, Mutex};
 
 pub use backoff::RetryLimits;
-pub use destination::{CStoreOptions, Destination, Route, StowOptions};
+pub use destination::{
+    CStoreOptions, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, Route, WebhookOptions,
+};
 pub use objects::{ObjectsError, objects};
 
 use crate::database::{Addressee, Database, DatabaseError, Deliveries, DeliveryState};
@@ -107,9 +109,8 @@ impl Outbox {
         let OutboxOptions { destinations, database, database_path, folder, spool, plane, report } = options;
         let addressees: Vec<Addressee> = destinations
             .iter()
-            .map(|destination| Addressee { name: destination.name.clone(), gets_originals: destination.forward })
+            .map(|destination| Addressee { name: destination.name.clone(), gets: destination.gets() })
             .collect();
-        database.deliver_to(addressees.clone());
         let deliveries = Deliveries::open(&database_path)?;
         let caught = deliveries.start(&database, &addressees, Timestamp::now() - CATCHES_UP_HOURS.hours())?;
         if caught > 0 {
@@ -117,6 +118,12 @@ impl Outbox {
         }
         std::fs::create_dir_all(&folder).map_err(|source| OutboxError::Folder { path: folder.clone(), source })?;
         let shared = Arc::new(Shared { deliveries, stopping: Mutex::new(false), changed: Condvar::new() });
+        database.deliver_to(addressees, {
+            let shared = shared.clone();
+            move || {
+                shared.changed.notify_all();
+            }
+        });
         let nodes: Vec<Arc<Node>> = destinations.iter().map(|of| Arc::new(Node::new(&of.name))).collect();
         let outbox = Self { shared: shared.clone(), nodes, threads: Mutex::default() };
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::backoff::Backoff;
 use super::destination::{Destination, NodeFault, Step, Way};
 use super::{POLL, Shared};
-use crate::database::{Delivery, DeliveryCounts, DeliveryState};
+use crate::database::{Delivery, DeliveryCounts, DeliveryState, Gets};
 use crate::telemetry;
 
 /// What is not settled is counted this often.
@@ -61,6 +61,7 @@ pub(super) struct Sender {
     node: Arc<Node>,
     way: Way,
     backoff: Backoff,
+    gets: Gets,
     counted: Option<Instant>,
 }
 
@@ -69,7 +70,8 @@ impl Sender {
     /// If the system gives nothing to send with.
     pub(super) fn new(shared: Arc<Shared>, node: Arc<Node>, destination: Destination) -> std::io::Result<Self> {
         let backoff = Backoff::new(destination.retry);
-        Ok(Self { shared, node, way: Way::to(destination.route)?, backoff, counted: None })
+        let gets = destination.gets();
+        Ok(Self { shared, node, way: Way::to(destination.route)?, backoff, gets, counted: None })
     }
 
     pub(super) fn run(mut self) {
@@ -109,7 +111,12 @@ impl Sender {
 
     /// Sends what is next; `false` if nothing is.
     fn send_next(&mut self) -> Result<bool, NodeFault> {
-        let batch = self.shared.deliveries.next_batch(&self.node.name)?;
+        let batch = match self.gets {
+            Gets::Objects { .. } => self.shared.deliveries.next_batch(&self.node.name)?,
+            Gets::Notifications { .. } => {
+                self.shared.deliveries.next_notification(&self.node.name)?.into_iter().collect()
+            }
+        };
         if batch.is_empty() {
             return Ok(false);
         }

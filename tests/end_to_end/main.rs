@@ -31,6 +31,7 @@ mod gpu;
 mod interface;
 mod kernels;
 mod model;
+mod notifications;
 mod odd_objects;
 mod order_of_arrival;
 mod outbox;

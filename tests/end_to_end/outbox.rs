@@ -167,10 +167,9 @@ fn a_fault_of_the_node_costs_the_object_nothing() {
     let node = Node::start(&[], |sent| match (sent.before, sent.sop_class_uid.as_str()) {
         (0, uids::SEGMENTATION_STORAGE) => Reply::Status(0xA700),
         (1, uids::SEGMENTATION_STORAGE) => Reply::Status(0x0110),
-        (2, uids::SEGMENTATION_STORAGE) => Reply::Abort,
         (0, uids::SECONDARY_CAPTURE_IMAGE_STORAGE) => Reply::StoreAndHangUp,
         (1, uids::SECONDARY_CAPTURE_IMAGE_STORAGE) => Reply::Status(0xA7FF),
-        (0, uids::COMPREHENSIVE3_DSR_STORAGE) => Reply::Abort,
+        (2, uids::SEGMENTATION_STORAGE) | (0, uids::COMPREHENSIVE3_DSR_STORAGE) => Reply::Abort,
         _ => Reply::Status(0xB000),
     });
     let site = Site::start(&c_store("pacs", &node.node()));

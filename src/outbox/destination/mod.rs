@@ -1,17 +1,27 @@
 //! Where things are delivered, and what an answer means.
 
 mod c_store;
+mod fhir;
+mod hl7;
+mod http;
+mod notification;
 mod stow_rs;
+mod webhook;
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 
 pub use c_store::CStoreOptions;
-pub use stow_rs::StowOptions;
+pub use fhir::FhirOptions;
+pub use hl7::Hl7Options;
+pub use http::HttpOptions;
+pub use notification::NoticeOptions;
+pub use webhook::WebhookOptions;
 
 use super::backoff::RetryLimits;
-use crate::database::{DatabaseError, Delivery, DeliveryObject};
+use crate::database::{DatabaseError, Delivery, DeliveryObject, Gets};
 use crate::hex::hex;
 
 /// A configured destination.
@@ -31,7 +41,27 @@ pub enum Route {
     /// DICOM's own network service (PS3.4 annex B).
     CStore(CStoreOptions),
     /// `DICOMweb` (PS3.18 section 10.5).
-    StowRs(StowOptions),
+    StowRs(HttpOptions),
+    /// Standard Webhooks.
+    Webhook(WebhookOptions),
+    /// HL7 v2 over MLLP.
+    Hl7(Hl7Options),
+    Fhir(FhirOptions),
+}
+
+impl Destination {
+    /// What it gets of each exam.
+    #[must_use]
+    pub fn gets(&self) -> Gets {
+        let notice = match &self.route {
+            Route::CStore(_) | Route::StowRs(_) => return Gets::Objects { originals: self.forward },
+            Route::Webhook(options) => &options.notice,
+            Route::Hl7(options) => &options.notice,
+            Route::Fhir(options) => &options.notice,
+        };
+        let unseen_for = notice.unseen_for.map(|time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX));
+        Gets::Notifications { unseen_for }
+    }
 }
 
 /// What became of a delivery.
@@ -75,6 +105,9 @@ pub(super) type Tell<'a> = &'a mut dyn FnMut(&Delivery, Step) -> Result<(), Node
 pub(super) enum Way {
     CStore(c_store::CStore),
     StowRs(stow_rs::StowRs),
+    Webhook(webhook::Webhook),
+    Hl7(Box<Hl7Options>),
+    Fhir(fhir::Fhir),
 }
 
 impl Way {
@@ -84,6 +117,9 @@ impl Way {
         Ok(match route {
             Route::CStore(options) => Self::CStore(c_store::CStore::new(options)?),
             Route::StowRs(options) => Self::StowRs(stow_rs::StowRs::new(options)?),
+            Route::Webhook(options) => Self::Webhook(webhook::Webhook::new(options)?),
+            Route::Hl7(options) => Self::Hl7(Box::new(options)),
+            Route::Fhir(options) => Self::Fhir(fhir::Fhir::new(options)?),
         })
     }
 
@@ -95,6 +131,9 @@ impl Way {
         match self {
             Self::CStore(way) => way.deliver(batch, tell),
             Self::StowRs(way) => way.deliver(batch, tell),
+            Self::Webhook(way) => batch.iter().try_for_each(|delivery| way.deliver(delivery, tell)),
+            Self::Hl7(options) => batch.iter().try_for_each(|delivery| hl7::deliver(options, delivery, tell)),
+            Self::Fhir(way) => batch.iter().try_for_each(|delivery| way.deliver(delivery, tell)),
         }
     }
 }

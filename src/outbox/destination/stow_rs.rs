@@ -1,68 +1,31 @@
 //! Delivery by STOW-RS (PS3.18 section 10.5): one request an object, so that each has its own answer.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use ureq::Agent;
-use ureq::http::{Response, StatusCode, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::http::StatusCode;
 
+use super::http::{self, Http, HttpOptions};
 use super::{Answer, NodeFault, Step, Tell, answer, file_of};
 use crate::database::Delivery;
 
-/// Where to, and as whom.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StowOptions {
-    /// The service's address, to which `/studies` belongs.
-    pub url: String,
-    /// User name, and the file with the password.
-    pub user: Option<(String, PathBuf)>,
-    /// PEM file of the authorities that may have signed the service's certificate.
-    pub authorities: PathBuf,
-    pub connect_timeout: Duration,
-    pub answer_timeout: Duration,
-}
-
 pub(in crate::outbox) struct StowRs {
-    options: StowOptions,
-    agent: Agent,
+    url: String,
+    http: Http,
 }
 
 /// Separates the parts of a body; nothing that begins like it is in a Part 10 file behind a line break by accident.
 const BOUNDARY: &str = "tableside-part-10-9f3c2a71d85b4e06";
 
-/// More of an answer is not read.
-const LONGEST_ANSWER: u64 = 1 << 20;
-
 impl StowRs {
     /// # Errors
     /// If the service is reached by TLS and the authorities cannot be read.
-    pub(super) fn new(options: StowOptions) -> std::io::Result<Self> {
-        let roots = if options.url.starts_with("https:") { authorities(&options.authorities)? } else { Vec::new() };
-        let tls = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::Specific(Arc::new(roots)))
-            .build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_connect(Some(options.connect_timeout))
-            .timeout_send_body(Some(options.answer_timeout))
-            .timeout_recv_response(Some(options.answer_timeout))
-            .timeout_recv_body(Some(options.answer_timeout))
-            .user_agent(concat!("tableside/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
-        Ok(Self { options, agent })
+    pub(super) fn new(options: HttpOptions) -> std::io::Result<Self> {
+        let url = format!("{}/studies", options.url.trim_end_matches('/'));
+        Ok(Self { url, http: Http::new(options)? })
     }
 
     pub(super) fn deliver(&self, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
-        let authorization = self.authorization()?;
+        let content_type = format!("multipart/related; type=\"application/dicom\"; boundary={BOUNDARY}");
+        let headers = [("content-type", content_type), ("accept", "application/dicom+json".to_owned())];
         for delivery in batch {
             let Some(object) = &delivery.object else { continue };
             let file = match file_of(object) {
@@ -72,87 +35,13 @@ impl StowRs {
                     continue;
                 }
             };
-            tell(delivery, Step::Sending)?;
-            match self.post(&file, authorization.as_deref()) {
-                Ok(response) => {
-                    let (answer, retry_after) = read(response);
-                    match answer {
-                        Answer::Stored(remark) => tell(delivery, Step::Done(remark))?,
-                        Answer::Refused(reason) => tell(delivery, Step::Dead(reason))?,
-                        Answer::NotNow(reason) => {
-                            tell(delivery, Step::Back(reason.clone()))?;
-                            return Err(NodeFault { reason, retry_after });
-                        }
-                    }
-                }
-                Err(error) => {
-                    let reason = format!("{}: {error}", self.options.url);
-                    let step = if never_left(&error) { Step::Back } else { Step::Unsure };
-                    tell(delivery, step(reason.clone()))?;
-                    return Err(NodeFault::new(reason));
-                }
-            }
+            let mut body = format!("--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n").into_bytes();
+            body.extend_from_slice(&file);
+            body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+            self.http.deliver(delivery, &self.url, &headers, &body, meaning, tell)?;
         }
         Ok(())
     }
-
-    /// The password is read anew each time, so that it can be changed.
-    fn authorization(&self) -> Result<Option<String>, NodeFault> {
-        let Some((user, file)) = &self.options.user else { return Ok(None) };
-        let password = std::fs::read_to_string(file)
-            .map_err(|error| NodeFault::new(format!("the password in {} cannot be read: {error}", file.display())))?;
-        let credentials = format!("{user}:{}", password.trim_end_matches(['\r', '\n']));
-        Ok(Some(format!("Basic {}", STANDARD.encode(credentials))))
-    }
-
-    fn post(&self, file: &[u8], authorization: Option<&str>) -> Result<Response<ureq::Body>, ureq::Error> {
-        let mut body = format!("--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n").into_bytes();
-        body.extend_from_slice(file);
-        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
-        let url = format!("{}/studies", self.options.url.trim_end_matches('/'));
-        let content_type = format!("multipart/related; type=\"application/dicom\"; boundary={BOUNDARY}");
-        let mut request = self
-            .agent
-            .post(url)
-            .header(header::CONTENT_TYPE, content_type)
-            .header(header::ACCEPT, "application/dicom+json");
-        if let Some(authorization) = authorization {
-            request = request.header(header::AUTHORIZATION, authorization);
-        }
-        request.send(&body[..])
-    }
-}
-
-fn authorities(file: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
-    let named = |error: String| std::io::Error::other(format!("{}: {error}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| named(error.to_string()))?;
-    let certificates: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() { Err(named("it holds no certificate".to_owned())) } else { Ok(certificates) }
-}
-
-/// Whether the destination cannot have got anything.
-fn never_left(error: &ureq::Error) -> bool {
-    match error {
-        ureq::Error::HostNotFound
-        | ureq::Error::ConnectionFailed
-        | ureq::Error::BadUri(_)
-        | ureq::Error::Tls(_)
-        | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => true,
-        ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        _ => false,
-    }
-}
-
-fn read(mut response: Response<ureq::Body>) -> (Answer, Option<Duration>) {
-    let status = response.status();
-    let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_string().unwrap_or_default();
-    (meaning(status, &body), retry_after.map(Duration::from_secs))
 }
 
 // Attributes of the answer (PS3.18 section 10.5.3), as DICOM JSON names them.
@@ -176,16 +65,12 @@ fn meaning(status: StatusCode, body: &str) -> Answer {
             other => other,
         };
     }
-    match status.as_u16() {
-        200 | 202 => {
+    match http::answer(status) {
+        Answer::Stored(_) => {
             let warning = reason(REFERENCED_SOP_SEQUENCE, WARNING_REASON);
             Answer::Stored(warning.map(|warning| format!("stored with warning {warning:04X}")))
         }
-        // The address, the credentials, a load too high: whoever mends that wants nothing lost meanwhile.
-        100..=399 | 401 | 403 | 404 | 405 | 407 | 408 | 425 | 429 | 500..=599 => {
-            Answer::NotNow(format!("it answered {status}"))
-        }
-        _ => Answer::Refused(format!("it refused the object: {status}")),
+        other => other,
     }
 }
 

@@ -1,0 +1,153 @@
+//! What all deliveries by HTTP have in common: one POST, whose answer says what became of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ureq::Agent;
+use ureq::http::{Response, StatusCode, header};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use super::{Answer, NodeFault, Step, Tell};
+use crate::database::Delivery;
+
+/// Where to, and as whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpOptions {
+    pub url: String,
+    /// User name, and the file with the password.
+    pub user: Option<(String, PathBuf)>,
+    /// PEM file of the authorities that may have signed the service's certificate.
+    pub authorities: PathBuf,
+    pub connect_timeout: Duration,
+    pub answer_timeout: Duration,
+}
+
+/// More of an answer is not read.
+const LONGEST_ANSWER: u64 = 1 << 20;
+
+/// A service that is gone (410) asks not to be called any more: it is called as seldom as possible.
+const GONE: Duration = Duration::MAX;
+
+pub(super) struct Http {
+    options: HttpOptions,
+    agent: Agent,
+}
+
+impl Http {
+    /// # Errors
+    /// If the service is reached by TLS and the authorities cannot be read.
+    pub(super) fn new(options: HttpOptions) -> std::io::Result<Self> {
+        let roots = if options.url.starts_with("https:") { authorities(&options.authorities)? } else { Vec::new() };
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .root_certs(RootCerts::Specific(Arc::new(roots)))
+            .build();
+        // A redirect is followed nowhere: results go where the configuration says.
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(options.connect_timeout))
+            .timeout_send_body(Some(options.answer_timeout))
+            .timeout_recv_response(Some(options.answer_timeout))
+            .timeout_recv_body(Some(options.answer_timeout))
+            .user_agent(concat!("tableside/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        Ok(Self { options, agent })
+    }
+
+    /// Sends a delivery as one request and tells what became of it; `meaning` reads status and body of the answer.
+    pub(super) fn deliver(
+        &self,
+        delivery: &Delivery,
+        url: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+        meaning: impl Fn(StatusCode, &str) -> Answer,
+        tell: Tell<'_>,
+    ) -> Result<(), NodeFault> {
+        let authorization = self.authorization()?;
+        tell(delivery, Step::Sending)?;
+        let mut request = self.agent.post(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let (status, retry_after, text) = match request.send(body) {
+            Ok(response) => read(response),
+            Err(error) => {
+                let reason = format!("{url}: {error}");
+                let step = if never_left(&error) { Step::Back } else { Step::Unsure };
+                tell(delivery, step(reason.clone()))?;
+                return Err(NodeFault::new(reason));
+            }
+        };
+        match meaning(status, &text) {
+            Answer::Stored(remark) => tell(delivery, Step::Done(remark)),
+            Answer::Refused(reason) => tell(delivery, Step::Dead(reason)),
+            Answer::NotNow(reason) => {
+                tell(delivery, Step::Back(reason.clone()))?;
+                let retry_after = retry_after.or_else(|| (status == StatusCode::GONE).then_some(GONE));
+                Err(NodeFault { reason, retry_after })
+            }
+        }
+    }
+
+    /// The password is read anew each time, so that it can be changed.
+    fn authorization(&self) -> Result<Option<String>, NodeFault> {
+        let Some((user, file)) = &self.options.user else { return Ok(None) };
+        let password = std::fs::read_to_string(file)
+            .map_err(|error| NodeFault::new(format!("the password in {} cannot be read: {error}", file.display())))?;
+        let credentials = format!("{user}:{}", password.trim_end_matches(['\r', '\n']));
+        Ok(Some(format!("Basic {}", STANDARD.encode(credentials))))
+    }
+}
+
+/// What a status means where no body says more.
+pub(super) fn answer(status: StatusCode) -> Answer {
+    match status.as_u16() {
+        200..=299 => Answer::Stored(None),
+        // The address, the credentials, a load too high: whoever mends that wants nothing lost meanwhile.
+        100..=199 | 300..=399 | 401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429 | 500..=599 => {
+            Answer::NotNow(format!("it answered {status}"))
+        }
+        _ => Answer::Refused(format!("it refused what it got: {status}")),
+    }
+}
+
+fn authorities(file: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
+    let named = |error: String| std::io::Error::other(format!("{}: {error}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| named(error.to_string()))?;
+    let certificates: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() { Err(named("it holds no certificate".to_owned())) } else { Ok(certificates) }
+}
+
+/// Whether the destination cannot have got anything.
+fn never_left(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::BadUri(_)
+        | ureq::Error::Tls(_)
+        | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => true,
+        ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        _ => false,
+    }
+}
+
+fn read(mut response: Response<ureq::Body>) -> (StatusCode, Option<Duration>, String) {
+    let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_string().unwrap_or_default();
+    (response.status(), retry_after.map(Duration::from_secs), body)
+}
