@@ -1,6 +1,7 @@
 //! `[[destination]]`: who gets the results.
 
 use std::collections::BTreeSet;
+use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::reader::{Document, Section};
 use super::{AE_TITLE, is_ae_title};
 use crate::dicom::Target;
 use crate::dicom::scu::Calling;
+use crate::ingest::{Scanner, parse_network};
 use crate::outbox::{
     CStoreOptions, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, RetryLimits, Route, WebhookOptions,
 };
@@ -28,6 +30,20 @@ pub(super) fn read(document: &mut Document<'_>, own_title: &str) -> Vec<Destinat
         }
     });
     destinations
+}
+
+/// The nodes that report what they have kept, at the addresses that their names have now.
+pub(super) fn archives(destinations: &[Destination]) -> Vec<Scanner> {
+    let of_route = |route: &Route| match route {
+        Route::CStore(CStoreOptions { target, commitment: Some(_), .. }) => {
+            let addresses = (target.host.as_str(), target.port).to_socket_addrs().into_iter().flatten();
+            let addresses: Vec<_> = addresses.filter_map(|at| parse_network(&at.ip().to_string())).collect();
+            // A name that leads nowhere would admit everybody who calls himself so.
+            (!addresses.is_empty()).then(|| Scanner { ae_title: target.ae_title.clone(), addresses })
+        }
+        _ => None,
+    };
+    destinations.iter().filter_map(|destination| of_route(&destination.route)).collect()
 }
 
 fn destination(section: &mut Section<'_, '_>, own_title: &str) -> Option<Destination> {
@@ -103,8 +119,11 @@ fn c_store(section: &mut Section<'_, '_>, own_title: &str, timeouts: Timeouts) -
     section.parsed_into("c_store", "a node such as \"ARCHIVE@10.0.0.5:104\"", |node: Target| target = Some(node));
     section.text("calling_ae_title", &mut ae_title, AE_TITLE, is_ae_title);
     let Timeouts { connect: connect_timeout, answer: read_timeout } = timeouts;
+    let (mut is_asked, mut patience) = (false, Duration::from_hours(1));
+    section.boolean("commitment", &mut is_asked);
+    section.number("commitment_timeout_s", 0.1..=604_800.0, |s| patience = Duration::from_secs_f64(s));
     let calling = Calling { ae_title, connect_timeout, read_timeout, write_timeout: read_timeout };
-    target.map(|target| Route::CStore(CStoreOptions { target, calling }))
+    target.map(|target| Route::CStore(CStoreOptions { target, calling, commitment: is_asked.then_some(patience) }))
 }
 
 /// What all that is reached by HTTP have in common, without the address.

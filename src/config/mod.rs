@@ -70,6 +70,7 @@ impl Default for Config {
                 ae_title: "TABLESIDE".to_owned(),
                 require_called_ae_title: false,
                 scanners: Vec::new(),
+                archives: Vec::new(),
                 max_associations: 64,
                 max_associations_of_one: 16,
                 max_pdu_bytes: 128 * 1024,
@@ -167,6 +168,7 @@ impl Config {
             report.boolean("empty_frames", &mut config.report.keeps_empty_frames);
         });
         config.destinations = destinations::read(&mut document, &config.ingest.ae_title);
+        config.ingest.archives = destinations::archives(&config.destinations);
 
         document.section("engine", |engine| {
             engine.choice(

@@ -109,7 +109,8 @@ impl Daemon {
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
         let ae_title = config.ingest.ae_title.clone();
-        let ingest = tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, stopping.clone()));
+        let ingest =
+            tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, outbox.clone(), stopping.clone()));
         let health = Arc::new(Health {
             engine: engine_state.clone(),
             model: package.title(),

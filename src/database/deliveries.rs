@@ -1,6 +1,7 @@
 //! The outbox's own way to its rows.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
@@ -8,6 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::delivery_rows::{self as rows, DeliveryCounts, DeliveryFilter, Unmade};
 use super::{Addressee, Database, DatabaseError, Delivery, DeliveryKind, DeliveryObject, DeliveryState, connect_kept};
+use crate::dicom::CommitmentReport;
 use crate::exam::ExamKey;
 use crate::report::content_digest;
 
@@ -108,6 +110,50 @@ impl Deliveries {
         has_failed: bool,
     ) -> Result<(), DatabaseError> {
         rows::mark(&self.connection(), id, state, reason, has_failed, Timestamp::now())
+    }
+
+    /// What a destination is to be asked about next under this transaction: all of one exam that it has stored, or was asked about
+    /// longer ago than `patience` without a report since. It is noted as asked; empty if there is nothing to ask.
+    ///
+    /// # Errors
+    /// If the database cannot be read or written.
+    pub fn ask_next(
+        &self,
+        destination: &str,
+        transaction_uid: &str,
+        patience: Duration,
+    ) -> Result<Vec<Delivery>, DatabaseError> {
+        let now = Timestamp::now();
+        let asked_before = now.checked_sub(patience).unwrap_or(Timestamp::MIN);
+        let mut connection = self.connection.lock();
+        if rows::next_uncommitted(&connection, destination, asked_before)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let batch = rows::next_uncommitted(&transaction, destination, asked_before)?;
+        let left = rows::ask(&transaction, batch, transaction_uid, now)?;
+        transaction.commit()?;
+        Ok(left)
+    }
+
+    /// The question of this transaction did not reach its destination.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn take_back_question(&self, transaction_uid: &str) -> Result<(), DatabaseError> {
+        rows::take_back_question(&self.connection(), transaction_uid)
+    }
+
+    /// A destination reports what it has for good. How many deliveries it was asked about under the transaction.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn committed(&self, report: &CommitmentReport) -> Result<usize, DatabaseError> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let asked = rows::committed(&transaction, report, Timestamp::now())?;
+        transaction.commit()?;
+        Ok(asked)
     }
 
     /// The deliveries that are meant, the oldest first.

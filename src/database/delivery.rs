@@ -58,8 +58,14 @@ pub enum DeliveryState {
     Sending,
     /// It was on its way when the destination was lost: it may have arrived. The same bytes are sent again.
     Unsure,
-    /// The destination said that it has it.
+    /// The destination said that it has it; it is to be asked whether for good.
+    Stored,
+    /// The destination was asked whether it has it for good.
+    CommitmentAsked,
+    /// The destination said that it has it; for good, where it is asked that.
     Done,
+    /// The destination said that it has it, and never whether for good.
+    DoneUnconfirmed,
     /// It cannot be made, or the destination refused it as such. Somebody must decide: retry or drop.
     Dead,
     /// A later verdict took its place before it was sent.
@@ -70,7 +76,8 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// What somebody still has to do with: a worker, or a person.
-    pub const UNSETTLED: [Self; 4] = [Self::Queued, Self::Sending, Self::Unsure, Self::Dead];
+    pub const UNSETTLED: [Self; 6] =
+        [Self::Queued, Self::Sending, Self::Unsure, Self::Stored, Self::CommitmentAsked, Self::Dead];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -78,19 +85,28 @@ impl DeliveryState {
             Self::Queued => "queued",
             Self::Sending => "sending",
             Self::Unsure => "unsure",
+            Self::Stored => "stored",
+            Self::CommitmentAsked => "commitment_asked",
             Self::Done => "done",
+            Self::DoneUnconfirmed => "done_unconfirmed",
             Self::Dead => "dead",
             Self::Superseded => "superseded",
             Self::Dropped => "dropped",
         }
     }
 
-    /// Whether the worker of its destination has to do with it.
+    /// Whether it waits to be sent.
     #[must_use]
     pub fn is_open(self) -> bool {
         match self {
             Self::Queued | Self::Sending | Self::Unsure => true,
-            Self::Done | Self::Dead | Self::Superseded | Self::Dropped => false,
+            Self::Stored
+            | Self::CommitmentAsked
+            | Self::Done
+            | Self::DoneUnconfirmed
+            | Self::Dead
+            | Self::Superseded
+            | Self::Dropped => false,
         }
     }
 }

@@ -10,14 +10,15 @@ use super::delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, Deliver
 use super::record::Record;
 use super::rows::{count, enumerated, key, time, unreadable};
 use crate::alert::Notice;
+use crate::dicom::CommitmentReport;
 use crate::exam::ExamKey;
 use crate::report::{SopReference, content_digest};
 
 /// States in which the worker of the destination has to do with a delivery, as a list in SQL.
 const OPEN: &str = "('queued', 'sending', 'unsure')";
 
-/// The states of what is not settled, as the partial index `delivery_unsettled` has them.
-const UNSETTLED: &str = "('queued', 'sending', 'unsure', 'dead')";
+/// The states of what is not settled.
+const UNSETTLED: &str = "('queued', 'sending', 'unsure', 'stored', 'commitment_asked', 'dead')";
 
 /// Enters what is to be delivered of a record.
 pub(super) fn enter(
@@ -233,7 +234,7 @@ pub(super) fn next_unmade(connection: &Connection) -> Result<Option<Unmade>, Dat
         .prepare_cached(
             "SELECT sop_class_uid, sop_instance_uid, series_instance_uid FROM delivery
                 WHERE exam = ?1 AND revision < ?2 AND kind = 'structured_report' AND part > 0
-                    AND state IN ('done', 'sending', 'unsure')
+                    AND state IN ('done', 'done_unconfirmed', 'stored', 'commitment_asked', 'sending', 'unsure')
                 ORDER BY revision DESC LIMIT 1",
         )?
         .query_row(params![unmade.exam.to_string(), unmade.revision], |row| {
@@ -363,10 +364,99 @@ pub(super) fn mark(
     connection
         .prepare_cached(
             "UPDATE delivery SET state = ?2, reason = ?3, failures = failures + ?4, changed_us = ?5
-                WHERE id = ?1 AND (?2 = 'done' OR state NOT IN ('superseded', 'dropped'))",
+                WHERE id = ?1 AND (?2 IN ('done', 'stored') OR state NOT IN ('superseded', 'dropped'))",
         )?
         .execute(params![id, state.as_str(), reason, has_failed, now.as_microsecond()])?;
     Ok(())
+}
+
+/// What a destination is to be asked about next: all of one exam that it has stored, or was asked about before `asked_before`
+/// without a report since.
+pub(super) fn next_uncommitted(
+    connection: &Connection,
+    destination: &str,
+    asked_before: Timestamp,
+) -> Result<Vec<Delivery>, DatabaseError> {
+    let condition = "destination = ?1 AND (state = 'stored' OR (state = 'commitment_asked' AND changed_us < ?2))";
+    let exam: Option<String> = connection
+        .prepare_cached(&format!("SELECT exam FROM delivery WHERE {condition} ORDER BY id LIMIT 1"))?
+        .query_row(params![destination, asked_before.as_microsecond()], |row| row.get(0))
+        .optional()?;
+    let Some(exam) = exam else { return Ok(Vec::new()) };
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT * FROM delivery WHERE {condition} AND exam = ?3 ORDER BY id"))?;
+    let found = statement.query_map(params![destination, asked_before.as_microsecond(), exam], delivery)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A destination that was asked so often and never reported is not asked any more.
+const MOST_ASKED: u32 = 3;
+
+/// Notes that a destination is asked about these under a transaction, before it is. What it was asked about too often is done
+/// without its word; the others are what it is to be asked about.
+pub(super) fn ask(
+    connection: &Connection,
+    batch: Vec<Delivery>,
+    transaction_uid: &str,
+    now: Timestamp,
+) -> Result<Vec<Delivery>, DatabaseError> {
+    let mut given_up = connection.prepare_cached(
+        "UPDATE delivery SET state = 'done_unconfirmed', changed_us = ?2,
+            reason = 'the destination stored it, and never reported whether for good'
+            WHERE id = ?1 AND asked >= ?3",
+    )?;
+    let mut asked = connection.prepare_cached(
+        "UPDATE delivery SET state = 'commitment_asked', asked = asked + 1, transaction_uid = ?2, changed_us = ?3
+            WHERE id = ?1",
+    )?;
+    let mut left = Vec::new();
+    for delivery in batch {
+        if given_up.execute(params![delivery.id, now.as_microsecond(), MOST_ASKED])? == 0 {
+            asked.execute(params![delivery.id, transaction_uid, now.as_microsecond()])?;
+            left.push(delivery);
+        }
+    }
+    Ok(left)
+}
+
+/// A question did not reach its destination.
+pub(super) fn take_back_question(connection: &Connection, transaction_uid: &str) -> Result<(), DatabaseError> {
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'stored', asked = asked - 1 WHERE transaction_uid = ?1 AND state = 'commitment_asked'",
+        )?
+        .execute([transaction_uid])?;
+    Ok(())
+}
+
+/// A destination reports. What it has not kept is sent again, and is dead if that has happened too often. How many deliveries
+/// it was asked about under the transaction.
+pub(super) fn committed(
+    connection: &Connection,
+    report: &CommitmentReport,
+    now: Timestamp,
+) -> Result<usize, DatabaseError> {
+    let transaction = &report.transaction_uid;
+    let asked: usize = connection
+        .prepare_cached("SELECT count(*) AS asked FROM delivery WHERE transaction_uid = ?1")?
+        .query_row([transaction], |row| count(row, "asked"))?;
+    let mut done = connection.prepare_cached(
+        "UPDATE delivery SET state = 'done', reason = NULL, changed_us = ?3
+            WHERE transaction_uid = ?1 AND sop_instance_uid = ?2 AND state IN ('commitment_asked', 'done_unconfirmed')",
+    )?;
+    for uid in &report.committed {
+        done.execute(params![transaction, uid, now.as_microsecond()])?;
+    }
+    let mut missing = connection.prepare_cached(
+        "UPDATE delivery SET state = iif(failures < ?5, 'queued', 'dead'), reason = ?4, failures = failures + 1,
+            changed_us = ?3
+            WHERE transaction_uid = ?1 AND sop_instance_uid = ?2 AND state IN ('commitment_asked', 'done_unconfirmed')",
+    )?;
+    for (uid, reason) in &report.failed {
+        let reason = format!("the destination stored it and has not kept it (reason {reason:04X})");
+        missing.execute(params![transaction, uid, now.as_microsecond(), reason, MOST_ASKED])?;
+    }
+    Ok(asked)
 }
 
 /// At a start: what was on its way may have arrived.
@@ -420,7 +510,9 @@ pub(super) fn decide(
     now: Timestamp,
 ) -> Result<usize, DatabaseError> {
     let (condition, values) = filter.condition();
-    let sql = format!("UPDATE delivery SET state = ?, reason = NULL, failures = 0, changed_us = ? WHERE {condition}");
+    let sql = format!(
+        "UPDATE delivery SET state = ?, reason = NULL, failures = 0, asked = 0, changed_us = ? WHERE {condition}"
+    );
     let first = [Value::from(state.as_str().to_owned()), Value::from(now.as_microsecond())];
     Ok(connection.execute(&sql, params_from_iter(first.into_iter().chain(values)))?)
 }

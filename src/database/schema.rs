@@ -182,10 +182,12 @@ CREATE TABLE delivery (
     transfer_syntax_uid TEXT,
     sha256 TEXT,
     notice TEXT,
+    transaction_uid TEXT,
+    asked INTEGER NOT NULL DEFAULT 0,
     UNIQUE (exam, revision, kind, destination, part)
 ) STRICT;
-CREATE INDEX delivery_unsettled ON delivery (destination, state, exam)
-    WHERE state IN ('queued', 'sending', 'unsure', 'dead');
+CREATE INDEX delivery_by_destination ON delivery (destination, state, exam);
+CREATE INDEX delivery_by_transaction ON delivery (transaction_uid) WHERE transaction_uid IS NOT NULL;
 CREATE INDEX delivery_unmade ON delivery (id) WHERE part = 0 AND state = 'queued';
 ";
 

@@ -1,4 +1,4 @@
-//! The DIMSE messages that ingest speaks: C-ECHO, C-STORE, N-CREATE and N-SET (PS3.7 sections 9 and 10).
+//! The DIMSE messages that ingest speaks: C-ECHO, C-STORE, N-CREATE, N-SET and N-EVENT-REPORT (PS3.7 sections 9 and 10).
 
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
@@ -35,6 +35,7 @@ impl std::fmt::Display for Status {
 
 const C_STORE_RQ: u16 = 0x0001;
 const C_ECHO_RQ: u16 = 0x0030;
+const N_EVENT_REPORT_RQ: u16 = 0x0100;
 const N_SET_RQ: u16 = 0x0120;
 const N_CREATE_RQ: u16 = 0x0140;
 const C_CANCEL_RQ: u16 = 0x0FFF;
@@ -61,6 +62,8 @@ pub(crate) enum Operation {
     Store,
     Create,
     Set,
+    /// Reports something that was asked for.
+    EventReport,
     /// Asks to stop something that is over already; there is no answer to it.
     Cancel,
     /// Answers something that was never asked; there is no answer to it either.
@@ -107,7 +110,9 @@ impl Request {
             sop_class_uid: either(tags::AFFECTED_SOP_CLASS_UID, tags::REQUESTED_SOP_CLASS_UID),
             sop_instance_uid: either(tags::AFFECTED_SOP_INSTANCE_UID, tags::REQUESTED_SOP_INSTANCE_UID),
             has_data_set: data_set_type
-                .map_or(matches!(field, C_STORE_RQ | N_SET_RQ | N_CREATE_RQ), |of_type| of_type != NO_DATA_SET),
+                .map_or(matches!(field, C_STORE_RQ | N_SET_RQ | N_CREATE_RQ | N_EVENT_REPORT_RQ), |of_type| {
+                    of_type != NO_DATA_SET
+                }),
         })
     }
 
@@ -117,6 +122,7 @@ impl Request {
             C_ECHO_RQ => Operation::Echo,
             N_CREATE_RQ => Operation::Create,
             N_SET_RQ => Operation::Set,
+            N_EVENT_REPORT_RQ => Operation::EventReport,
             C_CANCEL_RQ => Operation::Cancel,
             C_STORE_RQ => Operation::Store,
             response if response & RESPONSE != 0 => Operation::Response,

@@ -5,6 +5,7 @@
 
 pub(crate) mod attributes;
 pub(crate) mod codestream;
+pub(crate) mod commitment;
 pub(crate) mod dimse;
 mod element;
 mod extent;
@@ -36,6 +37,7 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use serde::{Deserialize, Serialize};
 
+pub use commitment::CommitmentReport;
 pub use dimse::Status;
 use extent::read_data_set_from;
 pub use extent::{Encoding, ExtentError, Keep, PixelData, PixelValue, ReadDataSet, read_data_set};

@@ -14,12 +14,14 @@ use dicom_ul::pdu::{PDataValueType, Pdu};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::dimse::{Request, Status};
 use super::target::Target;
 
 pub(crate) type Connection = AsyncClientAssociation<TcpStream>;
 
 const C_STORE_RQ: u16 = 0x0001;
 const C_ECHO_RQ: u16 = 0x0030;
+const N_ACTION_RQ: u16 = 0x0130;
 const NO_DATA_SET: u16 = 0x0101;
 const WITH_DATA_SET: u16 = 0x0001;
 /// A response without this bit is a request that we did not expect.
@@ -27,6 +29,8 @@ const RESPONSE: u16 = 0x8000;
 
 /// The larger of what peers take and what a write gains from.
 const LARGEST_PDU: u32 = 256 * 1024;
+/// More than a report on an exam's instances.
+const MOST_REQUEST_BYTES: usize = 4 << 20;
 /// Bytes of a PDV before its fragment: length, context, control (PS3.8 9.3.5.1).
 const PDV_HEADER: u32 = 6;
 
@@ -148,6 +152,86 @@ pub fn store_request(
     };
     append_pdus(&mut message, context, false, &data, peer_max_pdu);
     Ok(message)
+}
+
+/// An N-ACTION request that asks for storage commitment of what `data` lists (PS3.4 section J.3.2).
+///
+/// # Errors
+/// If the command set cannot be encoded.
+pub(crate) fn commitment_message(
+    data: &[u8],
+    context: u8,
+    message_id: u16,
+    peer_max_pdu: u32,
+) -> Result<Vec<u8>, ScuError> {
+    let command = encode_command([
+        (tags::REQUESTED_SOP_CLASS_UID, VR::UI, uids::STORAGE_COMMITMENT_PUSH_MODEL.into()),
+        (tags::COMMAND_FIELD, VR::US, N_ACTION_RQ.into()),
+        (tags::MESSAGE_ID, VR::US, message_id.into()),
+        (tags::COMMAND_DATA_SET_TYPE, VR::US, WITH_DATA_SET.into()),
+        (tags::REQUESTED_SOP_INSTANCE_UID, VR::UI, uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE.into()),
+        (tags::ACTION_TYPE_ID, VR::US, 1_u16.into()),
+    ])?;
+    let mut message = Vec::new();
+    append_pdus(&mut message, context, true, &command, peer_max_pdu);
+    append_pdus(&mut message, context, false, data, peer_max_pdu);
+    Ok(message)
+}
+
+/// Waits for a request of the peer with a data set, for `patience` at the longest: the request, the presentation context, and
+/// the data set.
+///
+/// # Errors
+/// If the association ends or its peer sends something else.
+pub(crate) async fn next_request(
+    connection: &mut Connection,
+    patience: Duration,
+) -> Result<Option<(Request, u8, Vec<u8>)>, ScuError> {
+    let until = tokio::time::Instant::now() + patience;
+    let (mut command, mut data_set, mut request) = (Vec::new(), Vec::new(), None);
+    loop {
+        // `receive` may be given up at any time: nothing is lost.
+        let received = match tokio::time::timeout_at(until, connection.receive()).await {
+            Ok(received) => received.map_err(|error| ScuError::Receive(chain(&error)))?,
+            Err(_) => return Ok(None),
+        };
+        let Pdu::PData { data } = received else {
+            return Err(ScuError::UnexpectedPdu(received.short_description().to_string()));
+        };
+        for value in data {
+            let is_command = value.value_type == PDataValueType::Command;
+            let part = if is_command { &mut command } else { &mut data_set };
+            part.extend_from_slice(&value.data);
+            if part.len() > MOST_REQUEST_BYTES {
+                return Err(ScuError::DataSet);
+            }
+            if value.is_last && is_command {
+                let read = Request::read(&command).map_err(|error| ScuError::Unreadable(error.to_string()))?;
+                request = Some(read);
+            } else if value.is_last {
+                let request = request.take().ok_or(ScuError::DataSet)?;
+                return Ok(Some((request, value.presentation_context_id, data_set)));
+            }
+        }
+    }
+}
+
+/// Answers a request of the peer.
+///
+/// # Errors
+/// If the answer cannot be encoded or written.
+pub(crate) async fn answer_request(
+    connection: &mut Connection,
+    request: &Request,
+    context: u8,
+    status: Status,
+    write_timeout: Duration,
+) -> Result<(), ScuError> {
+    let response = request.response(status).map_err(|error| ScuError::Encode(error.to_string()))?;
+    let mut message = Vec::new();
+    append_pdus(&mut message, context, true, &response, connection.acceptor_max_pdu_length());
+    let writing = connection.inner_stream().write_all(&message);
+    tokio::time::timeout(write_timeout, writing).await.map_err(|_| ScuError::WriteTimeout)?.map_err(ScuError::Write)
 }
 
 /// A C-ECHO request.

@@ -32,14 +32,18 @@ pub fn parse_network(text: &str) -> Option<IpNet> {
 }
 
 /// Whether any of the scanners may send from this address. Where no scanners are listed everybody may.
-pub(super) fn may_connect(scanners: &[Scanner], address: IpAddr) -> bool {
-    scanners.is_empty() || scanners.iter().any(|scanner| scanner.has_address(address))
+pub(super) fn may_connect(scanners: &[Scanner], archives: &[Scanner], address: IpAddr) -> bool {
+    scanners.is_empty() || scanners.iter().chain(archives).any(|caller| caller.has_address(address))
 }
 
 /// Whether this caller may send from this address.
 pub(super) fn may_send(scanners: &[Scanner], calling_ae_title: &str, address: IpAddr) -> bool {
-    let is_caller = |scanner: &Scanner| scanner.ae_title.trim() == calling_ae_title && scanner.has_address(address);
-    scanners.is_empty() || scanners.iter().any(is_caller)
+    scanners.is_empty() || is_listed(scanners, calling_ae_title, address)
+}
+
+/// Whether this caller is one of these, at an address of its own.
+pub(super) fn is_listed(callers: &[Scanner], calling_ae_title: &str, address: IpAddr) -> bool {
+    callers.iter().any(|caller| caller.ae_title.trim() == calling_ae_title && caller.has_address(address))
 }
 
 /// Who sends: the same calling AE title from the same address.

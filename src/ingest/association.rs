@@ -19,12 +19,13 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
-use super::access::{AssociationPermit, AssociationPermits, PendingConnection, RateLimiter, may_send};
-use super::negotiation::{NegotiatedAssociation, limit_exceeded, negotiate, refused};
-use super::object::{Checked, Requested, canonical, check};
+use super::access::{AssociationPermit, AssociationPermits, PendingConnection, RateLimiter, is_listed, may_send};
+use super::negotiation::{Caller, NegotiatedAssociation, limit_exceeded, negotiate, refused};
+use super::object::{Checked, Requested, canonical, check, parse_whole};
 use super::procedure_step::ProcedureSteps;
 use super::refusals::{AssociationRefusals, RefusedObject};
-use super::{IngestOptions, InstanceSink, StoredInstance};
+use super::{CommitmentSink, IngestOptions, InstanceSink, StoredInstance};
+use crate::dicom::CommitmentReport;
 use crate::dicom::dimse::{CommandError, Operation, Request, Status};
 use crate::dicom::pdu::{EncodeError, FragmentHead, Next, PduError, PduStream, command_pdus, encode};
 use crate::exam::{AssociationId, Content, ExamKey};
@@ -116,6 +117,7 @@ pub(super) struct Shared {
     pub spool: Arc<Spool>,
     pub procedure_steps: ProcedureSteps,
     pub sink: Arc<dyn InstanceSink>,
+    pub commitments: Arc<dyn CommitmentSink>,
 }
 
 /// Serves one connection until its association is released, aborted or lost.
@@ -168,10 +170,15 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     drop(pending);
     let address = peer.ip().to_canonical();
     let our_ae_title = options.require_called_ae_title.then_some(options.ae_title.as_str());
-    let agreed = negotiate(request, our_ae_title, options.max_pdu_bytes).and_then(|negotiated| {
-        if !may_send(&options.scanners, &negotiated.calling_ae_title, address) {
-            return Err(refused(AssociationRJServiceUserReason::CallingAETitleNotRecognized));
-        }
+    let ae_title = request.calling_ae_title.trim().to_owned();
+    let caller = if may_send(&options.scanners, &ae_title, address) {
+        Some(Caller::Scanner)
+    } else {
+        is_listed(&options.archives, &ae_title, address).then_some(Caller::Archive)
+    };
+    let known = caller.ok_or_else(|| refused(AssociationRJServiceUserReason::CallingAETitleNotRecognized));
+    let agreed = known.and_then(|caller| {
+        let negotiated = negotiate(request, our_ae_title, options.max_pdu_bytes, caller)?;
         let permit = shared.permits.take(&negotiated.calling_ae_title, address).ok_or_else(limit_exceeded)?;
         Ok((negotiated, permit))
     });
@@ -368,6 +375,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                     .await?;
                 self.last_placed = placed.or(self.last_placed.take());
                 Ok((request, status))
+            }
+            Operation::EventReport => {
+                let (shared, association) = (self.shared.clone(), self.id.0);
+                self.with_data_set(request, move |_, data_set| {
+                    let read = parse_whole(data_set, transfer_syntax_uid).map_err(|error| error.to_string());
+                    let report =
+                        read.and_then(|read| CommitmentReport::read(&read).ok_or("it names no transaction".to_owned()));
+                    match report.and_then(|report| shared.commitments.committed(&report)) {
+                        Ok(()) => Status::SUCCESS,
+                        Err(error) => {
+                            tracing::warn!(association, error, "a report on storage commitment was refused");
+                            Status::PROCESSING_FAILURE
+                        }
+                    }
+                })
+                .await
             }
             Operation::Create | Operation::Set => {
                 let (shared, association) = (self.shared.clone(), self.id.0);

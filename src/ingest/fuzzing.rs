@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::negotiation::negotiate;
+use super::negotiation::{Caller, negotiate};
 use super::object::{Requested, check};
 use crate::dicom::dimse::Request;
 use crate::dicom::pdu::{Next, PduStream};
@@ -14,7 +14,7 @@ const MOST_OBJECT_BYTES: u64 = 1 << 20;
 pub(crate) async fn read_all(bytes: &[u8], deadline: Instant) {
     let mut stream = PduStream::new(tokio::io::join(bytes, tokio::io::sink()), MOST_PDU_BYTES);
     let Ok(request) = stream.association_request(deadline).await else { return };
-    let _ = negotiate(request, None, MOST_PDU_BYTES);
+    let _ = negotiate(request, None, MOST_PDU_BYTES, Caller::Scanner);
     let mut message = Vec::new();
     while let Ok(Next::Fragment(head)) = stream.next(deadline).await {
         if stream.take_fragment(head, &mut message, deadline).await.is_err() {

@@ -29,6 +29,7 @@ pub use procedure_step::ended_steps;
 pub use refusals::may_be_slice;
 pub use tls::{Tls, TlsError, TlsOptions};
 
+use crate::dicom::CommitmentReport;
 use crate::exam::{AssociationId, ExamKey, PerformedStep, Refusal};
 use crate::spool::Spool;
 use crate::telemetry::{self, WorkProgress};
@@ -44,6 +45,8 @@ pub struct IngestOptions {
     pub require_called_ae_title: bool,
     /// Who may send; everybody if nobody is listed.
     pub scanners: Vec<Scanner>,
+    /// Who reports what it has kept of what we sent it.
+    pub archives: Vec<Scanner>,
     pub max_associations: usize,
     /// Of one calling AE title from one address.
     pub max_associations_of_one: usize,
@@ -87,6 +90,13 @@ pub trait InstanceSink: Send + Sync {
     fn procedure_step_ended(&self, step: PerformedStep);
 }
 
+/// Who hears what archives have kept. May block.
+pub trait CommitmentSink: Send + Sync {
+    /// # Errors
+    /// If nothing was asked for under this transaction, or the report cannot be kept.
+    fn committed(&self, report: &CommitmentReport) -> Result<(), String>;
+}
+
 /// Accepting is tried again after this when the system refuses, so that a lack of file handles does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
@@ -117,13 +127,15 @@ pub async fn serve(
     options: IngestOptions,
     spool: Arc<Spool>,
     sink: Arc<dyn InstanceSink>,
+    commitments: Arc<dyn CommitmentSink>,
     stop: watch::Receiver<Option<Instant>>,
 ) {
     let pending = PendingConnections::new(MOST_PENDING);
     let permits = AssociationPermits::new(options.max_associations, options.max_associations_of_one);
     let rate_limiter = RateLimiter::new(MOST_TOKENS, SECONDS_A_TOKEN.recip());
     let procedure_steps = ProcedureSteps::new(&spool);
-    let shared = Arc::new(association::Shared { options, permits, rate_limiter, spool, procedure_steps, sink });
+    let shared =
+        Arc::new(association::Shared { options, permits, rate_limiter, spool, procedure_steps, sink, commitments });
     let mut open = JoinSet::new();
     for door in doors {
         open.spawn(serve_door(door, pending.clone(), shared.clone(), stop.clone()));
@@ -170,7 +182,7 @@ async fn serve_door(
             let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
             continue;
         }
-        if !access::may_connect(&shared.options.scanners, address) {
+        if !access::may_connect(&shared.options.scanners, &shared.options.archives, address) {
             tracing::warn!(%peer, "connection refused: no scanner is listed with this address");
             telemetry::association_ended("address");
             shared.rate_limiter.count(address);

@@ -46,6 +46,24 @@ const SYNCHRONOUS: [u8; 4] = [0, 1, 0, 1];
 /// PS3.4 B.3.1: level 2, all attributes are stored; digital signatures stay valid because every bit does; nothing is coerced.
 const STORAGE_EXTENDED: [u8; 6] = [2, 0, 3, 0, 0, 0];
 
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Stores images and tells of procedure steps.
+    Scanner,
+    /// Reports what it has kept of what we sent it.
+    Archive,
+}
+
+impl Caller {
+    fn may_use(self, class: &str) -> bool {
+        match self {
+            Self::Scanner => true,
+            Self::Archive => matches!(class, uids::VERIFICATION | uids::STORAGE_COMMITMENT_PUSH_MODEL),
+        }
+    }
+}
+
 /// What an accepted presentation context is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Context {
@@ -71,6 +89,7 @@ pub(super) fn negotiate(
     request: AssociationRQ,
     our_ae_title: Option<&str>,
     max_pdu_bytes: u32,
+    caller: Caller,
 ) -> Result<NegotiatedAssociation, AssociationRJ> {
     if request.protocol_version & PROTOCOL_VERSION == 0 {
         let reason = AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported;
@@ -85,7 +104,7 @@ pub(super) fn negotiate(
     let mut contexts = BTreeMap::new();
     let mut results = Vec::new();
     for proposed in &request.presentation_contexts {
-        let result = choose(proposed);
+        let result = choose(proposed, caller);
         if let Ok(context) = &result {
             contexts.insert(proposed.id, context.clone());
         }
@@ -118,7 +137,9 @@ pub(super) fn negotiate(
                     .push(UserVariableItem::SopClassExtendedNegotiationSubItem(class, STORAGE_EXTENDED.to_vec()));
             }
             UserVariableItem::ScuScpRoleSelectionSubItem(class, proposed) => {
-                let roles = RequestorRoles { scu: proposed.scu, scp: false };
+                // Who reports what it has kept is the SCP (PS3.4 section J.3.3), everybody else the SCU.
+                let reports = trimmed(&class) == uids::STORAGE_COMMITMENT_PUSH_MODEL;
+                let roles = RequestorRoles { scu: proposed.scu && !reports, scp: proposed.scp && reports };
                 user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(class, roles));
             }
             _ => {}
@@ -136,13 +157,16 @@ pub(super) fn negotiate(
     Ok(NegotiatedAssociation { calling_ae_title, contexts, peer_max_pdu_bytes, answer })
 }
 
-fn choose(proposed: &PresentationContextProposed) -> Result<Context, PresentationContextResultReason> {
+fn choose(proposed: &PresentationContextProposed, caller: Caller) -> Result<Context, PresentationContextResultReason> {
     if proposed.id.is_multiple_of(2) {
         return Err(PresentationContextResultReason::NoReason);
     }
     let abstract_syntax_uid = trimmed(&proposed.abstract_syntax);
     let ours: &[&'static str] = match abstract_syntax_uid {
-        uids::VERIFICATION | uids::MODALITY_PERFORMED_PROCEDURE_STEP => &PLAIN_TRANSFER_SYNTAXES,
+        class if !caller.may_use(class) => return Err(PresentationContextResultReason::AbstractSyntaxNotSupported),
+        uids::VERIFICATION | uids::MODALITY_PERFORMED_PROCEDURE_STEP | uids::STORAGE_COMMITMENT_PUSH_MODEL => {
+            &PLAIN_TRANSFER_SYNTAXES
+        }
         class if is_storage(class) => &TRANSFER_SYNTAXES,
         _ => return Err(PresentationContextResultReason::AbstractSyntaxNotSupported),
     };
@@ -204,7 +228,7 @@ mod tests {
     }
 
     fn agree(request: AssociationRQ) -> NegotiatedAssociation {
-        negotiate(request, Some("TABLESIDE"), 65536).unwrap()
+        negotiate(request, Some("TABLESIDE"), 65536, Caller::Scanner).unwrap()
     }
 
     #[test]
@@ -264,11 +288,25 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_reports_and_does_nothing_else() {
+        let report = uids::STORAGE_COMMITMENT_PUSH_MODEL.to_owned();
+        let contexts = [report.as_str(), uids::CT_IMAGE_STORAGE, uids::VERIFICATION];
+        let contexts = contexts.iter().zip([1, 3, 5]);
+        let contexts = contexts.map(|(class, id)| proposed(id, class, &[uids::IMPLICIT_VR_LITTLE_ENDIAN])).collect();
+        let roles = RequestorRoles { scu: false, scp: true };
+        let variables = vec![UserVariableItem::ScuScpRoleSelectionSubItem(report.clone(), roles)];
+        let negotiated = negotiate(request(contexts, variables), None, 65536, Caller::Archive).unwrap();
+        assert_eq!(negotiated.contexts.keys().copied().collect::<Vec<_>>(), [1, 5]);
+        let role = UserVariableItem::ScuScpRoleSelectionSubItem(report, RequestorRoles { scu: false, scp: true });
+        assert_eq!(negotiated.answer.user_variables.last(), Some(&role));
+    }
+
+    #[test]
     fn another_application_context_version_or_called_ae_title_is_rejected_for_good() {
         let asked = |change: &dyn Fn(&mut AssociationRQ)| {
             let mut request = request(vec![], vec![]);
             change(&mut request);
-            negotiate(request, Some("TABLESIDE"), 65536).unwrap_err()
+            negotiate(request, Some("TABLESIDE"), 65536, Caller::Scanner).unwrap_err()
         };
         let called = asked(&|request| request.called_ae_title = "OTHER".into());
         assert_eq!(called, refused(AssociationRJServiceUserReason::CalledAETitleNotRecognized));

@@ -26,14 +26,16 @@ pub use destination::{
 pub use objects::{ObjectsError, objects};
 
 use crate::database::{Addressee, Database, DatabaseError, Deliveries, DeliveryState};
+use crate::dicom::CommitmentReport;
 use crate::exam::ExamKey;
+use crate::ingest::CommitmentSink;
 use crate::preprocess::InputGeometry;
 use crate::report::ReportOptions;
 use crate::spool::Spool;
 use crate::telemetry;
 use crate::words::counted;
 use making::Maker;
-use sending::{Node, Sender};
+use sending::{Node, NodeState, Sender, Trouble};
 
 /// Verdicts of so long ago are delivered to a destination that has nothing of them: one that is configured today gets today's.
 const CATCHES_UP_HOURS: i64 = 24;
@@ -174,13 +176,30 @@ impl Outbox {
     }
 }
 
+impl CommitmentSink for Outbox {
+    fn committed(&self, report: &CommitmentReport) -> Result<(), String> {
+        note_commitment(&self.shared, report)
+    }
+}
+
+fn note_commitment(shared: &Shared, report: &CommitmentReport) -> Result<(), String> {
+    let asked = shared.deliveries.committed(report).map_err(|error| error.to_string())?;
+    shared.changed.notify_all();
+    if asked == 0 { Err(format!("nothing was asked for as transaction {}", report.transaction_uid)) } else { Ok(()) }
+}
+
 fn notices_of(node: &Node) -> Vec<String> {
-    let (counts, trouble) = node.state();
+    let NodeState { counts, trouble, commitment_trouble } = node.state();
+    let since = |trouble: &Trouble| trouble.since.strftime("%Y-%m-%d %H:%M UTC").to_string();
     let mut notices = Vec::new();
     if let Some(trouble) = trouble {
         let waiting = counted(counts.open(), "object");
-        let since = trouble.since.strftime("%Y-%m-%d %H:%M UTC");
+        let since = since(&trouble);
         notices.push(format!("No results reach {} since {since}: {}; {waiting} to be sent", node.name, trouble.reason));
+    }
+    if let Some(trouble) = commitment_trouble {
+        let (since, reason) = (since(&trouble), trouble.reason);
+        notices.push(format!("{} does not say since {since} whether it keeps what it stored: {reason}", node.name));
     }
     let dead = counts.of(DeliveryState::Dead);
     if dead > 0 {

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 
 use super::backoff::Backoff;
 use super::destination::{Destination, NodeFault, Step, Way};
-use super::{POLL, Shared};
+use super::{POLL, Shared, note_commitment};
 use crate::database::{Delivery, DeliveryCounts, DeliveryState, Gets};
+use crate::dicom::UidSource;
 use crate::telemetry;
 
 /// What is not settled is counted this often.
@@ -19,14 +20,36 @@ const COUNT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Node {
     pub name: String,
-    state: Mutex<(DeliveryCounts, Option<Trouble>)>,
+    state: Mutex<NodeState>,
 }
 
-/// Why nothing reaches a destination.
+/// What is known of a destination.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NodeState {
+    pub counts: DeliveryCounts,
+    /// Nothing reaches it.
+    pub trouble: Option<Trouble>,
+    /// It takes results, and cannot be asked whether it has them for good.
+    pub commitment_trouble: Option<Trouble>,
+}
+
+/// Since when something does not work, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub since: Timestamp,
     pub reason: String,
+}
+
+impl Trouble {
+    /// Notes that something does not work (still); `true` if it worked before.
+    fn begin(known: &mut Option<Self>, reason: &str) -> bool {
+        if let Some(trouble) = known {
+            reason.clone_into(&mut trouble.reason);
+            return false;
+        }
+        *known = Some(Self { since: Timestamp::now(), reason: reason.to_owned() });
+        true
+    }
 }
 
 impl Node {
@@ -34,24 +57,25 @@ impl Node {
         Self { name: name.to_owned(), state: Mutex::default() }
     }
 
-    pub(super) fn state(&self) -> (DeliveryCounts, Option<Trouble>) {
+    pub(super) fn state(&self) -> NodeState {
         self.state.lock().clone()
     }
 
     fn fail(&self, reason: &str) {
-        let mut state = self.state.lock();
-        match &mut state.1 {
-            Some(trouble) => reason.clone_into(&mut trouble.reason),
-            none => {
-                tracing::warn!(destination = self.name, reason, "nothing can be delivered at present");
-                *none = Some(Trouble { since: Timestamp::now(), reason: reason.to_owned() });
-            }
+        if Trouble::begin(&mut self.state.lock().trouble, reason) {
+            tracing::warn!(destination = self.name, reason, "nothing can be delivered at present");
         }
     }
 
     fn recover(&self) {
-        if let Some(trouble) = self.state.lock().1.take() {
+        if let Some(trouble) = self.state.lock().trouble.take() {
             tracing::info!(destination = self.name, since = %trouble.since, "deliveries reach it again");
+        }
+    }
+
+    fn fail_to_ask(&self, reason: &str) {
+        if Trouble::begin(&mut self.state.lock().commitment_trouble, reason) {
+            tracing::warn!(destination = self.name, reason, "it cannot be asked for storage commitment at present");
         }
     }
 }
@@ -61,6 +85,9 @@ pub(super) struct Sender {
     node: Arc<Node>,
     way: Way,
     backoff: Backoff,
+    ask_backoff: Backoff,
+    /// It is not asked for storage commitment before.
+    ask_after: Instant,
     gets: Gets,
     counted: Option<Instant>,
 }
@@ -71,7 +98,9 @@ impl Sender {
     pub(super) fn new(shared: Arc<Shared>, node: Arc<Node>, destination: Destination) -> std::io::Result<Self> {
         let backoff = Backoff::new(destination.retry);
         let gets = destination.gets();
-        Ok(Self { shared, node, way: Way::to(destination.route)?, backoff, gets, counted: None })
+        let (ask_backoff, ask_after) = (Backoff::new(destination.retry), Instant::now());
+        let way = Way::to(destination.route)?;
+        Ok(Self { shared, node, way, backoff, ask_backoff, ask_after, gets, counted: None })
     }
 
     pub(super) fn run(mut self) {
@@ -118,17 +147,46 @@ impl Sender {
             }
         };
         if batch.is_empty() {
-            return Ok(false);
+            return self.ask_next();
         }
         let Self { shared, node, way, backoff, .. } = self;
+        let commits = way.commitment_patience().is_some();
         way.deliver(&batch, &mut |delivery, step| {
             if matches!(step, Step::Done(_) | Step::Dead(_)) {
                 backoff.reset();
                 node.recover();
             }
-            note(shared, node, delivery, step)
+            note(shared, node, delivery, step, commits)
         })?;
         Ok(true)
+    }
+
+    /// Asks whether the destination has for good what it stored; `false` if there is nothing to ask. That it cannot be asked keeps
+    /// nothing from being sent.
+    fn ask_next(&mut self) -> Result<bool, NodeFault> {
+        let Some(patience) = self.way.commitment_patience() else { return Ok(false) };
+        if Instant::now() < self.ask_after {
+            return Ok(false);
+        }
+        let transaction_uid = UidSource::fresh().next_uid();
+        let batch = self.shared.deliveries.ask_next(&self.node.name, &transaction_uid, patience)?;
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let shared = &self.shared;
+        match self.way.ask(&batch, &transaction_uid, &|report| note_commitment(shared, report).is_ok()) {
+            Ok(()) => {
+                self.ask_backoff.reset();
+                self.node.state.lock().commitment_trouble = None;
+                Ok(true)
+            }
+            Err(NodeFault { reason, retry_after }) => {
+                self.node.fail_to_ask(&reason);
+                self.ask_after = Instant::now() + self.ask_backoff.pause(retry_after);
+                self.shared.deliveries.take_back_question(&transaction_uid)?;
+                Ok(false)
+            }
+        }
     }
 
     fn count(&mut self) {
@@ -142,17 +200,17 @@ impl Sender {
                 let age = age.and_then(|age| age.try_into().ok()).unwrap_or_default();
                 let by_state = DeliveryState::UNSETTLED.map(|state| (state.as_str(), counts.of(state)));
                 telemetry::deliveries_unsettled(&self.node.name, &by_state, age);
-                self.node.state.lock().0 = counts;
+                self.node.state.lock().counts = counts;
             }
             Err(error) => tracing::error!(destination = self.node.name, %error, "deliveries cannot be counted"),
         }
     }
 }
 
-fn note(shared: &Shared, node: &Node, delivery: &Delivery, step: Step) -> Result<(), NodeFault> {
+fn note(shared: &Shared, node: &Node, delivery: &Delivery, step: Step, commits: bool) -> Result<(), NodeFault> {
     let (state, reason, has_failed) = match step {
         Step::Sending => (DeliveryState::Sending, None, false),
-        Step::Done(remark) => (DeliveryState::Done, remark, false),
+        Step::Done(remark) => (if commits { DeliveryState::Stored } else { DeliveryState::Done }, remark, false),
         Step::Dead(reason) => (DeliveryState::Dead, Some(reason), false),
         Step::Back(reason) => (DeliveryState::Queued, Some(reason), true),
         Step::Unsure(reason) => (DeliveryState::Unsure, Some(reason), true),
@@ -162,7 +220,7 @@ fn note(shared: &Shared, node: &Node, delivery: &Delivery, step: Step) -> Result
             let reason = reason.as_deref();
             tracing::error!(destination = node.name, exam = %delivery.exam, kind = ?delivery.kind, reason, "an object cannot be delivered: see tableside outbox list");
         }
-        DeliveryState::Done => {
+        DeliveryState::Done | DeliveryState::Stored => {
             telemetry::delivered(&node.name);
         }
         _ => {}

@@ -105,13 +105,18 @@ impl Orthanc {
     }
 
     /// Starts it at these ports: HTTP, DICOM.
-    pub fn start_at([http, dicom]: [u16; 2]) -> Self {
+    pub fn start_at(ports: [u16; 2]) -> Self {
+        Self::start_knowing(ports, &json!({}))
+    }
+
+    /// The same, with modalities that it knows: what it calls each, AE title, host and port.
+    pub fn start_knowing([http, dicom]: [u16; 2], modalities: &serde_json::Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("orthanc.json");
         let config = json!({
             "StorageDirectory": folder.path().join("archive"), "IndexDirectory": folder.path().join("index"),
             "Plugins": [DICOM_WEB], "HttpPort": http, "DicomPort": dicom, "AuthenticationEnabled": false,
-            "OverwriteInstances": false, "DicomWeb": { "Enable": true, "Root": "/dicom-web/" },
+            "OverwriteInstances": false, "DicomModalities": modalities, "DicomAlwaysAllowStore": true, "DicomWeb": { "Enable": true, "Root": "/dicom-web/" },
         });
         std::fs::write(&file, config.to_string()).unwrap();
         let program = ["/usr/sbin/Orthanc", "/usr/bin/Orthanc"].into_iter().find(|path| Path::new(path).exists());

@@ -284,6 +284,42 @@ fn a_verdict_that_is_given_again_takes_the_place_of_the_one_before() {
 }
 
 #[test]
+fn an_orthanc_that_is_asked_commits_itself_on_an_association_of_its_own() {
+    // It reports to a port that it was told before, as archives do; others may not call.
+    let ([port, _], ports) = (free_ports(), free_ports());
+    let orthanc = Orthanc::start_knowing(ports, &serde_json::json!({ "tableside": ["TABLESIDE", "127.0.0.1", port] }));
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let route = format!("c_store = \"{}\"\ncommitment = true", orthanc.node());
+    let extra = format!("[[scanner]]\nae_title = \"TABLESIDE-SCAN\"\n{}", destination("pacs", &route));
+    let config = crate::daemon::config(data.path(), &extra)
+        .replace("[dicom]\nlisten = \"127.0.0.1:0\"", &format!("[dicom]\nlisten = \"127.0.0.1:{port}\""));
+    let daemon = Daemon::start_configured(data.clone(), &config);
+    let site = Site { daemon, data, exam: phantom(PhantomKind::Pneumonia, SLICES), extra };
+    let exam = site.scanned();
+    wait_for("commitment", || {
+        let listed = site.listed();
+        (!listed.is_empty() && listed.iter().all(|delivery| delivery["state"] == "done")).then_some(())
+    });
+    assert_eq!(orthanc.contents(), contents_of(&site.results(&exam)));
+}
+
+#[test]
+fn a_node_that_never_commits_itself_has_the_results_all_the_same() {
+    // It takes results, and no questions.
+    let classes =
+        &[uids::SEGMENTATION_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE, uids::COMPREHENSIVE3_DSR_STORAGE];
+    let node = Node::start(classes, |_| Reply::Status(0));
+    let site = Site::start(&destination("pacs", &format!("c_store = \"{}\"\ncommitment = true", node.node())));
+    let exam = site.scanned();
+    let told = "pacs does not say since";
+    wait_for("a notice", || site.notices().contains(told).then_some(()));
+    assert_eq!(node.stored(), site.expected(&exam));
+    assert!(
+        site.listed().iter().all(|delivery| delivery["state"] == "stored" || delivery["state"] == "commitment_asked")
+    );
+}
+
+#[test]
 fn a_node_that_hangs_delays_no_other_and_keeps_nobody_from_stopping() {
     let release = Arc::new(AtomicBool::new(false));
     let released = release.clone();

@@ -1,20 +1,31 @@
 //! Delivery by C-STORE: an association for each exam, one object after the other.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use dicom_dictionary_std::uids;
 use tokio::runtime::Runtime;
 
-use super::{Answer, NodeFault, Step, Tell, answer, file_of};
+use super::{Answer, NodeFault, Report, Step, Tell, answer, file_of};
 use crate::database::{Delivery, DeliveryObject};
-use crate::dicom::scu::{Calling, Connection, associate, context_for, exchange, store_request};
-use crate::dicom::{Head, Outgoing, Target};
+use crate::dicom::commitment::commitment_request;
+use crate::dicom::scu::{
+    Calling, Connection, ScuError, answer_request, associate, commitment_message, context_for, exchange, next_request,
+    store_request,
+};
+use crate::dicom::{CommitmentReport, Head, Keep, Outgoing, Status, Target, encoding_of, read_data_set};
 
 /// Whom to call, and as whom.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CStoreOptions {
     pub target: Target,
     pub calling: Calling,
+    /// The node is asked for storage commitment, and again after so long without a report.
+    pub commitment: Option<Duration>,
 }
+
+/// How long a report is waited for on the association of its request.
+const REPORTS_AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(in crate::outbox) struct CStore {
     options: CStoreOptions,
@@ -32,6 +43,56 @@ impl CStore {
         self.runtime.block_on(self.send(batch, tell))
     }
 
+    pub(super) fn commitment_patience(&self) -> Option<Duration> {
+        self.options.commitment
+    }
+
+    pub(super) fn ask(&self, batch: &[Delivery], transaction_uid: &str, report: Report<'_>) -> Result<(), NodeFault> {
+        self.runtime.block_on(self.ask_for_commitment(batch, transaction_uid, report))
+    }
+
+    /// Asks on an association of its own, and waits a moment on it: many nodes report there.
+    async fn ask_for_commitment(
+        &self,
+        batch: &[Delivery],
+        transaction_uid: &str,
+        report: Report<'_>,
+    ) -> Result<(), NodeFault> {
+        let Self { options: CStoreOptions { target, calling, .. }, .. } = self;
+        let failed =
+            |error: ScuError| NodeFault::new(format!("{target} cannot be asked for storage commitment: {error}"));
+        let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+        let syntaxes = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
+        let contexts = syntaxes.map(|syntax| (class.to_owned(), syntax.to_owned())).into();
+        let mut connection = associate(target, &contexts, calling).await.map_err(failed)?;
+        let accepted = syntaxes.into_iter().find_map(|syntax| Some((context_for(&connection, class, syntax)?, syntax)));
+        let Some((context, syntax)) = accepted else {
+            let _ = connection.release().await;
+            return Err(NodeFault::new(format!(
+                "{target} offers no storage commitment: set commitment = false for it"
+            )));
+        };
+        let listed: Vec<(&str, &str)> =
+            objects(batch).map(|(_, object)| (&*object.sop_class_uid, &*object.sop_instance_uid)).collect();
+        let data =
+            commitment_request(transaction_uid, &listed, syntax).map_err(|error| failed(ScuError::Encode(error)))?;
+        let message = commitment_message(&data, context, 1, connection.acceptor_max_pdu_length()).map_err(failed)?;
+        let status = exchange(&mut connection, &message, 1, calling.write_timeout).await.map_err(failed)?;
+        if status != 0 {
+            let _ = connection.release().await;
+            return Err(NodeFault::new(format!("{target} refused to commit itself (status {status:04X})")));
+        }
+        // The request is taken. Whatever happens to this association now, the report may come on another one.
+        if let Ok(Some((request, context, data_set))) = next_request(&mut connection, REPORTS_AT_ONCE).await {
+            let read = read_data_set(&data_set, encoding_of(syntax), Keep::All).ok();
+            let is_ours = read.and_then(|read| CommitmentReport::read(&read.object)).is_some_and(|read| report(&read));
+            let status = if is_ours { Status::SUCCESS } else { Status::PROCESSING_FAILURE };
+            let _ = answer_request(&mut connection, &request, context, status, calling.write_timeout).await;
+        }
+        let _ = connection.release().await;
+        Ok(())
+    }
+
     async fn send(&self, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
         let (first, rest) = within_contexts(batch);
         self.send_on_one_association(first, tell).await?;
@@ -39,7 +100,7 @@ impl CStore {
     }
 
     async fn send_on_one_association(&self, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
-        let Self { options: CStoreOptions { target, calling }, .. } = self;
+        let Self { options: CStoreOptions { target, calling, .. }, .. } = self;
         let contexts: BTreeSet<(String, String)> =
             objects(batch).map(|(_, object)| context_of(object)).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
         let mut connection = associate(target, &contexts, calling)

@@ -22,6 +22,7 @@ pub use webhook::WebhookOptions;
 
 use super::backoff::RetryLimits;
 use crate::database::{DatabaseError, Delivery, DeliveryObject, Gets};
+use crate::dicom::CommitmentReport;
 use crate::hex::hex;
 
 /// A configured destination.
@@ -101,6 +102,9 @@ impl From<DatabaseError> for NodeFault {
 /// Hears of each step before the next one is made.
 pub(super) type Tell<'a> = &'a mut dyn FnMut(&Delivery, Step) -> Result<(), NodeFault>;
 
+/// Hears what a destination reports; whether it was asked for.
+pub(super) type Report<'a> = &'a dyn Fn(&CommitmentReport) -> bool;
+
 /// The way to a destination.
 pub(super) enum Way {
     CStore(c_store::CStore),
@@ -121,6 +125,25 @@ impl Way {
             Route::Hl7(options) => Self::Hl7(Box::new(options)),
             Route::Fhir(options) => Self::Fhir(fhir::Fhir::new(options)?),
         })
+    }
+
+    /// After how long without a report it is asked again whether it has things for good; `None` where it is not asked.
+    pub(super) fn commitment_patience(&self) -> Option<Duration> {
+        match self {
+            Self::CStore(way) => way.commitment_patience(),
+            Self::StowRs(_) | Self::Webhook(_) | Self::Hl7(_) | Self::Fhir(_) => None,
+        }
+    }
+
+    /// Asks whether it has these for good. What it reports on the same association is handed to `report`.
+    ///
+    /// # Errors
+    /// If it cannot be asked at present.
+    pub(super) fn ask(&self, batch: &[Delivery], transaction_uid: &str, report: Report<'_>) -> Result<(), NodeFault> {
+        match self {
+            Self::CStore(way) => way.ask(batch, transaction_uid, report),
+            Self::StowRs(_) | Self::Webhook(_) | Self::Hl7(_) | Self::Fhir(_) => Ok(()),
+        }
     }
 
     /// Sends these, one after the other.
