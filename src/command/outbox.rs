@@ -92,7 +92,12 @@ pub fn outbox(args: &OutboxArgs) -> Outcome {
             if !chosen.names_some() {
                 return Err("say which: numbers of deliveries, --exam or --destination".into());
             }
-            let filter = chosen.filter(&[DeliveryState::Queued, DeliveryState::Unsure, DeliveryState::Dead])?;
+            let filter = chosen.filter(&[
+                DeliveryState::Queued,
+                DeliveryState::Sending,
+                DeliveryState::Unsure,
+                DeliveryState::Dead,
+            ])?;
             let count = chosen.deliveries()?.decide(&filter, DeliveryState::Dropped)?;
             Ok(told(count, "not sent any more"))
         }

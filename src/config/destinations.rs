@@ -184,7 +184,8 @@ fn is_name(name: &str) -> bool {
 fn is_url(url: &str) -> bool {
     let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
-        && url.bytes().all(|byte| byte.is_ascii_graphic())
+        // Credentials in an address would stand in logs and messages.
+        && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@')
 }
 
 #[cfg(test)]
@@ -215,6 +216,7 @@ mod tests {
             ("name = \"a b\"\nc_store = \"A@b:1\"", "letters, digits"),
             ("name = \"a\"\nc_store = \"b:1\"", "ARCHIVE@"),
             ("name = \"a\"\nstow_rs = \"ftp://b\"", "https://"),
+            ("name = \"a\"\nstow_rs = \"http://tom:secret@b\"", "https://"),
             ("name = \"a\"\nwebhook = \"http://b\"", "belong together"),
             ("name = \"a\"\nhl7 = \"b\"", "his.example"),
             ("name = \"a\"\nstow_rs = \"http://b\"\nuser = \"c\"", "belong together"),

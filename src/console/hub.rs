@@ -112,6 +112,12 @@ impl Hub {
         self.database.as_ref()?.judged_contents(key)
     }
 
+    /// Whether the database cannot be written at present.
+    #[must_use]
+    pub fn database_is_failing(&self) -> bool {
+        self.database.as_ref().is_some_and(|database| database.is_failing())
+    }
+
     /// How long the database has been busy with what it is to keep, if that is `limit` or longer.
     #[must_use]
     pub fn database_stalled(&self, limit: Duration) -> Option<Duration> {
@@ -244,6 +250,8 @@ impl Listener for Hub {
 
     fn add_issue(&self, key: &ExamKey, issue: &QualityIssue) {
         let Some(mut known) = self.record(key) else { return };
+        // The report changes; what it was made from does not.
+        let basis = known.basis.clone().or_else(|| self.database.as_ref()?.basis(key));
         let Some(report) = known.report.as_mut().filter(|report| !report.quality.contains(issue)) else { return };
         report.quality.push(issue.clone());
         let report = report.clone();
@@ -251,6 +259,7 @@ impl Listener for Hub {
             let mut records = self.records();
             let record = records.entry(key.clone()).or_insert(known);
             record.report = Some(report);
+            record.basis = basis;
             record.exam.updated = Timestamp::now();
             self.send(Event::Exam(Box::new(self.shown(record))));
             self.forget_oldest(&mut records);

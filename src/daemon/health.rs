@@ -65,17 +65,36 @@ impl Health {
         let writing = self.hub.upgrade().and_then(|hub| hub.database_stalled(STALLED_AFTER)).map(|since| {
             format!("verdicts and flags have not been kept for {}: check the disk of the data folder", minutes(since))
         });
+        let failing = self.hub.upgrade().is_some_and(|hub| hub.database_is_failing()).then(|| {
+            "verdicts and flags cannot be written to the database, and are tried again: see the log".to_owned()
+        });
         let spool = self.spool.upgrade().and_then(|spool| spool.problem());
         let storing = spool.map(|problem| format!("nothing can be stored: {problem}"));
-        [self.analysis_problem(), self.engine.problem(), self.ingest_problem(), disk, writing, storing]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            self.analysis_problem(),
+            self.engine.problem(),
+            self.ingest_problem(),
+            disk,
+            writing.or(failing),
+            storing,
+            self.outbox_problem(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// What hangs or has ended and would work again after a restart. What a disk does is not mended by one.
     pub(super) fn needs_restart(&self) -> Option<String> {
-        self.analysis_problem().or_else(|| self.engine.problem()).or_else(|| self.ingest_problem())
+        self.analysis_problem()
+            .or_else(|| self.engine.problem())
+            .or_else(|| self.ingest_problem())
+            .or_else(|| self.outbox_problem())
+    }
+
+    fn outbox_problem(&self) -> Option<String> {
+        let is_alive = self.outbox.upgrade().is_none_or(|outbox| outbox.is_alive());
+        (!is_alive).then(|| "nothing is delivered any more: restart tableside".to_owned())
     }
 
     fn analysis_problem(&self) -> Option<String> {

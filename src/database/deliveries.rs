@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::delivery_rows::{self as rows, DeliveryCounts, DeliveryFilter, Unmade};
+use super::delivery_rows::{self as rows, DeliveryCounts, DeliveryFilter, Outcome, Unmade};
 use super::{Addressee, Database, DatabaseError, Delivery, DeliveryKind, DeliveryObject, DeliveryState, connect_kept};
 use crate::dicom::CommitmentReport;
 use crate::exam::ExamKey;
@@ -51,12 +51,12 @@ impl Deliveries {
         Ok(caught)
     }
 
-    /// The next verdict whose objects are to be made.
+    /// The next verdict whose objects are to be made, behind the delivery `after`.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn next_unmade(&self) -> Result<Option<Unmade>, DatabaseError> {
-        rows::next_unmade(&self.connection())
+    pub fn next_unmade(&self, after: i64) -> Result<Option<Unmade>, DatabaseError> {
+        rows::next_unmade(&self.connection(), after)
     }
 
     /// Puts the objects that a verdict became in the place of what stood for them.
@@ -87,7 +87,7 @@ impl Deliveries {
     /// # Errors
     /// If the database cannot be read.
     pub fn next_batch(&self, destination: &str) -> Result<Vec<Delivery>, DatabaseError> {
-        rows::next_batch(&self.connection(), destination)
+        rows::next_batch(&self.connection(), destination, Timestamp::now())
     }
 
     /// The notification that a destination gets next, if one is due.
@@ -98,18 +98,20 @@ impl Deliveries {
         rows::next_notification(&self.connection(), destination, Timestamp::now())
     }
 
-    /// Says how far a delivery has come; `has_failed` if it was refused or lost on its way.
+    /// Takes an open delivery in hand; `false` if it is not to be sent any more.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn mark(
-        &self,
-        id: i64,
-        state: DeliveryState,
-        reason: Option<&str>,
-        has_failed: bool,
-    ) -> Result<(), DatabaseError> {
-        rows::mark(&self.connection(), id, state, reason, has_failed, Timestamp::now())
+    pub fn claim(&self, id: i64) -> Result<bool, DatabaseError> {
+        rows::claim(&self.connection(), id, Timestamp::now())
+    }
+
+    /// Notes what became of a delivery.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn mark(&self, id: i64, outcome: &Outcome<'_>) -> Result<(), DatabaseError> {
+        rows::mark(&self.connection(), id, outcome, Timestamp::now())
     }
 
     /// What a destination is to be asked about next under this transaction: all of one exam that it has stored, or was asked about
@@ -177,7 +179,27 @@ impl Deliveries {
     /// # Errors
     /// If the database cannot be read.
     pub fn last_objects(&self, exam: &ExamKey) -> Result<Vec<(DeliveryKind, DeliveryObject)>, DatabaseError> {
-        rows::last_objects(&self.connection(), exam)
+        let connection = self.connection();
+        match rows::last_revision_of(&connection, exam)? {
+            Some(revision) => rows::made_objects(&connection, exam, revision),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The objects that a verdict became already; empty if none were made.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn made_objects(&self, unmade: &Unmade) -> Result<Vec<(DeliveryKind, DeliveryObject)>, DatabaseError> {
+        rows::made_objects(&self.connection(), &unmade.exam, unmade.revision)
+    }
+
+    /// Unsettled deliveries to destinations that are none of these, by destination.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn strays(&self, known: &[String]) -> Result<Vec<(String, usize)>, DatabaseError> {
+        rows::strays(&self.connection(), known)
     }
 
     /// What is not settled with a destination.

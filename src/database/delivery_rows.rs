@@ -1,6 +1,8 @@
 //! Deliveries as rows. Those of a verdict enter in its own transaction, one for each kind and destination and without an object
 //! (part 0); once the objects are made, each has a row of its own in their place.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
@@ -116,7 +118,7 @@ fn enter_objects(
     connection
         .prepare_cached(
             "UPDATE delivery SET state = 'superseded', reason = 'a later verdict took its place', changed_us = ?2
-                WHERE exam = ?1 AND kind NOT IN ('original', 'notification') AND state IN ('queued', 'unsure', 'dead')",
+                WHERE exam = ?1 AND kind NOT IN ('original', 'notification') AND state IN ('queued', 'sending', 'unsure', 'dead')",
         )?
         .execute(params![exam, now.as_microsecond()])?;
     for addressee in addressees {
@@ -202,26 +204,29 @@ pub(super) fn number_earlier_verdicts(
 /// A verdict whose objects are to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmade {
+    /// Of the first of its deliveries.
+    pub id: i64,
     pub exam: ExamKey,
     pub revision: u32,
     /// What it says; see [`content_digest`].
     pub content: String,
     pub has_originals: bool,
-    /// The structured report that this one takes the place of, where a destination has it.
+    /// The structured report that this one takes the place of, where a destination has it or may have it.
     pub replaces: Option<SopReference>,
 }
 
-/// The next verdict whose objects are to be made.
-pub(super) fn next_unmade(connection: &Connection) -> Result<Option<Unmade>, DatabaseError> {
+/// The next verdict whose objects are to be made, behind the delivery `after`.
+pub(super) fn next_unmade(connection: &Connection, after: i64) -> Result<Option<Unmade>, DatabaseError> {
     let mut statement = connection.prepare_cached(
-        "SELECT exam, revision, content, EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
+        "SELECT delivery.id, exam, revision, content, EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
                 AND other.revision = delivery.revision AND other.part = 0 AND other.kind = 'original'
                 AND other.state = 'queued') AS has_originals
             FROM delivery JOIN revision USING (exam, revision)
-            WHERE part = 0 AND state = 'queued' ORDER BY delivery.id LIMIT 1",
+            WHERE part = 0 AND state = 'queued' AND delivery.id > ?1 ORDER BY delivery.id LIMIT 1",
     )?;
     let unmade = |row: &Row<'_>| {
         Ok(Unmade {
+            id: row.get("id")?,
             exam: key(row, "exam")?,
             revision: row.get("revision")?,
             content: row.get("content")?,
@@ -229,12 +234,12 @@ pub(super) fn next_unmade(connection: &Connection) -> Result<Option<Unmade>, Dat
             replaces: None,
         })
     };
-    let Some(unmade) = statement.query_row([], unmade).optional()? else { return Ok(None) };
+    let Some(unmade) = statement.query_row([after], unmade).optional()? else { return Ok(None) };
     let replaces = connection
         .prepare_cached(
             "SELECT sop_class_uid, sop_instance_uid, series_instance_uid FROM delivery
                 WHERE exam = ?1 AND revision < ?2 AND kind = 'structured_report' AND part > 0
-                    AND state IN ('done', 'done_unconfirmed', 'stored', 'commitment_asked', 'sending', 'unsure')
+                    AND may_have_arrived
                 ORDER BY revision DESC LIMIT 1",
         )?
         .query_row(params![unmade.exam.to_string(), unmade.revision], |row| {
@@ -296,7 +301,7 @@ pub(super) fn put_objects(
     Ok(())
 }
 
-/// Says of all that stands for a verdict's objects that they cannot be made, or need not be.
+/// Says of all that stands for a verdict's objects, but for its originals, that they cannot be made, or need not be.
 pub(super) fn end_unmade(
     connection: &Connection,
     Unmade { exam, revision, .. }: &Unmade,
@@ -307,28 +312,37 @@ pub(super) fn end_unmade(
     connection
         .prepare_cached(
             "UPDATE delivery SET state = ?3, reason = ?4, changed_us = ?5
-                WHERE exam = ?1 AND revision = ?2 AND part = 0 AND state = 'queued'",
+                WHERE exam = ?1 AND revision = ?2 AND part = 0 AND state = 'queued' AND kind <> 'original'",
         )?
         .execute(params![exam.to_string(), revision, state.as_str(), reason, now.as_microsecond()])?;
     Ok(())
 }
 
 /// What a destination gets next: all that is open of one exam, in the order in which it is sent. The exam of which least has
-/// failed comes first, so that none that the destination chokes on holds up the others; then the oldest.
-pub(super) fn next_batch(connection: &Connection, destination: &str) -> Result<Vec<Delivery>, DatabaseError> {
+/// failed comes first, so that none that the destination chokes on holds up the others; then the oldest. What failed waits for its
+/// time, and the rest of its exam with it until it has failed too often.
+pub(super) fn next_batch(
+    connection: &Connection,
+    destination: &str,
+    now: Timestamp,
+) -> Result<Vec<Delivery>, DatabaseError> {
+    let now = now.as_microsecond();
     let exam: Option<String> = connection
         .prepare_cached(&format!(
             "SELECT exam FROM delivery WHERE destination = ?1 AND state IN {OPEN} AND part > 0
-                GROUP BY exam ORDER BY max(failures), min(id) LIMIT 1"
+                GROUP BY exam
+                HAVING max(iif(failures < {LETS_PASS}, not_before_us, 0)) <= ?2 AND min(not_before_us) <= ?2
+                ORDER BY max(failures), min(id) LIMIT 1"
         ))?
-        .query_row([destination], |row| row.get(0))
+        .query_row(params![destination, now], |row| row.get(0))
         .optional()?;
     let Some(exam) = exam else { return Ok(Vec::new()) };
     let mut batch: Vec<Delivery> = connection
         .prepare_cached(&format!(
-            "SELECT * FROM delivery WHERE destination = ?1 AND exam = ?2 AND state IN {OPEN} AND part > 0 ORDER BY id"
+            "SELECT * FROM delivery
+                WHERE destination = ?1 AND exam = ?2 AND state IN {OPEN} AND part > 0 AND not_before_us <= ?3 ORDER BY id"
         ))?
-        .query_map([destination, &exam], delivery)?
+        .query_map(params![destination, exam, now], delivery)?
         .collect::<rusqlite::Result<_>>()?;
     batch.sort_by_key(|delivery| (delivery.failures >= LETS_PASS, delivery.revision, delivery.kind));
     Ok(batch)
@@ -342,7 +356,7 @@ pub(super) fn next_notification(
 ) -> Result<Option<Delivery>, DatabaseError> {
     let sql = format!(
         "SELECT * FROM delivery WHERE destination = ?1 AND state IN {OPEN} AND kind = 'notification' AND queued_us <= ?2
-            ORDER BY failures, queued_us LIMIT 1"
+            AND not_before_us <= ?2 ORDER BY failures, queued_us LIMIT 1"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement.query_row(params![destination, now.as_microsecond()], delivery).optional()?)
@@ -351,22 +365,49 @@ pub(super) fn next_notification(
 /// A delivery that failed so often lets the others of its exam go first.
 const LETS_PASS: u32 = 3;
 
-/// Says how far a delivery has come. What somebody dropped or a later verdict superseded in the meantime stays so, unless it
+/// Takes an open delivery in hand; `false` if it is not to be sent any more.
+pub(super) fn claim(connection: &Connection, id: i64, now: Timestamp) -> Result<bool, DatabaseError> {
+    let claimed = connection
+        .prepare_cached(&format!(
+            "UPDATE delivery SET state = 'sending', reason = NULL, may_have_arrived = 1, changed_us = ?2
+                WHERE id = ?1 AND state IN {OPEN}"
+        ))?
+        .execute(params![id, now.as_microsecond()])?;
+    Ok(claimed > 0)
+}
+
+/// What became of a delivery that was taken in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome<'a> {
+    pub state: DeliveryState,
+    pub reason: Option<&'a str>,
+    /// It was refused or lost, and waits this long times two for each time before, up to the second.
+    pub pause: Option<[Duration; 2]>,
+}
+
+/// Notes what became of a delivery. What somebody dropped or something newer superseded in the meantime stays so, unless it
 /// arrived.
 pub(super) fn mark(
     connection: &Connection,
     id: i64,
-    state: DeliveryState,
-    reason: Option<&str>,
-    has_failed: bool,
+    outcome: &Outcome<'_>,
     now: Timestamp,
 ) -> Result<(), DatabaseError> {
+    let Outcome { state, reason, pause } = outcome;
+    let arrived = matches!(state, DeliveryState::Done | DeliveryState::Stored);
+    let unknown = *state == DeliveryState::Unsure;
+    connection
+        .prepare_cached("UPDATE delivery SET may_have_arrived = ?2 WHERE id = ?1 AND (?2 OR may_have_arrived)")?
+        .execute(params![id, arrived || unknown])?;
+    let [first, longest] =
+        pause.unwrap_or_default().map(|pause| i64::try_from(pause.as_micros()).unwrap_or(i64::MAX / 2));
     connection
         .prepare_cached(
-            "UPDATE delivery SET state = ?2, reason = ?3, failures = failures + ?4, changed_us = ?5
-                WHERE id = ?1 AND (?2 IN ('done', 'stored') OR state NOT IN ('superseded', 'dropped'))",
+            "UPDATE delivery SET state = ?2, reason = ?3, changed_us = ?5, failures = failures + ?4,
+                not_before_us = iif(?4, ?5 + min(?7, ?6 * (1 << min(failures, 20))), not_before_us)
+                WHERE id = ?1 AND (?8 OR state NOT IN ('superseded', 'dropped'))",
         )?
-        .execute(params![id, state.as_str(), reason, has_failed, now.as_microsecond()])?;
+        .execute(params![id, state.as_str(), reason, pause.is_some(), now.as_microsecond(), first, longest, arrived])?;
     Ok(())
 }
 
@@ -511,7 +552,7 @@ pub(super) fn decide(
 ) -> Result<usize, DatabaseError> {
     let (condition, values) = filter.condition();
     let sql = format!(
-        "UPDATE delivery SET state = ?, reason = NULL, failures = 0, asked = 0, changed_us = ? WHERE {condition}"
+        "UPDATE delivery SET state = ?, reason = NULL, failures = 0, asked = 0, not_before_us = 0, changed_us = ? WHERE {condition}"
     );
     let first = [Value::from(state.as_str().to_owned()), Value::from(now.as_microsecond())];
     Ok(connection.execute(&sql, params_from_iter(first.into_iter().chain(values)))?)
@@ -569,18 +610,35 @@ pub(super) fn needs_objects(connection: &Connection, exam: &ExamKey, since: Time
         .query_row(params![exam.to_string(), since.as_microsecond()], |row| row.get(0))?)
 }
 
-/// The objects that an exam's last verdict became, in the order in which they are sent; empty if none were made.
-pub(super) fn last_objects(
+/// The objects that a verdict became already, for other destinations.
+pub(super) fn made_objects(
     connection: &Connection,
     exam: &ExamKey,
+    revision: u32,
 ) -> Result<Vec<(DeliveryKind, DeliveryObject)>, DatabaseError> {
     let mut statement = connection.prepare_cached(
-        "SELECT * FROM delivery WHERE exam = ?1 AND kind NOT IN ('original', 'notification') AND part > 0
-            AND revision = (SELECT max(revision) FROM revision WHERE exam = ?1)
+        "SELECT * FROM delivery WHERE exam = ?1 AND revision = ?2 AND kind NOT IN ('original', 'notification') AND part > 0
             GROUP BY path ORDER BY path",
     )?;
-    let all: Vec<Delivery> = statement.query_map([exam.to_string()], delivery)?.collect::<rusqlite::Result<_>>()?;
+    let all: Vec<Delivery> =
+        statement.query_map(params![exam.to_string(), revision], delivery)?.collect::<rusqlite::Result<_>>()?;
     Ok(all.into_iter().filter_map(|delivery| Some((delivery.kind, delivery.object?))).collect())
+}
+
+/// Number of the exam's last verdict.
+pub(super) fn last_revision_of(connection: &Connection, exam: &ExamKey) -> Result<Option<u32>, DatabaseError> {
+    Ok(last_revision(connection, &exam.to_string())?.map(|(revision, _)| revision))
+}
+
+/// Unsettled deliveries to destinations that are none of these, by destination.
+pub(super) fn strays(connection: &Connection, known: &[String]) -> Result<Vec<(String, usize)>, DatabaseError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT destination, count(*) AS deliveries FROM delivery WHERE state IN {UNSETTLED} GROUP BY destination"
+    ))?;
+    let all: Vec<(String, usize)> = statement
+        .query_map([], |row| Ok((row.get("destination")?, count(row, "deliveries")?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(all.into_iter().filter(|(destination, _)| !known.contains(destination)).collect())
 }
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {

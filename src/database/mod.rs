@@ -30,7 +30,7 @@ use crate::exam::{Contents, ExamKey};
 use crate::report::ReportBasis;
 pub use deliveries::Deliveries;
 pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState, Gets};
-pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Unmade};
+pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Outcome, Unmade};
 pub use record::Record;
 use writer::{Wake, Writer};
 
@@ -158,6 +158,12 @@ impl Database {
         exams.into_iter().map(|exam| (flags(&exam.key), exam)).map(|(flags, exam)| (exam, flags)).collect()
     }
 
+    /// Whether something could not be written; it is tried again.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.writer.is_failing()
+    }
+
     /// How long a transaction has been under way, if that is `limit` or longer: the disk does not take it.
     #[must_use]
     pub fn stalled(&self, limit: Duration) -> Option<Duration> {
@@ -182,9 +188,13 @@ impl Database {
     }
 }
 
+/// How long to wait for another writer: a backup by hand takes some seconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
 fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
     let connection = Connection::open(path).map_err(DatabaseError::Unusable)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(pragmas).map_err(DatabaseError::Unusable)?;
     Ok(connection)
 }

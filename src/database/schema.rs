@@ -184,6 +184,8 @@ CREATE TABLE delivery (
     notice TEXT,
     transaction_uid TEXT,
     asked INTEGER NOT NULL DEFAULT 0,
+    not_before_us INTEGER NOT NULL DEFAULT 0,
+    may_have_arrived INTEGER NOT NULL DEFAULT 0,
     UNIQUE (exam, revision, kind, destination, part)
 ) STRICT;
 CREATE INDEX delivery_by_destination ON delivery (destination, state, exam);

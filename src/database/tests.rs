@@ -130,7 +130,18 @@ fn a_write_that_fails_is_told_to_who_waits_for_it() {
     let database = Database::open(&file(&folder)).unwrap();
     let other = Connection::open(file(&folder)).unwrap();
     other.execute_batch("DROP TABLE flag_moment").unwrap();
-    assert!(!database.save_now(record));
+    assert!(!database.save_now(record.clone()));
+    assert!(database.is_failing());
+    // It is not forgotten: once the disk takes it, it is written.
+    let layout =
+        "CREATE TABLE flag_moment (exam TEXT, flag INTEGER, place INTEGER, event TEXT, at_us INTEGER, score REAL,
+        slices INTEGER, scan_share REAL, driving_slabs TEXT)";
+    other.execute_batch(layout).unwrap();
+    while database.is_failing() {
+        std::thread::yield_now();
+    }
+    drop(database);
+    assert_eq!(Database::open(&file(&folder)).unwrap().record(&record.exam.key).unwrap().report, record.report);
 }
 
 #[test]

@@ -15,6 +15,9 @@ use super::{DatabaseError, delivery_rows, rows};
 use crate::exam::ExamKey;
 use crate::telemetry::WorkProgress;
 
+/// After a transaction that failed the next one is tried.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
 type Records = BTreeMap<ExamKey, Arc<Record>>;
 
 /// What waits for the disk.
@@ -23,7 +26,7 @@ struct Queue {
     unwritten: Records,
     /// The transaction that is under way.
     writing: Records,
-    /// Exams whose last transaction failed.
+    /// Exams whose last transaction failed; they wait to be written again.
     failed: BTreeSet<ExamKey>,
     is_closed: bool,
 }
@@ -90,7 +93,12 @@ impl Writer {
         let key = record.exam.key.clone();
         self.save(record);
         let mut queue = self.shared.queue();
+        queue.failed.remove(&key);
         while queue.unwritten.contains_key(&key) || queue.writing.contains_key(&key) {
+            // It is tried again; who waits is told now.
+            if queue.failed.contains(&key) {
+                return false;
+            }
             self.shared.changed.wait(&mut queue);
         }
         !queue.failed.contains(&key)
@@ -106,6 +114,11 @@ impl Writer {
     pub(super) fn keys(&self) -> BTreeSet<ExamKey> {
         let queue = self.shared.queue();
         queue.unwritten.keys().chain(queue.writing.keys()).cloned().collect()
+    }
+
+    /// Whether something could not be written and waits to be written again.
+    pub(super) fn is_failing(&self) -> bool {
+        !self.shared.queue().failed.is_empty()
     }
 
     /// See [`WorkProgress::stalled`].
@@ -162,19 +175,28 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     queue.writing = std::mem::take(&mut queue.unwritten);
     let records = queue.writing.clone();
     drop(queue);
-    shared.progress.done();
     let addressees = shared.addressees.lock().clone();
-    let written = write_all(connection, &records, &addressees);
+    let failed = write_all(connection, &records, &addressees);
     let mut queue = shared.queue();
     queue.writing.clear();
-    for key in records.keys() {
-        match &written {
-            Ok(()) => drop(queue.failed.remove(key)),
-            Err(error) => {
-                tracing::error!(exam = %key, %error, "the exam's verdict and flags are shown, but lost at a restart: they cannot be written to the database");
-                queue.failed.insert(key.clone());
-            }
+    for (key, record) in &records {
+        let Some(error) = failed.get(key) else {
+            queue.failed.remove(key);
+            continue;
+        };
+        if queue.failed.insert(key.clone()) {
+            tracing::error!(exam = %key, %error, "the exam's verdict and flags cannot be written to the database: they are shown, and written once that is possible");
         }
+        if !queue.is_closed {
+            queue.unwritten.entry(key.clone()).or_insert_with(|| record.clone());
+        }
+    }
+    if failed.is_empty() {
+        shared.progress.done();
+    } else {
+        shared.progress.working();
+        shared.changed.notify_all();
+        shared.changed.wait_for(&mut queue, AFTER_FAILURE);
     }
     shared.changed.notify_all();
     drop(queue);
@@ -184,10 +206,29 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     true
 }
 
-fn write_all(connection: &mut Connection, records: &Records, addressees: &[Addressee]) -> Result<(), DatabaseError> {
+/// Writes all in one transaction; where that fails, each in its own. What could not be written, and why.
+fn write_all(
+    connection: &mut Connection,
+    records: &Records,
+    addressees: &[Addressee],
+) -> BTreeMap<ExamKey, DatabaseError> {
+    let Err(error) = write(connection, records.values(), addressees) else { return BTreeMap::new() };
+    if let [key] = records.keys().collect::<Vec<_>>()[..] {
+        return BTreeMap::from([(key.clone(), error)]);
+    }
+    let mut alone = |record| write(connection, std::iter::once(record), addressees).err();
+    let outcomes: Vec<Option<DatabaseError>> = records.values().map(&mut alone).collect();
+    records.keys().cloned().zip(outcomes).filter_map(|(key, error)| Some((key, error?))).collect()
+}
+
+fn write<'a>(
+    connection: &mut Connection,
+    records: impl Iterator<Item = &'a Arc<Record>>,
+    addressees: &[Addressee],
+) -> Result<(), DatabaseError> {
     // At once a writer: what begins by reading is refused when the outbox has written in the meantime.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for record in records.values() {
+    for record in records {
         rows::write(&transaction, record)?;
         delivery_rows::enter(&transaction, record, addressees, Timestamp::now())?;
     }

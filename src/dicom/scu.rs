@@ -29,6 +29,8 @@ const RESPONSE: u16 = 0x8000;
 
 /// The larger of what peers take and what a write gains from.
 const LARGEST_PDU: u32 = 256 * 1024;
+/// A response's command set has a few hundred bytes.
+const MOST_RESPONSE_BYTES: usize = 64 * 1024;
 /// More than a report on an exam's instances.
 const MOST_REQUEST_BYTES: usize = 4 << 20;
 /// Bytes of a PDV before its fragment: length, context, control (PS3.8 9.3.5.1).
@@ -41,8 +43,12 @@ pub enum ScuError {
     Encode(String),
     #[error("{0}")]
     Associate(String),
+    #[error("the peer accepts none of the presentation contexts")]
+    NoContext,
     #[error("the peer takes no more data: write timeout")]
     WriteTimeout,
+    #[error("the peer does not answer: read timeout")]
+    ReadTimeout,
     #[error("cannot write to the peer: {0}")]
     Write(std::io::Error),
     #[error("{0}")]
@@ -109,7 +115,10 @@ pub(crate) async fn associate(
         }
     }
     let established = association.establish_async(target.address().as_str()).await;
-    let mut connection = established.map_err(|error: AssociationError| ScuError::Associate(chain(&error)))?;
+    let mut connection = established.map_err(|error| match error {
+        AssociationError::NoAcceptedPresentationContexts { .. } => ScuError::NoContext,
+        other => ScuError::Associate(chain(&other)),
+    })?;
     connection.inner_stream().set_nodelay(true).map_err(|error| ScuError::Associate(error.to_string()))?;
     Ok(connection)
 }
@@ -274,15 +283,23 @@ fn append_pdus(message: &mut Vec<u8>, context: u8, command: bool, bytes: &[u8], 
     }
 }
 
-/// Writes a message and waits for its response's status.
+/// Writes a message and waits for its response's status, all of which comes within the read timeout.
 pub(crate) async fn exchange(
     connection: &mut Connection,
     message: &[u8],
     message_id: u16,
-    write_timeout: Duration,
+    calling: &Calling,
 ) -> Result<u16, ScuError> {
     let writing = connection.inner_stream().write_all(message);
-    tokio::time::timeout(write_timeout, writing).await.map_err(|_| ScuError::WriteTimeout)?.map_err(ScuError::Write)?;
+    tokio::time::timeout(calling.write_timeout, writing)
+        .await
+        .map_err(|_| ScuError::WriteTimeout)?
+        .map_err(ScuError::Write)?;
+    let answer = tokio::time::timeout(calling.read_timeout, response(connection, message_id)).await;
+    answer.map_err(|_| ScuError::ReadTimeout)?
+}
+
+async fn response(connection: &mut Connection, message_id: u16) -> Result<u16, ScuError> {
     let mut command = Vec::new();
     loop {
         match connection.receive().await.map_err(|error| ScuError::Receive(chain(&error)))? {
@@ -294,6 +311,9 @@ pub(crate) async fn exchange(
                     command.extend_from_slice(&value.data);
                     if value.is_last {
                         return status_of(&command, message_id);
+                    }
+                    if command.len() > MOST_RESPONSE_BYTES {
+                        return Err(ScuError::Unreadable("it does not end".to_owned()));
                     }
                 }
             }

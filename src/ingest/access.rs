@@ -220,8 +220,11 @@ mod tests {
             Scanner { ae_title: "CT1".into(), addresses: vec![parse_network("10.0.0.0/24").unwrap()] },
             Scanner { ae_title: "CT2".into(), addresses: vec![parse_network("10.0.1.7").unwrap()] },
         ];
-        assert!(may_connect(&scanners, address("10.0.0.9")) && may_connect(&scanners, address("10.0.1.7")));
-        assert!(!may_connect(&scanners, address("10.0.1.8")));
+        assert!(may_connect(&scanners, &[], address("10.0.0.9")) && may_connect(&scanners, &[], address("10.0.1.7")));
+        assert!(!may_connect(&scanners, &[], address("10.0.1.8")));
+        let archives = [Scanner { ae_title: "PACS".into(), addresses: vec![parse_network("10.0.1.8").unwrap()] }];
+        assert!(may_connect(&scanners, &archives, address("10.0.1.8")));
+        assert!(may_connect(&[], &archives, address("10.0.1.9")));
         assert!(may_send(&scanners, "CT1", address("10.0.0.9")));
         assert!(!may_send(&scanners, "CT2", address("10.0.0.9")));
         assert!(!may_send(&scanners, "ct1", address("10.0.0.9")));

@@ -1,7 +1,7 @@
 //! The thread that makes the objects of verdicts, and removes their files once they are delivered.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,12 +19,13 @@ use crate::preprocess::InputGeometry;
 use crate::report::{ReportObject, ReportOptions, content_digest};
 use crate::serving::lower_priority;
 use crate::spool::Spool;
+use crate::words::counted;
 
 /// Files of delivered objects stay for so long, should somebody want them sent again.
 const KEPT_HOURS: i64 = 24;
 
-/// The folder is looked through this often.
-const SWEEP: Duration = Duration::from_mins(10);
+/// The folder, and what waits for nobody, are looked through this often.
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// After an error of the database or the disk.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
@@ -36,6 +37,8 @@ pub(super) struct Maker {
     pub spool: Arc<Spool>,
     pub plane: InputGeometry,
     pub options: ReportOptions,
+    /// The destinations' names.
+    pub names: Vec<String>,
 }
 
 /// Why there are no objects.
@@ -58,81 +61,114 @@ impl Maker {
     pub(super) fn run(self) {
         // The next patient's slices come first.
         lower_priority();
-        let mut swept: Option<Instant> = None;
+        let (mut swept, mut strays): (Option<Instant>, Vec<String>) = (None, Vec::new());
         let mut patience = Duration::ZERO;
-        while if patience.is_zero() { self.shared.wait(patience) } else { self.shared.pause(patience) } {
+        while if patience > POLL { self.shared.pause(patience) } else { self.shared.wait(patience) } {
             if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
                 swept = Some(Instant::now());
                 self.sweep();
+                strays = self.strays();
             }
-            patience = match self.make_next() {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => POLL,
+            let mut trouble = strays.clone();
+            patience = match self.make_all() {
+                Ok(()) => POLL,
                 Err(error) => {
-                    tracing::error!(%error, "the objects of a verdict cannot be made at present");
+                    tracing::error!(error, "the objects of a verdict cannot be made at present");
+                    trouble.push(format!("Results cannot be made at present: {error}"));
                     AFTER_ERROR
                 }
             };
+            *self.shared.trouble.lock() = trouble;
         }
     }
 
-    /// `false` if there is nothing to make.
-    fn make_next(&self) -> Result<bool, String> {
-        let deliveries = &self.shared.deliveries;
-        let Some(unmade) = deliveries.next_unmade().map_err(|error| error.to_string())? else { return Ok(false) };
-        let end =
-            |state, reason: &str| deliveries.end_unmade(&unmade, state, reason).map_err(|error| error.to_string());
-        match self.make(&unmade) {
-            Ok(objects) => {
-                deliveries.put_objects(&unmade, &objects).map_err(|error| error.to_string())?;
-                self.shared.changed.notify_all();
+    /// Makes all that is to be made. One verdict whose objects cannot be made at present keeps none behind it waiting.
+    fn make_all(&self) -> Result<(), String> {
+        let (mut after, mut failed) = (0, Ok(()));
+        let in_words = |error: DatabaseError| error.to_string();
+        while let Some(unmade) = self.shared.deliveries.next_unmade(after).map_err(in_words)? {
+            after = unmade.id;
+            if let Err(error) = self.make_next(&unmade) {
+                failed = Err(error);
             }
+            if !self.shared.wait(Duration::ZERO) {
+                break;
+            }
+        }
+        failed
+    }
+
+    fn make_next(&self, unmade: &Unmade) -> Result<(), String> {
+        let deliveries = &self.shared.deliveries;
+        let end = |state, reason: &str| deliveries.end_unmade(unmade, state, reason).map_err(|error| error.to_string());
+        let mut objects = match self.make(unmade) {
+            Ok(objects) => objects,
             Err(NotMade::Superseded) => {
                 end(DeliveryState::Superseded, "the exam went on before its objects were made")?;
+                Vec::new()
             }
             Err(NotMade::Dead(reason)) => {
                 tracing::error!(exam = %unmade.exam, reason, "the verdict has no objects");
                 end(DeliveryState::Dead, &reason)?;
+                Vec::new()
             }
             Err(NotMade::NotNow(reason)) => return Err(reason),
+        };
+        if unmade.has_originals {
+            objects.extend(self.originals(&unmade.exam)?);
         }
-        Ok(true)
+        deliveries.put_objects(unmade, &objects).map_err(|error| error.to_string())?;
+        self.shared.changed.notify_all();
+        Ok(())
     }
 
-    /// Makes and stores a verdict's objects.
+    /// Makes and stores a verdict's objects, unless they were made for another destination before.
     fn make(&self, unmade: &Unmade) -> Result<Vec<(DeliveryKind, DeliveryObject)>, NotMade> {
+        let made = self.shared.deliveries.made_objects(unmade)?;
+        if !made.is_empty() && made.iter().all(|(_, object)| object.path.exists()) {
+            return Ok(made);
+        }
         let key = &unmade.exam;
-        let record = self.database.record(key).ok_or(NotMade::Superseded)?;
+        let record = self.database.record(key).ok_or_else(|| NotMade::NotNow(format!("exam {key} cannot be read")))?;
         let report = record.final_report().ok_or(NotMade::Superseded)?;
-        let basis = self.database.basis(key).ok_or(NotMade::Superseded)?;
+        let basis = self
+            .database
+            .basis(key)
+            .ok_or_else(|| NotMade::Dead("what the verdict was made from is not kept or cannot be read".to_owned()))?;
         if content_digest(report, &basis) != unmade.content {
             return Err(NotMade::Superseded);
         }
         let made = objects(report, &basis, unmade.replaces.as_ref(), &self.plane, &self.options)
             .map_err(|error| NotMade::Dead(error.to_string()))?;
         let folder = self.folder.join(key.to_string()).join(unmade.revision.to_string());
-        let mut stored = if unmade.has_originals { self.originals(key)? } else { Vec::new() };
+        let mut stored = Vec::new();
         for (number, object) in made.iter().enumerate() {
-            let path = folder.join(format!("{:02}.dcm", number + 1));
+            let sha256 = hex(&Sha256::digest(&object.file));
+            // Named by its content too: whatever is made another time overwrites nothing that is on its way.
+            let path = folder.join(format!("{:02}-{}.dcm", number + 1, &sha256[..16]));
             write(&path, &object.file)
                 .map_err(|error| NotMade::NotNow(format!("cannot write {}: {error}", path.display())))?;
-            stored.push((object.kind.into(), stored_object(path, object)));
+            stored.push((object.kind.into(), stored_object(path, sha256, object)));
         }
         Ok(stored)
     }
 
-    /// The instances of an exam as they lie in the spool.
-    fn originals(&self, key: &ExamKey) -> Result<Vec<(DeliveryKind, DeliveryObject)>, NotMade> {
-        let files = self.spool.instances(key).map_err(|error| NotMade::NotNow(error.to_string()))?;
-        // What the spool keeps was read when it came; a file that is no instance any more is told, and does not hold up the others.
-        let original = |path: PathBuf| match original(&path) {
-            Ok(object) => Some((DeliveryKind::Original, object)),
-            Err(error) => {
-                tracing::error!(exam = %key, file = %path.display(), error, "an instance cannot be forwarded");
-                None
-            }
+    /// What waits for destinations that are not configured any more, in words.
+    fn strays(&self) -> Vec<String> {
+        let strays = self.shared.deliveries.strays(&self.names).unwrap_or_default();
+        let told = |(name, waiting): (String, usize)| {
+            let waiting = counted(waiting, "object");
+            format!(
+                "{waiting} not delivered to {name}, which is not configured: tableside outbox drop --destination {name}"
+            )
         };
-        Ok(files.into_iter().filter_map(original).collect())
+        strays.into_iter().map(told).collect()
+    }
+
+    /// The instances of an exam as they lie in the spool.
+    fn originals(&self, key: &ExamKey) -> Result<Vec<(DeliveryKind, DeliveryObject)>, String> {
+        let files = self.spool.instances(key).map_err(|error| error.to_string())?;
+        Ok(files.into_iter().map(|path| (DeliveryKind::Original, original(path))).collect())
     }
 
     /// Removes the files of exams that are settled.
@@ -150,34 +186,38 @@ impl Maker {
     }
 }
 
-fn stored_object(path: PathBuf, object: &ReportObject) -> DeliveryObject {
+fn stored_object(path: PathBuf, sha256: String, object: &ReportObject) -> DeliveryObject {
     DeliveryObject {
         path,
         sop_class_uid: object.reference.sop_class_uid.clone(),
         sop_instance_uid: object.reference.sop_instance_uid.clone(),
         series_instance_uid: Some(object.reference.series_instance_uid.clone()),
         transfer_syntax_uid: dicom_dictionary_std::uids::EXPLICIT_VR_LITTLE_ENDIAN.to_owned(),
-        sha256: Some(hex(&Sha256::digest(&object.file))),
+        sha256: Some(sha256),
     }
 }
 
-fn original(path: &Path) -> Result<DeliveryObject, String> {
+/// An instance in the spool. One that cannot be read names no SOP class: it is dead when its turn comes.
+fn original(path: PathBuf) -> DeliveryObject {
+    let [sop_class_uid, sop_instance_uid, transfer_syntax_uid] = named_in(&path).unwrap_or_default();
+    DeliveryObject {
+        path,
+        sop_class_uid,
+        sop_instance_uid,
+        series_instance_uid: None,
+        transfer_syntax_uid,
+        sha256: None,
+    }
+}
+
+fn named_in(path: &Path) -> Option<[String; 3]> {
     /// More than any file meta group.
     const HEAD_BYTES: u64 = 1 << 20;
     let mut start = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, HEAD_BYTES), &mut start)
-        .map_err(|error| error.to_string())?;
-    let meta = Head::read(&start).map_err(|error| error.to_string())?.meta;
-    let uid = |text: &str| text.trim_end_matches(['\0', ' ']).to_owned();
-    Ok(DeliveryObject {
-        path: path.to_owned(),
-        sop_class_uid: uid(&meta.media_storage_sop_class_uid),
-        sop_instance_uid: uid(&meta.media_storage_sop_instance_uid),
-        series_instance_uid: None,
-        transfer_syntax_uid: uid(meta.transfer_syntax()),
-        sha256: None,
-    })
+    File::open(path).ok()?.take(HEAD_BYTES).read_to_end(&mut start).ok()?;
+    let meta = Head::read(&start).ok()?.meta;
+    let uids = [&meta.media_storage_sop_class_uid, &meta.media_storage_sop_instance_uid, meta.transfer_syntax()];
+    Some(uids.map(|uid| uid.trim_end_matches(['\0', ' ']).to_owned()))
 }
 
 /// Writes a file that is whole and on the disk once it has its name.

@@ -74,6 +74,8 @@ struct Shared {
     deliveries: Deliveries,
     stopping: Mutex<bool>,
     changed: Condvar,
+    /// What keeps objects from being made or is nobody's to send, in words.
+    trouble: Mutex<Vec<String>>,
 }
 
 impl Shared {
@@ -119,7 +121,12 @@ impl Outbox {
             tracing::info!(verdicts = caught, "verdicts of the last day are delivered to destinations that are new");
         }
         std::fs::create_dir_all(&folder).map_err(|source| OutboxError::Folder { path: folder.clone(), source })?;
-        let shared = Arc::new(Shared { deliveries, stopping: Mutex::new(false), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            deliveries,
+            stopping: Mutex::new(false),
+            changed: Condvar::new(),
+            trouble: Mutex::default(),
+        });
         database.deliver_to(addressees, {
             let shared = shared.clone();
             move || {
@@ -129,7 +136,8 @@ impl Outbox {
         let nodes: Vec<Arc<Node>> = destinations.iter().map(|of| Arc::new(Node::new(&of.name))).collect();
         let outbox = Self { shared: shared.clone(), nodes, threads: Mutex::default() };
 
-        let maker = Maker { shared: shared.clone(), database, folder, spool, plane, options: report };
+        let names = outbox.nodes.iter().map(|node| node.name.clone()).collect();
+        let maker = Maker { shared: shared.clone(), database, folder, spool, plane, options: report, names };
         outbox.spawn("objects".to_owned(), move || maker.run())?;
         for (destination, node) in destinations.into_iter().zip(&outbox.nodes) {
             telemetry::deliveries_start(&destination.name);
@@ -146,6 +154,12 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether all its threads live.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        *self.shared.stopping.lock() || self.threads.lock().iter().all(|thread| !thread.is_finished())
+    }
+
     /// Whether an exam's images are needed for what is to be delivered. What cannot be asked is.
     #[must_use]
     pub fn needs_images(&self, exam: &ExamKey) -> bool {
@@ -158,7 +172,8 @@ impl Outbox {
     /// What whoever looks should know: destinations that get nothing, and what somebody has to decide on.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        self.nodes.iter().flat_map(|node| notices_of(node)).collect()
+        let making = self.shared.trouble.lock().clone();
+        making.into_iter().chain(self.nodes.iter().flat_map(|node| notices_of(node))).collect()
     }
 
     /// Ends the threads, until `until` at the longest: what is on its way then may have arrived, and is sent again.
@@ -195,7 +210,8 @@ fn notices_of(node: &Node) -> Vec<String> {
     if let Some(trouble) = trouble {
         let waiting = counted(counts.open(), "object");
         let since = since(&trouble);
-        notices.push(format!("No results reach {} since {since}: {}; {waiting} to be sent", node.name, trouble.reason));
+        let what = if trouble.is_at_an_object { "Not everything reaches" } else { "No results reach" };
+        notices.push(format!("{what} {} since {since}: {}; {waiting} to be sent", node.name, trouble.reason));
     }
     if let Some(trouble) = commitment_trouble {
         let (since, reason) = (since(&trouble), trouble.reason);

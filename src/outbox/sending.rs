@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, RetryLimits};
 use super::destination::{Destination, NodeFault, Step, Way};
 use super::{POLL, Shared, note_commitment};
-use crate::database::{Delivery, DeliveryCounts, DeliveryState, Gets};
+use crate::database::{Delivery, DeliveryCounts, DeliveryState, Gets, Outcome};
 use crate::dicom::UidSource;
 use crate::telemetry;
 
@@ -38,17 +38,17 @@ pub(super) struct NodeState {
 pub(super) struct Trouble {
     pub since: Timestamp,
     pub reason: String,
+    /// It came up with one object: others may arrive.
+    pub is_at_an_object: bool,
 }
 
 impl Trouble {
     /// Notes that something does not work (still); `true` if it worked before.
-    fn begin(known: &mut Option<Self>, reason: &str) -> bool {
-        if let Some(trouble) = known {
-            reason.clone_into(&mut trouble.reason);
-            return false;
-        }
-        *known = Some(Self { since: Timestamp::now(), reason: reason.to_owned() });
-        true
+    fn begin(known: &mut Option<Self>, reason: &str, is_at_an_object: bool) -> bool {
+        let since = known.as_ref().map(|trouble| trouble.since);
+        let trouble = Self { since: since.unwrap_or_else(Timestamp::now), reason: reason.to_owned(), is_at_an_object };
+        *known = Some(trouble);
+        since.is_none()
     }
 }
 
@@ -61,8 +61,8 @@ impl Node {
         self.state.lock().clone()
     }
 
-    fn fail(&self, reason: &str) {
-        if Trouble::begin(&mut self.state.lock().trouble, reason) {
+    fn fail(&self, reason: &str, is_at_an_object: bool) {
+        if Trouble::begin(&mut self.state.lock().trouble, reason, is_at_an_object) {
             tracing::warn!(destination = self.name, reason, "nothing can be delivered at present");
         }
     }
@@ -74,7 +74,7 @@ impl Node {
     }
 
     fn fail_to_ask(&self, reason: &str) {
-        if Trouble::begin(&mut self.state.lock().commitment_trouble, reason) {
+        if Trouble::begin(&mut self.state.lock().commitment_trouble, reason, false) {
             tracing::warn!(destination = self.name, reason, "it cannot be asked for storage commitment at present");
         }
     }
@@ -84,6 +84,7 @@ pub(super) struct Sender {
     shared: Arc<Shared>,
     node: Arc<Node>,
     way: Way,
+    retry: RetryLimits,
     backoff: Backoff,
     ask_backoff: Backoff,
     /// It is not asked for storage commitment before.
@@ -99,8 +100,8 @@ impl Sender {
         let backoff = Backoff::new(destination.retry);
         let gets = destination.gets();
         let (ask_backoff, ask_after) = (Backoff::new(destination.retry), Instant::now());
-        let way = Way::to(destination.route)?;
-        Ok(Self { shared, node, way, backoff, ask_backoff, ask_after, gets, counted: None })
+        let (retry, way) = (destination.retry, Way::to(destination.route)?);
+        Ok(Self { shared, node, way, retry, backoff, ask_backoff, ask_after, gets, counted: None })
     }
 
     pub(super) fn run(mut self) {
@@ -110,9 +111,13 @@ impl Sender {
             let goes_on = match outcome {
                 Ok(true) => self.shared.wait(Duration::ZERO),
                 Ok(false) => self.shared.wait(POLL),
-                Err(NodeFault { reason, retry_after }) => {
-                    self.node.fail(&reason);
+                Err(NodeFault { reason, retry_after, is_at_an_object }) => {
+                    self.node.fail(&reason, is_at_an_object);
                     telemetry::delivery_pause(&self.node.name);
+                    // What came up with one object is that object's to wait for: others are tried soon.
+                    if is_at_an_object {
+                        self.backoff.reset();
+                    }
                     let pause = self.backoff.pause(retry_after);
                     self.pause(pause)
                 }
@@ -149,14 +154,14 @@ impl Sender {
         if batch.is_empty() {
             return self.ask_next();
         }
-        let Self { shared, node, way, backoff, .. } = self;
+        let Self { shared, node, way, backoff, retry, .. } = self;
         let commits = way.commitment_patience().is_some();
         way.deliver(&batch, &mut |delivery, step| {
             if matches!(step, Step::Done(_) | Step::Dead(_)) {
                 backoff.reset();
                 node.recover();
             }
-            note(shared, node, delivery, step, commits)
+            note(shared, node, delivery, step, commits, *retry)
         })?;
         Ok(true)
     }
@@ -180,7 +185,7 @@ impl Sender {
                 self.node.state.lock().commitment_trouble = None;
                 Ok(true)
             }
-            Err(NodeFault { reason, retry_after }) => {
+            Err(NodeFault { reason, retry_after, .. }) => {
                 self.node.fail_to_ask(&reason);
                 self.ask_after = Instant::now() + self.ask_backoff.pause(retry_after);
                 self.shared.deliveries.take_back_question(&transaction_uid)?;
@@ -207,23 +212,31 @@ impl Sender {
     }
 }
 
-fn note(shared: &Shared, node: &Node, delivery: &Delivery, step: Step, commits: bool) -> Result<(), NodeFault> {
-    let (state, reason, has_failed) = match step {
-        Step::Sending => (DeliveryState::Sending, None, false),
-        Step::Done(remark) => (if commits { DeliveryState::Stored } else { DeliveryState::Done }, remark, false),
-        Step::Dead(reason) => (DeliveryState::Dead, Some(reason), false),
-        Step::Back(reason) => (DeliveryState::Queued, Some(reason), true),
-        Step::Unsure(reason) => (DeliveryState::Unsure, Some(reason), true),
+/// Notes a step; `false` if the delivery is not to be sent any more. What is stored is asked about where `commits`.
+fn note(
+    shared: &Shared,
+    node: &Node,
+    delivery: &Delivery,
+    step: Step,
+    commits: bool,
+    retry: RetryLimits,
+) -> Result<bool, NodeFault> {
+    let failed = Some([retry.first, retry.longest]);
+    let (state, reason, pause) = match step {
+        Step::Sending => return Ok(shared.deliveries.claim(delivery.id)?),
+        Step::Done(remark) => (if commits { DeliveryState::Stored } else { DeliveryState::Done }, remark, None),
+        Step::Dead(reason) => (DeliveryState::Dead, Some(reason), None),
+        Step::Back(reason) => (DeliveryState::Queued, Some(reason), failed),
+        Step::Unsure(reason) => (DeliveryState::Unsure, Some(reason), failed),
     };
+    let reason = reason.as_deref();
     match state {
         DeliveryState::Dead => {
-            let reason = reason.as_deref();
-            tracing::error!(destination = node.name, exam = %delivery.exam, kind = ?delivery.kind, reason, "an object cannot be delivered: see tableside outbox list");
+            tracing::error!(destination = node.name, exam = %delivery.exam, kind = delivery.kind.as_str(), reason, "an object cannot be delivered: see tableside outbox list");
         }
-        DeliveryState::Done | DeliveryState::Stored => {
-            telemetry::delivered(&node.name);
-        }
+        DeliveryState::Done | DeliveryState::Stored => telemetry::delivered(&node.name),
         _ => {}
     }
-    Ok(shared.deliveries.mark(delivery.id, state, reason.as_deref(), has_failed)?)
+    shared.deliveries.mark(delivery.id, &Outcome { state, reason, pause })?;
+    Ok(true)
 }

@@ -86,8 +86,10 @@ impl SourceHeader {
     /// Reads a header whose texts are still bytes (see `dicom::Keep::Undecoded`); `None` if it names no study.
     #[must_use]
     pub fn of(header: &InMemDicomObject) -> Option<Self> {
+        // Bytes, whatever the value representation: those of text are not decoded.
         let text = |tag: Tag| {
-            let value = header.get(tag)?.to_str().ok()?;
+            let value = header.get(tag)?.to_bytes().ok()?;
+            let value = String::from_utf8_lossy(&value);
             let value = value.trim_matches([' ', '\0']);
             (!value.is_empty()).then(|| value.to_owned())
         };
@@ -167,7 +169,8 @@ mod tests {
         let mut header = InMemDicomObject::new_empty();
         header.text(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.3");
         for (tag, vr, value) in elements {
-            header.text(*tag, *vr, value);
+            // As a header is read from a file: text is bytes.
+            header.put(DataElement::new(*tag, *vr, PrimitiveValue::U8(value.as_bytes().into())));
         }
         SourceHeader::of(&header).unwrap()
     }

@@ -110,7 +110,7 @@ pub async fn echo(target: &Target, options: &SendOptions) -> Result<Duration, Sc
         .ok_or_else(|| refused("it accepts no Verification context".to_owned()))?;
     let failed = |error: ScuError| refused(error.to_string());
     let message = echo_request(id, connection.acceptor_max_pdu_length()).map_err(failed)?;
-    let status = exchange(&mut connection, &message, 1, options.write_timeout).await.map_err(failed)?;
+    let status = exchange(&mut connection, &message, 1, &calling(options)).await.map_err(failed)?;
     let took = start.elapsed();
     // The answer is there; a peer that does not release properly is not asked about that.
     let _ = connection.release().await;
@@ -144,15 +144,18 @@ async fn connect(
     contexts: &BTreeSet<(String, String)>,
     options: &SendOptions,
 ) -> Result<Connection, ScannerError> {
-    let calling = Calling {
+    associate(target, contexts, &calling(options))
+        .await
+        .map_err(|error| ScannerError::Peer { target: target.clone(), reason: error.to_string() })
+}
+
+fn calling(options: &SendOptions) -> Calling {
+    Calling {
         ae_title: options.calling_ae.clone(),
         connect_timeout: options.connect_timeout,
         read_timeout: options.read_timeout,
         write_timeout: options.write_timeout,
-    };
-    associate(target, contexts, &calling)
-        .await
-        .map_err(|error| ScannerError::Peer { target: target.clone(), reason: error.to_string() })
+    }
 }
 
 /// One association and its share of the exam.
@@ -207,8 +210,7 @@ impl Lane {
             tokio::time::sleep_until(due.into()).await;
         }
         let began = Instant::now();
-        let timeout = self.options.write_timeout;
-        let answer = exchange(&mut self.connection, &message, message_id, timeout).await;
+        let answer = exchange(&mut self.connection, &message, message_id, &calling(&self.options)).await;
         let ended = Instant::now();
         let mut sent = match answer {
             Ok(status) => Sent::answered(status),

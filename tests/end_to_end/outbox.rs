@@ -345,6 +345,49 @@ fn a_node_that_hangs_delays_no_other_and_keeps_nobody_from_stopping() {
 }
 
 #[test]
+fn what_waits_for_one_archive_is_not_touched_by_what_another_one_gets() {
+    let is_open = Arc::new(AtomicBool::new(false));
+    let open = is_open.clone();
+    let closed = Node::start(&[], move |_| Reply::Status(if open.load(Ordering::SeqCst) { 0 } else { 0xA700 }));
+    let mut site = Site::start(&c_store("pacs", &closed.node()));
+    let exam = site.scanned();
+    wait_for("a failure", || (site.daemon.metric("tableside_outbox_pauses_total", "") > 0.0).then_some(()));
+    let before = site.expected(&exam);
+    // A second archive is configured, and the site numbers its series otherwise from now on.
+    let other = Node::start(&[], |_| Reply::Status(0));
+    site.extra = format!(
+        "{}{}[report]\npictures_series = 77\n",
+        c_store("pacs", &closed.node()),
+        c_store("other", &other.node())
+    );
+    site.kill_and_start_again();
+    wait_for("the second archive", || (other.stored().len() == before.len()).then_some(()));
+    is_open.store(true, Ordering::SeqCst);
+    assert!(is_done(&site.settled()));
+    assert_eq!([closed.stored(), other.stored()], [before.clone(), before], "one verdict, one set of objects");
+}
+
+#[test]
+fn what_is_dropped_is_not_sent_even_if_its_siblings_are_on_their_way() {
+    let dropped = Arc::new(AtomicBool::new(false));
+    let is_dropped = dropped.clone();
+    let node = Node::start(&[], move |_| {
+        wait_for("the drop", || is_dropped.load(Ordering::SeqCst).then_some(()));
+        Reply::Status(0)
+    });
+    let site = Site::start(&c_store("pacs", &node.node()));
+    site.scanned();
+    wait_for("the first object", || (!node.order().is_empty()).then_some(()));
+    let told = site.outbox(&["drop", "--destination", "pacs"]);
+    assert!(told.ends_with("objects are not sent any more\n"), "{told}");
+    dropped.store(true, Ordering::SeqCst);
+    let settled = site.settled();
+    // What was in the node's hands arrived.
+    wait_for("the answer", || site.listed().iter().any(|delivery| delivery["state"] == "done").then_some(()));
+    assert_eq!((node.order().len(), settled.len() > 3), (1, true));
+}
+
+#[test]
 fn images_stay_until_they_are_delivered() {
     let is_open = Arc::new(AtomicBool::new(false));
     let open = is_open.clone();

@@ -139,8 +139,8 @@ fn volumes_ml(segmentation: &InMemDicomObject) -> BTreeMap<String, f64> {
     volumes
 }
 
-/// Both lungs and the lesions together within 2 %, each lesion of a millilitre or more within 7 %: of a small one it matters how many
-/// of the source's pixels are nearest to each of the model's, and that a slab of 3 mm may hold one or two slices.
+/// Both lungs and the lesions together within 2 %, each lesion of a millilitre or more within 5 %: of a small one it matters how many
+/// of the source's pixels are nearest to each of the model's.
 fn assert_volumes(segmentation: &InMemDicomObject, report: &Value) {
     let volumes = volumes_ml(segmentation);
     let near = |what: &str, drawn: f64, measured: f64, share: f64| {
@@ -153,7 +153,7 @@ fn assert_volumes(segmentation: &InMemDicomObject, report: &Value) {
     for (place, lesion) in report["lesions"].as_array().unwrap().iter().enumerate().take(20) {
         let measured = lesion["volume_ml"].as_f64().unwrap();
         if measured >= 1.0 {
-            near("a lesion", volumes[&format!("Lesion {}", place + 1)], measured, 0.07);
+            near("a lesion", volumes[&format!("Lesion {}", place + 1)], measured, 0.05);
         }
     }
 }

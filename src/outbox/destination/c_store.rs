@@ -67,7 +67,7 @@ impl CStore {
         let mut connection = associate(target, &contexts, calling).await.map_err(failed)?;
         let accepted = syntaxes.into_iter().find_map(|syntax| Some((context_for(&connection, class, syntax)?, syntax)));
         let Some((context, syntax)) = accepted else {
-            let _ = connection.release().await;
+            release(connection).await;
             return Err(NodeFault::new(format!(
                 "{target} offers no storage commitment: set commitment = false for it"
             )));
@@ -77,9 +77,9 @@ impl CStore {
         let data =
             commitment_request(transaction_uid, &listed, syntax).map_err(|error| failed(ScuError::Encode(error)))?;
         let message = commitment_message(&data, context, 1, connection.acceptor_max_pdu_length()).map_err(failed)?;
-        let status = exchange(&mut connection, &message, 1, calling.write_timeout).await.map_err(failed)?;
+        let status = exchange(&mut connection, &message, 1, calling).await.map_err(failed)?;
         if status != 0 {
-            let _ = connection.release().await;
+            release(connection).await;
             return Err(NodeFault::new(format!("{target} refused to commit itself (status {status:04X})")));
         }
         // The request is taken. Whatever happens to this association now, the report may come on another one.
@@ -89,7 +89,7 @@ impl CStore {
             let status = if is_ours { Status::SUCCESS } else { Status::PROCESSING_FAILURE };
             let _ = answer_request(&mut connection, &request, context, status, calling.write_timeout).await;
         }
-        let _ = connection.release().await;
+        release(connection).await;
         Ok(())
     }
 
@@ -103,9 +103,16 @@ impl CStore {
         let Self { options: CStoreOptions { target, calling, .. }, .. } = self;
         let contexts: BTreeSet<(String, String)> =
             objects(batch).map(|(_, object)| context_of(object)).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
-        let mut connection = associate(target, &contexts, calling)
-            .await
-            .map_err(|error| NodeFault::new(format!("no association with {target}: {error}")))?;
+        let mut connection = match associate(target, &contexts, calling).await {
+            Ok(connection) => connection,
+            Err(ScuError::NoContext) => {
+                for (delivery, object) in objects(batch) {
+                    tell(delivery, Step::Dead(not_accepted(object)))?;
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(NodeFault::new(format!("no association with {target}: {error}"))),
+        };
         for (turn, (delivery, object)) in objects(batch).enumerate() {
             // Message identifiers are 1..=65535.
             let message_id = (turn % 0xFFFF) as u16 + 1;
@@ -116,30 +123,42 @@ impl CStore {
                     continue;
                 }
             };
-            tell(delivery, Step::Sending)?;
-            match exchange(&mut connection, &message, message_id, calling.write_timeout).await {
+            if !tell(delivery, Step::Sending)? {
+                continue;
+            }
+            match exchange(&mut connection, &message, message_id, calling).await {
                 Ok(status) => match answer(status) {
-                    Answer::Stored(remark) => tell(delivery, Step::Done(remark))?,
-                    Answer::Refused(reason) => tell(delivery, Step::Dead(reason))?,
+                    Answer::Stored(remark) => drop(tell(delivery, Step::Done(remark))?),
+                    Answer::Refused(reason) => drop(tell(delivery, Step::Dead(reason))?),
                     Answer::NotNow(reason) => {
                         tell(delivery, Step::Back(reason.clone()))?;
-                        // It answered, so it takes a release; how it takes it says nothing new.
-                        let _ = connection.release().await;
-                        return Err(NodeFault::new(reason));
+                        release(connection).await;
+                        return Err(NodeFault::at_an_object(reason));
                     }
                 },
                 Err(error) => {
                     let reason = format!("{target} was lost before it answered: {error}");
                     tell(delivery, Step::Unsure(reason.clone()))?;
                     let _ = connection.abort().await;
-                    return Err(NodeFault::new(reason));
+                    return Err(NodeFault::at_an_object(reason));
                 }
             }
         }
-        // Everything was answered; a peer that does not release properly is not asked about that.
-        let _ = connection.release().await;
+        release(connection).await;
         Ok(())
     }
+}
+
+/// Everything was answered; how a peer takes the release says nothing new.
+async fn release(connection: Connection) {
+    /// A peer that does not answer is left alone then.
+    const FAREWELL: Duration = Duration::from_secs(2);
+    let _ = tokio::time::timeout(FAREWELL, connection.release()).await;
+}
+
+fn not_accepted(object: &DeliveryObject) -> String {
+    let (class, syntax) = context_of(object);
+    format!("it accepts no objects of SOP class {class} in transfer syntax {syntax}")
 }
 
 /// As much of a batch as fits into the presentation contexts of one association, and the rest.
@@ -165,9 +184,8 @@ fn context_of(object: &DeliveryObject) -> (&str, &str) {
 /// The C-STORE request of an object, with its data set as it lies in its file.
 fn request(connection: &Connection, object: &DeliveryObject, message_id: u16) -> Result<Vec<u8>, String> {
     let (class, syntax) = context_of(object);
-    let context = context_for(connection, class, syntax)
-        .ok_or_else(|| format!("it accepts no objects of SOP class {class} in transfer syntax {syntax}"))?;
     let file = file_of(object)?;
+    let context = context_for(connection, class, syntax).ok_or_else(|| not_accepted(object))?;
     let head = Head::read(&file).map_err(|error| format!("{} is no instance: {error}", object.path.display()))?;
     let outgoing = Outgoing {
         sop_class_uid: class,

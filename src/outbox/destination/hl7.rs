@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -36,24 +36,26 @@ pub(super) fn deliver(options: &Hl7Options, delivery: &Delivery, tell: Tell<'_>)
     let Some(notification) = Notification::of(delivery, &options.notice, now) else { return Ok(()) };
     let message = message(options, &notification, now);
     let failed = |what: &str, error: std::io::Error| format!("{}: {what}: {error}", options.address);
-    let back = |reason: String, tell: Tell<'_>| {
-        tell(delivery, Step::Back(reason.clone()))?;
-        Err(NodeFault::new(reason))
+    let back = |fault: NodeFault, tell: Tell<'_>| {
+        tell(delivery, Step::Back(fault.reason.clone()))?;
+        Err(fault)
     };
     let mut stream = match connect(options) {
         Ok(stream) => stream,
-        Err(error) => return back(failed("no connection", error), tell),
+        Err(error) => return back(NodeFault::new(failed("no connection", error)), tell),
     };
-    tell(delivery, Step::Sending)?;
-    let answered = send(&mut stream, &message).and_then(|()| receive(&mut stream));
+    if !tell(delivery, Step::Sending)? {
+        return Ok(());
+    }
+    let answered = send(&mut stream, &message).and_then(|()| receive(&mut stream, options.answer_timeout));
     let answered = answered.map_err(|error| failed("lost before it answered", error));
     match answered.map(|answer| meaning(&answer, &notification.id)) {
-        Ok(Answer::Stored(remark)) => tell(delivery, Step::Done(remark)),
-        Ok(Answer::Refused(reason)) => tell(delivery, Step::Dead(reason)),
-        Ok(Answer::NotNow(reason)) => back(reason, tell),
+        Ok(Answer::Stored(remark)) => tell(delivery, Step::Done(remark)).map(drop),
+        Ok(Answer::Refused(reason)) => tell(delivery, Step::Dead(reason)).map(drop),
+        Ok(Answer::NotNow(reason)) => back(NodeFault::at_an_object(reason), tell),
         Err(reason) => {
             tell(delivery, Step::Unsure(reason.clone()))?;
-            Err(NodeFault::new(reason))
+            Err(NodeFault::at_an_object(reason))
         }
     }
 }
@@ -79,10 +81,14 @@ fn send(stream: &mut TcpStream, message: &str) -> std::io::Result<()> {
     stream.write_all(&framed)
 }
 
-fn receive(stream: &mut TcpStream) -> std::io::Result<String> {
+fn receive(stream: &mut TcpStream, patience: Duration) -> std::io::Result<String> {
     let mut answer = Vec::new();
     let mut part = [0; 4096];
+    let until = Instant::now() + patience;
     while !answer.ends_with(&END) {
+        if Instant::now() >= until {
+            return Err(std::io::Error::other("its answer takes too long"));
+        }
         match stream.read(&mut part)? {
             0 => return Err(std::io::Error::other("it hung up")),
             count => answer.extend_from_slice(&part[..count]),

@@ -71,7 +71,9 @@ impl Http {
         tell: Tell<'_>,
     ) -> Result<(), NodeFault> {
         let authorization = self.authorization()?;
-        tell(delivery, Step::Sending)?;
+        if !tell(delivery, Step::Sending)? {
+            return Ok(());
+        }
         let mut request = self.agent.post(url);
         for (name, value) in headers {
             request = request.header(*name, value);
@@ -79,22 +81,25 @@ impl Http {
         if let Some(authorization) = authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let (status, retry_after, text) = match request.send(body) {
-            Ok(response) => read(response),
+        let (status, retry_after, text) = match request.send(body).and_then(read) {
+            Ok(answer) => answer,
             Err(error) => {
-                let reason = format!("{url}: {error}");
-                let step = if never_left(&error) { Step::Back } else { Step::Unsure };
-                tell(delivery, step(reason.clone()))?;
-                return Err(NodeFault::new(reason));
+                let reason = format!("{}: {error}", host_of(url));
+                if never_left(&error) {
+                    tell(delivery, Step::Back(reason.clone()))?;
+                    return Err(NodeFault::new(reason));
+                }
+                tell(delivery, Step::Unsure(reason.clone()))?;
+                return Err(NodeFault::at_an_object(reason));
             }
         };
         match meaning(status, &text) {
-            Answer::Stored(remark) => tell(delivery, Step::Done(remark)),
-            Answer::Refused(reason) => tell(delivery, Step::Dead(reason)),
+            Answer::Stored(remark) => tell(delivery, Step::Done(remark)).map(drop),
+            Answer::Refused(reason) => tell(delivery, Step::Dead(reason)).map(drop),
             Answer::NotNow(reason) => {
                 tell(delivery, Step::Back(reason.clone()))?;
                 let retry_after = retry_after.or_else(|| (status == StatusCode::GONE).then_some(GONE));
-                Err(NodeFault { reason, retry_after })
+                Err(NodeFault { retry_after, ..NodeFault::at_an_object(reason) })
             }
         }
     }
@@ -146,8 +151,16 @@ fn never_left(error: &ureq::Error) -> bool {
     }
 }
 
-fn read(mut response: Response<ureq::Body>) -> (StatusCode, Option<Duration>, String) {
+/// Status, `Retry-After` in seconds, and the body.
+fn read(mut response: Response<ureq::Body>) -> Result<(StatusCode, Option<Duration>, String), ureq::Error> {
     let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_string().unwrap_or_default();
-    (response.status(), retry_after.map(Duration::from_secs), body)
+    let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec()?;
+    Ok((response.status(), retry_after.map(Duration::from_secs), String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// What an address names, for messages: its path or query may hold a secret.
+fn host_of(url: &str) -> &str {
+    let from = url.find("://").map_or(0, |at| at + 3);
+    let to = url[from..].find(['/', '?', '#']).map_or(url.len(), |at| from + at);
+    &url[..to]
 }

@@ -85,11 +85,17 @@ pub(super) struct NodeFault {
     pub reason: String,
     /// How long the destination asks to be left alone.
     pub retry_after: Option<Duration>,
+    /// It came up with one object: others may fare better.
+    pub is_at_an_object: bool,
 }
 
 impl NodeFault {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry_after: None }
+        Self { reason: reason.into(), retry_after: None, is_at_an_object: false }
+    }
+
+    pub(super) fn at_an_object(reason: impl Into<String>) -> Self {
+        Self { is_at_an_object: true, ..Self::new(reason) }
     }
 }
 
@@ -99,8 +105,8 @@ impl From<DatabaseError> for NodeFault {
     }
 }
 
-/// Hears of each step before the next one is made.
-pub(super) type Tell<'a> = &'a mut dyn FnMut(&Delivery, Step) -> Result<(), NodeFault>;
+/// Hears of each step before the next one is made. `false` in answer to `Sending` where the object is not to be sent any more.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&Delivery, Step) -> Result<bool, NodeFault>;
 
 /// Hears what a destination reports; whether it was asked for.
 pub(super) type Report<'a> = &'a dyn Fn(&CommitmentReport) -> bool;
@@ -173,6 +179,8 @@ enum Answer {
 fn answer(status: u16) -> Answer {
     match status {
         0x0000 => Answer::Stored(None),
+        // Under a UID that names its content is what would have been sent.
+        0x0111 => Answer::Stored(Some("it was there already (status 0111)".to_owned())),
         0xB000..=0xBFFF => Answer::Stored(Some(format!("stored with warning {status:04X}"))),
         0xA700..=0xA7FF => Answer::NotNow(format!("it is out of resources (status {status:04X})")),
         0x0110 => Answer::NotNow("it cannot process what it gets (status 0110)".to_owned()),
@@ -185,6 +193,9 @@ fn answer(status: u16) -> Answer {
 
 /// The file of an object, which must be what was made.
 fn file_of(object: &DeliveryObject) -> Result<Vec<u8>, String> {
+    if object.sop_class_uid.is_empty() {
+        return Err(format!("{} is no instance that could be sent", object.path.display()));
+    }
     let file = std::fs::read(&object.path)
         .map_err(|error| format!("its file {} cannot be read: {error}", object.path.display()))?;
     match &object.sha256 {

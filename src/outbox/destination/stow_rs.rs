@@ -38,6 +38,7 @@ impl StowRs {
             let mut body = format!("--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n").into_bytes();
             body.extend_from_slice(&file);
             body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+            let meaning = |status, text: &str| meaning(status, text, &object.sop_instance_uid);
             self.http.deliver(delivery, &self.url, &headers, &body, meaning, tell)?;
         }
         Ok(())
@@ -45,29 +46,38 @@ impl StowRs {
 }
 
 // Attributes of the answer (PS3.18 section 10.5.3), as DICOM JSON names them.
-const FAILED_SOP_SEQUENCE: &str = "00081198";
-const FAILURE_REASON: &str = "00081197";
 const REFERENCED_SOP_SEQUENCE: &str = "00081199";
 const WARNING_REASON: &str = "00081196";
+const FAILURE_REASON: &str = "00081197";
+/// Failed SOP Sequence, Other Failures Sequence.
+const FAILURES: [&str; 2] = ["00081198", "0008119A"];
+/// What some services give as the reason that the object is there already.
+const IS_THERE: u16 = 0xB00E;
 
-/// What the answer to a request with one object means: the object's own status where there is one, else that of the request.
-fn meaning(status: StatusCode, body: &str) -> Answer {
-    let body: Option<Value> = serde_json::from_str(body).ok();
-    let reason = |sequence: &str, reason: &str| {
-        let item = body.as_ref()?.get(sequence)?.get("Value")?.get(0)?;
-        let value = item.get(reason)?.get("Value")?.get(0)?;
+/// What the answer to a request with one object means: the object's own status where there is one, else that of the request. A
+/// service that has stored it names it; any page can say 200.
+fn meaning(status: StatusCode, body: &str, sop_instance_uid: &str) -> Answer {
+    let parsed: Option<Value> = serde_json::from_str(body).ok();
+    let parsed = parsed.as_ref().and_then(|parsed| parsed.as_array().map_or(Some(parsed), |items| items.first()));
+    let item = |sequence: &str| parsed?.get(sequence)?.get("Value")?.get(0);
+    let number = |item: &Value, tag: &str| {
+        let value = item.get(tag)?.get("Value")?.get(0)?;
         u16::try_from(value.as_u64().or_else(|| value.as_str()?.parse().ok())?).ok()
     };
-    if let Some(failure) = reason(FAILED_SOP_SEQUENCE, FAILURE_REASON) {
-        return match answer(failure) {
+    if let Some(failed) = FAILURES.into_iter().find_map(item) {
+        return match number(failed, FAILURE_REASON) {
+            Some(IS_THERE) => Answer::Stored(Some(format!("it was there already ({IS_THERE:04X})"))),
             // A failure that names no fault is one.
-            Answer::Stored(_) => Answer::Refused(format!("it lists the object as failed, with reason {failure:04X}")),
-            other => other,
+            Some(0) | None => Answer::Refused("it lists the object as failed, without a reason".to_owned()),
+            Some(reason) => answer(reason),
         };
     }
     match http::answer(status) {
+        Answer::Stored(_) if !body.contains(sop_instance_uid) || FAILURES.iter().any(|tag| body.contains(tag)) => {
+            Answer::NotNow(format!("it answered {status} and did not say that it stored the object"))
+        }
         Answer::Stored(_) => {
-            let warning = reason(REFERENCED_SOP_SEQUENCE, WARNING_REASON);
+            let warning = item(REFERENCED_SOP_SEQUENCE).and_then(|stored| number(stored, WARNING_REASON));
             Answer::Stored(warning.map(|warning| format!("stored with warning {warning:04X}")))
         }
         other => other,
@@ -76,30 +86,53 @@ fn meaning(status: StatusCode, body: &str) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    const UID: &str = "2.25.7";
+
+    fn failed(sequence: &str, item: &Value) -> Value {
+        json!({ sequence: { "vr": "SQ", "Value": [item] } })
+    }
+
+    fn reason(reason: u16) -> Value {
+        json!({ "00081155": { "vr": "UI", "Value": [UID] }, "00081197": { "vr": "US", "Value": [reason] } })
+    }
 
     #[test]
     fn what_a_server_says_of_itself_costs_the_object_nothing() {
         for status in [301, 401, 403, 404, 408, 429, 500, 502, 503, 507] {
-            let answer = meaning(StatusCode::from_u16(status).unwrap(), "");
+            let answer = meaning(StatusCode::from_u16(status).unwrap(), "", UID);
             assert!(matches!(answer, Answer::NotNow(_)), "{status}");
         }
         for status in [400, 406, 409, 413, 415] {
-            let answer = meaning(StatusCode::from_u16(status).unwrap(), "");
+            let answer = meaning(StatusCode::from_u16(status).unwrap(), "", UID);
             assert!(matches!(answer, Answer::Refused(_)), "{status}");
         }
     }
 
     #[test]
     fn the_objects_own_status_counts_before_the_requests() {
-        let failed = |reason: u16| {
-            let item = serde_json::json!({ "00081197": { "vr": "US", "Value": [reason] } });
-            serde_json::json!({ "00081198": { "vr": "SQ", "Value": [item] } }).to_string()
-        };
-        assert!(matches!(meaning(StatusCode::CONFLICT, &failed(0xA700)), Answer::NotNow(_)));
-        assert!(matches!(meaning(StatusCode::OK, &failed(0xC000)), Answer::Refused(_)));
-        assert!(matches!(meaning(StatusCode::OK, &failed(0)), Answer::Refused(_)));
-        let stored = serde_json::json!({ "00081199": { "vr": "SQ", "Value": [{}] } }).to_string();
-        assert_eq!(meaning(StatusCode::OK, &stored), Answer::Stored(None));
+        let [failures, others] = FAILURES;
+        let said = |body: Value| meaning(StatusCode::OK, &body.to_string(), UID);
+        assert!(matches!(said(failed(failures, &reason(0xA700))), Answer::NotNow(_)));
+        assert!(matches!(said(json!([failed(failures, &reason(0xC000))])), Answer::Refused(_)));
+        assert!(matches!(said(failed(failures, &reason(0))), Answer::Refused(_)));
+        assert!(matches!(said(failed(others, &json!({}))), Answer::Refused(_)));
+        for there in [0x0111, IS_THERE] {
+            assert!(matches!(said(failed(failures, &reason(there))), Answer::Stored(Some(_))));
+        }
+    }
+
+    #[test]
+    fn only_who_names_the_object_has_stored_it() {
+        let stored = failed(REFERENCED_SOP_SEQUENCE, &json!({ "00081155": { "vr": "UI", "Value": [UID] } }));
+        assert_eq!(meaning(StatusCode::OK, &stored.to_string(), UID), Answer::Stored(None));
+        let xml = format!("<DicomAttribute tag=\"00081199\"><Value>{UID}</Value></DicomAttribute>");
+        assert_eq!(meaning(StatusCode::OK, &xml, UID), Answer::Stored(None));
+        for page in ["", "<html>log in</html>", "{", &xml.replace("00081199", "00081198")] {
+            assert!(matches!(meaning(StatusCode::OK, page, UID), Answer::NotNow(_)), "{page}");
+        }
     }
 }
