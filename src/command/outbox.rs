@@ -62,10 +62,6 @@ impl ChosenArgs {
         })
     }
 
-    fn names_some(&self) -> bool {
-        !self.numbers.is_empty() || self.exam.is_some() || self.destination.is_some()
-    }
-
     fn deliveries(&self) -> Result<Deliveries, Box<dyn std::error::Error>> {
         let config = configuration(self.config.as_deref())?;
         Ok(Deliveries::open(&config.database())?)
@@ -84,21 +80,15 @@ pub fn outbox(args: &OutboxArgs) -> Outcome {
             Ok(DONE)
         }
         OutboxCommand::Retry(chosen) => {
-            let filter = chosen.filter(&[DeliveryState::Dead])?;
-            let count = chosen.deliveries()?.decide(&filter, DeliveryState::Queued)?;
+            let count = chosen.deliveries()?.send_again(chosen.filter(&[])?)?;
             Ok(told(count, "sent again"))
         }
         OutboxCommand::Drop(chosen) => {
-            if !chosen.names_some() {
+            let filter = chosen.filter(&[])?;
+            if !filter.names_some() {
                 return Err("say which: numbers of deliveries, --exam or --destination".into());
             }
-            let filter = chosen.filter(&[
-                DeliveryState::Queued,
-                DeliveryState::Sending,
-                DeliveryState::Unsure,
-                DeliveryState::Dead,
-            ])?;
-            let count = chosen.deliveries()?.decide(&filter, DeliveryState::Dropped)?;
+            let count = chosen.deliveries()?.give_up(filter)?;
             Ok(told(count, "not sent any more"))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::ToSocketAddrs as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::{Document, Section};
@@ -11,7 +11,8 @@ use crate::dicom::Target;
 use crate::dicom::scu::Calling;
 use crate::ingest::{Scanner, parse_network};
 use crate::outbox::{
-    CStoreOptions, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, RetryLimits, Route, WebhookOptions,
+    CStoreOptions, ClientTls, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, RetryLimits, Route,
+    WebhookOptions,
 };
 
 /// Where Debian keeps the authorities that it trusts.
@@ -70,7 +71,9 @@ fn destination(section: &mut Section<'_, '_>, own_title: &str) -> Option<Destina
 /// A route for each key that names one.
 fn routes(section: &mut Section<'_, '_>, name: &str, own_title: &str) -> [Option<Route>; 5] {
     let timeouts = timeouts(section);
-    let c_store = c_store(section, own_title, timeouts);
+    let http = http(section, name, timeouts);
+    let tls = tls(section, name, &http.authorities);
+    let c_store = c_store(section, own_title, timeouts, tls.clone());
     let addresses = [
         ("stow_rs", "an address such as \"https://pacs.example/dicom-web\""),
         ("webhook", "an address such as \"https://clinic.example/hook\""),
@@ -81,7 +84,6 @@ fn routes(section: &mut Section<'_, '_>, name: &str, own_title: &str) -> [Option
         section.text(key, &mut url, expected, is_url);
         Some(url).filter(|url| !url.is_empty())
     });
-    let http = http(section, name, timeouts);
     let mut secrets = None;
     section.path("secrets_file", |path| secrets = Some(path));
     if webhook.is_some() != secrets.is_some() {
@@ -96,7 +98,7 @@ fn routes(section: &mut Section<'_, '_>, name: &str, own_title: &str) -> [Option
             let http = HttpOptions { url, ..http.clone() };
             Route::Webhook(WebhookOptions { http, secrets: secrets.unwrap_or_default(), notice: notice.clone() })
         }),
-        hl7(section, timeouts, &notice),
+        hl7(section, timeouts, tls, &notice),
         fhir.map(|url| Route::Fhir(FhirOptions { http: HttpOptions { url, ..http }, notice })),
     ]
 }
@@ -114,7 +116,12 @@ fn timeouts(section: &mut Section<'_, '_>) -> Timeouts {
     Timeouts { connect, answer }
 }
 
-fn c_store(section: &mut Section<'_, '_>, own_title: &str, timeouts: Timeouts) -> Option<Route> {
+fn c_store(
+    section: &mut Section<'_, '_>,
+    own_title: &str,
+    timeouts: Timeouts,
+    tls: Option<ClientTls>,
+) -> Option<Route> {
     let (mut target, mut ae_title) = (None, own_title.to_owned());
     section.parsed_into("c_store", "a node such as \"ARCHIVE@10.0.0.5:104\"", |node: Target| target = Some(node));
     section.text("calling_ae_title", &mut ae_title, AE_TITLE, is_ae_title);
@@ -123,7 +130,7 @@ fn c_store(section: &mut Section<'_, '_>, own_title: &str, timeouts: Timeouts) -
     section.boolean("commitment", &mut is_asked);
     section.number("commitment_timeout_s", 0.1..=604_800.0, |s| patience = Duration::from_secs_f64(s));
     let calling = Calling { ae_title, connect_timeout, read_timeout, write_timeout: read_timeout };
-    target.map(|target| Route::CStore(CStoreOptions { target, calling, commitment: is_asked.then_some(patience) }))
+    target.map(|target| Route::CStore(CStoreOptions { target, calling, commitment: is_asked.then_some(patience), tls }))
 }
 
 /// What all that is reached by HTTP have in common, without the address.
@@ -144,6 +151,18 @@ fn http(section: &mut Section<'_, '_>, name: &str, timeouts: Timeouts) -> HttpOp
     }
 }
 
+/// For what is reached otherwise than by HTTP, whose addresses say it themselves.
+fn tls(section: &mut Section<'_, '_>, name: &str, authorities: &Path) -> Option<ClientTls> {
+    let (mut is_encrypted, mut certificate, mut key) = (false, None, None);
+    section.boolean("tls", &mut is_encrypted);
+    section.path("certificate", |path| certificate = Some(path));
+    section.path("key", |path| key = Some(path));
+    if certificate.is_some() != key.is_some() {
+        section.refuse_section(format!("destination {name}: certificate and key belong together"));
+    }
+    is_encrypted.then(|| ClientTls { authorities: authorities.to_owned(), identity: certificate.zip(key) })
+}
+
 fn notice(section: &mut Section<'_, '_>, names_patients: bool) -> NoticeOptions {
     let mut notice = NoticeOptions { patient_data: names_patients, deadline: Duration::from_mins(1), unseen_for: None };
     section.boolean("patient_data", &mut notice.patient_data);
@@ -152,7 +171,12 @@ fn notice(section: &mut Section<'_, '_>, names_patients: bool) -> NoticeOptions 
     notice
 }
 
-fn hl7(section: &mut Section<'_, '_>, timeouts: Timeouts, notice: &NoticeOptions) -> Option<Route> {
+fn hl7(
+    section: &mut Section<'_, '_>,
+    timeouts: Timeouts,
+    tls: Option<ClientTls>,
+    notice: &NoticeOptions,
+) -> Option<Route> {
     let mut address = String::new();
     section.text("hl7", &mut address, "a host and port such as \"his.example:2575\"", is_address);
     let mut names = [String::new(), String::new(), String::new()];
@@ -168,6 +192,7 @@ fn hl7(section: &mut Section<'_, '_>, timeouts: Timeouts, notice: &NoticeOptions
             sending_facility,
             connect_timeout: timeouts.connect,
             answer_timeout: timeouts.answer,
+            tls,
             notice: notice.clone(),
         })
     })

@@ -27,8 +27,10 @@ use super::hub::{Event, Hub};
 use super::view::ShownSlab;
 use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
+use crate::database::{DatabaseError, DeliveryFilter};
 use crate::exam::{ExamKey, SlabIndex};
 use crate::hex::hex;
+use crate::outbox::Outbox;
 use crate::picture::picture;
 use crate::preprocess::InputGeometry;
 
@@ -44,6 +46,7 @@ pub type StatusOf = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Status> + Send>>
 #[derive(Clone)]
 pub struct WebOptions {
     pub hub: Arc<Hub>,
+    pub outbox: Arc<Outbox>,
     pub metrics: PrometheusHandle,
     /// The daemon's state, asked anew each time.
     pub status: StatusOf,
@@ -75,6 +78,9 @@ pub async fn serve(
         .route("/api/exams/{key}", get(exam))
         .route("/api/exams/{key}/slabs/{picture}", get(slab_picture))
         .route("/api/exams/{key}/flags/{flag}/acknowledge", post(acknowledge))
+        .route("/api/outbox", get(undelivered))
+        .route("/api/outbox/retry", post(send_again))
+        .route("/api/outbox/drop", post(give_up))
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
@@ -197,6 +203,49 @@ async fn acknowledge(
         Ok(Err(error @ AcknowledgeError::NoName)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
         Ok(Err(error @ AcknowledgeError::NotKept)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, &AcknowledgeError::NotKept.to_string()),
+    }
+}
+
+async fn undelivered(State(options): State<WebOptions>) -> Response {
+    let listed = tokio::task::spawn_blocking(move || options.outbox.undelivered()).await;
+    decided(listed, |deliveries| json!({ "deliveries": deliveries }))
+}
+
+/// Takes JSON only, as [`acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
+async fn send_again(
+    State(options): State<WebOptions>,
+    chosen: Result<Json<DeliveryFilter>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    let Json(chosen) = match chosen {
+        Ok(chosen) => chosen,
+        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
+    };
+    let count = tokio::task::spawn_blocking(move || options.outbox.send_again(chosen)).await;
+    decided(count, |count| json!({ "deliveries": count }))
+}
+
+/// The same; something must be chosen.
+async fn give_up(
+    State(options): State<WebOptions>,
+    chosen: Result<Json<DeliveryFilter>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    let chosen = match chosen {
+        Ok(Json(chosen)) if chosen.names_some() => chosen,
+        Ok(_) => return problem(StatusCode::UNPROCESSABLE_ENTITY, "say which: numbers, exam or destination"),
+        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
+    };
+    let count = tokio::task::spawn_blocking(move || options.outbox.give_up(chosen)).await;
+    decided(count, |count| json!({ "deliveries": count }))
+}
+
+fn decided<T>(
+    outcome: Result<Result<T, DatabaseError>, tokio::task::JoinError>,
+    answer: impl FnOnce(T) -> serde_json::Value,
+) -> Response {
+    match outcome {
+        Ok(Ok(done)) => Json(answer(done)).into_response(),
+        Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the deliveries could not be looked at"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::outbox::DestinationState;
+
 /// The daemon's own state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
@@ -10,6 +12,8 @@ pub struct Status {
     pub problems: Vec<String>,
     /// What whoever looks should know although everything works.
     pub notices: Vec<String>,
+    /// Who gets the results, and what of them has not arrived.
+    pub destinations: Vec<DestinationState>,
     pub engine: String,
     pub model: String,
     pub ae_title: String,

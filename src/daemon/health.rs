@@ -45,6 +45,7 @@ impl Health {
             ready: problems.is_empty(),
             problems,
             notices: self.notices(),
+            destinations: self.outbox.upgrade().map(|outbox| outbox.destinations()).unwrap_or_default(),
             engine: self.engine.engine().to_owned(),
             model: self.model.clone(),
             ae_title: self.ae_title.clone(),

@@ -128,6 +128,7 @@ impl Daemon {
         let asked = health.clone();
         let web = WebOptions {
             hub: hub.clone(),
+            outbox: outbox.clone(),
             metrics,
             status: Arc::new(move || {
                 let health = asked.clone();

@@ -166,12 +166,22 @@ impl Deliveries {
         rows::list(&self.connection(), filter)
     }
 
-    /// Sets the state of those that are meant, at somebody's word; how many they are.
+    /// Has what is dead of those that are meant sent again; how many they are.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn decide(&self, filter: &DeliveryFilter, state: DeliveryState) -> Result<usize, DatabaseError> {
-        rows::decide(&self.connection(), filter, state, Timestamp::now())
+    pub fn send_again(&self, chosen: DeliveryFilter) -> Result<usize, DatabaseError> {
+        let filter = DeliveryFilter { states: vec![DeliveryState::Dead], ..chosen };
+        rows::decide(&self.connection(), &filter, DeliveryState::Queued, Timestamp::now())
+    }
+
+    /// Gives up what has not arrived of those that are meant; how many they are.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn give_up(&self, chosen: DeliveryFilter) -> Result<usize, DatabaseError> {
+        let states = vec![DeliveryState::Queued, DeliveryState::Sending, DeliveryState::Unsure, DeliveryState::Dead];
+        rows::decide(&self.connection(), &DeliveryFilter { states, ..chosen }, DeliveryState::Dropped, Timestamp::now())
     }
 
     /// The objects that an exam's last verdict became, in the order in which they are sent; empty if none were made.

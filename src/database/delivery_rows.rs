@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
+use serde::Deserialize;
 
 use super::DatabaseError;
 use super::delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState, Gets};
@@ -507,17 +508,26 @@ pub(super) fn doubt_sending(connection: &Connection) -> Result<(), DatabaseError
     Ok(())
 }
 
-/// Which deliveries are meant.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Which deliveries are meant: all that it does not exclude.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DeliveryFilter {
+    #[serde(rename = "numbers")]
     pub ids: Vec<i64>,
     pub exam: Option<ExamKey>,
     pub destination: Option<String>,
     /// Empty for all.
+    #[serde(skip)]
     pub states: Vec<DeliveryState>,
 }
 
 impl DeliveryFilter {
+    /// Whether it excludes anything.
+    #[must_use]
+    pub fn names_some(&self) -> bool {
+        !self.ids.is_empty() || self.exam.is_some() || self.destination.is_some()
+    }
+
     fn condition(&self) -> (String, Vec<Value>) {
         let mut conditions = vec!["TRUE".to_owned()];
         let mut values: Vec<Value> = Vec::new();

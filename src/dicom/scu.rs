@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dicom_core::{DataElement, PrimitiveValue, VR};
@@ -9,15 +10,22 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use dicom_ul::association::Error as AssociationError;
-use dicom_ul::association::client::{AsyncClientAssociation, ClientAssociationOptions};
+use dicom_ul::association::client::{AsyncClientAssociation, AsyncTlsStream, ClientAssociationOptions};
 use dicom_ul::pdu::{PDataValueType, Pdu};
-use tokio::io::AsyncWriteExt;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::dimse::{Request, Status};
 use super::target::Target;
 
+/// An association over a plain connection.
 pub(crate) type Connection = AsyncClientAssociation<TcpStream>;
+
+/// What an association may run over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 const C_STORE_RQ: u16 = 0x0001;
 const C_ECHO_RQ: u16 = 0x0030;
@@ -101,6 +109,40 @@ pub(crate) async fn associate(
     contexts: &BTreeSet<(String, String)>,
     calling: &Calling,
 ) -> Result<Connection, ScuError> {
+    let established = proposal(target, contexts, calling).establish_async(target.address().as_str()).await;
+    let mut connection = established.map_err(why_not)?;
+    connection.inner_stream().set_nodelay(true).map_err(|error| ScuError::Associate(error.to_string()))?;
+    Ok(connection)
+}
+
+/// The same over TLS.
+///
+/// # Errors
+/// The same, and if no encrypted connection is agreed on.
+pub(crate) async fn associate_by_tls(
+    target: &Target,
+    contexts: &BTreeSet<(String, String)>,
+    calling: &Calling,
+    tls: Arc<ClientConfig>,
+) -> Result<AsyncClientAssociation<AsyncTlsStream>, ScuError> {
+    let proposal = proposal(target, contexts, calling).tls_config(tls).server_name(&target.host);
+    let mut connection = proposal.establish_tls_async(target.address().as_str()).await.map_err(why_not)?;
+    connection.inner_stream().get_ref().0.set_nodelay(true).map_err(|error| ScuError::Associate(error.to_string()))?;
+    Ok(connection)
+}
+
+fn why_not(error: AssociationError) -> ScuError {
+    match error {
+        AssociationError::NoAcceptedPresentationContexts { .. } => ScuError::NoContext,
+        other => ScuError::Associate(chain(&other)),
+    }
+}
+
+fn proposal<'a>(
+    target: &'a Target,
+    contexts: &'a BTreeSet<(String, String)>,
+    calling: &'a Calling,
+) -> ClientAssociationOptions<'a> {
     let mut association = ClientAssociationOptions::new()
         .calling_ae_title(calling.ae_title.as_str())
         .called_ae_title(target.ae_title.as_str())
@@ -114,17 +156,15 @@ pub(crate) async fn associate(
             association = association.with_presentation_context(class.as_str(), vec![syntax.as_str()]);
         }
     }
-    let established = association.establish_async(target.address().as_str()).await;
-    let mut connection = established.map_err(|error| match error {
-        AssociationError::NoAcceptedPresentationContexts { .. } => ScuError::NoContext,
-        other => ScuError::Associate(chain(&other)),
-    })?;
-    connection.inner_stream().set_nodelay(true).map_err(|error| ScuError::Associate(error.to_string()))?;
-    Ok(connection)
+    association
 }
 
 /// The accepted presentation context for objects of a SOP class in a transfer syntax.
-pub(crate) fn context_for(connection: &Connection, sop_class_uid: &str, transfer_syntax_uid: &str) -> Option<u8> {
+pub(crate) fn context_for<S>(
+    connection: &AsyncClientAssociation<S>,
+    sop_class_uid: &str,
+    transfer_syntax_uid: &str,
+) -> Option<u8> {
     let accepted = connection.presentation_contexts().iter().find(|context| {
         context.abstract_syntax == sop_class_uid
             && context.transfer_syntax.trim_end_matches('\0') == transfer_syntax_uid
@@ -192,8 +232,8 @@ pub(crate) fn commitment_message(
 ///
 /// # Errors
 /// If the association ends or its peer sends something else.
-pub(crate) async fn next_request(
-    connection: &mut Connection,
+pub(crate) async fn next_request<S: Stream>(
+    connection: &mut AsyncClientAssociation<S>,
     patience: Duration,
 ) -> Result<Option<(Request, u8, Vec<u8>)>, ScuError> {
     let until = tokio::time::Instant::now() + patience;
@@ -229,8 +269,8 @@ pub(crate) async fn next_request(
 ///
 /// # Errors
 /// If the answer cannot be encoded or written.
-pub(crate) async fn answer_request(
-    connection: &mut Connection,
+pub(crate) async fn answer_request<S: Stream>(
+    connection: &mut AsyncClientAssociation<S>,
     request: &Request,
     context: u8,
     status: Status,
@@ -284,8 +324,8 @@ fn append_pdus(message: &mut Vec<u8>, context: u8, command: bool, bytes: &[u8], 
 }
 
 /// Writes a message and waits for its response's status, all of which comes within the read timeout.
-pub(crate) async fn exchange(
-    connection: &mut Connection,
+pub(crate) async fn exchange<S: Stream>(
+    connection: &mut AsyncClientAssociation<S>,
     message: &[u8],
     message_id: u16,
     calling: &Calling,
@@ -299,7 +339,7 @@ pub(crate) async fn exchange(
     answer.map_err(|_| ScuError::ReadTimeout)?
 }
 
-async fn response(connection: &mut Connection, message_id: u16) -> Result<u16, ScuError> {
+async fn response<S: Stream>(connection: &mut AsyncClientAssociation<S>, message_id: u16) -> Result<u16, ScuError> {
     let mut command = Vec::new();
     loop {
         match connection.receive().await.map_err(|error| ScuError::Receive(chain(&error)))? {

@@ -18,14 +18,15 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan as _};
 use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
 
 pub use backoff::RetryLimits;
 pub use destination::{
-    CStoreOptions, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, Route, WebhookOptions,
+    CStoreOptions, ClientTls, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, Route, WebhookOptions,
 };
 pub use objects::{ObjectsError, objects};
 
-use crate::database::{Addressee, Database, DatabaseError, Deliveries, DeliveryState};
+use crate::database::{Addressee, Database, DatabaseError, Deliveries, Delivery, DeliveryFilter, DeliveryState};
 use crate::dicom::CommitmentReport;
 use crate::exam::ExamKey;
 use crate::ingest::CommitmentSink;
@@ -176,6 +177,41 @@ impl Outbox {
         making.into_iter().chain(self.nodes.iter().flat_map(|node| notices_of(node))).collect()
     }
 
+    /// What is not settled, destination by destination.
+    #[must_use]
+    pub fn destinations(&self) -> Vec<DestinationState> {
+        self.nodes.iter().map(|node| state_of(node)).collect()
+    }
+
+    /// What is not delivered, the oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn undelivered(&self) -> Result<Vec<Delivery>, DatabaseError> {
+        self.shared.deliveries.list(&DeliveryFilter { states: DeliveryState::UNSETTLED.to_vec(), ..Default::default() })
+    }
+
+    /// See [`Deliveries::send_again`].
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn send_again(&self, chosen: DeliveryFilter) -> Result<usize, DatabaseError> {
+        let count = self.shared.deliveries.send_again(chosen)?;
+        tracing::info!(count, "somebody has undelivered objects sent again");
+        self.shared.changed.notify_all();
+        Ok(count)
+    }
+
+    /// See [`Deliveries::give_up`].
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn give_up(&self, chosen: DeliveryFilter) -> Result<usize, DatabaseError> {
+        let count = self.shared.deliveries.give_up(chosen)?;
+        tracing::warn!(count, "somebody gave undelivered objects up");
+        Ok(count)
+    }
+
     /// Ends the threads, until `until` at the longest: what is on its way then may have arrived, and is sent again.
     pub fn stop(&self, until: Instant) {
         *self.shared.stopping.lock() = true;
@@ -188,6 +224,31 @@ impl Outbox {
                 tracing::error!("a thread of the outbox had stopped unexpectedly");
             }
         }
+    }
+}
+
+/// What is not settled with a destination.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DestinationState {
+    pub name: String,
+    /// Objects and notifications that wait to be sent.
+    pub to_send: usize,
+    /// Stored there, and not known to be kept for good.
+    pub unconfirmed: usize,
+    /// Somebody has to decide on these.
+    pub dead: usize,
+    /// Why nothing reaches it, or not everything.
+    pub trouble: Option<String>,
+}
+
+fn state_of(node: &Node) -> DestinationState {
+    let NodeState { counts, trouble, .. } = node.state();
+    DestinationState {
+        name: node.name.clone(),
+        to_send: counts.open(),
+        unconfirmed: counts.of(DeliveryState::Stored) + counts.of(DeliveryState::CommitmentAsked),
+        dead: counts.of(DeliveryState::Dead),
+        trouble: trouble.map(|trouble| trouble.reason),
     }
 }
 

@@ -104,7 +104,14 @@ fn sources(basis: &ReportBasis) -> Vec<(&str, Option<u32>)> {
 /// Names what a verdict says and of what: one that says the same of the same images is no new one.
 #[must_use]
 pub fn content_digest(report: &CaseReport, basis: &ReportBasis) -> String {
-    let content = serde_json::json!({ "report": said(report), "sources": sources(basis) });
+    let mut said = said(report);
+    // A scanner's dose report or scout after the verdict is no news, nor is on what or when it was computed.
+    let removed = said.as_object_mut().map(|report| ["early_flag", "engine"].map(|field| report.remove(field)));
+    debug_assert!(removed.is_some());
+    if let Some(slices) = said.get_mut("slices").and_then(serde_json::Value::as_object_mut) {
+        slices.retain(|count, _| !matches!(count.as_str(), "received" | "instances" | "kept"));
+    }
+    let content = serde_json::json!({ "report": said, "sources": sources(basis) });
     hex(&Sha256::digest(content.to_string()))
 }
 

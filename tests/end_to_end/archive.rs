@@ -59,9 +59,14 @@ pub struct StoreScp {
 
 impl StoreScp {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more options.
+    pub fn start_with(options: &[&str]) -> Self {
         let (folder, [port, _]) = (tempfile::tempdir().unwrap(), free_ports());
         let args = ["--bit-preserving", "--promiscuous", "--output-directory", folder.path().to_str().unwrap()];
-        let child = Command::new("storescp").args(args).arg(port.to_string()).spawn();
+        let child = Command::new("storescp").args(args).args(options).arg(port.to_string()).spawn();
         let child = child.expect("storescp; it is in the Debian package dcmtk");
         wait_for("storescp to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
         Self { child, port, folder }

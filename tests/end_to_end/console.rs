@@ -2,6 +2,7 @@
 
 use tableside::scanner::PhantomKind;
 
+use crate::archive::{Node, Reply};
 use crate::daemon::{Daemon, flag};
 use crate::dicom::Association;
 use crate::peers::scan;
@@ -73,6 +74,40 @@ fn the_page_says_which_place_an_exam_has_that_waits_for_its_turn() {
     browser.wait_until("its place in the list", &says("document.querySelector('#exams .when')"));
     assert_eq!(browser.run("return document.querySelector('#patient-name').textContent"), "EXAM, 17");
     browser.wait_until("its turn", "!document.querySelector('#patient-details').textContent.includes('waiting')");
+}
+
+#[test]
+fn the_page_shows_what_was_refused_and_has_it_sent_again_or_given_up() {
+    let Some(browser) = Browser::start() else { return };
+    let mended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_mended = mended.clone();
+    let node = Node::start(&[], move |_| {
+        Reply::Status(if is_mended.load(std::sync::atomic::Ordering::SeqCst) { 0 } else { 0xA900 })
+    });
+    let destination = |name: &str| format!("[[destination]]\nname = \"{name}\"\nc_store = \"{}\"\n", node.node());
+    let daemon = Daemon::start_with(&(destination("pacs") + &destination("other")));
+    browser.open(&format!("http://{}/", daemon.console()));
+    scan(&daemon, folder_of(&phantom(PhantomKind::Normal, SLICES)).path(), &["--rate", "0"]);
+    daemon.verdict_on(SLICES);
+    let dead = || daemon.metric("tableside_outbox_deliveries", "state=\"dead\"");
+    browser.wait_until("what was refused", "document.querySelector('#show-deliveries').dataset.dead === 'true'");
+    mended.store(true, std::sync::atomic::Ordering::SeqCst);
+    browser.click("#show-deliveries");
+    let of = |name: &str, part: &str| format!("#destinations li[data-item={name}] {part}");
+    browser.click(&of("pacs", ".again"));
+    let says = |name: &str, text: &str| {
+        format!("document.querySelector('{}').textContent.includes('{text}')", of(name, ".state"))
+    };
+    browser.wait_until("all to arrive", &says("pacs", "everything has arrived"));
+    browser.wait_until("the reason", &says("other", "refused"));
+    browser.click(&of("other", ".drop"));
+    assert!(dead() > 0.0, "one press gives nothing up");
+    browser.click(&of("other", ".drop"));
+    browser.wait_until("all to be settled", &says("other", "everything has arrived"));
+    crate::daemon::wait_for("the metrics", || (dead() == 0.0).then_some(()));
+    // What a page elsewhere could send is not taken, and what names nothing drops nothing.
+    let drop_all = crate::http::post(daemon.console(), "/api/outbox/drop", &serde_json::json!({}));
+    assert_eq!(drop_all.status, 422);
 }
 
 #[test]

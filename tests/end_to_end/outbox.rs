@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::archive::{Node, Orthanc, Reply, StoreScp, Stored, contents_of, free_ports, results, stored_of};
 use crate::daemon::{Daemon, TABLESIDE, wait_for};
 use crate::peers::{files, run, scan, succeed, text};
-use crate::series::{folder_of, phantom};
+use crate::series::{folder_of, phantom, phantom_with_scout};
 
 const SLICES: usize = 40;
 
@@ -317,6 +317,41 @@ fn a_node_that_never_commits_itself_has_the_results_all_the_same() {
     assert!(
         site.listed().iter().all(|delivery| delivery["state"] == "stored" || delivery["state"] == "commitment_asked")
     );
+}
+
+#[test]
+fn what_a_scanner_sends_after_the_verdict_makes_no_second_set_of_results() {
+    let node = Node::start(&[], |_| Reply::Status(0));
+    let mut site = Site::start(&c_store("pacs", &node.node()));
+    let (scouts, slices): (Vec<Instance>, Vec<Instance>) =
+        phantom_with_scout(PhantomKind::Pneumonia, SLICES).into_iter().partition(|instance| instance.scout);
+    site.exam = slices;
+    site.scanned();
+    assert!(is_done(&site.settled()));
+    let before = node.order().len();
+    site.sends(&scouts);
+    site.verdict_on(SLICES + scouts.len());
+    // Whatever is entered is entered with the verdict.
+    assert!(is_done(&site.settled()));
+    assert_eq!((site.listed().len(), node.order().len()), (before, before));
+}
+
+#[test]
+fn an_archive_by_tls_has_the_results_and_knows_who_sent_them() {
+    let certificates = tempfile::tempdir().unwrap();
+    succeed(TABLESIDE, &["tls", "init", text(certificates.path())]);
+    let [certificate, key, authority] =
+        ["scanner.pem", "scanner.key", "authority.pem"].map(|name| text(&certificates.path().join(name)).to_owned());
+    let exact = StoreScp::start_with(&["+tls", &key, &certificate, "+cf", &authority, "--require-peer-cert"]);
+    let node = exact.node().replace("127.0.0.1", "localhost");
+    let identity = format!("certificate = \"{certificate}\"\nkey = \"{key}\"");
+    let route = format!("c_store = \"{node}\"\ntls = true\nauthorities = \"{authority}\"\n{identity}");
+    let plain = format!("c_store = \"{node}\"");
+    let site = Site::start(&(destination("pacs", &route) + &destination("plain", &plain)));
+    let exam = site.scanned();
+    let results = site.expected(&exam);
+    wait_for("the encrypted ones", || (exact.stored() == results).then_some(()));
+    wait_for("the plain ones to fail", || site.notices().contains("No results reach plain").then_some(()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 import { showBanner, showEmptyBanner, showUnknownBanner } from "./banner.js";
 import { EventStream, getExam, getExams, getStatus } from "./daemon.js";
+import { showDeliveries, startDeliveries } from "./deliveries.js";
 import { byId, setAttribute, setHidden, setText } from "./dom.js";
 import { Exams } from "./exams.js";
 import { showFigures, showReport } from "./figures.js";
@@ -224,6 +225,7 @@ function writeStatus() {
   setText(byId("problems"), sound ? "" : [lead, ...status.problems].join("\n"));
   setHidden(byId("notices"), status.notices.length === 0);
   setText(byId("notices"), status.notices.join("\n"));
+  showDeliveries(status.destinations);
 }
 
 function writeExam(exam) {
@@ -299,6 +301,7 @@ document.addEventListener("visibilitychange", () => {
 
 startTheme();
 listenToUser();
+startDeliveries();
 startSound();
 startStream();
 writeSoon();

@@ -27,6 +27,14 @@ export function acknowledge(key, flagId, by) {
   });
 }
 
+/** `what` is retry or drop. */
+export const decideDeliveries = (what, destination) =>
+  request(`api/outbox/${what}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ destination }),
+  });
+
 /**
  * The stream of events, opened again by itself for ever. `handlers` has `exam`, `slab` and `status` for the events,
  * `opened` (fetch everything: what happened before is unknown) and `lost`.

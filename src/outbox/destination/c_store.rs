@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dicom_dictionary_std::uids;
+use dicom_ul::association::client::AsyncClientAssociation;
 use tokio::runtime::Runtime;
 
+use super::tls::ClientTls;
 use super::{Answer, NodeFault, Report, Step, Tell, answer, file_of};
 use crate::database::{Delivery, DeliveryObject};
 use crate::dicom::commitment::commitment_request;
 use crate::dicom::scu::{
-    Calling, Connection, ScuError, answer_request, associate, commitment_message, context_for, exchange, next_request,
-    store_request,
+    Calling, ScuError, Stream, answer_request, associate, associate_by_tls, commitment_message, context_for, exchange,
+    next_request, store_request,
 };
 use crate::dicom::{CommitmentReport, Head, Keep, Outgoing, Status, Target, encoding_of, read_data_set};
 
@@ -22,7 +24,12 @@ pub struct CStoreOptions {
     pub calling: Calling,
     /// The node is asked for storage commitment, and again after so long without a report.
     pub commitment: Option<Duration>,
+    /// `None` where the connection is plain.
+    pub tls: Option<ClientTls>,
 }
+
+/// For messages without pixels, the one that we like best first.
+const PLAIN: [&str; 2] = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
 
 /// How long a report is waited for on the association of its request.
 const REPORTS_AT_ONCE: Duration = Duration::from_secs(1);
@@ -58,14 +65,34 @@ impl CStore {
         transaction_uid: &str,
         report: Report<'_>,
     ) -> Result<(), NodeFault> {
-        let Self { options: CStoreOptions { target, calling, .. }, .. } = self;
+        let CStoreOptions { target, calling, tls, .. } = &self.options;
+        let contexts = PLAIN.map(|syntax| (uids::STORAGE_COMMITMENT_PUSH_MODEL.to_owned(), syntax.to_owned())).into();
+        let failed = |error| NodeFault::new(format!("{target} cannot be asked for storage commitment: {error}"));
+        match tls {
+            None => {
+                let connection = associate(target, &contexts, calling).await.map_err(failed)?;
+                self.ask_on(connection, batch, transaction_uid, report).await
+            }
+            Some(tls) => {
+                let tls = tls.config().map_err(|error| unusable(&error))?;
+                let connection = associate_by_tls(target, &contexts, calling, tls).await.map_err(failed)?;
+                self.ask_on(connection, batch, transaction_uid, report).await
+            }
+        }
+    }
+
+    async fn ask_on<S: Stream>(
+        &self,
+        mut connection: AsyncClientAssociation<S>,
+        batch: &[Delivery],
+        transaction_uid: &str,
+        report: Report<'_>,
+    ) -> Result<(), NodeFault> {
+        let CStoreOptions { target, calling, .. } = &self.options;
         let failed =
             |error: ScuError| NodeFault::new(format!("{target} cannot be asked for storage commitment: {error}"));
         let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
-        let syntaxes = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
-        let contexts = syntaxes.map(|syntax| (class.to_owned(), syntax.to_owned())).into();
-        let mut connection = associate(target, &contexts, calling).await.map_err(failed)?;
-        let accepted = syntaxes.into_iter().find_map(|syntax| Some((context_for(&connection, class, syntax)?, syntax)));
+        let accepted = PLAIN.into_iter().find_map(|syntax| Some((context_for(&connection, class, syntax)?, syntax)));
         let Some((context, syntax)) = accepted else {
             release(connection).await;
             return Err(NodeFault::new(format!(
@@ -100,19 +127,42 @@ impl CStore {
     }
 
     async fn send_on_one_association(&self, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
-        let Self { options: CStoreOptions { target, calling, .. }, .. } = self;
+        let CStoreOptions { target, calling, tls, .. } = &self.options;
         let contexts: BTreeSet<(String, String)> =
             objects(batch).map(|(_, object)| context_of(object)).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
-        let mut connection = match associate(target, &contexts, calling).await {
-            Ok(connection) => connection,
-            Err(ScuError::NoContext) => {
-                for (delivery, object) in objects(batch) {
-                    tell(delivery, Step::Dead(not_accepted(object)))?;
+        match tls {
+            None => match associate(target, &contexts, calling).await {
+                Ok(connection) => self.send_on(connection, batch, tell).await,
+                Err(error) => self.not_associated(&error, batch, tell),
+            },
+            Some(tls) => {
+                let tls = tls.config().map_err(|error| unusable(&error))?;
+                match associate_by_tls(target, &contexts, calling, tls).await {
+                    Ok(connection) => self.send_on(connection, batch, tell).await,
+                    Err(error) => self.not_associated(&error, batch, tell),
                 }
-                return Ok(());
             }
-            Err(error) => return Err(NodeFault::new(format!("no association with {target}: {error}"))),
+        }
+    }
+
+    /// A node that accepts none of the objects' presentation contexts takes other objects perhaps.
+    fn not_associated(&self, error: &ScuError, batch: &[Delivery], tell: Tell<'_>) -> Result<(), NodeFault> {
+        let ScuError::NoContext = error else {
+            return Err(NodeFault::new(format!("no association with {}: {error}", self.options.target)));
         };
+        for (delivery, object) in objects(batch) {
+            tell(delivery, Step::Dead(not_accepted(object)))?;
+        }
+        Ok(())
+    }
+
+    async fn send_on<S: Stream>(
+        &self,
+        mut connection: AsyncClientAssociation<S>,
+        batch: &[Delivery],
+        tell: Tell<'_>,
+    ) -> Result<(), NodeFault> {
+        let CStoreOptions { target, calling, .. } = &self.options;
         for (turn, (delivery, object)) in objects(batch).enumerate() {
             // Message identifiers are 1..=65535.
             let message_id = (turn % 0xFFFF) as u16 + 1;
@@ -149,8 +199,12 @@ impl CStore {
     }
 }
 
+fn unusable(error: &std::io::Error) -> NodeFault {
+    NodeFault::new(format!("no encrypted connection: {error}"))
+}
+
 /// Everything was answered; how a peer takes the release says nothing new.
-async fn release(connection: Connection) {
+async fn release<S: Stream>(connection: AsyncClientAssociation<S>) {
     /// A peer that does not answer is left alone then.
     const FAREWELL: Duration = Duration::from_secs(2);
     let _ = tokio::time::timeout(FAREWELL, connection.release()).await;
@@ -182,7 +236,11 @@ fn context_of(object: &DeliveryObject) -> (&str, &str) {
 }
 
 /// The C-STORE request of an object, with its data set as it lies in its file.
-fn request(connection: &Connection, object: &DeliveryObject, message_id: u16) -> Result<Vec<u8>, String> {
+fn request<S: Stream>(
+    connection: &AsyncClientAssociation<S>,
+    object: &DeliveryObject,
+    message_id: u16,
+) -> Result<Vec<u8>, String> {
     let (class, syntax) = context_of(object);
     let file = file_of(object)?;
     let context = context_for(connection, class, syntax).ok_or_else(|| not_accepted(object))?;

@@ -1,12 +1,13 @@
 //! Notification by HL7 v2.5.1: an ORU^R01 message over MLLP (HL7 "Transport Specification: MLLP", release 1).
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::notification::{NoticeOptions, Notification, headline};
+use super::tls::ClientTls;
 use super::{Answer, NodeFault, Step, Tell};
 use crate::alert::Notice;
 use crate::database::Delivery;
@@ -23,6 +24,8 @@ pub struct Hl7Options {
     pub sending_facility: String,
     pub connect_timeout: Duration,
     pub answer_timeout: Duration,
+    /// `None` where the connection is plain.
+    pub tls: Option<ClientTls>,
     pub notice: NoticeOptions,
 }
 
@@ -47,7 +50,11 @@ pub(super) fn deliver(options: &Hl7Options, delivery: &Delivery, tell: Tell<'_>)
     if !tell(delivery, Step::Sending)? {
         return Ok(());
     }
-    let answered = send(&mut stream, &message).and_then(|()| receive(&mut stream, options.answer_timeout));
+    let answered = match &options.tls {
+        None => converse(&mut stream, &message, options.answer_timeout),
+        Some(tls) => encrypted(stream, tls, &options.address)
+            .and_then(|mut stream| converse(&mut stream, &message, options.answer_timeout)),
+    };
     let answered = answered.map_err(|error| failed("lost before it answered", error));
     match answered.map(|answer| meaning(&answer, &notification.id)) {
         Ok(Answer::Stored(remark)) => tell(delivery, Step::Done(remark)).map(drop),
@@ -76,12 +83,24 @@ fn connect(options: &Hl7Options) -> std::io::Result<TcpStream> {
     Err(last.unwrap_or_else(|| std::io::Error::other("the name leads to no address")))
 }
 
-fn send(stream: &mut TcpStream, message: &str) -> std::io::Result<()> {
-    let framed = [&[START][..], message.as_bytes(), &END].concat();
-    stream.write_all(&framed)
+type Encrypted = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
+
+fn encrypted(stream: TcpStream, tls: &ClientTls, address: &str) -> std::io::Result<Encrypted> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
+    let connection = rustls::ClientConnection::new(tls.config()?, name).map_err(std::io::Error::other)?;
+    Ok(rustls::StreamOwned::new(connection, stream))
 }
 
-fn receive(stream: &mut TcpStream, patience: Duration) -> std::io::Result<String> {
+/// Sends a message and waits for what answers it.
+fn converse(stream: &mut (impl Read + Write), message: &str, patience: Duration) -> std::io::Result<String> {
+    let framed = [&[START][..], message.as_bytes(), &END].concat();
+    stream.write_all(&framed)?;
+    stream.flush()?;
+    receive(stream, patience)
+}
+
+fn receive(stream: &mut impl Read, patience: Duration) -> std::io::Result<String> {
     let mut answer = Vec::new();
     let mut part = [0; 4096];
     let until = Instant::now() + patience;

@@ -6,6 +6,7 @@ mod hl7;
 mod http;
 mod notification;
 mod stow_rs;
+mod tls;
 mod webhook;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use fhir::FhirOptions;
 pub use hl7::Hl7Options;
 pub use http::HttpOptions;
 pub use notification::NoticeOptions;
+pub use tls::ClientTls;
 pub use webhook::WebhookOptions;
 
 use super::backoff::RetryLimits;
