@@ -101,10 +101,17 @@ pub(super) fn negotiate(
     if our_ae_title.is_some_and(|ours| ours.trim() != request.called_ae_title.trim()) {
         return Err(refused(AssociationRJServiceUserReason::CalledAETitleNotRecognized));
     }
+    // Who reports on storage commitment says that it is its SCP (PS3.4 section J.3.3); commitment itself is not offered.
+    let reports = request.user_variables.iter().any(|variable| match variable {
+        UserVariableItem::ScuScpRoleSelectionSubItem(class, roles) => {
+            trimmed(class) == uids::STORAGE_COMMITMENT_PUSH_MODEL && roles.scp
+        }
+        _ => false,
+    });
     let mut contexts = BTreeMap::new();
     let mut results = Vec::new();
     for proposed in &request.presentation_contexts {
-        let result = choose(proposed, caller);
+        let result = choose(proposed, caller, reports);
         if let Ok(context) = &result {
             contexts.insert(proposed.id, context.clone());
         }
@@ -137,7 +144,7 @@ pub(super) fn negotiate(
                     .push(UserVariableItem::SopClassExtendedNegotiationSubItem(class, STORAGE_EXTENDED.to_vec()));
             }
             UserVariableItem::ScuScpRoleSelectionSubItem(class, proposed) => {
-                // Who reports what it has kept is the SCP (PS3.4 section J.3.3), everybody else the SCU.
+                // Everybody else is the SCU.
                 let reports = trimmed(&class) == uids::STORAGE_COMMITMENT_PUSH_MODEL;
                 let roles = RequestorRoles { scu: proposed.scu && !reports, scp: proposed.scp && reports };
                 user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(class, roles));
@@ -157,16 +164,19 @@ pub(super) fn negotiate(
     Ok(NegotiatedAssociation { calling_ae_title, contexts, peer_max_pdu_bytes, answer })
 }
 
-fn choose(proposed: &PresentationContextProposed, caller: Caller) -> Result<Context, PresentationContextResultReason> {
+fn choose(
+    proposed: &PresentationContextProposed,
+    caller: Caller,
+    reports: bool,
+) -> Result<Context, PresentationContextResultReason> {
     if proposed.id.is_multiple_of(2) {
         return Err(PresentationContextResultReason::NoReason);
     }
     let abstract_syntax_uid = trimmed(&proposed.abstract_syntax);
     let ours: &[&'static str] = match abstract_syntax_uid {
         class if !caller.may_use(class) => return Err(PresentationContextResultReason::AbstractSyntaxNotSupported),
-        uids::VERIFICATION | uids::MODALITY_PERFORMED_PROCEDURE_STEP | uids::STORAGE_COMMITMENT_PUSH_MODEL => {
-            &PLAIN_TRANSFER_SYNTAXES
-        }
+        uids::VERIFICATION | uids::MODALITY_PERFORMED_PROCEDURE_STEP => &PLAIN_TRANSFER_SYNTAXES,
+        uids::STORAGE_COMMITMENT_PUSH_MODEL if reports => &PLAIN_TRANSFER_SYNTAXES,
         class if is_storage(class) => &TRANSFER_SYNTAXES,
         _ => return Err(PresentationContextResultReason::AbstractSyntaxNotSupported),
     };

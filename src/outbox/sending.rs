@@ -226,6 +226,7 @@ fn note(
         Step::Sending => return Ok(shared.deliveries.claim(delivery.id)?),
         Step::Done(remark) => (if commits { DeliveryState::Stored } else { DeliveryState::Done }, remark, None),
         Step::Dead(reason) => (DeliveryState::Dead, Some(reason), None),
+        Step::NotSent(reason) => (DeliveryState::Queued, Some(reason), None),
         Step::Back(reason) => (DeliveryState::Queued, Some(reason), failed),
         Step::Unsure(reason) => (DeliveryState::Unsure, Some(reason), failed),
     };

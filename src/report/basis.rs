@@ -169,8 +169,15 @@ mod tests {
         let mut header = InMemDicomObject::new_empty();
         header.text(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.3");
         for (tag, vr, value) in elements {
-            // As a header is read from a file: text is bytes.
-            header.put(DataElement::new(*tag, *vr, PrimitiveValue::U8(value.as_bytes().into())));
+            // As a header is read from a file: text is bytes, codes and numbers are not.
+            match vr {
+                VR::SH => {
+                    header.put(DataElement::new(*tag, *vr, PrimitiveValue::U8(value.as_bytes().into())));
+                }
+                _ => {
+                    header.text(*tag, *vr, value);
+                }
+            }
         }
         SourceHeader::of(&header).unwrap()
     }

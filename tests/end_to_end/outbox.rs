@@ -342,7 +342,9 @@ fn an_archive_by_tls_has_the_results_and_knows_who_sent_them() {
     succeed(TABLESIDE, &["tls", "init", text(certificates.path())]);
     let [certificate, key, authority] =
         ["scanner.pem", "scanner.key", "authority.pem"].map(|name| text(&certificates.path().join(name)).to_owned());
-    let exact = StoreScp::start_with(&["+tls", &key, &certificate, "+cf", &authority, "--require-peer-cert"]);
+    let [own_certificate, own_key] =
+        ["tableside.pem", "tableside.key"].map(|name| text(&certificates.path().join(name)).to_owned());
+    let exact = StoreScp::start_with(&["+tls", &own_key, &own_certificate, "+cf", &authority, "--require-peer-cert"]);
     let node = exact.node().replace("127.0.0.1", "localhost");
     let identity = format!("certificate = \"{certificate}\"\nkey = \"{key}\"");
     let route = format!("c_store = \"{node}\"\ntls = true\nauthorities = \"{authority}\"\n{identity}");

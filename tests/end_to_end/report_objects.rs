@@ -139,7 +139,7 @@ fn volumes_ml(segmentation: &InMemDicomObject) -> BTreeMap<String, f64> {
     volumes
 }
 
-/// Both lungs and the lesions together within 2 %, each lesion of a millilitre or more within 5 %: of a small one it matters how many
+/// Both lungs and the lesions together within 2 %, each lesion of a millilitre or more within 6 %: of a small one it matters how many
 /// of the source's pixels are nearest to each of the model's.
 fn assert_volumes(segmentation: &InMemDicomObject, report: &Value) {
     let volumes = volumes_ml(segmentation);
@@ -153,7 +153,7 @@ fn assert_volumes(segmentation: &InMemDicomObject, report: &Value) {
     for (place, lesion) in report["lesions"].as_array().unwrap().iter().enumerate().take(20) {
         let measured = lesion["volume_ml"].as_f64().unwrap();
         if measured >= 1.0 {
-            near("a lesion", volumes[&format!("Lesion {}", place + 1)], measured, 0.05);
+            near("a lesion", volumes[&format!("Lesion {}", place + 1)], measured, 0.06);
         }
     }
 }
@@ -280,6 +280,12 @@ fn a_name_in_gb18030_keeps_its_bytes_and_its_character_set() {
                 set_text(object, tags::SPECIFIC_CHARACTER_SET, "GB18030");
                 let name = dicom_core::PrimitiveValue::U8(NAME.into());
                 object.put(dicom_core::DataElement::new(tags::PATIENT_NAME, VR::PN, name));
+                let element =
+                    |tag, vr, text: &str| dicom_core::DataElement::new(tag, vr, dicom_core::PrimitiveValue::from(text));
+                object.put(element(tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, "+0800"));
+                object.put(element(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "01"));
+                object.put(element(tags::LOSSY_IMAGE_COMPRESSION_RATIO, VR::DS, "9"));
+                object.put(element(tags::LOSSY_IMAGE_COMPRESSION_METHOD, VR::CS, "ISO_15444_1"));
             })
         })
         .collect();
@@ -288,7 +294,12 @@ fn a_name_in_gb18030_keeps_its_bytes_and_its_character_set() {
     for file in &objects.files {
         let bytes = std::fs::read(file).unwrap();
         assert!(bytes.windows(NAME.len()).any(|window| window == NAME), "{}", file.display());
-        assert_eq!(value(&open_file(file).unwrap(), tags::SPECIFIC_CHARACTER_SET), "GB18030");
+        let object = open_file(file).unwrap();
+        assert_eq!(value(&object, tags::SPECIFIC_CHARACTER_SET), "GB18030");
+        assert_eq!(value(&object, tags::TIMEZONE_OFFSET_FROM_UTC), "+0800");
+        if value(&object, tags::MODALITY) != "SR" {
+            assert_eq!(value(&object, tags::LOSSY_IMAGE_COMPRESSION_METHOD), "ISO_15444_1");
+        }
     }
 }
 

@@ -39,14 +39,10 @@ impl Browser {
 
     fn start_programs(driver: &Path, browser: &Path) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut driver =
-            Command::new(driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            let port = line.split_once("started successfully on port ")?.1;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let address = format!("127.0.0.1:{}", port.expect("chromedriver says which port it has taken"));
+        // The port that it finds free for one address family may be taken for the other: then it ends.
+        let (driver, lines, port) =
+            (0..5).find_map(|_| start_driver(driver)).expect("chromedriver says which port it has taken");
+        let address = format!("127.0.0.1:{port}");
         // What it says later is read and dropped, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
         let mut this = Self { driver, address, session: String::new(), profile };
@@ -122,4 +118,25 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+type Lines = std::iter::MapWhile<
+    std::io::Lines<BufReader<std::process::ChildStdout>>,
+    fn(std::io::Result<String>) -> Option<String>,
+>;
+
+/// A chromedriver, what it says, and its port; `None` if it ends without one.
+fn start_driver(program: &Path) -> Option<(Child, Lines, u16)> {
+    let mut driver =
+        Command::new(program).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let ok: fn(std::io::Result<String>) -> Option<String> = Result::ok;
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(ok);
+    let port = lines.find_map(|line| {
+        let port = line.split_once("started successfully on port ")?.1;
+        port.trim_end_matches('.').parse::<u16>().ok()
+    });
+    if port.is_none() {
+        let _ = driver.wait();
+    }
+    Some((driver, lines, port?))
 }

@@ -39,14 +39,7 @@ pub(super) fn deliver(options: &Hl7Options, delivery: &Delivery, tell: Tell<'_>)
     let Some(notification) = Notification::of(delivery, &options.notice, now) else { return Ok(()) };
     let message = message(options, &notification, now);
     let failed = |what: &str, error: std::io::Error| format!("{}: {what}: {error}", options.address);
-    let back = |fault: NodeFault, tell: Tell<'_>| {
-        tell(delivery, Step::Back(fault.reason.clone()))?;
-        Err(fault)
-    };
-    let mut stream = match connect(options) {
-        Ok(stream) => stream,
-        Err(error) => return back(NodeFault::new(failed("no connection", error)), tell),
-    };
+    let mut stream = connect(options).map_err(|error| NodeFault::new(failed("no connection", error)))?;
     if !tell(delivery, Step::Sending)? {
         return Ok(());
     }
@@ -59,7 +52,10 @@ pub(super) fn deliver(options: &Hl7Options, delivery: &Delivery, tell: Tell<'_>)
     match answered.map(|answer| meaning(&answer, &notification.id)) {
         Ok(Answer::Stored(remark)) => tell(delivery, Step::Done(remark)).map(drop),
         Ok(Answer::Refused(reason)) => tell(delivery, Step::Dead(reason)).map(drop),
-        Ok(Answer::NotNow(reason)) => back(NodeFault::at_an_object(reason), tell),
+        Ok(Answer::NotNow(reason)) => {
+            tell(delivery, Step::Back(reason.clone()))?;
+            Err(NodeFault::at_an_object(reason))
+        }
         Err(reason) => {
             tell(delivery, Step::Unsure(reason.clone()))?;
             Err(NodeFault::at_an_object(reason))

@@ -86,7 +86,7 @@ impl Http {
             Err(error) => {
                 let reason = format!("{}: {error}", host_of(url));
                 if never_left(&error) {
-                    tell(delivery, Step::Back(reason.clone()))?;
+                    tell(delivery, Step::NotSent(reason.clone()))?;
                     return Err(NodeFault::new(reason));
                 }
                 tell(delivery, Step::Unsure(reason.clone()))?;

@@ -75,6 +75,8 @@ pub(super) enum Step {
     Done(Option<String>),
     /// The destination refused the object as such, or it cannot be sent.
     Dead(String),
+    /// It was not sent after all: the destination was not reached.
+    NotSent(String),
     /// The destination refused it for a reason of its own: it waits again.
     Back(String),
     /// The destination was lost before it answered.

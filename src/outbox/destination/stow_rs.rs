@@ -47,6 +47,7 @@ impl StowRs {
 
 // Attributes of the answer (PS3.18 section 10.5.3), as DICOM JSON names them.
 const REFERENCED_SOP_SEQUENCE: &str = "00081199";
+const REFERENCED_SOP_INSTANCE_UID: &str = "00081155";
 const WARNING_REASON: &str = "00081196";
 const FAILURE_REASON: &str = "00081197";
 /// Failed SOP Sequence, Other Failures Sequence.
@@ -72,8 +73,17 @@ fn meaning(status: StatusCode, body: &str, sop_instance_uid: &str) -> Answer {
             Some(reason) => answer(reason),
         };
     }
+    let names_it =
+        |item: &Value| item.get(REFERENCED_SOP_INSTANCE_UID).is_some_and(|uid| uid["Value"][0] == sop_instance_uid);
+    let is_named = match parsed {
+        Some(parsed) => {
+            parsed[REFERENCED_SOP_SEQUENCE]["Value"].as_array().is_some_and(|items| items.iter().any(names_it))
+        }
+        // In the other form of DICOM, XML, the same tags stand only where they have items.
+        None => body.contains(sop_instance_uid) && !FAILURES.iter().any(|tag| body.contains(tag)),
+    };
     match http::answer(status) {
-        Answer::Stored(_) if !body.contains(sop_instance_uid) || FAILURES.iter().any(|tag| body.contains(tag)) => {
+        Answer::Stored(_) if !is_named => {
             Answer::NotNow(format!("it answered {status} and did not say that it stored the object"))
         }
         Answer::Stored(_) => {
@@ -127,7 +137,10 @@ mod tests {
 
     #[test]
     fn only_who_names_the_object_has_stored_it() {
-        let stored = failed(REFERENCED_SOP_SEQUENCE, &json!({ "00081155": { "vr": "UI", "Value": [UID] } }));
+        let mut stored = failed(REFERENCED_SOP_SEQUENCE, &json!({ "00081155": { "vr": "UI", "Value": [UID] } }));
+        assert_eq!(meaning(StatusCode::OK, &stored.to_string(), UID), Answer::Stored(None));
+        // Orthanc always has the sequence of what failed, empty as a rule.
+        stored["00081198"] = json!({ "vr": "SQ" });
         assert_eq!(meaning(StatusCode::OK, &stored.to_string(), UID), Answer::Stored(None));
         let xml = format!("<DicomAttribute tag=\"00081199\"><Value>{UID}</Value></DicomAttribute>");
         assert_eq!(meaning(StatusCode::OK, &xml, UID), Answer::Stored(None));
