@@ -18,7 +18,7 @@ pub struct Unmade {
     pub id: i64,
     pub exam: ExamKey,
     pub revision: u32,
-    /// What it says; see [`content_digest`].
+    /// What it says; see [`crate::report::content_digest`].
     pub content: String,
     pub has_originals: bool,
     /// The structured report that this one takes the place of, where a destination has it or may have it.
