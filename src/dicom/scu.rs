@@ -13,6 +13,7 @@ use dicom_ul::association::Error as AssociationError;
 use dicom_ul::association::client::{AsyncClientAssociation, AsyncTlsStream, ClientAssociationOptions};
 use dicom_ul::pdu::{PDataValueType, Pdu};
 use rustls::ClientConfig;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -23,9 +24,29 @@ use super::target::Target;
 pub(crate) type Connection = AsyncClientAssociation<TcpStream>;
 
 /// What an association may run over.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The socket below.
+    fn socket(&self) -> &TcpStream;
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl Stream for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for AsyncTlsStream {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// Has the next segments acknowledged at once. Many peers send an answer in two parts and the second only once the first is
+/// acknowledged, which the system delays by 40 ms unless it is asked anew each time not to.
+fn acknowledge_quickly<S: Stream>(connection: &mut AsyncClientAssociation<S>) {
+    // Where the system does not know it, answers come later.
+    let _ = SockRef::from(connection.inner_stream().socket()).set_tcp_quickack(true);
+}
 
 const C_STORE_RQ: u16 = 0x0001;
 const C_ECHO_RQ: u16 = 0x0030;
@@ -342,6 +363,7 @@ pub(crate) async fn exchange<S: Stream>(
 async fn response<S: Stream>(connection: &mut AsyncClientAssociation<S>, message_id: u16) -> Result<u16, ScuError> {
     let mut command = Vec::new();
     loop {
+        acknowledge_quickly(connection);
         match connection.receive().await.map_err(|error| ScuError::Receive(chain(&error)))? {
             Pdu::PData { data } => {
                 for value in data {

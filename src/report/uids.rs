@@ -127,6 +127,15 @@ pub(super) fn uid_of(content: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    /// The database keeps reports as JSON.
+    #[test]
+    fn a_number_comes_back_from_json_with_the_same_bits() {
+        for number in (1..20_000_u32).map(|at| f64::from(at).sqrt().recip() * 1e3) {
+            let text = serde_json::to_string(&number).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap().to_bits(), number.to_bits(), "{text}");
+        }
+    }
+
     #[test]
     fn a_uid_is_a_version_8_uuid_and_names_its_content() {
         let uid = uid_of(b"said");

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::archive::{Node, Orthanc, Reply, StoreScp, Stored, contents_of, free_ports, results, stored_of};
 use crate::daemon::{Daemon, TABLESIDE, wait_for};
 use crate::peers::{files, run, scan, succeed, text};
-use crate::series::{folder_of, phantom, phantom_with_scout};
+use crate::series::{folder_of, phantom, phantom_with_scout, real_series};
 
 const SLICES: usize = 40;
 
@@ -422,6 +422,18 @@ fn what_is_dropped_is_not_sent_even_if_its_siblings_are_on_their_way() {
     // What was in the node's hands arrived.
     wait_for("the answer", || site.listed().iter().any(|delivery| delivery["state"] == "done").then_some(()));
     assert_eq!((node.order().len(), settled.len() > 3), (1, true));
+}
+
+#[test]
+fn the_results_of_a_real_patient_reach_an_archive() {
+    let Some(series) = real_series("covid-p001") else { return };
+    let node = Node::start(&[], |_| Reply::Status(0));
+    let site = Site::start(&c_store("pacs", &node.node()));
+    scan(&site.daemon, &series, &["--rate", "0"]);
+    let exam = site.verdict_on(files(&series).len());
+    assert!(is_done(&site.settled()));
+    assert_eq!(node.stored(), site.expected(&exam));
+    assert!(node.stored().len() > 10);
 }
 
 #[test]

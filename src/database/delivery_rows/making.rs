@@ -7,7 +7,7 @@ use super::delivery;
 use super::entering::last_revision;
 use crate::database::DatabaseError;
 use crate::database::delivery::{Delivery, DeliveryKind, DeliveryObject, DeliveryState};
-use crate::database::rows::{enumerated, key};
+use crate::database::rows::{enumerated, key, time};
 use crate::exam::ExamKey;
 use crate::report::SopReference;
 
@@ -20,6 +20,8 @@ pub struct Unmade {
     pub revision: u32,
     /// What it says; see [`crate::report::content_digest`].
     pub content: String,
+    /// When it was given.
+    pub concluded: Timestamp,
     pub has_originals: bool,
     /// The structured report that this one takes the place of, where a destination has it or may have it.
     pub replaces: Option<SopReference>,
@@ -28,7 +30,7 @@ pub struct Unmade {
 /// The next verdict whose objects are to be made, behind the delivery `after`.
 pub(in crate::database) fn next_unmade(connection: &Connection, after: i64) -> Result<Option<Unmade>, DatabaseError> {
     let mut statement = connection.prepare_cached(
-        "SELECT delivery.id, exam, revision, content, EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
+        "SELECT delivery.id, exam, revision, content, concluded_us, EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
                 AND other.revision = delivery.revision AND other.part = 0 AND other.kind = 'original'
                 AND other.state = 'queued') AS has_originals
             FROM delivery JOIN revision USING (exam, revision)
@@ -40,6 +42,7 @@ pub(in crate::database) fn next_unmade(connection: &Connection, after: i64) -> R
             exam: key(row, "exam")?,
             revision: row.get("revision")?,
             content: row.get("content")?,
+            concluded: time(row, "concluded_us")?,
             has_originals: row.get("has_originals")?,
             replaces: None,
         })
