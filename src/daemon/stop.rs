@@ -36,7 +36,7 @@ impl Daemon {
         tokio::join!(
             done("the analysis", threads_until, move || pipeline.into_iter().for_each(Pipeline::stop)),
             done("retention", threads_until, move || drop(retention)),
-            done("the outbox", threads_until, move || outbox.stop(threads_until)),
+            done("the outbox", threads_until, move || outbox.stop()),
         );
         done("the database", until, move || {
             let exams = hub.close(until);

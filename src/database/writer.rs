@@ -175,6 +175,7 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     queue.writing = std::mem::take(&mut queue.unwritten);
     let records = queue.writing.clone();
     drop(queue);
+    shared.progress.working();
     let addressees = shared.addressees.lock().clone();
     let failed = write_all(connection, &records, &addressees);
     let mut queue = shared.queue();
@@ -194,7 +195,6 @@ fn write_next(shared: &Shared, connection: &mut Connection) -> bool {
     if failed.is_empty() {
         shared.progress.done();
     } else {
-        shared.progress.working();
         shared.changed.notify_all();
         shared.changed.wait_for(&mut queue, AFTER_FAILURE);
     }

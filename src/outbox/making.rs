@@ -1,7 +1,7 @@
 //! The thread that makes the objects of verdicts, and removes their files once they are delivered.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::hex::hex;
 use crate::preprocess::InputGeometry;
 use crate::report::{ReportObject, ReportOptions, content_digest};
 use crate::serving::lower_priority;
-use crate::spool::Spool;
+use crate::spool::{Spool, make_folders, write_durably};
 use crate::words::counted;
 
 /// Files of delivered objects stay for so long, should somebody want them sent again.
@@ -147,7 +147,8 @@ impl Maker {
             let sha256 = hex(&Sha256::digest(&object.file));
             // Named by its content too: whatever is made another time overwrites nothing that is on its way.
             let path = folder.join(format!("{:02}-{}.dcm", number + 1, &sha256[..16]));
-            write(&path, &object.file)
+            make_folders(&path)
+                .and_then(|()| write_durably(&path.with_extension("part"), &path, &[&object.file]))
                 .map_err(|error| NotMade::NotNow(format!("cannot write {}: {error}", path.display())))?;
             stored.push((object.kind.into(), stored_object(path, sha256, object)));
         }
@@ -219,16 +220,4 @@ fn named_in(path: &Path) -> Option<[String; 3]> {
     let meta = Head::read(&start).ok()?.meta;
     let uids = [&meta.media_storage_sop_class_uid, &meta.media_storage_sop_instance_uid, meta.transfer_syntax()];
     Some(uids.map(|uid| uid.trim_end_matches(['\0', ' ']).to_owned()))
-}
-
-/// Writes a file that is whole and on the disk once it has its name.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let unfinished = path.with_extension("part");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, path)?;
-    File::open(folder)?.sync_all()
 }

@@ -14,7 +14,7 @@ mod sending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan as _};
 use parking_lot::{Condvar, Mutex};
@@ -212,15 +212,15 @@ impl Outbox {
         Ok(count)
     }
 
-    /// Ends the threads, until `until` at the longest: what is on its way then may have arrived, and is sent again.
-    pub fn stop(&self, until: Instant) {
+    /// Ends the threads, and waits for them as long as a destination takes to answer: who cannot wait leaves them. What is on its way
+    /// then may have arrived, and is sent again.
+    pub fn stop(&self) {
         *self.shared.stopping.lock() = true;
         self.shared.changed.notify_all();
-        for thread in self.threads.lock().drain(..) {
-            while !thread.is_finished() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            if thread.is_finished() && thread.join().is_err() {
+        // Who asks whether they live meanwhile is not kept waiting.
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
                 tracing::error!("a thread of the outbox had stopped unexpectedly");
             }
         }

@@ -51,6 +51,7 @@ use assignment::Assignment;
 use journal::Journal;
 use name_locks::NameLocks;
 use placing::Job;
+pub(crate) use placing::make_folders;
 use recovery::Folders;
 pub use recovery::Recovery;
 use refused::Refused;
@@ -440,7 +441,10 @@ pub fn replace_object(
 }
 
 /// Writes a file under a name of its own, syncs it, gives it its name, in place of what has it, and syncs that too.
-fn write_durably(unfinished: &Path, path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+///
+/// # Errors
+/// If the disk does not take it.
+pub(crate) fn write_durably(unfinished: &Path, path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(unfinished)?;
     for part in parts {
         file.write_all(part)?;

@@ -110,7 +110,8 @@ pub(super) fn place_all(
     Ok(placed)
 }
 
-fn make_folders(path: &Path) -> io::Result<()> {
+/// Makes the folders above a file, for this user alone.
+pub(crate) fn make_folders(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     path.parent().map_or(Ok(()), |folder| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))
 }

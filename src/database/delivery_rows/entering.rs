@@ -30,6 +30,9 @@ fn enter_notifications(
     addressees: &[Addressee],
     now: Timestamp,
 ) -> Result<(), DatabaseError> {
+    if !addressees.iter().any(|addressee| matches!(addressee.gets, Gets::Notifications { .. })) {
+        return Ok(());
+    }
     let Some(notice) = Notice::of(&record.exam, &record.flags) else { return Ok(()) };
     let (exam, text) = (record.exam.key.to_string(), serde_json::to_string(&notice)?);
     for addressee in addressees {

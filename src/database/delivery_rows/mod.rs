@@ -57,3 +57,19 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         notice: notice.transpose()?.map(Box::new),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::DeliveryState;
+
+    #[test]
+    fn the_states_in_sql_are_those_of_the_enum() {
+        let list = |states: &[DeliveryState]| {
+            let words: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+            format!("({})", words.join(", "))
+        };
+        let open: Vec<DeliveryState> = DeliveryState::UNSETTLED.into_iter().filter(|state| state.is_open()).collect();
+        assert_eq!([OPEN.to_owned(), UNSETTLED.to_owned()], [list(&open), list(&DeliveryState::UNSETTLED)]);
+    }
+}

@@ -8,7 +8,7 @@ use dicom_ul::association::client::AsyncClientAssociation;
 use tokio::runtime::Runtime;
 
 use super::tls::ClientTls;
-use super::{Answer, NodeFault, Report, Step, Tell, answer, file_of};
+use super::{NodeFault, Report, Step, Tell, answer, file_of, lost, settle};
 use crate::database::{Delivery, DeliveryObject};
 use crate::dicom::commitment::commitment_request;
 use crate::dicom::scu::{
@@ -177,20 +177,16 @@ impl CStore {
                 continue;
             }
             match exchange(&mut connection, &message, message_id, calling).await {
-                Ok(status) => match answer(status) {
-                    Answer::Stored(remark) => drop(tell(delivery, Step::Done(remark))?),
-                    Answer::Refused(reason) => drop(tell(delivery, Step::Dead(reason))?),
-                    Answer::NotNow(reason) => {
-                        tell(delivery, Step::Back(reason.clone()))?;
+                Ok(status) => {
+                    if let Err(fault) = settle(delivery, answer(status), tell) {
                         release(connection).await;
-                        return Err(NodeFault::at_an_object(reason));
+                        return Err(fault);
                     }
-                },
+                }
                 Err(error) => {
-                    let reason = format!("{target} was lost before it answered: {error}");
-                    tell(delivery, Step::Unsure(reason.clone()))?;
+                    let told = lost(delivery, format!("{target} was lost before it answered: {error}"), tell);
                     let _ = connection.abort().await;
-                    return Err(NodeFault::at_an_object(reason));
+                    return told;
                 }
             }
         }

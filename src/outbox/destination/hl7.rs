@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::notification::{NoticeOptions, Notification, headline};
 use super::tls::ClientTls;
-use super::{Answer, NodeFault, Step, Tell};
+use super::{Answer, NodeFault, Step, Tell, lost, settle};
 use crate::alert::Notice;
 use crate::database::Delivery;
 use crate::exam::Patient;
@@ -48,18 +48,9 @@ pub(super) fn deliver(options: &Hl7Options, delivery: &Delivery, tell: Tell<'_>)
         Some(tls) => encrypted(stream, tls, &options.address)
             .and_then(|mut stream| converse(&mut stream, &message, options.answer_timeout)),
     };
-    let answered = answered.map_err(|error| failed("lost before it answered", error));
-    match answered.map(|answer| meaning(&answer, &notification.id)) {
-        Ok(Answer::Stored(remark)) => tell(delivery, Step::Done(remark)).map(drop),
-        Ok(Answer::Refused(reason)) => tell(delivery, Step::Dead(reason)).map(drop),
-        Ok(Answer::NotNow(reason)) => {
-            tell(delivery, Step::Back(reason.clone()))?;
-            Err(NodeFault::at_an_object(reason))
-        }
-        Err(reason) => {
-            tell(delivery, Step::Unsure(reason.clone()))?;
-            Err(NodeFault::at_an_object(reason))
-        }
+    match answered {
+        Ok(answer) => settle(delivery, meaning(&answer, &notification.id), tell),
+        Err(error) => lost(delivery, failed("lost before it answered", error), tell),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all deliveries by HTTP have in common: one POST, whose answer says what became of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ureq::Agent;
 use ureq::http::{Response, StatusCode, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::{Answer, NodeFault, Step, Tell};
+use super::tls::certificates;
+use super::{Answer, NodeFault, Step, Tell, lost, settle};
 use crate::database::Delivery;
 
 /// Where to, and as whom.
@@ -40,7 +41,9 @@ impl Http {
     /// # Errors
     /// If the service is reached by TLS and the authorities cannot be read.
     pub(super) fn new(options: HttpOptions) -> std::io::Result<Self> {
-        let roots = if options.url.starts_with("https:") { authorities(&options.authorities)? } else { Vec::new() };
+        let authorities =
+            if options.url.starts_with("https:") { certificates(&options.authorities)? } else { Vec::new() };
+        let roots = authorities.iter().map(|authority| Certificate::from_der(authority).to_owned()).collect();
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .root_certs(RootCerts::Specific(Arc::new(roots)))
@@ -89,19 +92,11 @@ impl Http {
                     tell(delivery, Step::NotSent(reason.clone()))?;
                     return Err(NodeFault::new(reason));
                 }
-                tell(delivery, Step::Unsure(reason.clone()))?;
-                return Err(NodeFault::at_an_object(reason));
+                return lost(delivery, reason, tell);
             }
         };
-        match meaning(status, &text) {
-            Answer::Stored(remark) => tell(delivery, Step::Done(remark)).map(drop),
-            Answer::Refused(reason) => tell(delivery, Step::Dead(reason)).map(drop),
-            Answer::NotNow(reason) => {
-                tell(delivery, Step::Back(reason.clone()))?;
-                let retry_after = retry_after.or_else(|| (status == StatusCode::GONE).then_some(GONE));
-                Err(NodeFault { retry_after, ..NodeFault::at_an_object(reason) })
-            }
-        }
+        let retry_after = retry_after.or_else(|| (status == StatusCode::GONE).then_some(GONE));
+        settle(delivery, meaning(status, &text), tell).map_err(|fault| NodeFault { retry_after, ..fault })
     }
 
     /// The password is read anew each time, so that it can be changed.
@@ -124,18 +119,6 @@ pub(super) fn answer(status: StatusCode) -> Answer {
         }
         _ => Answer::Refused(format!("it refused what it got: {status}")),
     }
-}
-
-fn authorities(file: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
-    let named = |error: String| std::io::Error::other(format!("{}: {error}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| named(error.to_string()))?;
-    let certificates: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() { Err(named("it holds no certificate".to_owned())) } else { Ok(certificates) }
 }
 
 /// Whether the destination cannot have got anything.

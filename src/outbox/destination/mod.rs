@@ -180,6 +180,27 @@ enum Answer {
     Refused(String),
 }
 
+/// Tells what an answer made of a delivery.
+///
+/// # Errors
+/// If the destination does not take it now, or it cannot be noted.
+fn settle(delivery: &Delivery, answer: Answer, tell: Tell<'_>) -> Result<(), NodeFault> {
+    match answer {
+        Answer::Stored(remark) => tell(delivery, Step::Done(remark)).map(drop),
+        Answer::Refused(reason) => tell(delivery, Step::Dead(reason)).map(drop),
+        Answer::NotNow(reason) => {
+            tell(delivery, Step::Back(reason.clone()))?;
+            Err(NodeFault::at_an_object(reason))
+        }
+    }
+}
+
+/// Tells that the destination was lost before it answered, which always is a fault.
+fn lost(delivery: &Delivery, reason: String, tell: Tell<'_>) -> Result<(), NodeFault> {
+    tell(delivery, Step::Unsure(reason.clone()))?;
+    Err(NodeFault::at_an_object(reason))
+}
+
 fn answer(status: u16) -> Answer {
     match status {
         0x0000 => Answer::Stored(None),

@@ -45,7 +45,11 @@ impl ClientTls {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+/// The certificates in a PEM file.
+///
+/// # Errors
+/// If it cannot be read or holds none.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
     let certificates = read.map_err(|error| named(file, &error))?;
     if certificates.is_empty() {
