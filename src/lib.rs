@@ -71,6 +71,7 @@ pub mod gpu;
 mod hex;
 pub mod inference;
 pub mod ingest;
+mod meanwhile;
 pub mod offline;
 pub mod outbox;
 pub mod parity;

@@ -1,13 +1,16 @@
 //! The program itself, on ports and a folder of its own.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use serde_json::Value;
 use tableside::dicom::Target;
 
 pub struct Daemon {
@@ -15,6 +18,16 @@ pub struct Daemon {
     dicom: SocketAddr,
     console: SocketAddr,
     folder: PathBuf,
+    config: PathBuf,
+}
+
+/// What an archive was given of one exam.
+pub struct Archived {
+    pub exam: String,
+    /// From the verdict's transaction until the archive had said that it has the last object.
+    pub after_verdict: Duration,
+    pub objects: usize,
+    pub bytes: u64,
 }
 
 /// An exam as the event stream told of it.
@@ -60,7 +73,7 @@ impl Daemon {
             let rest = listening.split_once(name).expect("the line names its addresses").1;
             rest.split_whitespace().next().unwrap().parse().unwrap()
         };
-        Self { dicom: address(" dicom="), console: address(" console="), process, folder }
+        Self { dicom: address(" dicom="), console: address(" console="), process, folder, config: path }
     }
 
     pub fn process(&self) -> u32 {
@@ -69,6 +82,45 @@ impl Daemon {
 
     pub fn target(&self) -> Target {
         Target { ae_title: "TABLESIDE".into(), host: self.dicom.ip().to_string(), port: self.dicom.port() }
+    }
+
+    /// What the archive has of each of so many exams, once it has everything.
+    pub fn archived(&self, exams: usize) -> Vec<Archived> {
+        let exams = loop {
+            let rows = self.deliveries();
+            let is_settled = rows.iter().all(|row| row["state"] == "done" || row["state"] == "superseded");
+            let mut stored: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+            for row in rows.into_iter().filter(|row| row["state"] == "done" && row["object"].is_object()) {
+                stored.entry(row["exam"].as_str().unwrap().to_owned()).or_default().push(row);
+            }
+            if is_settled && stored.len() == exams {
+                break stored;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        let moment = |row: &Value, name: &str| row[name].as_str().unwrap().parse::<Timestamp>().unwrap();
+        let archived = |(exam, rows): (String, Vec<Value>)| {
+            let verdict = rows.iter().map(|row| moment(row, "queued")).min().unwrap();
+            let last = rows.iter().map(|row| moment(row, "changed")).max().unwrap();
+            let bytes = |row: &Value| std::fs::metadata(row["object"]["path"].as_str().unwrap()).unwrap().len();
+            Archived {
+                exam,
+                after_verdict: last.duration_since(verdict).try_into().unwrap(),
+                objects: rows.len(),
+                bytes: rows.iter().map(bytes).sum(),
+            }
+        };
+        exams.into_iter().map(archived).collect()
+    }
+
+    fn deliveries(&self) -> Vec<Value> {
+        let listed = Command::new(env!("CARGO_BIN_EXE_tableside"))
+            .args(["outbox", "list", "--all", "--json", "--config"])
+            .arg(&self.config)
+            .output()
+            .unwrap();
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        serde_json::from_slice(&listed.stdout).unwrap()
     }
 
     /// What the event stream tells from now on, with the time it was read.
@@ -80,7 +132,7 @@ impl Daemon {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 let at = Instant::now();
                 let Some(json) = line.strip_prefix("data:") else { continue };
-                let Ok(exam) = serde_json::from_str::<serde_json::Value>(json) else { continue };
+                let Ok(exam) = serde_json::from_str::<Value>(json) else { continue };
                 let Some(key) = exam["key"].as_str() else { continue };
                 let flags = exam["flags"].as_array();
                 let seen = Seen {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on stops")]
 
 mod daemon;
+mod destinations;
 #[path = "../ingest/measure.rs"]
 #[allow(dead_code, reason = "each benchmark uses a part of it")]
 mod measure;
@@ -20,6 +21,7 @@ use tableside::scanner::{
 };
 
 use daemon::{Daemon, Seen};
+use destinations::Destinations;
 
 #[derive(Parser)]
 struct Arguments {
@@ -42,6 +44,9 @@ struct Arguments {
     /// Exams of each scanner
     #[arg(long, default_value_t = 10)]
     runs: usize,
+    /// Measure each row also with an archive and a webhook that get all results (needs Orthanc)
+    #[arg(long)]
+    destinations: bool,
     /// `cargo bench` says this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -99,6 +104,8 @@ struct Exam {
 fn main() {
     let arguments = Arguments::parse();
     let slices = if arguments.series.is_some() { &[0][..] } else { &arguments.slices };
+    let destinations = arguments.destinations.then(Destinations::start);
+    let mut delivered = Vec::new();
     println!("load before: {}\n", measure::load_average());
     println!(
         "| engine | mode | slices | slices/s | scanners | exams | verdict after the last slice, ms: p50 / p99 / worst | \
@@ -109,8 +116,18 @@ fn main() {
         let recorded = recorded(&arguments, *slices);
         for rate in &arguments.rates {
             for scanners in &arguments.scanners {
-                compare(&arguments, &recorded, *rate, *scanners);
+                delivered.extend(compare(&arguments, &recorded, destinations.as_ref(), *rate, *scanners));
             }
+        }
+    }
+    if !delivered.is_empty() {
+        println!(
+            "\n| engine | mode | slices | exams | objects | MB an exam | verdict until the archive has the last object, s: \
+             p50 / p99 / worst | flag to webhook accepted, ms: p50 / p99 / worst |"
+        );
+        println!("|---|---|---|---|---|---|---|---|");
+        for row in delivered {
+            println!("{row}");
         }
     }
 }
@@ -126,20 +143,47 @@ fn recorded(arguments: &Arguments, slices: usize) -> Vec<Instance> {
     Phantom::new(PhantomKind::Pneumonia, phantom).instances(UidSource::fresh()).unwrap()
 }
 
-/// All engines and modes in turns.
-fn compare(arguments: &Arguments, recorded: &[Instance], rate: f64, scanners: usize) {
-    let variants = arguments.engines.iter().flat_map(|engine| arguments.modes.iter().map(move |mode| (engine, *mode)));
-    let mut measured: Vec<_> = variants
-        .map(|(engine, mode)| (engine, mode, Daemon::start(engine, mode.config()), Duration::ZERO, Vec::new()))
-        .collect();
-    for _ in 0..arguments.runs {
-        for (_, _, daemon, cpu, exams) in &mut measured {
-            let watch = measure::Watch::begin(daemon.process());
-            exams.extend(scan(daemon, recorded, rate, scanners));
-            *cpu += watch.end().cpu;
+/// One daemon's row of a table.
+struct Row<'a> {
+    engine: &'a str,
+    mode: Mode,
+    /// Where results go, where they go anywhere.
+    destinations: Option<&'a Destinations>,
+    daemon: Daemon,
+    cpu: Duration,
+    exams: Vec<Exam>,
+}
+
+/// All engines and modes in turns. Answers what was delivered, as rows of another table.
+fn compare(
+    arguments: &Arguments,
+    recorded: &[Instance],
+    destinations: Option<&Destinations>,
+    rate: f64,
+    scanners: usize,
+) -> Vec<String> {
+    let mut rows = Vec::new();
+    for engine in &arguments.engines {
+        for mode in arguments.modes.iter().copied() {
+            for destinations in [None, destinations].into_iter().take(1 + usize::from(arguments.destinations)) {
+                let config = destinations.map_or_else(String::new, Destinations::config);
+                let daemon = Daemon::start(engine, &format!("{}{config}", mode.config()));
+                rows.push(Row { engine, mode, destinations, daemon, cpu: Duration::ZERO, exams: Vec::new() });
+            }
         }
     }
-    for (engine, mode, daemon, cpu, exams) in &measured {
+    for _ in 0..arguments.runs {
+        for row in &mut rows {
+            let watch = measure::Watch::begin(row.daemon.process());
+            row.exams.extend(scan(&row.daemon, recorded, rate, scanners));
+            // What is still on its way is this exam's, not the next daemon's.
+            if row.destinations.is_some() {
+                row.daemon.archived(row.exams.len());
+            }
+            row.cpu += watch.end().cpu;
+        }
+    }
+    for Row { engine, mode, destinations, daemon, cpu, exams } in &rows {
         let delays = Quantiles::of(exams.iter().map(|exam: &Exam| exam.to_verdict).collect());
         let flagged: Vec<f64> = exams.iter().filter_map(|exam| exam.flagged_after).collect();
         let share =
@@ -147,8 +191,9 @@ fn compare(arguments: &Arguments, recorded: &[Instance], rate: f64, scanners: us
         let slices: usize = exams.iter().map(|exam| exam.slices).sum();
         let verdicts: std::collections::BTreeSet<&str> = exams.iter().map(|exam| exam.verdict.as_str()).collect();
         assert_eq!(verdicts.len(), 1, "the verdicts of one exam differ: {verdicts:?}");
+        let with = if destinations.is_some() { ", delivering" } else { "" };
         println!(
-            "| {engine} | {} | {} | {rate} | {scanners} | {} | {:.0} / {:.0} / {:.0} | {} of {} | {share} | {:.1} | {:.0} |",
+            "| {engine} | {}{with} | {} | {rate} | {scanners} | {} | {:.0} / {:.0} / {:.0} | {} of {} | {share} | {:.1} | {:.0} |",
             mode.name(),
             recorded.len(),
             exams.len(),
@@ -161,6 +206,30 @@ fn compare(arguments: &Arguments, recorded: &[Instance], rate: f64, scanners: us
             measure::memory_mb(daemon.process(), "VmHWM").unwrap_or(0.0),
         );
     }
+    let slices = recorded.len();
+    rows.iter().filter_map(|row| Some(delivery_row(row, row.destinations?, slices))).collect()
+}
+
+fn delivery_row(row: &Row<'_>, destinations: &Destinations, slices: usize) -> String {
+    let Row { engine, mode, daemon, exams, .. } = row;
+    let archived = daemon.archived(exams.len());
+    let of_exam = |total: u64| total as f64 / archived.len() as f64;
+    let exams: Vec<String> = archived.iter().map(|exam| exam.exam.clone()).collect();
+    let stored = Quantiles::of(archived.iter().map(|exam| exam.after_verdict).collect());
+    let told = Quantiles::of(destinations.flag_to_webhook(&exams));
+    format!(
+        "| {engine} | {} | {slices} | {} | {:.0} | {:.0} | {:.2} / {:.2} / {:.2} | {:.0} / {:.0} / {:.0} |",
+        mode.name(),
+        archived.len(),
+        of_exam(archived.iter().map(|exam| exam.objects as u64).sum()),
+        of_exam(archived.iter().map(|exam| exam.bytes).sum()) / 1e6,
+        stored.p50 / 1000.0,
+        stored.p99 / 1000.0,
+        stored.max / 1000.0,
+        told.p50,
+        told.p99,
+        told.max,
+    )
 }
 
 /// One exam of each scanner, at the same time.

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::future::{Future as _, poll_fn};
+use std::os::fd::AsFd as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,11 +44,19 @@ impl Stream for AsyncTlsStream {
     }
 }
 
-/// Has the next segments acknowledged at once. Many peers send an answer in two parts and the second only once the first is
-/// acknowledged, which the system delays by 40 ms unless it is asked anew each time not to.
-fn acknowledge_quickly<S: Stream>(connection: &mut AsyncClientAssociation<S>) {
-    // Where the system does not know it, answers come later.
-    let _ = SockRef::from(connection.inner_stream().socket()).set_tcp_quickack(true);
+/// The next PDU; whatever comes of it is acknowledged at once. Many peers send an answer in two parts and the second only once the
+/// first is acknowledged, which the system delays by 40 ms unless it is asked anew each time that something came not to.
+async fn receive<S: Stream>(connection: &mut AsyncClientAssociation<S>) -> Result<Pdu, ScuError> {
+    // Where the system does not know the option or gives no handle, answers come later.
+    let socket = connection.inner_stream().socket().as_fd().try_clone_to_owned();
+    let mut receiving = pin!(connection.receive());
+    let received = poll_fn(|context| {
+        if let Ok(socket) = &socket {
+            let _ = SockRef::from(socket).set_tcp_quickack(true);
+        }
+        receiving.as_mut().poll(context)
+    });
+    received.await.map_err(|error| ScuError::Receive(chain(&error)))
 }
 
 const C_STORE_RQ: u16 = 0x0001;
@@ -261,8 +272,8 @@ pub(crate) async fn next_request<S: Stream>(
     let (mut command, mut data_set, mut request) = (Vec::new(), Vec::new(), None);
     loop {
         // `receive` may be given up at any time: nothing is lost.
-        let received = match tokio::time::timeout_at(until, connection.receive()).await {
-            Ok(received) => received.map_err(|error| ScuError::Receive(chain(&error)))?,
+        let received = match tokio::time::timeout_at(until, receive(connection)).await {
+            Ok(received) => received?,
             Err(_) => return Ok(None),
         };
         let Pdu::PData { data } = received else {
@@ -363,8 +374,7 @@ pub(crate) async fn exchange<S: Stream>(
 async fn response<S: Stream>(connection: &mut AsyncClientAssociation<S>, message_id: u16) -> Result<u16, ScuError> {
     let mut command = Vec::new();
     loop {
-        acknowledge_quickly(connection);
-        match connection.receive().await.map_err(|error| ScuError::Receive(chain(&error)))? {
+        match receive(connection).await? {
             Pdu::PData { data } => {
                 for value in data {
                     if value.value_type != PDataValueType::Command {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan as _};
@@ -15,6 +16,7 @@ use crate::database::{Database, DatabaseError, DeliveryKind, DeliveryObject, Del
 use crate::dicom::Head;
 use crate::exam::ExamKey;
 use crate::hex::hex;
+use crate::meanwhile::Meanwhile;
 use crate::preprocess::InputGeometry;
 use crate::report::{ReportObject, ReportOptions, content_digest};
 use crate::serving::lower_priority;
@@ -142,17 +144,13 @@ impl Maker {
         let made = objects(report, &basis, unmade.replaces.as_ref(), &self.plane, &self.options)
             .map_err(|error| NotMade::Dead(error.to_string()))?;
         let folder = self.folder.join(key.to_string()).join(unmade.revision.to_string());
-        let mut stored = Vec::new();
-        for (number, object) in made.iter().enumerate() {
-            let sha256 = hex(&Sha256::digest(&object.file));
-            // Named by its content too: whatever is made another time overwrites nothing that is on its way.
-            let path = folder.join(format!("{:02}-{}.dcm", number + 1, &sha256[..16]));
-            make_folders(&path)
-                .and_then(|()| write_durably(&path.with_extension("part"), &path, &[&object.file]))
-                .map_err(|error| NotMade::NotNow(format!("cannot write {}: {error}", path.display())))?;
-            stored.push((object.kind.into(), stored_object(path, sha256, object)));
-        }
-        Ok(stored)
+        // The disk takes all files in the time of the largest.
+        thread::scope(|scope| {
+            let folder = &folder;
+            let write = |(place, object)| Meanwhile::begin(scope, move || store(folder, place, object));
+            let writing: Vec<_> = (1..).zip(&made).map(write).collect();
+            writing.into_iter().map(Meanwhile::end).collect()
+        })
     }
 
     /// What waits for destinations that are not configured any more, in words.
@@ -186,6 +184,17 @@ impl Maker {
             }
         }
     }
+}
+
+/// Writes an object of a verdict's, which has this place among the others.
+fn store(folder: &Path, place: usize, object: &ReportObject) -> Result<(DeliveryKind, DeliveryObject), NotMade> {
+    let sha256 = hex(&Sha256::digest(&object.file));
+    // Named by its content too: whatever is made another time overwrites nothing that is on its way.
+    let path = folder.join(format!("{place:02}-{}.dcm", &sha256[..16]));
+    make_folders(&path)
+        .and_then(|()| write_durably(&path.with_extension("part"), &path, &[&object.file]))
+        .map_err(|error| NotMade::NotNow(format!("cannot write {}: {error}", path.display())))?;
+    Ok((object.kind.into(), stored_object(path, sha256, object)))
 }
 
 fn stored_object(path: PathBuf, sha256: String, object: &ReportObject) -> DeliveryObject {

@@ -48,10 +48,9 @@ pub fn objects(
     options: &ReportOptions,
 ) -> Result<Vec<ReportObject>, ObjectsError> {
     let source_header = source_header(basis)?;
-    let pictures = pictures(report, basis, plane);
     let site_offset = TimeZone::system().to_offset(basis.concluded);
     let exam = Exam { report, basis, source_header: &source_header, site_offset, replaces };
-    Ok(report::objects(&exam, &pictures, options)?)
+    Ok(report::objects(&exam, || pictures(report, basis, plane), options)?)
 }
 
 /// The header of the file that says whose exam it is; of another judged slice where that one cannot be read.

@@ -189,6 +189,9 @@ pub(super) fn sop_reference(sop_class_uid: &str, sop_instance_uid: &str) -> InMe
     item
 }
 
+/// What an object has beside its pixels, more or less.
+const HEADER_BYTES: usize = 1 << 20;
+
 /// The object as a file.
 pub(super) fn finished(object: InMemDicomObject, naming: &Naming<'_>) -> Result<ReportObject, ReportError> {
     let refuse = |reason: String| ReportError::Encode { kind: naming.kind, reason };
@@ -197,7 +200,8 @@ pub(super) fn finished(object: InMemDicomObject, naming: &Naming<'_>) -> Result<
         .media_storage_sop_instance_uid(&naming.sop_instance_uid)
         .transfer_syntax(sop::EXPLICIT_VR_LITTLE_ENDIAN);
     let object = object.with_meta(meta).map_err(|error| refuse(error.to_string()))?;
-    let mut file = Vec::new();
+    let pixels = object.get(tags::PIXEL_DATA).and_then(|pixels| pixels.header().len.get());
+    let mut file = Vec::with_capacity(pixels.unwrap_or_default() as usize + HEADER_BYTES);
     object.write_all(&mut file).map_err(|error| refuse(error.to_string()))?;
     Ok(ReportObject { kind: naming.kind, reference: naming.reference(), file })
 }

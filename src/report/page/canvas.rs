@@ -1,5 +1,7 @@
 //! Pixels of a page.
 
+use std::ops::Range;
+
 use super::font::Style;
 use super::{Area, Colour, Item, Point};
 use crate::report::KeyPicture;
@@ -34,9 +36,7 @@ impl Canvas {
                 let area = around(&[*centre], 2.0 * radius + width);
                 self.cover(area, *colour, |at| within((distance(*centre, at) - radius).abs() - width / 2.0));
             }
-            Item::Polygon { points, colour } => {
-                self.cover(around(points, 0.0), *colour, |at| covered_share(points, at));
-            }
+            Item::Polygon { points, colour } => self.polygon(points, *colour),
             Item::Text { at, style, colour, text } => self.text(*at, *style, *colour, text),
             Item::Picture { area, picture } => self.picture(area, picture),
         }
@@ -44,12 +44,39 @@ impl Canvas {
 
     /// Paints the share of each pixel about an area that `share` says of its middle.
     fn cover(&mut self, area: Area, colour: Colour, share: impl Fn(Point) -> f64) {
+        let [columns, rows] = self.about(area);
+        for y in rows {
+            for x in columns.clone() {
+                self.blend([x, y], colour, share([x as f64 + 0.5, y as f64 + 0.5]));
+            }
+        }
+    }
+
+    /// The columns and rows of an area and of one pixel around it.
+    fn about(&self, area: Area) -> [Range<usize>; 2] {
         let range = |from: f64, to: f64, len: usize| {
             ((from - 1.0).max(0.0) as usize).min(len)..((to + 2.0).max(0.0) as usize).min(len)
         };
-        for y in range(area.top, area.bottom(), self.height) {
-            for x in range(area.left, area.right(), self.width) {
-                self.blend([x, y], colour, share([x as f64 + 0.5, y as f64 + 0.5]));
+        [range(area.left, area.right(), self.width), range(area.top, area.bottom(), self.height)]
+    }
+
+    /// Paints the share of each pixel's samples that lies within the polygon.
+    fn polygon(&mut self, points: &[Point], colour: Colour) {
+        let [columns, rows] = self.about(around(points, 0.0));
+        let samples = columns.len() * SAMPLES;
+        let first_from = |x: f64| (((x - columns.start as f64) * SAMPLES as f64 - 0.5).ceil() as usize).min(samples);
+        for y in rows {
+            let mut covered = vec![0; columns.len()];
+            for sample in 0..SAMPLES {
+                let crossings = crossings(points, y as f64 + (sample as f64 + 0.5) / SAMPLES as f64);
+                for within in crossings.chunks_exact(2) {
+                    for sample in first_from(within[0])..first_from(within[1]) {
+                        covered[sample / SAMPLES] += 1;
+                    }
+                }
+            }
+            for (x, covered) in columns.clone().zip(covered) {
+                self.blend([x, y], colour, f64::from(covered) / (SAMPLES * SAMPLES) as f64);
             }
         }
     }
@@ -84,24 +111,56 @@ impl Canvas {
         }
     }
 
+    /// Resamples along rows and then along columns: the weights of a column of the page are the same in each row.
     fn picture(&mut self, area: &Area, picture: &KeyPicture) {
-        let last = [picture.columns as f64 - 1.0, picture.rows as f64 - 1.0];
-        let scale = [picture.columns as f64 / area.width, picture.rows as f64 / area.height];
-        for y in 0..area.height as usize {
-            for x in 0..area.width as usize {
-                let place = [x, y].map(|value| value as f64 + 0.5);
-                let at: Point = std::array::from_fn(|axis| (place[axis] * scale[axis] - 0.5).clamp(0.0, last[axis]));
-                let colour = std::array::from_fn(|channel| {
-                    let value = |x: i64, y: i64| {
-                        let [x, y] = [x.clamp(0, last[0] as i64) as usize, y.clamp(0, last[1] as i64) as usize];
-                        f64::from(picture.rgb[(y * picture.columns + x) * 3 + channel])
-                    };
-                    cubic(at, value).round().clamp(0.0, 255.0) as u8
-                });
-                self.blend([area.left as usize + x, area.top as usize + y], colour, 1.0);
+        let [width, height] = [area.width as usize, area.height as usize];
+        let columns = taps(width, picture.columns as f64 / area.width, picture.columns);
+        let rows = taps(height, picture.rows as f64 / area.height, picture.rows);
+        let source_row = |row: usize| {
+            let rgb = &picture.rgb[row * picture.columns * 3..][..picture.columns * 3];
+            let sum = |tap: &Tap, channel: usize| tap.sum(|column| f64::from(rgb[column * 3 + channel]));
+            columns.iter().flat_map(|tap| [0, 1, 2].map(|channel| sum(tap, channel))).collect::<Vec<f64>>()
+        };
+        let along: Vec<Vec<f64>> = (0..picture.rows).map(source_row).collect();
+        let [left, top] = [area.left as usize, area.top as usize];
+        for (row, tap) in rows.iter().enumerate() {
+            let at = ((top + row) * self.width + left) * 3;
+            let mut sums = vec![0.0; width * 3];
+            for (source, weight) in tap.at.iter().zip(tap.weights) {
+                for (sum, value) in sums.iter_mut().zip(&along[*source]) {
+                    *sum += weight * value;
+                }
+            }
+            for (value, sum) in self.rgb[at..at + width * 3].iter_mut().zip(sums) {
+                // Rounded, and kept between 0 and 255: `as` saturates.
+                *value = (sum + 0.5) as u8;
             }
         }
     }
+}
+
+/// Which four source pixels a pixel of a resampled row is made from.
+struct Tap {
+    at: [usize; 4],
+    weights: [f64; 4],
+}
+
+impl Tap {
+    fn sum(&self, value: impl Fn(usize) -> f64) -> f64 {
+        self.at.iter().zip(self.weights).map(|(at, weight)| weight * value(*at)).sum()
+    }
+}
+
+/// The taps of so many pixels, each `scale` source pixels wide, of which there are `source`.
+fn taps(pixels: usize, scale: f64, source: usize) -> Vec<Tap> {
+    let last = source as f64 - 1.0;
+    let tap = |pixel: usize| {
+        let middle = ((pixel as f64 + 0.5) * scale - 0.5).clamp(0.0, last);
+        let first = middle.floor();
+        let at = [0.0, 1.0, 2.0, 3.0].map(|offset| (first + offset - 1.0).clamp(0.0, last) as usize);
+        Tap { at, weights: spline(middle - first) }
+    };
+    (0..pixels).map(tap).collect()
 }
 
 /// How much of a pixel lies within a shape whose edge is so far from its middle, inside below nought.
@@ -134,17 +193,16 @@ fn line_distance(points: &[Point], at: Point) -> f64 {
     strokes.chain(last.map(|point| distance(point, at))).fold(f64::INFINITY, f64::min)
 }
 
-/// The share of the pixel about this middle that a polygon covers.
-fn covered_share(points: &[Point], middle: Point) -> f64 {
-    let offset = |sample: usize| (sample as f64 + 0.5) / SAMPLES as f64 - 0.5;
-    let samples = (0..SAMPLES).flat_map(|row| (0..SAMPLES).map(move |column| [offset(column), offset(row)]));
-    let inside = samples.filter(|[x, y]| is_inside(points, [middle[0] + x, middle[1] + y])).count();
-    inside as f64 / (SAMPLES * SAMPLES) as f64
-}
-
-fn is_inside(points: &[Point], [x, y]: Point) -> bool {
-    let crosses = |[x0, y0]: Point, [x1, y1]: Point| (y0 > y) != (y1 > y) && x < (x1 - x0) * (y - y0) / (y1 - y0) + x0;
-    points.iter().zip(points.iter().cycle().skip(1)).filter(|(from, to)| crosses(**from, **to)).count() % 2 == 1
+/// Where a polygon's edges cross this height, from left to right: an even number of times.
+fn crossings(points: &[Point], y: f64) -> Vec<f64> {
+    let crossing = |([x0, y0], [x1, y1]): (&Point, &Point)| {
+        let crosses = (*y0 > y) != (*y1 > y);
+        crosses.then(|| (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    };
+    let edges = points.iter().zip(points.iter().cycle().skip(1));
+    let mut crossings: Vec<f64> = edges.filter_map(crossing).collect();
+    crossings.sort_unstable_by(f64::total_cmp);
+    crossings
 }
 
 /// What these points span with strokes so wide about them.

@@ -9,6 +9,11 @@ pub(super) struct BitStream {
 }
 
 impl BitStream {
+    /// With room for so many pixels.
+    pub(super) fn for_pixels(pixels: usize) -> Self {
+        Self { bytes: Vec::with_capacity(pixels.div_ceil(8).next_multiple_of(2)), bits: 0 }
+    }
+
     /// Appends a frame of so many pixels, packed likewise and 0 after its last pixel; without a mask all its pixels are 0.
     pub(super) fn append(&mut self, mask: Option<&[u8]>, pixels: usize) {
         let filled = self.bits % 8;

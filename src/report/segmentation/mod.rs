@@ -104,7 +104,7 @@ fn object(
 
 /// The General Image, Image Pixel and Segmentation Image modules (PS3.3 C.7.6.1, C.7.6.3, C.8.20.2) but for the segments.
 fn put_image(object: &mut InMemDicomObject, grid: &SourceGrid<'_>, frames: &[Frame<'_>]) {
-    let mut pixels = BitStream::default();
+    let mut pixels = BitStream::for_pixels(frames.len() * grid.pixels());
     for frame in frames {
         pixels.append(frame.mask, grid.pixels());
     }
