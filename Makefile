@@ -53,6 +53,7 @@ lint:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features --document-private-items
 	tools/check-dependencies
 	tools/check-unit
+	tools/check-monitoring
 
 clean:
 	cargo clean

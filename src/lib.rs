@@ -75,6 +75,7 @@ mod meanwhile;
 pub mod offline;
 pub mod outbox;
 pub mod parity;
+mod pem;
 pub mod picture;
 pub mod pipeline;
 pub mod preprocess;

@@ -5,9 +5,11 @@ mod command;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use command::backup::{BackupArgs, RestoreArgs, backup, restore};
 use command::check_config::{CheckConfigArgs, check_config};
 use command::demo::{DemoArgs, demo};
 use command::doctor::{DoctorArgs, doctor};
+use command::generate::{GenerateArgs, generate};
 #[cfg(feature = "cuda")]
 use command::gpu_check::{GpuCheckArgs, gpu_check};
 use command::gpu_probe::gpu_probe;
@@ -50,6 +52,12 @@ enum Command {
     /// List what is to be delivered, send it again or give it up
     #[command(after_help = EXIT_CODES)]
     Outbox(OutboxArgs),
+    /// Copy the database of a daemon, which may be running, into a file
+    #[command(after_help = EXIT_CODES)]
+    Backup(BackupArgs),
+    /// Put a copy of the database in its place; the daemon must not be running
+    #[command(after_help = EXIT_CODES)]
+    Restore(RestoreArgs),
     /// Say what model packages are and whether they run
     Model(ModelArgs),
     /// Say what this machine has, which engine will serve and why not a faster one
@@ -73,6 +81,9 @@ enum Command {
     /// Print the GPUs that NVIDIA's driver gives, as JSON
     #[command(hide = true)]
     GpuProbe,
+    /// Write man pages and completions for shells, for a package
+    #[command(hide = true)]
+    Generate(GenerateArgs),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +94,8 @@ fn main() -> ExitCode {
         Command::Triage(args) => triage(&args),
         Command::Report(args) => report(&args),
         Command::Outbox(args) => outbox(&args),
+        Command::Backup(args) => backup(&args),
+        Command::Restore(args) => restore(&args),
         Command::Model(args) => model(&args),
         Command::Doctor(args) => doctor(&args),
         Command::Tls(args) => tls(&args),
@@ -92,6 +105,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "cuda")]
         Command::GpuCheck(args) => gpu_check(&args),
         Command::GpuProbe => gpu_probe(),
+        Command::Generate(args) => generate::<Cli>(&args),
     };
     outcome.map_or_else(
         |error| {

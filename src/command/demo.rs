@@ -108,6 +108,7 @@ impl Demo {
         let listening = Listening {
             dicom: Some(on_usual_or_any(config.dicom_listen.port())?),
             console: Some(on_usual_or_any(config.console_listen.port())?),
+            ..Listening::default()
         };
         let config = Config { data: data.clone(), journal_bytes: 0, ..config };
         Ok(Self { daemon: Daemon::start(config, listening).await?, data })

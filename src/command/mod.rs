@@ -1,8 +1,10 @@
 //! The commands, one a file, and what they share: configuration in, output and exit code out.
 
+pub mod backup;
 pub mod check_config;
 pub mod demo;
 pub mod doctor;
+pub mod generate;
 #[cfg(feature = "cuda")]
 pub mod gpu_check;
 pub mod gpu_probe;

@@ -22,7 +22,8 @@ pub async fn serve(args: ServeArgs) -> Outcome {
     let config = configuration(args.config.as_deref())?;
     telemetry::log_to_stderr(config.log_format, &config.log_level);
     tracing::info!("{INTENDED_USE}");
-    let daemon = Daemon::start(config, Listening::default()).await?;
+    let listening = Listening::from_systemd(&config)?;
+    let daemon = Daemon::start(config, listening).await?;
     let mut signals = StopSignals::new()?;
     notify(&[NotifyState::Ready]);
     tokio::select! {

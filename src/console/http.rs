@@ -12,7 +12,6 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -42,12 +41,16 @@ struct Page;
 /// Finds the daemon's state.
 pub type StatusOf = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Status> + Send>> + Send + Sync>;
 
+/// The metrics in Prometheus' text format.
+pub type MetricsOf = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// What the console shows and serves.
 #[derive(Clone)]
 pub struct WebOptions {
     pub hub: Arc<Hub>,
     pub outbox: Arc<Outbox>,
-    pub metrics: PrometheusHandle,
+    /// The metrics, asked for anew each time.
+    pub metrics: MetricsOf,
     /// The daemon's state, asked anew each time.
     pub status: StatusOf,
     /// The model's plane, which pictures cover.
@@ -262,8 +265,7 @@ async fn ready(State(options): State<WebOptions>) -> Response {
 }
 
 async fn metrics(State(options): State<WebOptions>) -> Response {
-    options.metrics.run_upkeep();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], options.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (options.metrics)()).into_response()
 }
 
 /// Exams and slabs as they change, and a heartbeat. A watcher that lags too far behind is cut off: it comes back and

@@ -5,7 +5,7 @@ mod hub;
 mod status;
 mod view;
 
-pub use http::{StatusOf, WebOptions, serve};
+pub use http::{MetricsOf, StatusOf, WebOptions, serve};
 pub use hub::{Event, Hub};
 pub use status::Status;
 pub use view::{ShownExam, ShownSlab, outlines_of};

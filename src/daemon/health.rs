@@ -9,16 +9,20 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::disk::Disk;
+use super::standstill::Standstill;
 use crate::console::{Hub, Status};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pipeline, Stall};
 use crate::serving::EngineState;
 use crate::spool::Spool;
-use crate::telemetry::WorkProgress;
+use crate::telemetry::{self, WorkProgress};
 
 /// Who has had work for so long without finishing a piece of it hangs: a turn of decoding takes 0.2 s, a window 40 ms, an exam that is
-/// read again from the spool some seconds, a transaction half a second on a bad disk. A machine that swaps is given its time.
-const STALLED_AFTER: Duration = Duration::from_mins(2);
+/// read again from the spool some seconds, a transaction half a second on a bad disk.
+const STALLED_AFTER: Duration = Duration::from_secs(15);
+
+/// How soon the metric says that something is wrong.
+const WATCHED_EVERY: Duration = Duration::from_secs(5);
 
 /// What the daemon's health and its status on the console are made from.
 pub(super) struct Health {
@@ -35,11 +39,13 @@ pub(super) struct Health {
     pub outbox: Weak<Outbox>,
     pub disk: Disk,
     pub insecure: bool,
+    pub standstill: Standstill,
 }
 
 impl Health {
     pub(super) async fn status(&self) -> Status {
         let problems = self.problems().await;
+        telemetry::ready(problems.is_empty());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: problems.is_empty(),
@@ -54,6 +60,23 @@ impl Health {
         }
     }
 
+    /// Has metrics say whether it is ready, and when work stands still, though nobody asks. It never ends.
+    pub(super) async fn watch(&self) {
+        let mut clock = tokio::time::interval(WATCHED_EVERY);
+        loop {
+            clock.tick().await;
+            self.standstill.note(self.needs_restart().as_deref());
+            telemetry::ready(self.problems().await.is_empty());
+        }
+    }
+
+    /// Sets the metrics that nobody else does.
+    pub(super) fn measure(&self) {
+        if let Some(pipeline) = self.pipeline.lock().as_ref() {
+            telemetry::queue_depth("analysis", pipeline.queued());
+        }
+    }
+
     fn notices(&self) -> Vec<String> {
         let open =
             self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
@@ -64,7 +87,10 @@ impl Health {
     async fn problems(&self) -> Vec<String> {
         let disk = self.disk.problem().await;
         let writing = self.hub.upgrade().and_then(|hub| hub.database_stalled(STALLED_AFTER)).map(|since| {
-            format!("verdicts and flags have not been kept for {}: check the disk of the data folder", minutes(since))
+            format!(
+                "verdicts and flags have not been kept for {}: check the disk of the data folder",
+                for_so_long(since)
+            )
         });
         let failing = self.hub.upgrade().is_some_and(|hub| hub.database_is_failing()).then(|| {
             "verdicts and flags cannot be written to the database, and are tried again: see the log".to_owned()
@@ -111,17 +137,20 @@ impl Health {
             return Some("no DICOM connections are accepted: restart tableside".to_owned());
         }
         let since = self.accepting.iter().filter_map(|door| door.stalled(STALLED_AFTER)).max()?;
-        Some(format!("no DICOM connection could be accepted for {}: restart tableside", minutes(since)))
+        Some(format!("no DICOM connection could be accepted for {}: restart tableside", for_so_long(since)))
     }
 }
 
 fn told(Stall { since, waiting }: Stall) -> String {
     let waiting = if waiting == 1 { "1 slice".to_owned() } else { format!("{waiting} slices") };
-    format!("the analysis has made no progress for {} with {waiting} waiting: restart tableside", minutes(since))
+    format!("the analysis has made no progress for {} with {waiting} waiting: restart tableside", for_so_long(since))
 }
 
-fn minutes(since: Duration) -> String {
-    format!("{} min", since.as_secs() / 60)
+fn for_so_long(since: Duration) -> String {
+    match since.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
 }
 
 #[cfg(test)]
@@ -130,8 +159,9 @@ mod tests {
 
     #[test]
     fn a_stall_says_for_how_long_and_what_waits() {
-        let stall = |waiting| told(Stall { since: Duration::from_secs(150), waiting });
-        assert_eq!(stall(12), "the analysis has made no progress for 2 min with 12 slices waiting: restart tableside");
-        assert!(stall(1).contains("with 1 slice waiting"));
+        let stall = |seconds, waiting| told(Stall { since: Duration::from_secs(seconds), waiting });
+        let text = "the analysis has made no progress for 2 min with 12 slices waiting: restart tableside";
+        assert_eq!(stall(150, 12), text);
+        assert!(stall(16, 1).contains("for 16 s with 1 slice waiting"));
     }
 }

@@ -3,6 +3,7 @@
 mod disk;
 mod health;
 mod resume;
+mod standstill;
 mod start;
 mod stop;
 
@@ -29,6 +30,8 @@ pub struct Daemon {
     pub console_address: SocketAddr,
     pub hub: Arc<Hub>,
     health: Arc<Health>,
+    /// Keeps the metric of readiness true.
+    watch: JoinHandle<()>,
     /// Says until when connections may go on once the daemon stops.
     stop: watch::Sender<Option<Instant>>,
     ingest: JoinHandle<()>,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use listenfd::ListenFd;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -11,7 +12,8 @@ use tokio::sync::watch;
 use super::Daemon;
 use super::disk::Disk;
 use super::health::Health;
-use super::resume::{earlier_of, resume};
+use super::resume::resume;
+use super::standstill::Standstill;
 use crate::config::Config;
 use crate::console::{self, Hub, WebOptions};
 use crate::database::{Database, DatabaseError};
@@ -46,13 +48,45 @@ pub enum StartError {
     Outbox(#[from] OutboxError),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
+    #[error("the sockets that systemd opened cannot be used: {0}")]
+    Sockets(std::io::Error),
+    #[error(
+        "systemd opened {0}, whose port the configuration does not name: correct tableside.socket or the configuration"
+    )]
+    UnknownSocket(SocketAddr),
 }
 
 /// Sockets that listen already; where there is none, the daemon opens one at the address that the configuration has.
 #[derive(Debug, Default)]
 pub struct Listening {
     pub dicom: Option<std::net::TcpListener>,
+    pub dicom_tls: Option<std::net::TcpListener>,
     pub console: Option<std::net::TcpListener>,
+}
+
+impl Listening {
+    /// The sockets that systemd has opened (`sd_listen_fds(3)`), if any: clients that come while the daemon is restarted wait there.
+    /// Each one serves what has its port in the configuration.
+    ///
+    /// # Errors
+    /// If one is no TCP socket, or the configuration does not name its port.
+    pub fn from_systemd(config: &Config) -> Result<Self, StartError> {
+        let mut opened = ListenFd::from_env();
+        let mut listening = Self::default();
+        for place in 0..opened.len() {
+            let Some(socket) = opened.take_tcp_listener(place).map_err(StartError::Sockets)? else { continue };
+            let address = socket.local_addr().map_err(StartError::Sockets)?;
+            let tls = config.tls.as_ref().map(|tls| tls.listen.port());
+            let use_it = match address.port() {
+                port if port == config.dicom_listen.port() => &mut listening.dicom,
+                port if Some(port) == tls => &mut listening.dicom_tls,
+                port if port == config.console_listen.port() => &mut listening.console,
+                _ => return Err(StartError::UnknownSocket(address)),
+            };
+            *use_it = Some(socket);
+        }
+        Ok(listening)
+    }
 }
 
 impl Daemon {
@@ -77,7 +111,7 @@ impl Daemon {
         let mut doors = vec![Door { listener: dicom_listener, tls: None, progress: WorkProgress::default() }];
         let mut tls_address = None;
         if let Some(options) = config.tls {
-            let (listener, address) = listen(None, options.listen, "DICOM by TLS").await?;
+            let (listener, address) = listen(listening.dicom_tls, options.listen, "DICOM by TLS").await?;
             tls_address = Some(address);
             doors.push(Door { listener, tls: Some(Arc::new(Tls::load(options)?)), progress: WorkProgress::default() });
         }
@@ -90,10 +124,8 @@ impl Daemon {
             densities: config.densities,
             decoders: config.decoders,
         };
-        let earlier = spool.clone();
-        let pipeline =
-            Pipeline::start(options, &package, serving, hub.clone(), Box::new(move |key| earlier_of(&earlier, key)))
-                .map_err(StartError::Threads)?;
+        let pipeline = Pipeline::start(options, &package, serving, hub.clone(), Box::new(spool.clone()))
+            .map_err(StartError::Threads)?;
         let input = Arc::new(pipeline.input());
         resume(&spool, &hub, input.as_ref())?;
         let pipeline = Arc::new(Mutex::new(Some(pipeline)));
@@ -109,6 +141,7 @@ impl Daemon {
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
         let ae_title = config.ingest.ae_title.clone();
+        telemetry::scanners_listed(config.ingest.scanners.iter().map(|scanner| scanner.ae_title.trim().to_owned()));
         let ingest =
             tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, outbox.clone(), stopping.clone()));
         let health = Arc::new(Health {
@@ -122,14 +155,19 @@ impl Daemon {
             hub: Arc::downgrade(&hub),
             spool: Arc::downgrade(&spool),
             outbox: Arc::downgrade(&outbox),
+            standstill: Standstill::after(&config.data),
             disk: Disk::new(config.data),
             insecure: config.insecure,
         });
-        let asked = health.clone();
+        let (asked, measured, watched) = (health.clone(), health.clone(), health.clone());
+        let watch = tokio::spawn(async move { watched.watch().await });
         let web = WebOptions {
             hub: hub.clone(),
             outbox: outbox.clone(),
-            metrics,
+            metrics: Arc::new(move || {
+                measured.measure();
+                metrics.render()
+            }),
             status: Arc::new(move || {
                 let health = asked.clone();
                 Box::pin(async move { health.status().await })
@@ -150,6 +188,7 @@ impl Daemon {
             console_address,
             hub,
             health,
+            watch,
             stop,
             ingest,
             console,

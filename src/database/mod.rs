@@ -5,6 +5,7 @@
 //! all unwritten records go in one transaction: a slow disk makes the transactions larger, not the queue. Readers get the
 //! unwritten record of an exam where there is one.
 
+mod backup;
 mod basis_rows;
 mod deliveries;
 mod delivery;
@@ -28,6 +29,7 @@ use crate::alert::Flags;
 use crate::analysis::{ExamState, ExamView};
 use crate::exam::{Contents, ExamKey};
 use crate::report::ReportBasis;
+pub use backup::{BackupError, backup, restore};
 pub use deliveries::Deliveries;
 pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState, Gets};
 pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Outcome, Unmade};

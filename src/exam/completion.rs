@@ -157,6 +157,12 @@ impl Rhythm {
         !self.open.is_empty()
     }
 
+    /// How many images its associations had carried when the last one was closed; `None` while one is open or none has been.
+    #[must_use]
+    pub fn carried(&self) -> Option<usize> {
+        self.released.filter(|_| self.open.is_empty()).map(|(_, carried)| carried)
+    }
+
     /// A rule had ended the exam, and more came that matters. A signal is not believed again in this exam; a rule that waits
     /// will wait for longer than the pause that deceived it.
     pub fn refute(&mut self, rule: CompletionRule) {

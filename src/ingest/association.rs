@@ -176,6 +176,9 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     } else {
         is_listed(&options.archives, &ae_title, address).then_some(Caller::Archive)
     };
+    if caller == Some(Caller::Scanner) {
+        telemetry::scanner_called(&ae_title);
+    }
     let known = caller.ok_or_else(|| refused(AssociationRJServiceUserReason::CallingAETitleNotRecognized));
     let agreed = known.and_then(|caller| {
         let negotiated = negotiate(request, our_ae_title, options.max_pdu_bytes, caller)?;
@@ -540,6 +543,7 @@ impl Shared {
         };
         refusals.stored(&exam, &header.sop_instance_uid);
         telemetry::received(data_set.len());
+        telemetry::scanner_sent(origin.calling_ae_title);
         for oddity in oddities.iter() {
             telemetry::odd(oddity.label());
             tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid,

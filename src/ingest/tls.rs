@@ -2,15 +2,15 @@
 //! authenticated ciphers, and no peer without a certificate of the hospital's own authority.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
+
+use crate::{pem, telemetry};
 
 /// Where TLS is served, and the PEM files it is served with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +26,8 @@ pub struct TlsOptions {
 /// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("{path}: {source}")]
-    Pem { path: PathBuf, source: rustls::pki_types::pem::Error },
-    #[error("{0} holds no certificate")]
-    NoCertificate(PathBuf),
+    #[error(transparent)]
+    Pem(#[from] std::io::Error),
     #[error("{path}: {source}")]
     Authority { path: PathBuf, source: rustls::Error },
     #[error("the authorities cannot be used: {0}")]
@@ -85,26 +83,19 @@ fn changed(options: &TlsOptions) -> Changed {
 
 fn read(options: &TlsOptions) -> Result<ServerConfig, TlsError> {
     let mut authorities = RootCertStore::empty();
-    for certificate in certificates(&options.authorities)? {
+    for certificate in pem::certificates(&options.authorities)? {
         authorities
             .add(certificate)
             .map_err(|source| TlsError::Authority { path: options.authorities.clone(), source })?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider.clone()).build()?;
-    let key = PrivateKeyDer::from_pem_file(&options.key)
-        .map_err(|source| TlsError::Pem { path: options.key.clone(), source })?;
+    let certificates = pem::certificates(&options.certificate)?;
+    telemetry::certificate(&options.certificate, certificates.first().and_then(pem::valid_until));
     ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(TlsError::Key)?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates(&options.certificate)?, key)
+        .with_single_cert(certificates, pem::private_key(&options.key)?)
         .map_err(TlsError::Key)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::Pem { path: path.to_owned(), source };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(failed)?.collect();
-    let certificates = certificates.map_err(failed)?;
-    if certificates.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(certificates) }
 }

@@ -14,7 +14,7 @@ use crate::exam::{AssociationId, CompletionLimits, ExamKey, Refusal};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
 use crate::outbox::{ObjectsError, objects};
 use crate::picture::{self, PictureError};
-use crate::pipeline::{AnalysisMode, Earlier, Pipeline, PipelineOptions};
+use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
 use crate::report::{ReportObject, ReportOptions};
 use crate::serving::{Serving, choice};
@@ -86,8 +86,8 @@ pub(crate) fn triage_by(
         densities: config.densities,
         decoders: config.decoders,
     };
-    let pipeline = Pipeline::start(options, package, serving, hub.clone(), Box::new(|_| Earlier::default()))
-        .map_err(FolderError::Threads)?;
+    let pipeline =
+        Pipeline::start(options, package, serving, hub.clone(), Box::new(())).map_err(FolderError::Threads)?;
     feed(&pipeline.input(), &survey);
     let reports: Option<Vec<CaseReport>> =
         exams.iter().map(|exam| hub.wait_for_report(exam, || pipeline.is_alive())).collect();

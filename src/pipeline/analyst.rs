@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::decoders::DecodeJob;
 use super::priority::{Candidate, by_priority};
-use super::{AnalysisMode, EarlierOf, PipelineOptions};
+use super::{AnalysisMode, ExamMemory, PipelineOptions};
 use crate::analysis::{Conclusion, DecodeEvent, ExamAnalysis, Listener, Stage};
 use crate::engine::Manifest;
 use crate::exam::{
@@ -60,7 +60,7 @@ pub(super) struct Analyst {
     serving: Serving,
     listener: Arc<dyn Listener>,
     jobs: Sender<DecodeJob>,
-    earlier: EarlierOf,
+    memory: Box<dyn ExamMemory>,
     exams: BTreeMap<ExamKey, ExamAnalysis>,
     steps: PerformedSteps,
     pauses: ScannerPauses,
@@ -78,17 +78,19 @@ impl Analyst {
         serving: Serving,
         listener: Arc<dyn Listener>,
         jobs: Sender<DecodeJob>,
-        earlier: EarlierOf,
+        memory: Box<dyn ExamMemory>,
         progress: AnalystProgress,
     ) -> Self {
         let (exams, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
         let not_begun = Vec::new();
-        Self { options, manifest, serving, listener, jobs, earlier, exams, steps, pauses, turn: 0, progress, not_begun }
+        Self { options, manifest, serving, listener, jobs, memory, exams, steps, pauses, turn: 0, progress, not_begun }
     }
 
     /// Works until told to stop.
     pub(super) fn run(mut self, inbox: &Receiver<Message>, decoded: &Receiver<(ExamKey, DecodeEvent)>) {
         let results = self.serving.results();
+        // When it was woken with something to do.
+        let mut turn: Option<Instant> = None;
         loop {
             self.progress.work.working();
             while let Ok((exam, step)) = decoded.try_recv() {
@@ -112,22 +114,36 @@ impl Analyst {
             self.tell_who_waits();
             self.report_queues();
             // Verdicts do not wait for other exams' windows.
-            if self.conclude_one(&order, now) {
+            let has_concluded = self.conclude_one(&order, now);
+            if !has_concluded {
+                self.hand_over_windows(order, now);
+            }
+            // A look at the clock is no turn.
+            if let Some(since) = turn.take().or(has_concluded.then_some(now)) {
+                telemetry::stage("analysis", since.elapsed());
+            }
+            if has_concluded {
                 self.progress.work.done();
                 continue;
             }
-            self.hand_over_windows(order, now);
             if !self.has_work() {
                 self.progress.work.idle();
             }
             let nap = crossbeam_channel::at(self.next_deadline(now));
             select! {
-                recv(inbox) -> message => if !message.is_ok_and(|message| self.take(message)) { return },
-                recv(decoded) -> event => match event {
-                    Ok((exam, step)) => self.take_decoded(&exam, step),
-                    Err(_) => return,
+                recv(inbox) -> message => {
+                    turn = Some(Instant::now());
+                    if !message.is_ok_and(|message| self.take(message)) { return }
                 },
-                recv(results) -> result => if let Ok(result) = result { self.serving.note(result) },
+                recv(decoded) -> event => {
+                    turn = Some(Instant::now());
+                    let Ok((exam, step)) = event else { return };
+                    self.take_decoded(&exam, step);
+                },
+                recv(results) -> result => {
+                    turn = Some(Instant::now());
+                    if let Ok(result) = result { self.serving.note(result) }
+                },
                 recv(nap) -> _ => {}
             }
         }
@@ -140,9 +156,7 @@ impl Analyst {
             Message::Stored(instance) => self.take_stored(instance),
             Message::Refused(instance) => self.take_refused(instance),
             Message::Mended { exam, sop_instance_uid, at } => self.take_mended(&exam, &sop_instance_uid, at),
-            Message::AssociationClosed(association, at) => {
-                self.exams.values_mut().for_each(|analysis| analysis.association_closed(association, at));
-            }
+            Message::AssociationClosed(association, at) => self.take_closed(association, at),
             Message::StepEnded(step) => self.steps.note(step),
             Message::Stop => return false,
         }
@@ -153,9 +167,23 @@ impl Analyst {
         self.begin(&instance.exam, instance.at);
         if let Some(analysis) = self.exams.get_mut(&instance.exam) {
             let after_release = analysis.rhythm.arrived(instance.association, instance.images, instance.at);
+            if after_release.is_some() {
+                self.memory.note_closed(&instance.exam, None);
+            }
             analysis.take(instance.path, instance.at, after_release);
             if !analysis.has_begun() && analysis.report.is_none() && analysis.introduce() {
                 self.publish(&instance.exam);
+            }
+        }
+    }
+
+    fn take_closed(&mut self, association: AssociationId, at: Instant) {
+        for (key, analysis) in &mut self.exams {
+            let before = analysis.rhythm.carried();
+            analysis.association_closed(association, at);
+            let carried = analysis.rhythm.carried();
+            if carried.is_some() && carried != before {
+                self.memory.note_closed(key, carried);
             }
         }
     }
@@ -165,7 +193,9 @@ impl Analyst {
         let RefusedInstance { exam, refusal, association, at } = instance;
         self.begin(&exam, at);
         if let Some(analysis) = self.exams.get_mut(&exam) {
-            analysis.rhythm.arrived(association, 1, at);
+            if analysis.rhythm.arrived(association, 1, at).is_some() {
+                self.memory.note_closed(&exam, None);
+            }
             analysis.refuse(refusal, at);
             self.publish(&exam);
         }
@@ -186,7 +216,7 @@ impl Analyst {
         }
         let mut analysis = ExamAnalysis::new(key.clone(), at);
         analysis.report = self.listener.known_report(key);
-        let earlier = (self.earlier)(key);
+        let earlier = self.memory.earlier(key);
         analysis.take_refusals(earlier.refusals);
         for path in earlier.instances {
             analysis.take(path, at, None);
@@ -459,7 +489,7 @@ impl Analyst {
         if standing == Some(report.verdict) {
             tracing::info!(exam = %key, slices = report.slices.received, rule = rule.as_str(), "the verdict stands");
         } else {
-            tell_verdict(&report);
+            tell_verdict(&report, &analysis.scanner);
         }
         if analysis.stage == Stage::Complete {
             self.serving.forget(&key);
@@ -479,7 +509,9 @@ impl Analyst {
         let waiting = self.exams.values().map(|analysis| analysis.waiting.len() + analysis.decoding).sum();
         self.progress.waiting.store(waiting, Ordering::Relaxed);
         telemetry::queue_depth("decode", waiting);
-        telemetry::exams_open(self.exams.values().filter(|analysis| analysis.stage == Stage::Receiving).count());
+        let open = self.exams.values().filter(|analysis| analysis.stage == Stage::Receiving);
+        let silent = open.clone().map(|analysis| analysis.rhythm.last_arrival().elapsed());
+        telemetry::exams_open(open.count(), silent.max().unwrap_or_default());
     }
 
     /// When there is something to do though no message comes. An exam that is over already waits for results, which are messages.
@@ -499,7 +531,7 @@ fn needs_every_window(rule: CompletionRule) -> bool {
     rule != CompletionRule::LungsPassed
 }
 
-fn tell_verdict(report: &CaseReport) {
+fn tell_verdict(report: &CaseReport, scanner: &str) {
     let Timing { completed_by, receive_ms, wait_ms, compute_ms, .. } = report.timing;
     let (verdict, rule) = (report.verdict.as_str(), completed_by.as_str());
     tracing::info!(
@@ -512,6 +544,7 @@ fn tell_verdict(report: &CaseReport) {
         "verdict"
     );
     telemetry::verdict(verdict, rule);
+    telemetry::scanner_verdict(scanner, Duration::from_secs_f64(report.timing.last_slice_to_verdict_ms / 1000.0));
     let of_ms = |ms: f64| Duration::from_secs_f64(ms / 1000.0);
     let (receive, wait, compute) = (of_ms(receive_ms), of_ms(wait_ms), of_ms(compute_ms));
     telemetry::notified(Until::Verdict, receive + wait + compute, wait + compute);

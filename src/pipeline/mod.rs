@@ -20,7 +20,7 @@ use crate::engine::ModelPackage;
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, PerformedStep, QualityLimits, Refusals};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
 use crate::serving::{Serving, lower_priority};
-use crate::telemetry::WorkProgress;
+use crate::telemetry::{self, WorkProgress};
 use crate::triage::Densities;
 use analyst::{Analyst, AnalystProgress, Message};
 
@@ -53,8 +53,23 @@ pub struct Earlier {
     pub refusals: Refusals,
 }
 
-/// Finds what is there of an exam: after a restart, or when a late slice of a finished exam comes.
-pub type EarlierOf = Box<dyn Fn(&ExamKey) -> Earlier + Send>;
+/// What stays of exams while nobody analyses them.
+pub trait ExamMemory: Send {
+    /// What is there of an exam: after a restart, or when a late slice of a finished exam comes.
+    fn earlier(&self, exam: &ExamKey) -> Earlier;
+
+    /// The associations that carried an exam are closed, after so many images; `None` once another one carries more.
+    fn note_closed(&self, exam: &ExamKey, images: Option<usize>);
+}
+
+/// Nothing stays.
+impl ExamMemory for () {
+    fn earlier(&self, _: &ExamKey) -> Earlier {
+        Earlier::default()
+    }
+
+    fn note_closed(&self, _: &ExamKey, _: Option<usize>) {}
+}
 
 /// The running pipeline.
 #[derive(Debug)]
@@ -89,17 +104,19 @@ impl Pipeline {
         package: &ModelPackage,
         serving: Serving,
         listener: Arc<dyn Listener>,
-        earlier: EarlierOf,
+        memory: Box<dyn ExamMemory>,
     ) -> std::io::Result<Self> {
         // Messages are small; what they speak of waits in the spool. So this channel needs no bound.
         let (messages, inbox) = crossbeam_channel::unbounded();
         let (jobs, jobs_out) = crossbeam_channel::bounded(options.decoders * 2);
         let (results, results_out) = crossbeam_channel::unbounded();
         let decoders = (0..options.decoders).map(|_| WorkProgress::default()).collect::<Vec<_>>();
+        telemetry::stage_threads("decode", options.decoders);
+        telemetry::stage_threads("analysis", 1);
         let mut threads = decoders::start(&decoders, &jobs_out, &results, serving.planes())?;
         let progress = AnalystProgress::default();
         let analyst =
-            Analyst::new(options, package.manifest.clone(), serving, listener, jobs, earlier, progress.clone());
+            Analyst::new(options, package.manifest.clone(), serving, listener, jobs, memory, progress.clone());
         let spawned = std::thread::Builder::new().name("analyst".to_owned()).spawn(move || {
             lower_priority();
             analyst.run(&inbox, &results_out);
@@ -111,6 +128,12 @@ impl Pipeline {
     #[must_use]
     pub fn input(&self) -> PipelineInput {
         PipelineInput { messages: self.messages.clone() }
+    }
+
+    /// Messages that the analyst has not taken.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.messages.len()
     }
 
     /// Whether every thread still runs.

@@ -126,10 +126,9 @@ impl Scene {
             decoders: 2,
         };
         let (sender, told) = crossbeam_channel::unbounded();
-        let nothing_earlier = Box::new(|_: &ExamKey| Earlier::default());
         // The test may have ended before the analyst.
         let listener = Arc::new(Passes(move |told| drop(sender.send(told))));
-        let pipeline = Pipeline::start(options, package, serving, listener, nothing_earlier).unwrap();
+        let pipeline = Pipeline::start(options, package, serving, listener, Box::new(())).unwrap();
         Self { pipeline, told, survey, _folder: folder }
     }
 
@@ -252,7 +251,7 @@ fn an_analyst_that_hangs_shows_with_all_that_waits_and_one_that_has_nothing_to_d
         let _ = called.send(());
         let _ = let_go.recv();
     }));
-    let pipeline = Pipeline::start(options, &package, serving, listener, Box::new(|_| Earlier::default())).unwrap();
+    let pipeline = Pipeline::start(options, &package, serving, listener, Box::new(())).unwrap();
     let input = pipeline.input();
     for number in 0..3 {
         let (exam, path) = (ExamKey::new("1.2", &Patient::default()), PathBuf::from(format!("/nowhere/{number}")));

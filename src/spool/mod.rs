@@ -25,6 +25,7 @@ mod name_locks;
 mod placing;
 mod recovery;
 mod refused;
+mod released;
 mod retention;
 mod segment;
 mod versions;
@@ -143,7 +144,6 @@ impl Spool {
     /// If the folders cannot be made, read or written, or another program uses them.
     pub fn open(root: &Path, journal_bytes: u64) -> Result<Self, SpoolError> {
         let prepare = |path: &Path, source| SpoolError::Prepare { path: path.to_owned(), source };
-        make_folder(root).map_err(|source| prepare(root, source))?;
         let lock = lock(root)?;
         let [incoming, exams, journal, set_aside, procedure_steps] =
             ["incoming", "exams", "journal", "set-aside", "procedure-steps"].map(|name| root.join(name));
@@ -285,6 +285,19 @@ impl Spool {
         self.refused.of(exam)
     }
 
+    /// Notes that the associations which carried an exam are released, after so many images, or that another one carries more.
+    pub fn note_released(&self, exam: &ExamKey, images: Option<usize>) {
+        if let Err(error) = released::note(&self.exams.join(exam.to_string()), images) {
+            tracing::debug!(%exam, %error, "after a restart the exam would end by its silence alone");
+        }
+    }
+
+    /// After how many images the associations which carried an exam were released; `None` if they were not, or nobody knows.
+    #[must_use]
+    pub fn released(&self, exam: &ExamKey) -> Option<usize> {
+        released::images(&self.exams.join(exam.to_string()))
+    }
+
     /// Removes all of an exam.
     fn remove(&self, exam: &ExamKey) -> std::io::Result<()> {
         fs::remove_dir_all(self.exams.join(exam.to_string()))?;
@@ -392,8 +405,12 @@ fn path_component(uid: &str) -> Cow<'_, str> {
     Cow::Owned(format!("uid-{}", hex(&Sha256::digest(uid)[..16])))
 }
 
-/// What is in the spool belongs to whoever holds this lock.
-fn lock(root: &Path) -> Result<File, SpoolError> {
+/// Makes the spool's folder, and keeps every other program from it for as long as the file is open.
+///
+/// # Errors
+/// If another program uses it, or the file cannot be made.
+pub fn lock(root: &Path) -> Result<File, SpoolError> {
+    make_folder(root).map_err(|source| SpoolError::Prepare { path: root.to_owned(), source })?;
     let path = root.join("lock");
     let file = File::options().create(true).write(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(|source| SpoolError::Prepare { path: path.clone(), source })?;
@@ -494,7 +511,7 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-fn sync_parent(path: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_parent(path: &Path) -> std::io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => Ok(()),

@@ -7,9 +7,9 @@ use metrics::{counter, gauge, histogram};
 use super::GPU_SUMS_UPLOADED;
 use super::{
     ASSOCIATIONS_ENDED, ASSOCIATIONS_OPEN, C_STORE_RESPONSES, COMPLETIONS, ENGINE_FAILURES, EXAMS_OPEN, EXAMS_REMOVED,
-    FLAGS, GPU_FAILURES, INSTANCES_CORRECTED, INSTANCES_RECEIVED, OBJECTS_ODD, OBJECTS_REFUSED, PROCEDURE_STEPS,
-    QUEUE_DEPTH, RECEIVED_BYTES, SLICES_FAILED, SLICES_PREPARED, SPOOL_BLOCKED, SPOOL_RECOVERED, SPOOL_SET_ASIDE,
-    STAGE_DURATION, VERDICTS, notification,
+    FLAGS, GPU_FAILURES, INSTANCES_CORRECTED, INSTANCES_RECEIVED, OBJECTS_ODD, OBJECTS_REFUSED, OLDEST_OPEN_EXAM,
+    PROCEDURE_STEPS, QUEUE_DEPTH, RECEIVED_BYTES, SLICES_FAILED, SLICES_PREPARED, SPOOL_BLOCKED, SPOOL_RECOVERED,
+    SPOOL_SET_ASIDE, STAGE_DURATION, STANDSTILLS, VERDICTS, notification,
 };
 
 pub(super) const REFUSAL_REASONS: [&str; 9] = [
@@ -59,8 +59,8 @@ pub(super) const ASSOCIATION_ENDS: [&str; 13] = [
 ];
 
 pub(super) const STEP_STATES: [&str; 3] = ["in_progress", "completed", "discontinued"];
-pub(super) const STAGES: [&str; 5] = ["store", "decode", "preprocess", "inference", "publish"];
-pub(super) const QUEUES: [&str; 1] = ["decode"];
+pub(super) const STAGES: [&str; 6] = ["store", "decode", "preprocess", "inference", "publish", "analysis"];
+pub(super) const QUEUES: [&str; 2] = ["decode", "analysis"];
 pub(super) const REMOVAL_REASONS: [&str; 3] = ["age", "quota", "free_space"];
 pub(super) const FLAG_KINDS: [&str; 4] = ["suspected", "abnormal", "rescan", "not_analysed"];
 pub(super) const FLAG_STATES: [&str; 5] = ["early", "confirmed", "withdrawn", "final", "pending"];
@@ -80,6 +80,7 @@ pub(super) fn start_at_zero() {
         SPOOL_SET_ASIDE,
         ENGINE_FAILURES,
         GPU_FAILURES,
+        STANDSTILLS,
         #[cfg(feature = "cuda")]
         GPU_SUMS_UPLOADED,
     ] {
@@ -104,7 +105,7 @@ pub(super) fn start_at_zero() {
             counter!(FLAGS, "kind" => kind, "state" => state).increment(0);
         }
     }
-    for name in [ASSOCIATIONS_OPEN, EXAMS_OPEN, SPOOL_BLOCKED] {
+    for name in [ASSOCIATIONS_OPEN, EXAMS_OPEN, OLDEST_OPEN_EXAM, SPOOL_BLOCKED] {
         gauge!(name).increment(0.0);
     }
     for queue in QUEUES {

@@ -3,19 +3,27 @@
 
 mod labels;
 mod notification;
+mod scanners;
 mod work_progress;
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 pub use notification::{Until, acknowledged, notification_parts, notified};
+pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
 pub use work_progress::WorkProgress;
 
+const BUILD_INFO: &str = "tableside_build_info";
+const READY: &str = "tableside_ready";
+const STANDSTILLS: &str = "tableside_standstills_total";
 const INSTANCES_RECEIVED: &str = "tableside_instances_received_total";
 const RECEIVED_BYTES: &str = "tableside_received_bytes_total";
 const OBJECTS_REFUSED: &str = "tableside_objects_refused_total";
@@ -28,6 +36,9 @@ const ASSOCIATIONS_ENDED: &str = "tableside_associations_ended_total";
 const PROCEDURE_STEPS: &str = "tableside_procedure_steps_total";
 const QUEUE_DEPTH: &str = "tableside_queue_depth";
 const EXAMS_OPEN: &str = "tableside_exams_open";
+const OLDEST_OPEN_EXAM: &str = "tableside_exams_oldest_open_seconds";
+const STAGE_THREADS: &str = "tableside_stage_threads";
+const CERTIFICATE_EXPIRY: &str = "tableside_certificate_expiry_timestamp_seconds";
 const SLICES_PREPARED: &str = "tableside_slices_prepared_total";
 const SLICES_FAILED: &str = "tableside_slices_failed_total";
 const FLAGS: &str = "tableside_flags_total";
@@ -58,13 +69,27 @@ const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 #[error("cannot set up metrics: {0}")]
 pub struct MetricsError(String);
 
+/// The process's metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// All of them, in Prometheus' text format; what is known of the process itself is asked for now.
+    #[must_use]
+    pub fn render(&self) -> String {
+        Collector::default().collect();
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}
+
 /// The process's one metrics recorder; installs it at the first call.
 ///
 /// # Errors
 /// If another recorder is installed in this process.
-pub fn metrics() -> Result<PrometheusHandle, MetricsError> {
-    static HANDLE: OnceLock<Result<PrometheusHandle, MetricsError>> = OnceLock::new();
-    HANDLE
+pub fn metrics() -> Result<Metrics, MetricsError> {
+    static METRICS: OnceLock<Result<Metrics, MetricsError>> = OnceLock::new();
+    METRICS
         .get_or_init(|| {
             let handle = PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
@@ -78,12 +103,26 @@ pub fn metrics() -> Result<PrometheusHandle, MetricsError> {
                 .map_err(|error| MetricsError(error.to_string()))?;
             describe();
             labels::start_at_zero();
-            Ok(handle)
+            let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+            gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "target" => target).set(1.0);
+            Ok(Metrics(handle))
         })
         .clone()
 }
 
 fn describe() {
+    Collector::default().describe();
+    scanners::describe();
+    describe_gauge!(BUILD_INFO, "1 for the version that runs");
+    describe_gauge!(READY, "1 while slices can be received and analysed, as /readyz says");
+    describe_counter!(STANDSTILLS, "Times that work stood still, so that a restart was called for");
+    describe_gauge!(
+        OLDEST_OPEN_EXAM,
+        Unit::Seconds,
+        "How long the open exam has waited that has waited longest since its last slice"
+    );
+    describe_gauge!(STAGE_THREADS, "Threads that work at a stage");
+    describe_gauge!(CERTIFICATE_EXPIRY, Unit::Seconds, "Until when a certificate of ours is valid");
     describe_counter!(INSTANCES_RECEIVED, "Instances that are on the disk and were acknowledged");
     describe_counter!(RECEIVED_BYTES, Unit::Bytes, "Bytes of the data sets of these instances");
     describe_counter!(OBJECTS_REFUSED, "Objects that were refused or kept without being analysable, by reason");
@@ -172,7 +211,7 @@ pub fn exam_removed(reason: &'static str) {
     counter!(EXAMS_REMOVED, "reason" => reason).increment(1);
 }
 
-/// One slice or window spent this long in a stage: `store`, `decode`, `preprocess`, `inference` or `publish`.
+/// One slice, window or turn spent this long in a stage: `store`, `decode`, `preprocess`, `inference`, `publish` or `analysis`.
 pub fn stage(stage: &'static str, duration: Duration) {
     debug_assert!(labels::STAGES.contains(&stage), "{stage} is not in telemetry::labels");
     histogram!(STAGE_DURATION, "stage" => stage).record(duration);
@@ -201,8 +240,34 @@ pub fn queue_depth(queue: &'static str, depth: usize) {
     gauge!(QUEUE_DEPTH, "queue" => queue).set(depth as f64);
 }
 
-pub fn exams_open(count: usize) {
+/// Whether slices can be received and analysed.
+pub fn ready(is_ready: bool) {
+    gauge!(READY).set(if is_ready { 1.0 } else { 0.0 });
+}
+
+/// Work stood still, so that a restart was called for.
+pub fn standstill() {
+    counter!(STANDSTILLS).increment(1);
+}
+
+/// How many exams have no verdict, and how long ago the last slice of one of them came at the longest.
+pub fn exams_open(count: usize, longest_since_last_slice: Duration) {
     gauge!(EXAMS_OPEN).set(count as f64);
+    gauge!(OLDEST_OPEN_EXAM).set(longest_since_last_slice.as_secs_f64());
+}
+
+/// So many threads work at a stage: what they spend there of each second, shared among them, is how busy they are.
+pub fn stage_threads(stage: &'static str, threads: usize) {
+    debug_assert!(labels::STAGES.contains(&stage), "{stage} is not in telemetry::labels");
+    gauge!(STAGE_THREADS, "stage" => stage).set(threads as f64);
+}
+
+/// A certificate of ours that is in use, and until when it is valid.
+pub fn certificate(file: &Path, valid_until: Option<Timestamp>) {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // One that does not say so is no good any more, as far as anybody can tell.
+    let valid_until = valid_until.map_or(0.0, |until| until.as_second() as f64);
+    gauge!(CERTIFICATE_EXPIRY, "certificate" => name).set(valid_until);
 }
 
 pub fn slice_prepared() {

@@ -92,16 +92,19 @@ fn health_readiness_and_unknown_pages_have_their_status() {
 fn not_ready_says_why_when_the_data_folder_is_gone() {
     let daemon = Daemon::start();
     std::fs::remove_dir_all(daemon.state()).unwrap();
-    let ready = daemon.get("/readyz");
-    assert_eq!(ready.status, 503);
+    // That it could be written to is believed for a second.
+    let ready = wait_for("it not to be ready", || Some(daemon.get("/readyz")).filter(|ready| ready.status == 503));
     assert!(ready.text().contains("cannot be written to"), "{}", ready.text());
+    wait_for("the metric to say so", || (daemon.metric("tableside_ready", "") == 0.0).then_some(()));
     assert_eq!(daemon.get("/healthz").status, 200);
 }
 
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_of_an_ordinary_exam_is_there() {
     let nobody = "[[destination]]\nname = \"pacs\"\nc_store = \"NOBODY@127.0.0.1:1\"\n";
-    let daemon = Daemon::start_with(nobody);
+    let scanners = "[[scanner]]\nae_title = \"TABLESIDE-SCAN\"\n[[scanner]]\nae_title = \"SILENT\"\n";
+    let daemon = Daemon::start_with(&format!("{nobody}{scanners}"));
+    assert_eq!(daemon.metric("tableside_scanner_last_seen_timestamp_seconds", ""), 0.0);
     scan(&daemon, folder_of(&phantom_with_scout(PhantomKind::Pneumonia, SLICES)).path(), &["--rate", "0"]);
     daemon.verdict_on(SLICES + 1);
     let text = daemon.get("/metrics").text();
@@ -111,17 +114,29 @@ fn every_metric_is_documented_and_every_documented_metric_of_an_ordinary_exam_is
     let documented: BTreeSet<&str> = document
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
-        .filter(|name| name.starts_with("tableside_"))
+        .filter(|name| name.starts_with("tableside_") || name.starts_with("process_"))
         .collect();
     let undocumented: Vec<_> = exposed.difference(&documented).collect();
     assert!(undocumented.is_empty(), "{undocumented:?}");
-    // Only programs with the feature `cuda` have it.
-    let conditional = ["tableside_gpu_sums_uploaded_total"];
+    // Only programs with the feature `cuda` have the one, only those that serve TLS the other.
+    let conditional = ["tableside_gpu_sums_uploaded_total", "tableside_certificate_expiry_timestamp_seconds"];
     let missing: Vec<_> = documented.difference(&exposed).filter(|name| !conditional.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}\n{text}");
     assert_eq!(daemon.metric("tableside_instances_received_total", ""), (SLICES + 1) as f64);
     assert_eq!(daemon.metric("tableside_c_store_responses_total", "status=\"0000\""), (SLICES + 1) as f64);
     assert_eq!(daemon.metric("tableside_verdicts_total", "suspected"), 1.0);
+    for (metric, sent) in [
+        ("tableside_scanner_slices_total", (SLICES + 1) as f64),
+        ("tableside_scanner_verdicts_total", 1.0),
+        ("tableside_scanner_verdict_seconds_count", 1.0),
+    ] {
+        assert_eq!(daemon.metric(metric, "scanner=\"TABLESIDE-SCAN\""), sent, "{metric}");
+        assert_eq!(daemon.metric(metric, "scanner=\"SILENT\""), 0.0, "{metric}");
+    }
+    let seen = daemon.metric("tableside_scanner_last_seen_timestamp_seconds", "scanner=\"TABLESIDE-SCAN\"");
+    let started = daemon.metric("process_start_time_seconds", "");
+    assert!(started > 1.7e9 && seen >= started, "seen {seen}, started {started}");
+    assert_eq!(daemon.metric("tableside_ready", ""), 1.0);
     well_formed(&text);
 }
 
@@ -143,7 +158,9 @@ fn every_closed_set_of_labels_is_there_at_0_before_anything_has_happened() {
     let daemon = Daemon::start();
     let text = daemon.get("/metrics").text();
     let mut exposed = BTreeSet::new();
-    let ours = |line: &&str| line.starts_with("tableside_") && !line.starts_with("tableside_engine_info");
+    // These say what is, not what has happened.
+    let known_later = ["tableside_engine_info", "tableside_build_info", "tableside_stage_threads"];
+    let ours = |line: &&str| line.starts_with("tableside_") && !known_later.iter().any(|name| line.starts_with(name));
     for line in text.lines().filter(ours) {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let Some((name, labels)) = series.trim_end_matches('}').split_once('{') else { continue };

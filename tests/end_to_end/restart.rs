@@ -1,5 +1,8 @@
 //! Power cuts and orderly stops.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use tableside::scanner::{Instance, PhantomKind};
 use crate::daemon::{Daemon, TABLESIDE, config, flag, wait_for};
 use crate::dicom::Association;
 use crate::http::post;
-use crate::peers::{text, triage};
+use crate::peers::{succeed, text, triage};
 use crate::series::{folder_of, phantom};
 
 const SLICES: usize = 30;
@@ -60,6 +63,51 @@ fn an_exam_that_was_cut_off_by_a_kill_comes_to_its_verdict_without_another_slice
     let daemon = daemon.kill_and_start_again();
     let report = &daemon.verdict_on(SLICES)["report"];
     assert_eq!(report["score"], triage(folder_of(&slices).path())["score"]);
+}
+
+#[test]
+fn a_scan_that_was_over_before_the_kill_has_its_verdict_without_waiting_for_silence() {
+    const PATIENT: &str = "[completion]\nrelease_grace_ms = 60000\nquiet_s = 600.0\nleast_quiet_s = 600.0\n";
+    const QUICK: &str = "[completion]\nquiet_s = 600.0\nleast_quiet_s = 600.0\n";
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let mut daemon = Daemon::start_configured(data.clone(), &(config(data.path(), "") + PATIENT));
+    store_all(&daemon, &phantom(PhantomKind::Normal, SLICES));
+    let released =
+        || files_below(&daemon.state().join("spool/exams")).into_iter().find(|path| path.ends_with("released"));
+    wait_for("the release to be noted", released);
+    daemon.kill();
+    let daemon = Daemon::start_configured(data.clone(), &(config(data.path(), "") + QUICK));
+    daemon.verdict_on(SLICES);
+    assert_eq!(daemon.metric("tableside_completions_total", "rule=\"association_released\""), 1.0);
+}
+
+#[test]
+fn clients_wait_on_the_sockets_of_systemd_while_the_daemon_is_away() {
+    let data = tempfile::tempdir().unwrap();
+    let [dicom, console] = ["127.0.0.1:0"; 2].map(|address| TcpListener::bind(address).unwrap());
+    let ports = [&dicom, &console].map(|listener| listener.local_addr().unwrap());
+    let file = data.path().join("tableside.toml");
+    let text = config(data.path(), "").replacen("127.0.0.1:0", &ports[1].to_string(), 1);
+    std::fs::write(&file, text.replacen("127.0.0.1:0", &ports[0].to_string(), 1)).unwrap();
+    // They connect before there is a daemon: its sockets are open.
+    let mut early = TcpStream::connect(ports[1]).unwrap();
+    early.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    // Handed over as systemd does, from the third handle on; `$$` is the process that becomes the daemon.
+    let command = "exec 3<&0 4<&1; export LISTEN_FDS=2 LISTEN_PID=$$; exec \"$0\" serve --config \"$1\" 0<&- 1>&2";
+    let mut child = Command::new("sh")
+        .args(["-c", command, TABLESIDE])
+        .arg(&file)
+        .stdin(OwnedFd::from(dicom))
+        .stdout(OwnedFd::from(console))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    succeed("echoscu", &["-aec", "TABLESIDE", "127.0.0.1", &ports[0].port().to_string()]);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

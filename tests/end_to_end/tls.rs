@@ -41,6 +41,9 @@ fn a_scanner_with_a_certificate_sends_encrypted_and_one_without_is_not_let_in() 
     let certificates = tempfile::tempdir().unwrap();
     make_certificates(certificates.path());
     let daemon = Daemon::start_with(&configuration(certificates.path()));
+    let expiry = daemon.metric("tableside_certificate_expiry_timestamp_seconds", "certificate=\"tableside.pem\"");
+    let in_days = (expiry - jiff::Timestamp::now().as_second() as f64) / 86400.0;
+    assert!((1.0..36500.0).contains(&in_days), "expires in {in_days} days");
     let port = daemon.tls_port();
     let names = files(certificates.path());
     let series = folder_of(&phantom(PhantomKind::Normal, SLICES));

@@ -10,9 +10,9 @@ use ureq::Agent;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::tls::certificates;
 use super::{Answer, NodeFault, Step, Tell, lost, settle};
 use crate::database::Delivery;
+use crate::pem::certificates;
 
 /// Where to, and as whom.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,12 +1,13 @@
 //! Encrypted connections to destinations: whom we believe, and who we are.
 
 use std::io::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::pem::{self, in_file};
+use crate::telemetry;
 
 /// Files for TLS, all PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +25,8 @@ impl ClientTls {
     /// If a file cannot be read or does not hold what it should.
     pub(super) fn config(&self) -> Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.authorities)? {
-            roots.add(certificate).map_err(|error| named(&self.authorities, &error))?;
+        for certificate in pem::certificates(&self.authorities)? {
+            roots.add(certificate).map_err(|error| in_file(&self.authorities, &error))?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
@@ -35,29 +36,13 @@ impl ClientTls {
         let config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let private = PrivateKeyDer::from_pem_file(key).map_err(|error| named(key, &error))?;
+                let certificates = pem::certificates(certificate)?;
+                telemetry::certificate(certificate, certificates.first().and_then(pem::valid_until));
                 builder
-                    .with_client_auth_cert(certificates(certificate)?, private)
-                    .map_err(|error| named(certificate, &error))?
+                    .with_client_auth_cert(certificates, pem::private_key(key)?)
+                    .map_err(|error| in_file(certificate, &error))?
             }
         };
         Ok(Arc::new(config))
     }
-}
-
-/// The certificates in a PEM file.
-///
-/// # Errors
-/// If it cannot be read or holds none.
-pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
-    let certificates = read.map_err(|error| named(file, &error))?;
-    if certificates.is_empty() {
-        return Err(Error::other(format!("{}: it holds no certificate", file.display())));
-    }
-    Ok(certificates)
-}
-
-fn named(file: &Path, error: &dyn std::error::Error) -> Error {
-    Error::other(format!("{}: {error}", file.display()))
 }

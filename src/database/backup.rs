@@ -1,0 +1,125 @@
+//! A copy of the database while the daemon runs, and the way back while it does not.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{DatabaseError, connect, connect_kept, schema};
+use crate::spool::sync_parent;
+
+/// Why there is no copy, or why nothing was put back.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("{path}: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("{0} is there already: name another file, or move it away")]
+    Exists(PathBuf),
+    #[error("{path} is no usable copy of Tableside's database: {reason}")]
+    Damaged { path: PathBuf, reason: String },
+    #[error("another program has {0} open: end it first")]
+    Open(PathBuf),
+}
+
+impl From<rusqlite::Error> for BackupError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// Copies the database as it is at one moment into a new file, which is whole and on the disk when this returns. Nobody waits for it.
+///
+/// # Errors
+/// If the file is there already, or the database cannot be read, or the copy not be written.
+pub fn backup(database: &Path, copy: &Path) -> Result<(), BackupError> {
+    if copy.exists() {
+        return Err(BackupError::Exists(copy.to_owned()));
+    }
+    let unfinished = beside(copy, "part");
+    let failed = |source| BackupError::File { path: unfinished.clone(), source };
+    // SQLite writes into a file that is there if it is empty.
+    for_us_alone(&unfinished).map_err(failed)?;
+    let copied = copy_into(database, &unfinished).and_then(|()| {
+        whole(&unfinished)?;
+        File::open(&unfinished).and_then(|file| file.sync_all()).map_err(failed)?;
+        fs::rename(&unfinished, copy).and_then(|()| sync_parent(copy)).map_err(failed)
+    });
+    copied.inspect_err(|_| drop(fs::remove_file(&unfinished)))
+}
+
+fn copy_into(database: &Path, copy: &Path) -> Result<(), BackupError> {
+    connect_kept(database)?.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    Ok(())
+}
+
+/// Puts a copy in the place of the database, which is kept beside it under another name, if there is one. No daemon may be running.
+/// Answers that name.
+///
+/// # Errors
+/// If the copy is damaged or of a newer version, or a file cannot be written: the database is as it was then.
+pub fn restore(copy: &Path, database: &Path) -> Result<Option<PathBuf>, BackupError> {
+    let found = whole(copy)?;
+    if found > schema::LAYOUT {
+        return Err(DatabaseError::Newer { found, known: schema::LAYOUT }.into());
+    }
+    let unfinished = beside(database, "part");
+    let failed = |source| BackupError::File { path: unfinished.clone(), source };
+    let mut from = File::open(copy).map_err(|source| BackupError::File { path: copy.to_owned(), source })?;
+    let mut to = for_us_alone(&unfinished).map_err(failed)?;
+    io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).map_err(failed)?;
+    let kept = keep(database)?;
+    // In one step: at every moment there is the one or the other.
+    fs::rename(&unfinished, database).and_then(|()| sync_parent(database)).map_err(failed)?;
+    Ok(kept)
+}
+
+/// Gives the database a second name, with all that its log has.
+fn keep(database: &Path) -> Result<Option<PathBuf>, BackupError> {
+    if !database.exists() {
+        return Ok(None);
+    }
+    // Who closes a database as the last one takes its log into it.
+    drop(connect(database)?);
+    let log = beside(database, "db-wal");
+    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(BackupError::Open(database.to_owned()));
+    }
+    let kept = beside(database, &format!("db.replaced-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")));
+    fs::hard_link(database, &kept).map_err(|source| BackupError::File { path: kept.clone(), source })?;
+    Ok(Some(kept))
+}
+
+/// Checks that a file is a whole database of ours, and says which layout it has.
+fn whole(path: &Path) -> Result<usize, BackupError> {
+    let damaged = |reason: String| BackupError::Damaged { path: path.to_owned(), reason };
+    if !path.is_file() {
+        return Err(damaged("there is no such file".to_owned()));
+    }
+    let read = || -> rusqlite::Result<(String, i64)> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let check = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        Ok((check, connection.pragma_query_value(None, "user_version", |row| row.get(0))?))
+    };
+    match read().map_err(|error| damaged(error.to_string()))? {
+        (check, _) if check != "ok" => Err(damaged(check)),
+        (_, layout) => usize::try_from(layout)
+            .ok()
+            .filter(|layout| *layout > 0)
+            .ok_or_else(|| damaged("it is a database of something else".to_owned())),
+    }
+}
+
+/// An empty file that no other user reads.
+fn for_us_alone(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// A file beside another one, with another ending.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    path.with_extension(ending)
+}
