@@ -18,6 +18,7 @@ use command::outbox::{OutboxArgs, outbox};
 use command::report::{ReportArgs, report};
 use command::scan::{ScanArgs, scan};
 use command::serve::{ServeArgs, serve};
+use command::support_bundle::{SupportBundleArgs, support_bundle};
 use command::tls::{TlsArgs, tls};
 use command::triage::{TriageArgs, triage};
 use command::{EXIT_CODES, FAILED, Outcome, print_json};
@@ -63,6 +64,9 @@ enum Command {
     /// Say what this machine has, which engine will serve and why not a faster one
     #[command(after_help = EXIT_CODES)]
     Doctor(DoctorArgs),
+    /// Collect what somebody needs who is asked for help, and nothing of patients, in one file
+    #[command(after_help = EXIT_CODES)]
+    SupportBundle(SupportBundleArgs),
     /// Make certificates for a trial
     Tls(TlsArgs),
     /// Check a configuration file and name every error with its line
@@ -98,6 +102,7 @@ fn main() -> ExitCode {
         Command::Restore(args) => restore(&args),
         Command::Model(args) => model(&args),
         Command::Doctor(args) => doctor(&args),
+        Command::SupportBundle(args) => support_bundle(&args),
         Command::Tls(args) => tls(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Schema { notification: false } => print_json(&schema()),

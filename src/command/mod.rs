@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod report;
 pub mod scan;
 pub mod serve;
+pub mod support_bundle;
 pub mod tls;
 pub mod triage;
 

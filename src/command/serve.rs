@@ -1,6 +1,6 @@
 //! `serve`: the daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use tableside::daemon::{Daemon, Listening};
 use tableside::telemetry;
 use tableside::triage::INTENDED_USE;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{DONE, Outcome, StopSignals, configuration};
 
@@ -25,10 +26,12 @@ pub async fn serve(args: ServeArgs) -> Outcome {
     let listening = Listening::from_systemd(&config)?;
     let daemon = Daemon::start(config, listening).await?;
     let mut signals = StopSignals::new()?;
+    let hang_up = signal(SignalKind::hangup())?;
     notify(&[NotifyState::Ready]);
     tokio::select! {
         () = signals.next() => {}
         () = feed_watchdog(&daemon) => {}
+        () = reload_when_asked(&daemon, args.config.as_deref(), hang_up) => {}
     }
     tracing::info!("stopping");
     notify(&[NotifyState::Stopping]);
@@ -40,6 +43,25 @@ pub async fn serve(args: ServeArgs) -> Outcome {
         }
     }
     Ok(DONE)
+}
+
+/// Reads the configuration again at each SIGHUP: all of it holds, or nothing. It never ends.
+async fn reload_when_asked(daemon: &Daemon, file: Option<&Path>, mut hang_up: Signal) {
+    while hang_up.recv().await.is_some() {
+        match configuration(file) {
+            Ok(config) => {
+                let left = daemon.reload(&config);
+                tracing::info!(
+                    "the configuration was read again: scanners, data.keep_days and its limits, log.level hold now"
+                );
+                if !left.is_empty() {
+                    tracing::warn!(sections = left.join(", "), "what changed there holds from the next start on");
+                }
+            }
+            Err(error) => tracing::error!(error, "the configuration stays as it is"),
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Tells systemd that all is well three times in the time that its watchdog waits, as long as there is progress. It never ends.

@@ -118,6 +118,32 @@ impl Config {
         self.data.join("tableside.db")
     }
 
+    /// The sections of `new` that differ and hold from the next start on. What a running daemon takes over is not among them: who may
+    /// send (`[[scanner]]`), how long images are kept (`[data]`), what is logged (`log.level`).
+    #[must_use]
+    pub fn needing_a_restart(&self, new: &Self) -> Vec<&'static str> {
+        let scanners = new.ingest.scanners.clone();
+        let sections = [
+            (
+                "[dicom]",
+                self.dicom_listen != new.dicom_listen
+                    || self.insecure != new.insecure
+                    || IngestOptions { scanners, ..self.ingest.clone() } != new.ingest,
+            ),
+            ("[tls]", self.tls != new.tls),
+            ("[console]", self.console_listen != new.console_listen),
+            ("[data] folder, journal_mib", self.data != new.data || self.journal_bytes != new.journal_bytes),
+            ("[[destination]]", self.destinations != new.destinations),
+            ("[report]", self.report != new.report),
+            ("[engine], [model]", self.engine != new.engine || self.model != new.model),
+            ("[analysis]", self.decoders != new.decoders || self.mode != new.mode || self.densities != new.densities),
+            ("[completion]", self.completion != new.completion),
+            ("[quality]", self.quality != new.quality),
+            ("[log] format", self.log_format != new.log_format),
+        ];
+        sections.into_iter().filter_map(|(section, differs)| differs.then_some(section)).collect()
+    }
+
     /// Reads a configuration file.
     ///
     /// # Errors

@@ -15,10 +15,13 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::config::Config;
 use crate::console::Hub;
+use crate::ingest::Scanner;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
 use crate::spool::{Retention, Spool};
+use crate::telemetry;
 use health::Health;
 pub use start::{Listening, StartError};
 
@@ -32,6 +35,9 @@ pub struct Daemon {
     health: Arc<Health>,
     /// Keeps the metric of readiness true.
     watch: JoinHandle<()>,
+    /// What holds at present.
+    config: Mutex<Config>,
+    scanners: watch::Sender<Vec<Scanner>>,
     /// Says until when connections may go on once the daemon stops.
     stop: watch::Sender<Option<Instant>>,
     ingest: JoinHandle<()>,
@@ -44,9 +50,28 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Takes over what a running daemon can of a new configuration. Answers the sections that differ and hold from the next start on.
+    pub fn reload(&self, new: &Config) -> Vec<&'static str> {
+        let mut config = self.config.lock();
+        let left = config.needing_a_restart(new);
+        telemetry::scanners_listed(listed(&new.ingest.scanners));
+        self.scanners.send_replace(new.ingest.scanners.clone());
+        self.retention.set(new.retention);
+        telemetry::log_level(&new.log_level);
+        config.ingest.scanners.clone_from(&new.ingest.scanners);
+        config.retention = new.retention;
+        config.log_level.clone_from(&new.log_level);
+        left
+    }
+
     /// What hangs, or has ended though it should not, and would work again after a restart.
     #[must_use]
     pub fn needs_restart(&self) -> Option<String> {
         self.health.needs_restart()
     }
+}
+
+/// The AE titles of scanners, as they are counted.
+fn listed(scanners: &[Scanner]) -> impl Iterator<Item = String> {
+    scanners.iter().map(|scanner| scanner.ae_title.trim().to_owned())
 }

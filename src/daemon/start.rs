@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::Daemon;
 use super::disk::Disk;
 use super::health::Health;
 use super::resume::resume;
 use super::standstill::Standstill;
+use super::{Daemon, listed};
 use crate::config::Config;
 use crate::console::{self, Hub, WebOptions};
 use crate::database::{Database, DatabaseError};
@@ -95,6 +95,7 @@ impl Daemon {
     /// # Errors
     /// If the model, the engine, the folders, the database or a port cannot be used; nothing listens then.
     pub async fn start(config: Config, listening: Listening) -> Result<Self, StartError> {
+        let holds = Mutex::new(config.clone());
         let metrics = telemetry::metrics()?;
         let package = ModelPackage::find(config.model.as_deref())?;
         let serving = load_engine(&package, &config.engine)?;
@@ -107,25 +108,12 @@ impl Daemon {
         let hub = Arc::new(Hub::new(Some(database.clone())));
         let outbox = Arc::new(start_outbox(&config, database, spool.clone(), &package)?);
 
-        let (dicom_listener, dicom_address) = listen(listening.dicom, config.dicom_listen, "DICOM").await?;
-        let mut doors = vec![Door { listener: dicom_listener, tls: None, progress: WorkProgress::default() }];
-        let mut tls_address = None;
-        if let Some(options) = config.tls {
-            let (listener, address) = listen(listening.dicom_tls, options.listen, "DICOM by TLS").await?;
-            tls_address = Some(address);
-            doors.push(Door { listener, tls: Some(Arc::new(Tls::load(options)?)), progress: WorkProgress::default() });
-        }
+        let (doors, dicom_address) = open_doors(&config, listening.dicom, listening.dicom_tls).await?;
         let (console_listener, console_address) = listen(listening.console, config.console_listen, "console").await?;
 
-        let options = PipelineOptions {
-            mode: config.mode,
-            completion: config.completion,
-            limits: config.quality,
-            densities: config.densities,
-            decoders: config.decoders,
-        };
-        let pipeline = Pipeline::start(options, &package, serving, hub.clone(), Box::new(spool.clone()))
-            .map_err(StartError::Threads)?;
+        let pipeline =
+            Pipeline::start(pipeline_options(&config), &package, serving, hub.clone(), Box::new(spool.clone()))
+                .map_err(StartError::Threads)?;
         let input = Arc::new(pipeline.input());
         resume(&spool, &hub, input.as_ref())?;
         let pipeline = Arc::new(Mutex::new(Some(pipeline)));
@@ -141,9 +129,17 @@ impl Daemon {
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
         let ae_title = config.ingest.ae_title.clone();
-        telemetry::scanners_listed(config.ingest.scanners.iter().map(|scanner| scanner.ae_title.trim().to_owned()));
-        let ingest =
-            tokio::spawn(ingest::serve(doors, config.ingest, spool.clone(), input, outbox.clone(), stopping.clone()));
+        telemetry::scanners_listed(listed(&config.ingest.scanners));
+        let (scanners, may_send) = watch::channel(config.ingest.scanners.clone());
+        let ingest = tokio::spawn(ingest::serve(
+            doors,
+            config.ingest,
+            may_send,
+            spool.clone(),
+            input,
+            outbox.clone(),
+            stopping.clone(),
+        ));
         let health = Arc::new(Health {
             engine: engine_state.clone(),
             model: package.title(),
@@ -179,9 +175,6 @@ impl Daemon {
                 tracing::error!(%error, "the console has stopped");
             }
         });
-        if let Some(address) = tls_address {
-            tracing::info!(dicom_tls = %address, "encrypted connections are accepted");
-        }
         tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");
         Ok(Self {
             dicom_address,
@@ -189,6 +182,8 @@ impl Daemon {
             hub,
             health,
             watch,
+            config: holds,
+            scanners,
             stop,
             ingest,
             console,
@@ -234,6 +229,33 @@ fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<Servin
             Err(_) => Err(StartError::Threads(std::io::Error::other("the engine's thread ended while it was loaded"))),
         }
     })
+}
+
+fn pipeline_options(config: &Config) -> PipelineOptions {
+    PipelineOptions {
+        mode: config.mode,
+        completion: config.completion,
+        limits: config.quality,
+        densities: config.densities,
+        decoders: config.decoders,
+    }
+}
+
+/// Where scanners come in, and the address of those that do not encrypt.
+async fn open_doors(
+    config: &Config,
+    dicom: Option<std::net::TcpListener>,
+    dicom_tls: Option<std::net::TcpListener>,
+) -> Result<(Vec<Door>, SocketAddr), StartError> {
+    let (listener, plain) = listen(dicom, config.dicom_listen, "DICOM").await?;
+    let mut doors = vec![Door { listener, tls: None, progress: WorkProgress::default() }];
+    if let Some(options) = &config.tls {
+        let (listener, address) = listen(dicom_tls, options.listen, "DICOM by TLS").await?;
+        let tls = Some(Arc::new(Tls::load(options.clone())?));
+        tracing::info!(dicom_tls = %address, "encrypted connections are accepted");
+        doors.push(Door { listener, tls, progress: WorkProgress::default() });
+    }
+    Ok((doors, plain))
 }
 
 async fn listen(

@@ -7,6 +7,7 @@
 
 mod backup;
 mod basis_rows;
+mod counts;
 mod deliveries;
 mod delivery;
 mod delivery_rows;
@@ -30,6 +31,7 @@ use crate::analysis::{ExamState, ExamView};
 use crate::exam::{Contents, ExamKey};
 use crate::report::ReportBasis;
 pub use backup::{BackupError, backup, restore};
+pub use counts::counts;
 pub use deliveries::Deliveries;
 pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState, Gets};
 pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Outcome, Unmade};

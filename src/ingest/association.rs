@@ -17,9 +17,11 @@ use dicom_ul::pdu::{
 };
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use super::access::{AssociationPermit, AssociationPermits, PendingConnection, RateLimiter, is_listed, may_send};
+use super::access::{
+    AssociationPermit, AssociationPermits, PendingConnection, RateLimiter, Scanner, is_listed, may_send,
+};
 use super::negotiation::{Caller, NegotiatedAssociation, limit_exceeded, negotiate, refused};
 use super::object::{Checked, Requested, canonical, check, parse_whole};
 use super::procedure_step::ProcedureSteps;
@@ -112,6 +114,8 @@ impl AssociationError {
 /// What an association shares with all others.
 pub(super) struct Shared {
     pub options: IngestOptions,
+    /// Who may send at present; everybody if nobody is listed.
+    pub scanners: watch::Receiver<Vec<Scanner>>,
     pub permits: Arc<AssociationPermits>,
     pub rate_limiter: RateLimiter,
     pub spool: Arc<Spool>,
@@ -171,7 +175,7 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     let address = peer.ip().to_canonical();
     let our_ae_title = options.require_called_ae_title.then_some(options.ae_title.as_str());
     let ae_title = request.calling_ae_title.trim().to_owned();
-    let caller = if may_send(&options.scanners, &ae_title, address) {
+    let caller = if may_send(&shared.scanners.borrow(), &ae_title, address) {
         Some(Caller::Scanner)
     } else {
         is_listed(&options.archives, &ae_title, address).then_some(Caller::Archive)

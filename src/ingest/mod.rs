@@ -43,7 +43,7 @@ pub struct IngestOptions {
     pub ae_title: String,
     /// Whether a caller must name our AE title.
     pub require_called_ae_title: bool,
-    /// Who may send; everybody if nobody is listed.
+    /// Who may send; everybody if nobody is listed. It holds until `serve` is told otherwise.
     pub scanners: Vec<Scanner>,
     /// Who reports what it has kept of what we sent it.
     pub archives: Vec<Scanner>,
@@ -121,10 +121,11 @@ pub struct Door {
     pub progress: WorkProgress,
 }
 
-/// Accepts connections until `stop` says until when open associations may go on.
+/// Accepts connections until `stop` says until when open associations may go on. `scanners` are those that may send at present.
 pub async fn serve(
     doors: Vec<Door>,
     options: IngestOptions,
+    scanners: watch::Receiver<Vec<Scanner>>,
     spool: Arc<Spool>,
     sink: Arc<dyn InstanceSink>,
     commitments: Arc<dyn CommitmentSink>,
@@ -134,8 +135,16 @@ pub async fn serve(
     let permits = AssociationPermits::new(options.max_associations, options.max_associations_of_one);
     let rate_limiter = RateLimiter::new(MOST_TOKENS, SECONDS_A_TOKEN.recip());
     let procedure_steps = ProcedureSteps::new(&spool);
-    let shared =
-        Arc::new(association::Shared { options, permits, rate_limiter, spool, procedure_steps, sink, commitments });
+    let shared = Arc::new(association::Shared {
+        options,
+        scanners,
+        permits,
+        rate_limiter,
+        spool,
+        procedure_steps,
+        sink,
+        commitments,
+    });
     let mut open = JoinSet::new();
     for door in doors {
         open.spawn(serve_door(door, pending.clone(), shared.clone(), stop.clone()));
@@ -182,7 +191,7 @@ async fn serve_door(
             let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
             continue;
         }
-        if !access::may_connect(&shared.options.scanners, &shared.options.archives, address) {
+        if !access::may_connect(&shared.scanners.borrow(), &shared.options.archives, address) {
             tracing::warn!(%peer, "connection refused: no scanner is listed with this address");
             telemetry::association_ended("address");
             shared.rate_limiter.count(address);

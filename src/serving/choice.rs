@@ -54,7 +54,7 @@ impl EngineChoice {
 }
 
 /// How to choose and load an engine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct EngineOptions {
     pub choice: EngineChoice,
     /// The ONNX Runtime's library; where absent, the usual places are searched.

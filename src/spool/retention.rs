@@ -39,6 +39,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
 /// The running thread; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Retention {
+    options: Arc<Mutex<RetentionOptions>>,
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -50,12 +51,18 @@ impl Retention {
     /// If the system gives no thread.
     pub fn start(spool: Arc<Spool>, options: RetentionOptions, may_go: MayGo) -> io::Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let keeper = Keeper { spool, options, may_go, failing: false };
+        let options = Arc::new(Mutex::new(options));
+        let keeper = Keeper { spool, options: options.clone(), may_go, failing: false };
         let thread = std::thread::Builder::new().name("retention".to_owned()).spawn({
             let stop = stop.clone();
             move || keeper.run(&stop)
         })?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { options, stop, thread: Some(thread) })
+    }
+
+    /// These hold from now on.
+    pub fn set(&self, options: RetentionOptions) {
+        *self.options.lock() = options;
     }
 }
 
@@ -104,7 +111,7 @@ impl Measured {
 
 struct Keeper {
     spool: Arc<Spool>,
-    options: RetentionOptions,
+    options: Arc<Mutex<RetentionOptions>>,
     may_go: MayGo,
     failing: bool,
 }
@@ -150,10 +157,11 @@ impl Keeper {
     }
 
     fn shortage(&self, used: u64, free: u64) -> Option<Shortage> {
-        if self.options.quota_bytes.is_some_and(|quota| used >= quota) {
+        let options = *self.options.lock();
+        if options.quota_bytes.is_some_and(|quota| used >= quota) {
             return Some(Shortage::Quota);
         }
-        (free < self.options.min_free_bytes).then_some(Shortage::Free)
+        (free < options.min_free_bytes).then_some(Shortage::Free)
     }
 
     /// Removes exams that are too old, then the oldest ones while there is too little room.
@@ -164,7 +172,7 @@ impl Keeper {
         let mut index = 0;
         while let Some(exam) = exams.get(index) {
             let is_old =
-                self.options.keep.is_some_and(|keep| now.duration_since(exam.last).is_ok_and(|age| age > keep));
+                self.options.lock().keep.is_some_and(|keep| now.duration_since(exam.last).is_ok_and(|age| age > keep));
             let used = exams.iter().map(|exam| exam.bytes).sum();
             let shortage = self.shortage(used, free_bytes(&self.spool.exams)?);
             let reason = match (is_old, shortage) {
@@ -247,6 +255,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let spool = spool_of_three(root.path());
         let before = exams(&spool);
+        let options = Arc::new(Mutex::new(options));
         let keeper = Keeper { spool: spool.clone(), options, may_go: Box::new(may_go), failing: false };
         keeper.look(&mut None).unwrap();
         (before, exams(&spool), spool.problem())

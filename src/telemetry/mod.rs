@@ -15,7 +15,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 pub use notification::{Until, acknowledged, notification_parts, notified};
 pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
@@ -359,19 +359,40 @@ pub enum LogFormat {
 const LIBRARY_LEVELS: &str =
     "dicom_object=error,dicom_parser=error,dicom_ul=error,dicom_pixeldata=error,rten=error,ort=error";
 
+/// Changes what is logged.
+type Relevel = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+static RELEVEL: OnceLock<Relevel> = OnceLock::new();
+
+fn filter(level: &str) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{LIBRARY_LEVELS},{level}")))
+}
+
+/// Logs by another `EnvFilter` directive from now on, unless `RUST_LOG` overrides it.
+pub fn log_level(level: &str) {
+    if let Some(Err(error)) = RELEVEL.get().map(|relevel| relevel(filter(level))) {
+        tracing::warn!(%error, "the level of the log stays as it is");
+    }
+}
+
 /// Sends log lines to standard error. `level` is an `EnvFilter` directive; `RUST_LOG` overrides it.
 pub fn log_to_stderr(format: LogFormat, level: &str) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{LIBRARY_LEVELS},{level}")));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(colour);
-    // A second call in one process, as tests make it, leaves the first setting.
-    let _ = match format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().try_init(),
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(colour);
+    let (relevel, begun): (Relevel, _) = match format {
+        LogFormat::Text => {
+            let lines = lines.with_env_filter(filter(level)).with_filter_reloading();
+            let handle = lines.reload_handle();
+            (Box::new(move |filter| handle.reload(filter)), lines.try_init())
+        }
+        LogFormat::Json => {
+            let lines = lines.json().with_env_filter(filter(level)).with_filter_reloading();
+            let handle = lines.reload_handle();
+            (Box::new(move |filter| handle.reload(filter)), lines.try_init())
+        }
     };
+    // A second call in one process, as tests make it, leaves the first setting.
+    if begun.is_ok() {
+        drop(RELEVEL.set(relevel));
+    }
 }

@@ -21,15 +21,16 @@ pub(super) fn describe() {
     describe_histogram!(VERDICT, Unit::Seconds, "From a scanner's last slice of an exam until its verdict");
 }
 
-/// These scanners may send: their series are there from now on.
+/// These scanners may send, and no others: their series are there from now on.
 pub fn scanners_listed(ae_titles: impl IntoIterator<Item = String>) {
-    for scanner in ae_titles {
+    let scanners: BTreeSet<String> = ae_titles.into_iter().collect();
+    for scanner in &scanners {
         gauge!(LAST_SEEN, "scanner" => scanner.clone()).increment(0.0);
         counter!(SLICES, "scanner" => scanner.clone()).increment(0);
         counter!(VERDICTS, "scanner" => scanner.clone()).increment(0);
         drop(histogram!(VERDICT, "scanner" => scanner.clone()));
-        LISTED.write().insert(scanner);
     }
+    *LISTED.write() = scanners;
 }
 
 /// A scanner has opened an association.

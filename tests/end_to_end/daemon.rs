@@ -120,7 +120,17 @@ impl Daemon {
 
     /// Asks it to stop as systemd does.
     pub fn ask_to_stop(&self) {
-        let sent = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        self.signal("TERM");
+    }
+
+    /// Has it read this configuration in place of its own.
+    pub fn reload(&self, config: &str) {
+        std::fs::write(self.data.path().join("tableside.toml"), config).unwrap();
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 

@@ -45,6 +45,7 @@ mod refused;
 mod report_objects;
 mod rescan;
 mod restart;
+mod support_bundle;
 mod tls;
 mod transfer_syntaxes;
 mod validation;

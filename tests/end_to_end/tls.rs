@@ -1,11 +1,12 @@
 //! Who may send: encrypted connections with certificates, and the list of scanners.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use dicom_dictionary_std::uids;
 use tableside::scanner::PhantomKind;
 
-use crate::daemon::{Daemon, wait_for};
+use crate::daemon::{Daemon, config, wait_for};
 use crate::dicom::Association;
 use crate::peers::{run, succeed, tableside, text};
 use crate::series::{folder_of, phantom};
@@ -129,4 +130,26 @@ fn open_to_the_network_without_a_list_it_does_not_start_or_says_so_on_the_consol
     let daemon = Daemon::start_with("insecure = true\n");
     let status = daemon.get("/api/status").json();
     assert!(status["notices"][0].as_str().unwrap().contains("anyone on the network"), "{status}");
+}
+
+#[test]
+fn a_changed_configuration_holds_as_a_whole_or_not_at_all_and_what_takes_a_restart_is_named() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let scanner = |ae_title: &str| format!("[[scanner]]\nae_title = \"{ae_title}\"\n");
+    let with = |extra: &str| config(data.path(), extra);
+    let daemon = Daemon::start_configured(data.clone(), &with(&scanner("OTHER")));
+    let echo = ["-aet", "CT1", "-aec", "TABLESIDE", "127.0.0.1", daemon.port()];
+    assert!(!run("echoscu", &echo).status.success(), "a scanner that is not listed is let in");
+
+    daemon.reload(&with(&(scanner("CT1") + "[colour]\n")));
+    daemon.wait_for_log("the configuration stays as it is");
+    assert!(!run("echoscu", &echo).status.success(), "half of a configuration holds");
+
+    daemon.reload(&with(&(scanner("CT1") + "[completion]\nquiet_s = 9.0\n[log]\nlevel = \"debug\"\n")));
+    daemon.wait_for_log("the configuration was read again");
+    daemon.wait_for_log("sections=\"[completion]\"");
+    succeed("echoscu", &echo);
+    assert!(daemon.metric("tableside_scanner_last_seen_timestamp_seconds", "scanner=\"CT1\"") > 0.0);
+    let other = ["-aet", "OTHER", "-aec", "TABLESIDE", "127.0.0.1", daemon.port()];
+    assert!(!run("echoscu", &other).status.success(), "a scanner that is not listed any more is let in");
 }
