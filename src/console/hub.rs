@@ -112,6 +112,16 @@ impl Hub {
         self.database.as_ref()?.judged_contents(key)
     }
 
+    /// How many exams have no verdict, and how long ago the last slice came of the one that has waited longest.
+    #[must_use]
+    pub fn open_exams(&self) -> (usize, Duration) {
+        let records = self.records();
+        let open = records.values().map(|record| &record.exam).filter(|exam| exam.state == ExamState::Receiving);
+        let last = open.clone().map(|exam| exam.last_slice.unwrap_or(exam.started)).min();
+        let since = last.and_then(|last| Timestamp::now().duration_since(last).try_into().ok());
+        (open.count(), since.unwrap_or_default())
+    }
+
     /// Whether the database cannot be written at present.
     #[must_use]
     pub fn database_is_failing(&self) -> bool {

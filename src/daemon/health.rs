@@ -70,10 +70,17 @@ impl Health {
         }
     }
 
-    /// Sets the metrics that nobody else does.
+    /// Sets the metrics that have to be true also where those that work stand still.
     pub(super) fn measure(&self) {
         if let Some(pipeline) = self.pipeline.lock().as_ref() {
             telemetry::queue_depth("analysis", pipeline.queued());
+        }
+        if let Some(hub) = self.hub.upgrade() {
+            let (open, longest) = hub.open_exams();
+            telemetry::exams_open(open, longest);
+        }
+        if let Some(spool) = self.spool.upgrade() {
+            telemetry::spool_blocked(spool.problem().is_some());
         }
     }
 

@@ -40,7 +40,8 @@ pub fn backup(database: &Path, copy: &Path) -> Result<(), BackupError> {
     if copy.exists() {
         return Err(BackupError::Exists(copy.to_owned()));
     }
-    let unfinished = beside(copy, "part");
+    // A name that nobody else's file has.
+    let unfinished = beside(copy, &format!("part-{}", std::process::id()));
     let failed = |source| BackupError::File { path: unfinished.clone(), source };
     // SQLite writes into a file that is there if it is empty.
     for_us_alone(&unfinished).map_err(failed)?;

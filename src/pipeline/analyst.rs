@@ -509,9 +509,6 @@ impl Analyst {
         let waiting = self.exams.values().map(|analysis| analysis.waiting.len() + analysis.decoding).sum();
         self.progress.waiting.store(waiting, Ordering::Relaxed);
         telemetry::queue_depth("decode", waiting);
-        let open = self.exams.values().filter(|analysis| analysis.stage == Stage::Receiving);
-        let silent = open.clone().map(|analysis| analysis.rhythm.last_arrival().elapsed());
-        telemetry::exams_open(open.count(), silent.max().unwrap_or_default());
     }
 
     /// When there is something to do though no message comes. An exam that is over already waits for results, which are messages.

@@ -92,6 +92,7 @@ pub struct Stall {
 #[derive(Debug, Clone)]
 pub struct PipelineInput {
     messages: Sender<Message>,
+    analyst: WorkProgress,
 }
 
 impl Pipeline {
@@ -127,7 +128,7 @@ impl Pipeline {
 
     #[must_use]
     pub fn input(&self) -> PipelineInput {
-        PipelineInput { messages: self.messages.clone() }
+        PipelineInput { messages: self.messages.clone(), analyst: self.analyst.work.clone() }
     }
 
     /// Messages that the analyst has not taken.
@@ -164,6 +165,8 @@ impl Pipeline {
 
 impl PipelineInput {
     fn send(&self, message: Message) {
+        // From now on, and not only once the analyst takes it: it may hang.
+        self.analyst.working();
         if self.messages.send(message).is_err() {
             tracing::error!("the pipeline has stopped: what arrives is kept in the spool and not analysed");
         }

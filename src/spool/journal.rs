@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::segment::{BLOCK, Entry, Record, SEGMENT_BYTES, Segment};
-use crate::telemetry;
 
 /// While more segments than this are free, and something is being stored, none is emptied: a checkpoint and the stores would
 /// wait for each other's writes.
@@ -75,7 +74,6 @@ impl From<&io::Error> for Problem {
 impl Journal {
     /// A journal in these segments, which are empty.
     pub(super) fn new(segments: Vec<Segment>) -> Self {
-        telemetry::spool_blocked(false);
         let free = segments.into_iter().map(Arc::new).collect();
         Self { state: Mutex::new(State { free, ..State::default() }), changed: Condvar::new() }
     }
@@ -215,7 +213,6 @@ impl Journal {
             Some(problem) => drop(state.problems.insert(work, problem)),
             None => drop(state.problems.remove(&work)),
         }
-        telemetry::spool_blocked(!state.problems.is_empty());
         self.changed.notify_all();
     }
 
