@@ -30,12 +30,14 @@ const RECENT_STEPS: Duration = Duration::from_hours(24);
 /// Exams in the spool that have no verdict, or one that knows nothing of some of their instances or of what was refused of
 /// them, go on where they were.
 pub(super) fn resume(spool: &Arc<Spool>, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
+    let mut goes_on = false;
     for exam in spool.exams()? {
         let Earlier { instances, refusals } = spool.earlier(&exam);
         let contents = Contents { instances: instances.len(), refused: refusals.count() };
         if hub.judged_contents(&exam) == Some(contents) {
             continue;
         }
+        goes_on = true;
         let (association, at) = (AssociationId(0), std::time::Instant::now());
         // The first of what is there brings all of it.
         if let Some(path) = instances.into_iter().next() {
@@ -48,7 +50,9 @@ pub(super) fn resume(spool: &Arc<Spool>, hub: &Hub, input: &dyn InstanceSink) ->
             input.refused(RefusedInstance { exam, refusal, association, at });
         }
     }
-    input.association_closed(AssociationId(0), std::time::Instant::now());
+    if goes_on {
+        input.association_closed(AssociationId(0), std::time::Instant::now());
+    }
     for step in ingest::ended_steps(&spool.procedure_steps(), RECENT_STEPS) {
         input.procedure_step_ended(step);
     }
