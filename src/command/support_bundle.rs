@@ -41,10 +41,10 @@ pub struct SupportBundleArgs {
 }
 
 pub fn support_bundle(args: &SupportBundleArgs) -> Outcome {
-    let named = |error: io::Error| format!("cannot write {}: {error}", args.file.display());
-    let file = File::options().write(true).create_new(true).mode(0o600).open(&args.file).map_err(named)?;
     let text = args.config.as_ref().map(fs::read_to_string).transpose();
     let text = text.map_err(|error| format!("the configuration cannot be read: {error}"))?.unwrap_or_default();
+    let named = |error: io::Error| format!("cannot write {}: {error}", args.file.display());
+    let file = File::options().write(true).create_new(true).mode(0o600).open(&args.file).map_err(named)?;
     let parsed = Config::parse(&text);
     let config = parsed.as_ref().map_or_else(|_| Config::default(), Clone::clone);
     let problems = parsed.err().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

@@ -6,23 +6,15 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde_json::json;
-use tableside::scanner::{Instance, PhantomKind};
+use tableside::scanner::PhantomKind;
 
 use crate::daemon::{Daemon, config, flag};
-use crate::dicom::Association;
+use crate::dicom::store_all;
 use crate::http::post;
 use crate::peers::{tableside, text};
 use crate::series::phantom;
 
 const SLICES: usize = 30;
-
-fn store_all(daemon: &Daemon, slices: &[Instance]) {
-    let mut association = Association::open(daemon);
-    for slice in slices {
-        assert_eq!(association.store(slice), 0x0000);
-    }
-    association.release();
-}
 
 /// Runs `tableside backup` or `restore` with the configuration of a daemon on this data.
 fn tableside_on(data: &Path, command: &str, file: &Path) -> Output {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tableside::scanner::{Instance, PhantomKind};
 
 use crate::daemon::{Daemon, wait_for};
-use crate::dicom::{Association, changed, set_text};
+use crate::dicom::{Association, changed, set_text, store_all};
 use crate::peers::{found, storescu, triage};
 use crate::series::{folder_of, phantom, write_file};
 
@@ -14,14 +14,6 @@ const SLICES: usize = 32;
 
 fn all(instances: &[Instance], change: impl Fn(&mut dicom_object::InMemDicomObject)) -> Vec<Instance> {
     instances.iter().map(|instance| changed(instance, &change)).collect()
-}
-
-fn store_all(daemon: &Daemon, instances: &[Instance]) {
-    let mut association = Association::open(daemon);
-    for instance in instances {
-        assert_eq!(association.store(instance), 0x0000);
-    }
-    association.release();
 }
 
 fn issue<'a>(report: &'a Value, kind: &str) -> Option<&'a Value> {

@@ -191,6 +191,15 @@ fn command<const N: usize>(elements: [(Tag, VR, PrimitiveValue); N]) -> Vec<u8> 
     bytes
 }
 
+/// Stores these over one association and releases it.
+pub fn store_all(daemon: &Daemon, slices: &[Instance]) {
+    let mut association = Association::open(daemon);
+    for slice in slices {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    association.release();
+}
+
 /// An instance with something about it changed; what names it follows the change.
 pub fn changed(instance: &Instance, change: impl FnOnce(&mut InMemDicomObject)) -> Instance {
     let transfer_syntax = EXPLICIT_VR_LITTLE_ENDIAN.erased();

@@ -11,6 +11,7 @@ use tableside::scanner::{Instance, PhantomKind};
 
 use crate::daemon::{Daemon, wait_for};
 use crate::dicom::{Association, changed, set_text};
+use crate::peers::files_below;
 use crate::series::phantom;
 
 const SENDERS: usize = 4;
@@ -24,11 +25,6 @@ fn endless(slice: &Instance, sender: usize) -> impl Iterator<Item = Instance> {
             set_text(object, tags::STUDY_INSTANCE_UID, &format!("2.25.99{sender}"));
         })
     })
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 #[test]

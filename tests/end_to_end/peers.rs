@@ -78,3 +78,9 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// All files below a folder, however deep.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}

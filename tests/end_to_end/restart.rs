@@ -9,23 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tableside::scanner::{Instance, PhantomKind};
+use tableside::scanner::PhantomKind;
 
 use crate::daemon::{Daemon, TABLESIDE, config, flag, wait_for};
-use crate::dicom::Association;
+use crate::dicom::{Association, store_all};
 use crate::http::post;
-use crate::peers::{succeed, text, triage};
+use crate::peers::{files_below, succeed, text, triage};
 use crate::series::{folder_of, phantom};
 
 const SLICES: usize = 30;
-
-fn store_all(daemon: &Daemon, slices: &[Instance]) {
-    let mut association = Association::open(daemon);
-    for slice in slices {
-        assert_eq!(association.store(slice), 0x0000);
-    }
-    association.release();
-}
 
 #[test]
 fn after_a_kill_in_the_middle_of_a_scan_the_verdict_is_as_if_nothing_had_happened() {
@@ -188,9 +180,4 @@ fn systemd_is_told_of_the_start_of_the_progress_and_of_the_stop() {
     assert_eq!([told(), told(), told()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
     daemon.ask_to_stop();
     assert_eq!(std::iter::repeat_with(told).find(|message| message != "WATCHDOG=1").unwrap(), "STOPPING=1");
-}
-
-fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
