@@ -42,6 +42,7 @@ impl Deliveries {
         let mut connection = self.connection.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         rows::doubt_sending(&transaction)?;
+        rows::forget_half_made(&transaction)?;
         rows::number_earlier_verdicts(&transaction, since, |exam| {
             let record = database.record(exam)?;
             Some(content_digest(record.final_report()?, &*database.basis(exam)?))
@@ -59,18 +60,20 @@ impl Deliveries {
         rows::next_unmade(&self.connection(), after)
     }
 
-    /// Puts the objects that a verdict became in the place of what stood for them.
+    /// Puts the objects of these kinds that a verdict became in the place of what stood for them. The structured report comes with the
+    /// last of the others: once it is there, all are.
     ///
     /// # Errors
     /// If the database cannot be written.
     pub fn put_objects(
         &self,
         unmade: &Unmade,
+        kinds: &[DeliveryKind],
         objects: &[(DeliveryKind, DeliveryObject)],
     ) -> Result<(), DatabaseError> {
         let mut connection = self.connection.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        rows::put_objects(&transaction, unmade, objects, Timestamp::now())?;
+        rows::put_objects(&transaction, unmade, kinds, objects, Timestamp::now())?;
         Ok(transaction.commit()?)
     }
 

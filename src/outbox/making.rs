@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan as _};
 use sha2::{Digest as _, Sha256};
 
-use super::objects::objects;
+use super::objects::{ObjectsError, objects_as_made};
 use super::{POLL, Shared};
 use crate::database::{Database, DatabaseError, DeliveryKind, DeliveryObject, DeliveryState, Unmade};
 use crate::dicom::Head;
@@ -18,7 +19,7 @@ use crate::exam::ExamKey;
 use crate::hex::hex;
 use crate::meanwhile::Meanwhile;
 use crate::preprocess::InputGeometry;
-use crate::report::{ReportObject, ReportOptions, content_digest};
+use crate::report::{ObjectKind, ReportError, ReportObject, ReportOptions, content_digest};
 use crate::serving::lower_priority;
 use crate::spool::{Spool, make_folders, write_durably};
 use crate::words::counted;
@@ -31,6 +32,10 @@ const SWEEP: Duration = Duration::from_mins(1);
 
 /// After an error of the database or the disk.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
+
+/// What is made of a verdict, in two parts: [`objects_as_made`].
+const SEGMENTATIONS: &[DeliveryKind] = &[DeliveryKind::Segmentation];
+const OTHER_OBJECTS: &[DeliveryKind] = &[DeliveryKind::SecondaryCapture, DeliveryKind::StructuredReport];
 
 pub(super) struct Maker {
     pub shared: Arc<Shared>,
@@ -56,6 +61,18 @@ enum NotMade {
 impl From<DatabaseError> for NotMade {
     fn from(error: DatabaseError) -> Self {
         Self::NotNow(error.to_string())
+    }
+}
+
+impl From<ObjectsError> for NotMade {
+    fn from(error: ObjectsError) -> Self {
+        Self::Dead(error.to_string())
+    }
+}
+
+impl From<ReportError> for NotMade {
+    fn from(error: ReportError) -> Self {
+        ObjectsError::from(error).into()
     }
 }
 
@@ -103,32 +120,26 @@ impl Maker {
     fn make_next(&self, unmade: &Unmade) -> Result<(), String> {
         let deliveries = &self.shared.deliveries;
         let end = |state, reason: &str| deliveries.end_unmade(unmade, state, reason).map_err(|error| error.to_string());
-        let mut objects = match self.make(unmade) {
-            Ok(objects) => objects,
-            Err(NotMade::Superseded) => {
-                end(DeliveryState::Superseded, "the exam went on before its objects were made")?;
-                Vec::new()
-            }
+        if unmade.has_originals {
+            let originals = self.originals(&unmade.exam)?;
+            self.enter(unmade, &[DeliveryKind::Original], &originals).map_err(|error| error.to_string())?;
+        }
+        match self.make(unmade) {
+            Ok(()) => Ok(()),
+            Err(NotMade::Superseded) => end(DeliveryState::Superseded, "the exam went on before its objects were made"),
             Err(NotMade::Dead(reason)) => {
                 tracing::error!(exam = %unmade.exam, reason, "the verdict has no objects");
-                end(DeliveryState::Dead, &reason)?;
-                Vec::new()
+                end(DeliveryState::Dead, &reason)
             }
-            Err(NotMade::NotNow(reason)) => return Err(reason),
-        };
-        if unmade.has_originals {
-            objects.extend(self.originals(&unmade.exam)?);
+            Err(NotMade::NotNow(reason)) => Err(reason),
         }
-        deliveries.put_objects(unmade, &objects).map_err(|error| error.to_string())?;
-        self.shared.changed.notify_all();
-        Ok(())
     }
 
-    /// Makes and stores a verdict's objects, unless they were made for another destination before.
-    fn make(&self, unmade: &Unmade) -> Result<Vec<(DeliveryKind, DeliveryObject)>, NotMade> {
+    /// Makes, stores and enters a verdict's objects, unless they were made for another destination before.
+    fn make(&self, unmade: &Unmade) -> Result<(), NotMade> {
         let made = self.shared.deliveries.made_objects(unmade)?;
         if !made.is_empty() && made.iter().all(|(_, object)| object.path.exists()) {
-            return Ok(made);
+            return Ok(self.enter(unmade, &[SEGMENTATIONS, OTHER_OBJECTS].concat(), &made)?);
         }
         let key = &unmade.exam;
         let record = self.database.record(key).ok_or_else(|| NotMade::NotNow(format!("exam {key} cannot be read")))?;
@@ -141,16 +152,25 @@ impl Maker {
         if basis.concluded != unmade.concluded && content_digest(report, &basis) != unmade.content {
             return Err(NotMade::Superseded);
         }
-        let made = objects(report, &basis, unmade.replaces.as_ref(), &self.plane, &self.options)
-            .map_err(|error| NotMade::Dead(error.to_string()))?;
         let folder = self.folder.join(key.to_string()).join(unmade.revision.to_string());
-        // The disk takes all files in the time of the largest.
-        thread::scope(|scope| {
-            let folder = &folder;
-            let write = |(place, object)| Meanwhile::begin(scope, move || store(folder, place, object));
-            let writing: Vec<_> = (1..).zip(&made).map(write).collect();
-            writing.into_iter().map(Meanwhile::end).collect()
+        let stored = AtomicUsize::new(0);
+        objects_as_made(report, &basis, unmade.replaces.as_ref(), &self.plane, &self.options, |made| {
+            let first = stored.fetch_add(made.len(), Ordering::Relaxed) + 1;
+            let is_first_part = made.iter().all(|object| object.kind == ObjectKind::Segmentation);
+            let kinds = if is_first_part { SEGMENTATIONS } else { OTHER_OBJECTS };
+            Ok(self.enter(unmade, kinds, &store_all(&folder, first, made)?)?)
         })
+    }
+
+    fn enter(
+        &self,
+        unmade: &Unmade,
+        kinds: &[DeliveryKind],
+        objects: &[(DeliveryKind, DeliveryObject)],
+    ) -> Result<(), DatabaseError> {
+        self.shared.deliveries.put_objects(unmade, kinds, objects)?;
+        self.shared.changed.notify_all();
+        Ok(())
     }
 
     /// What waits for destinations that are not configured any more, in words.
@@ -184,6 +204,19 @@ impl Maker {
             }
         }
     }
+}
+
+/// Writes objects of a verdict's, which have the places from `first` on among all. The disk takes all files in the time of the largest.
+fn store_all(
+    folder: &Path,
+    first: usize,
+    objects: &[&ReportObject],
+) -> Result<Vec<(DeliveryKind, DeliveryObject)>, NotMade> {
+    thread::scope(|scope| {
+        let write = |(place, object)| Meanwhile::begin(scope, move || store(folder, place, object));
+        let writing: Vec<_> = (first..).zip(objects.iter().copied()).map(write).collect();
+        writing.into_iter().map(Meanwhile::end).collect()
+    })
 }
 
 /// Writes an object of a verdict's, which has this place among the others.

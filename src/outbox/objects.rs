@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
+use parking_lot::Mutex;
 
 use crate::analysis::PlacedImage;
 use crate::dicom::{FileError, undecoded_header};
@@ -47,10 +48,30 @@ pub fn objects(
     plane: &InputGeometry,
     options: &ReportOptions,
 ) -> Result<Vec<ReportObject>, ObjectsError> {
+    let all = Mutex::new(Vec::new());
+    objects_as_made(report, basis, replaces, plane, options, |made| {
+        all.lock().extend(made.iter().copied().cloned());
+        Ok::<_, ObjectsError>(())
+    })?;
+    Ok(all.into_inner())
+}
+
+/// Hands the objects of a report to `ready` as [`report::objects`] does; `plane` is the model's.
+///
+/// # Errors
+/// If no file says whose exam it is, an object cannot be encoded, or `ready` fails.
+pub(super) fn objects_as_made<E: From<ObjectsError> + From<ReportError> + Send>(
+    report: &CaseReport,
+    basis: &ReportBasis,
+    replaces: Option<&SopReference>,
+    plane: &InputGeometry,
+    options: &ReportOptions,
+    ready: impl Fn(&[&ReportObject]) -> Result<(), E> + Sync,
+) -> Result<(), E> {
     let source_header = source_header(basis)?;
     let site_offset = TimeZone::system().to_offset(basis.concluded);
     let exam = Exam { report, basis, source_header: &source_header, site_offset, replaces };
-    Ok(report::objects(&exam, || pictures(report, basis, plane), options)?)
+    report::objects(&exam, || pictures(report, basis, plane), options, ready)
 }
 
 /// The header of the file that says whose exam it is; of another judged slice where that one cannot be read.

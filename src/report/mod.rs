@@ -97,25 +97,30 @@ pub enum ReportError {
     Encode { kind: ObjectKind, reason: String },
 }
 
-/// All objects of an exam in the order in which they are sent: segmentations, pictures, the structured report. Key pictures are asked
-/// for, and made into pages, while a second thread draws the segmentations: either takes about half of the time.
+/// Hands all objects of an exam to `ready`, in the order in which they are sent: first the segmentations, then pictures and the
+/// structured report. Segmentations are the largest objects, so they may be on their way while the last pages are drawn. Key pictures
+/// are asked for, and made into pages, while a second thread draws the segmentations.
 ///
 /// # Errors
-/// If the study is not known or an object cannot be encoded.
-pub fn objects(
+/// If the study is not known, an object cannot be encoded, or `ready` fails.
+pub fn objects<E: From<ReportError> + Send>(
     exam: &Exam<'_>,
     pictures: impl FnOnce() -> Vec<KeyPicture>,
     options: &ReportOptions,
-) -> Result<Vec<ReportObject>, ReportError> {
+    ready: impl Fn(&[&ReportObject]) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let ready = &ready;
     let (segmentations, pages) = thread::scope(|scope| {
-        let segmentations = Meanwhile::begin(scope, || segmentation::objects(exam, options));
+        let segmentations = Meanwhile::begin(scope, || {
+            let drawn = segmentation::objects(exam, options)?;
+            ready(&drawn.iter().map(|drawn| &drawn.object).collect::<Vec<_>>())?;
+            Ok::<_, E>(drawn)
+        });
         let pages = secondary_capture::objects(exam, &pictures(), options);
         (segmentations.end(), pages)
     });
-    let segmentations = segmentations?;
-    let structured_report = structured_report::object(exam, &segmentations, options)?;
-    let segmentations = segmentations.into_iter().map(|drawn| drawn.object);
-    Ok(segmentations.chain(pages?).chain([structured_report]).collect())
+    let structured_report = structured_report::object(exam, &segmentations?, options)?;
+    ready(&pages?.iter().chain([&structured_report]).collect::<Vec<_>>())
 }
 
 impl Exam<'_> {

@@ -87,6 +87,14 @@ impl Site {
         listed.as_array().unwrap().clone()
     }
 
+    /// Waits until every result has its object.
+    fn all_made(&self) {
+        wait_for("all objects", || {
+            let listed = self.listed();
+            (!listed.is_empty() && listed.iter().all(|delivery| delivery["object"].is_object())).then_some(())
+        });
+    }
+
     /// Waits until nothing is open. States and SOP classes of all.
     fn settled(&self) -> Vec<(String, String)> {
         let is_open = |delivery: &Value| ["queued", "sending", "unsure"].iter().any(|open| delivery["state"] == *open);
@@ -389,6 +397,7 @@ fn what_waits_for_one_archive_is_not_touched_by_what_another_one_gets() {
     let mut site = Site::start(&c_store("pacs", &closed.node()));
     let exam = site.scanned();
     wait_for("a failure", || (site.daemon.metric("tableside_outbox_pauses_total", "") > 0.0).then_some(()));
+    site.all_made();
     let before = site.expected(&exam);
     // A second archive is configured, and the site numbers its series otherwise from now on.
     let other = Node::start(&[], |_| Reply::Status(0));
@@ -415,6 +424,7 @@ fn what_is_dropped_is_not_sent_even_if_its_siblings_are_on_their_way() {
     let site = Site::start(&c_store("pacs", &node.node()));
     site.scanned();
     wait_for("the first object", || (!node.order().is_empty()).then_some(()));
+    site.all_made();
     let told = site.outbox(&["drop", "--destination", "pacs"]);
     assert!(told.ends_with("objects are not sent any more\n"), "{told}");
     dropped.store(true, Ordering::SeqCst);

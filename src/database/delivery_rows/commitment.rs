@@ -10,13 +10,15 @@ use crate::database::rows::count;
 use crate::dicom::CommitmentReport;
 
 /// What a destination is to be asked about next: all of one exam that it has stored, or was asked about before `asked_before`
-/// without a report since.
+/// without a report since. An exam that more is made of is not asked about yet: once is enough.
 pub(in crate::database) fn next_uncommitted(
     connection: &Connection,
     destination: &str,
     asked_before: Timestamp,
 ) -> Result<Vec<Delivery>, DatabaseError> {
-    let condition = "destination = ?1 AND (state = 'stored' OR (state = 'commitment_asked' AND changed_us < ?2))";
+    let condition = "destination = ?1 AND (state = 'stored' OR (state = 'commitment_asked' AND changed_us < ?2))
+        AND NOT EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
+            AND other.destination = delivery.destination AND other.part = 0 AND other.state = 'queued')";
     let exam: Option<String> = connection
         .prepare_cached(&format!("SELECT exam FROM delivery WHERE {condition} ORDER BY id LIMIT 1"))?
         .query_row(params![destination, asked_before.as_microsecond()], |row| row.get(0))

@@ -66,10 +66,11 @@ pub(in crate::database) fn next_unmade(connection: &Connection, after: i64) -> R
     Ok(Some(Unmade { replaces, ..unmade }))
 }
 
-/// Puts the objects that a verdict became in the place of what stood for them.
+/// Puts the objects of these kinds that a verdict became in the place of what stood for them.
 pub(in crate::database) fn put_objects(
     connection: &Connection,
     Unmade { exam, revision, .. }: &Unmade,
+    kinds: &[DeliveryKind],
     objects: &[(DeliveryKind, DeliveryObject)],
     now: Timestamp,
 ) -> Result<(), DatabaseError> {
@@ -88,7 +89,7 @@ pub(in crate::database) fn put_objects(
             WHERE ?3 <> 'original' OR NOT EXISTS
                 (SELECT 1 FROM delivery WHERE exam = ?1 AND kind = 'original' AND destination = ?4 AND path = ?8)",
     )?;
-    for (destination, kind, queued_us) in placeholders {
+    for (destination, kind, queued_us) in placeholders.into_iter().filter(|(_, kind, _)| kinds.contains(kind)) {
         let of_kind = objects.iter().filter(|(of, _)| *of == kind).map(|(_, object)| object);
         for (number, object) in of_kind.enumerate() {
             insert.execute(params![
@@ -108,9 +109,31 @@ pub(in crate::database) fn put_objects(
             ])?;
         }
     }
-    connection
-        .prepare_cached("DELETE FROM delivery WHERE exam = ?1 AND revision = ?2 AND part = 0 AND state = 'queued'")?
-        .execute(params![exam, revision])?;
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM delivery WHERE exam = ?1 AND revision = ?2 AND kind = ?3 AND part = 0 AND state = 'queued'",
+    )?;
+    for kind in kinds {
+        delete.execute(params![exam, revision, kind.as_str()])?;
+    }
+    Ok(())
+}
+
+/// At a start: an end came between the first objects of a verdict and the rest. All of them are made again, for what makes them now may
+/// be another version or configuration, and the structured report must name the segmentations that go with it.
+pub(in crate::database) fn forget_half_made(connection: &Connection) -> Result<(), DatabaseError> {
+    let half_made = "kind = 'segmentation' AND EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
+        AND other.revision = delivery.revision AND other.destination = delivery.destination
+        AND other.kind = 'structured_report' AND other.part = 0 AND other.state = 'queued')";
+    connection.execute(&format!("DELETE FROM delivery WHERE part > 1 AND {half_made}"), [])?;
+    connection.execute(
+        &format!(
+            "UPDATE delivery SET part = 0, state = 'queued', reason = NULL, failures = 0, path = NULL, sop_class_uid = NULL,
+                sop_instance_uid = NULL, series_instance_uid = NULL, transfer_syntax_uid = NULL, sha256 = NULL,
+                transaction_uid = NULL, asked = 0, not_before_us = 0
+                WHERE part = 1 AND {half_made}"
+        ),
+        [],
+    )?;
     Ok(())
 }
 
@@ -131,7 +154,8 @@ pub(in crate::database) fn end_unmade(
     Ok(())
 }
 
-/// The objects that a verdict became already, for other destinations.
+/// The objects that a verdict became already, for other destinations; none unless all of them are there. The structured report enters
+/// together with the last of the others.
 pub(in crate::database) fn made_objects(
     connection: &Connection,
     exam: &ExamKey,
@@ -139,6 +163,7 @@ pub(in crate::database) fn made_objects(
 ) -> Result<Vec<(DeliveryKind, DeliveryObject)>, DatabaseError> {
     let mut statement = connection.prepare_cached(
         "SELECT * FROM delivery WHERE exam = ?1 AND revision = ?2 AND kind NOT IN ('original', 'notification') AND part > 0
+                AND EXISTS (SELECT 1 FROM delivery WHERE exam = ?1 AND revision = ?2 AND kind = 'structured_report' AND part > 0)
             GROUP BY path ORDER BY path",
     )?;
     let all: Vec<Delivery> =
@@ -152,4 +177,59 @@ pub(in crate::database) fn last_revision_of(
     exam: &ExamKey,
 ) -> Result<Option<u32>, DatabaseError> {
     Ok(last_revision(connection, &exam.to_string())?.map(|(revision, _)| revision))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::schema::MIGRATIONS;
+
+    fn rows(connection: &Connection) -> Vec<(String, String, i64, String, bool)> {
+        let mut rows = connection
+            .prepare(
+                "SELECT destination, kind, part, state, path IS NULL FROM delivery ORDER BY destination, kind, part",
+            )
+            .unwrap();
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+        rows.query_map([], row).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn what_was_made_by_half_is_made_again_as_a_whole_and_what_is_whole_stays() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        MIGRATIONS.to_latest(&mut connection).unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        let insert = |destination: &str, kind: &str, part: i64, state: &str| {
+            let path = (part > 0).then(|| format!("{kind}-{part}"));
+            connection
+                .execute(
+                    "INSERT INTO delivery (exam, revision, kind, destination, part, state, queued_us, changed_us, path)
+                        VALUES ('0123456789abcdef', 1, ?2, ?1, ?3, ?4, 7, 8, ?5)",
+                    params![destination, kind, part, state, path],
+                )
+                .unwrap();
+        };
+        for (part, state) in [(1, "done"), (2, "queued")] {
+            insert("half", "segmentation", part, state);
+            insert("whole", "segmentation", part, state);
+        }
+        for kind in ["secondary_capture", "structured_report"] {
+            insert("half", kind, 0, "queued");
+            insert("whole", kind, 1, "queued");
+        }
+        forget_half_made(&connection).unwrap();
+        let row = |destination: &str, kind: &str, part, state: &str| {
+            (destination.to_owned(), kind.to_owned(), part, state.to_owned(), part == 0)
+        };
+        let expected = [
+            row("half", "secondary_capture", 0, "queued"),
+            row("half", "segmentation", 0, "queued"),
+            row("half", "structured_report", 0, "queued"),
+            row("whole", "secondary_capture", 1, "queued"),
+            row("whole", "segmentation", 1, "done"),
+            row("whole", "segmentation", 2, "queued"),
+            row("whole", "structured_report", 1, "queued"),
+        ];
+        assert_eq!(rows(&connection), expected);
+    }
 }

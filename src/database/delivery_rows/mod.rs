@@ -14,7 +14,7 @@ pub(super) use entering::{catch_up, enter, number_earlier_verdicts};
 pub use looking::{DeliveryCounts, DeliveryFilter};
 pub(super) use looking::{counts, decide, list, needs_images, needs_objects, strays};
 pub use making::Unmade;
-pub(super) use making::{end_unmade, last_revision_of, made_objects, next_unmade, put_objects};
+pub(super) use making::{end_unmade, forget_half_made, last_revision_of, made_objects, next_unmade, put_objects};
 pub use sending::Outcome;
 pub(super) use sending::{claim, doubt_sending, mark, next_batch, next_notification};
 

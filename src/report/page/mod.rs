@@ -19,9 +19,6 @@ use font::{Style, Weight};
 use super::KeyPicture;
 use words::NOT_FOR_DIAGNOSIS;
 
-/// Rows and columns of a page.
-pub(super) const SIDE: usize = 1024;
-
 /// Left and right of the text, pixels.
 const MARGIN: f64 = 40.0;
 
@@ -115,12 +112,22 @@ enum Item<'a> {
 }
 
 /// What is on a page, in the order in which it is drawn.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Page<'a> {
+    pub(super) columns: usize,
+    pub(super) rows: usize,
     items: Vec<Item<'a>>,
 }
 
 impl Page<'_> {
+    fn new(columns: usize, rows: usize) -> Self {
+        Self { columns, rows, items: Vec::new() }
+    }
+
+    fn width(&self) -> f64 {
+        self.columns as f64
+    }
+
     fn rectangle(&mut self, area: Area, radius: f64, colour: Colour) {
         self.items.push(Item::Rectangle { area, radius, colour });
     }
@@ -148,8 +155,8 @@ impl Page<'_> {
         // On a grey monitor what follows may be as light.
         const EDGE: f64 = 4.0;
         const STYLE: Style = Style::new(Weight::Bold, 32);
-        self.rectangle(Area::new(0.0, 0.0, SIDE as f64, HEIGHT), 0.0, colours::FAINT);
-        self.centred(SIDE as f64 / 2.0, 7.0, STYLE, colours::PAGE, NOT_FOR_DIAGNOSIS);
+        self.rectangle(Area::new(0.0, 0.0, self.width(), HEIGHT), 0.0, colours::FAINT);
+        self.centred(self.width() / 2.0, 7.0, STYLE, colours::PAGE, NOT_FOR_DIAGNOSIS);
         HEIGHT + EDGE
     }
 
@@ -168,9 +175,11 @@ impl Page<'_> {
     /// Lines of text that do not lie on the page as a whole.
     #[cfg(test)]
     pub(super) fn texts_off_the_page(&self) -> Vec<&str> {
-        let side = SIDE as f64;
         let is_off = |[left, top]: Point, style: Style, text: &str| {
-            left < 0.0 || top < 0.0 || left + style.width_of(text) > side || top + style.height() > side
+            left < 0.0
+                || top < 0.0
+                || left + style.width_of(text) > self.width()
+                || top + style.height() > self.rows as f64
         };
         let mut off = Vec::new();
         for item in &self.items {
@@ -192,7 +201,7 @@ impl Page<'_> {
             let Item::Text { at: [left, top], style, colour, text } = item else { continue };
             let columns = *left as usize..(left + style.width_of(text)) as usize;
             let mut pixels = (*top as usize..(top + style.height()) as usize)
-                .flat_map(|row| columns.clone().map(move |column| (row * SIDE + column) * 3));
+                .flat_map(|row| columns.clone().map(move |column| (row * self.columns + column) * 3));
             if !pixels.any(|at| rgb[at..at + 3].iter().zip(colour).all(|(value, colour)| value.abs_diff(*colour) <= 16))
             {
                 without.push(text.as_str());
@@ -203,7 +212,7 @@ impl Page<'_> {
 
     /// Red, green and blue of each pixel, row by row.
     pub(super) fn draw(&self) -> Vec<u8> {
-        let mut canvas = Canvas::new(SIDE, SIDE, colours::PAGE);
+        let mut canvas = Canvas::new(self.columns, self.rows, colours::PAGE);
         for item in &self.items {
             canvas.draw(item);
         }

@@ -3,7 +3,7 @@
 use super::font::{Style, Weight, fitted, wrapped};
 use super::shapes::lung_third;
 use super::words::{self, Figure, Notice};
-use super::{Area, Colour, MARGIN, Page, SIDE, colours};
+use super::{Area, Colour, MARGIN, Page, colours};
 use crate::report::Exam;
 use crate::triage::{CaseReport, Side, Verdict, Zone, ZoneScore};
 use crate::words::counted;
@@ -14,6 +14,9 @@ const BODY: Style = Style::new(Weight::Regular, 24);
 const BODY_BOLD: Style = Style::new(Weight::Bold, 24);
 const LARGE: Style = Style::new(Weight::Regular, 32);
 const LARGE_BOLD: Style = Style::new(Weight::Bold, 32);
+
+/// Rows and columns of the page.
+const SIDE: usize = 1024;
 
 /// Width of what lies between the margins.
 const WIDTH: f64 = SIDE as f64 - 2.0 * MARGIN;
@@ -27,7 +30,7 @@ const FOOT: f64 = 86.0;
 /// The page of an exam, whatever its verdict.
 pub(in crate::report) fn summary<'a>(exam: &Exam<'_>) -> Page<'a> {
     let report = exam.report;
-    let mut page = Page::default();
+    let mut page = Page::new(SIDE, SIDE);
     let mut top = page.banner();
     top = verdict(&mut page, report, top);
     for notice in words::notices(exam) {
