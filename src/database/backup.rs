@@ -41,7 +41,7 @@ pub fn backup(database: &Path, copy: &Path) -> Result<(), BackupError> {
         return Err(BackupError::Exists(copy.to_owned()));
     }
     // A name that nobody else's file has.
-    let unfinished = beside(copy, &format!("part-{}", std::process::id()));
+    let unfinished = copy.with_extension(format!("part-{}", std::process::id()));
     let failed = |source| BackupError::File { path: unfinished.clone(), source };
     // SQLite writes into a file that is there if it is empty.
     for_us_alone(&unfinished).map_err(failed)?;
@@ -68,15 +68,18 @@ pub fn restore(copy: &Path, database: &Path) -> Result<Option<PathBuf>, BackupEr
     if found > schema::LAYOUT {
         return Err(DatabaseError::Newer { found, known: schema::LAYOUT }.into());
     }
-    let unfinished = beside(database, "part");
+    let unfinished = database.with_extension("part");
     let failed = |source| BackupError::File { path: unfinished.clone(), source };
-    let mut from = File::open(copy).map_err(|source| BackupError::File { path: copy.to_owned(), source })?;
-    let mut to = for_us_alone(&unfinished).map_err(failed)?;
-    io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).map_err(failed)?;
-    let kept = keep(database)?;
-    // In one step: at every moment there is the one or the other.
-    fs::rename(&unfinished, database).and_then(|()| sync_parent(database)).map_err(failed)?;
-    Ok(kept)
+    let put = || {
+        let mut from = File::open(copy).map_err(|source| BackupError::File { path: copy.to_owned(), source })?;
+        let mut to = for_us_alone(&unfinished).map_err(failed)?;
+        io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).map_err(failed)?;
+        let kept = keep(database)?;
+        // In one step: at every moment there is the one or the other.
+        fs::rename(&unfinished, database).and_then(|()| sync_parent(database)).map_err(failed)?;
+        Ok(kept)
+    };
+    put().inspect_err(|_| drop(fs::remove_file(&unfinished)))
 }
 
 /// Gives the database a second name, with all that its log has.
@@ -84,14 +87,28 @@ fn keep(database: &Path) -> Result<Option<PathBuf>, BackupError> {
     if !database.exists() {
         return Ok(None);
     }
-    // Who closes a database as the last one takes its log into it.
-    drop(connect(database)?);
-    let log = beside(database, "db-wal");
+    let [log, shared_memory] = ["db-wal", "db-shm"].map(|ending| database.with_extension(ending));
+    let kept = database.with_extension(format!("db.replaced-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")));
+    let failed = |path: &Path, source| BackupError::File { path: path.to_owned(), source };
+    let link = |from: &Path, to: &Path| fs::hard_link(from, to).map_err(|source| failed(to, source));
+    let remove = |path: &Path| match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed(path, source)),
+        _ => Ok(()),
+    };
+    // A damaged database loses its log where it is opened, and must not leave it to the new one.
+    let kept_log = PathBuf::from(format!("{}-wal", kept.display()));
+    if log.exists() {
+        link(&log, &kept_log)?;
+    }
+    // Who closes a whole one as the last one takes its log into it.
+    match connect(database).map(drop) {
+        Ok(()) => remove(&kept_log)?,
+        Err(_) => [&log, &shared_memory].into_iter().try_for_each(|stale| remove(stale))?,
+    }
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(BackupError::Open(database.to_owned()));
     }
-    let kept = beside(database, &format!("db.replaced-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")));
-    fs::hard_link(database, &kept).map_err(|source| BackupError::File { path: kept.clone(), source })?;
+    link(database, &kept)?;
     Ok(Some(kept))
 }
 
@@ -118,9 +135,4 @@ fn whole(path: &Path) -> Result<usize, BackupError> {
 /// An empty file that no other user reads.
 fn for_us_alone(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-/// A file beside another one, with another ending.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    path.with_extension(ending)
 }

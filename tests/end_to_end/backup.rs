@@ -83,3 +83,29 @@ fn what_is_no_copy_of_this_version_or_an_earlier_one_is_not_put_back() {
     refused(&tableside_on(data.path(), "restore", &copy), "newer version");
     assert_eq!(std::fs::read_to_string(&database).unwrap(), "what is there");
 }
+
+#[test]
+fn a_copy_takes_the_place_of_a_damaged_database_which_is_kept_with_its_log() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let copy = data.path().join("copy.db");
+    let daemon = Daemon::start_on(data.clone(), "");
+    assert!(tableside_on(data.path(), "backup", &copy).status.success());
+    assert!(daemon.stop().0.success());
+    let state = data.path().join("state");
+    std::fs::write(state.join("tableside.db"), "damaged").unwrap();
+    std::fs::write(state.join("tableside.db-wal"), "its log").unwrap();
+
+    let restored = tableside_on(data.path(), "restore", &copy);
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let mut kept: Vec<String> = std::fs::read_dir(&state)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|file| file.to_string_lossy().contains("replaced-"))
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    kept.sort();
+    assert_eq!(kept, ["damaged", "its log"]);
+    assert!(!state.join("tableside.part").exists());
+    let daemon = Daemon::start_on(data.clone(), "");
+    assert!(daemon.exams().is_empty());
+}
