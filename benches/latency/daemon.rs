@@ -80,6 +80,10 @@ impl Daemon {
         self.process.id()
     }
 
+    pub fn console(&self) -> SocketAddr {
+        self.console
+    }
+
     pub fn target(&self) -> Target {
         Target { ae_title: "TABLESIDE".into(), host: self.dicom.ip().to_string(), port: self.dicom.port() }
     }

@@ -10,6 +10,7 @@ mod destinations;
 #[path = "../ingest/measure.rs"]
 #[allow(dead_code, reason = "each benchmark uses a part of it")]
 mod measure;
+mod soak;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -47,6 +48,13 @@ struct Arguments {
     /// Measure each row also with an archive and a webhook that get all results (needs Orthanc)
     #[arg(long)]
     destinations: bool,
+    /// Send so many exams of 20 slices through one daemon that delivers everything, one in ten of an ill patient, and show how memory,
+    /// handles and times go, instead of all else (needs Orthanc)
+    #[arg(long, value_name = "EXAMS")]
+    soak: Option<usize>,
+    /// With --soak: what more the daemon's configuration says
+    #[arg(long, value_name = "TOML", default_value = "")]
+    config: String,
     /// `cargo bench` says this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -103,6 +111,10 @@ struct Exam {
 
 fn main() {
     let arguments = Arguments::parse();
+    if let Some(exams) = arguments.soak {
+        let [healthy, ill] = [PhantomKind::Normal, PhantomKind::Pneumonia].map(|kind| phantom(kind, 20));
+        return soak::run(exams, [&healthy, &ill], &arguments.engines[0], &arguments.config);
+    }
     let slices = if arguments.series.is_some() { &[0][..] } else { &arguments.slices };
     let destinations = arguments.destinations.then(Destinations::start);
     let mut delivered = Vec::new();
@@ -137,10 +149,13 @@ fn recorded(arguments: &Arguments, slices: usize) -> Vec<Instance> {
     if let Some(folder) = &arguments.series {
         return scanner::instances(&Source::Folder(folder.clone()), &ScanOptions::default()).unwrap();
     }
+    phantom(PhantomKind::Pneumonia, slices)
+}
+
+fn phantom(kind: PhantomKind, slices: usize) -> Vec<Instance> {
     let usual = PhantomOptions::default();
     let spacing_mm = usual.spacing_mm * usual.slices as f32 / slices as f32;
-    let phantom = PhantomOptions { slices, spacing_mm, ..usual };
-    Phantom::new(PhantomKind::Pneumonia, phantom).instances(UidSource::fresh()).unwrap()
+    Phantom::new(kind, PhantomOptions { slices, spacing_mm, ..usual }).instances(UidSource::fresh()).unwrap()
 }
 
 /// One daemon's row of a table.
