@@ -5,6 +5,7 @@ mod command;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use command::allow_list::{AllowListArgs, allow_list};
 use command::backup::{BackupArgs, RestoreArgs, backup, restore};
 use command::check_config::{CheckConfigArgs, check_config};
 use command::demo::{DemoArgs, demo};
@@ -21,6 +22,7 @@ use command::serve::{ServeArgs, serve};
 use command::support_bundle::{SupportBundleArgs, support_bundle};
 use command::tls::{TlsArgs, tls};
 use command::triage::{TriageArgs, triage};
+use command::wait_idle::{WaitIdleArgs, wait_idle};
 use command::{EXIT_CODES, FAILED, Outcome, print_json};
 use tableside::alert::notice_schema;
 use tableside::triage::schema;
@@ -67,6 +69,12 @@ enum Command {
     /// Collect what somebody needs who is asked for help, and nothing of patients, in one file
     #[command(after_help = EXIT_CODES)]
     SupportBundle(SupportBundleArgs),
+    /// Wait until no exam is without a verdict, before a restart that can wait
+    #[command(after_help = EXIT_CODES)]
+    WaitIdle(WaitIdleArgs),
+    /// Print the addresses of the configuration as a drop-in for systemd, which then lets nobody else connect
+    #[command(after_help = EXIT_CODES)]
+    AllowList(AllowListArgs),
     /// Make certificates for a trial
     Tls(TlsArgs),
     /// Check a configuration file and name every error with its line
@@ -103,6 +111,8 @@ fn main() -> ExitCode {
         Command::Model(args) => model(&args),
         Command::Doctor(args) => doctor(&args),
         Command::SupportBundle(args) => support_bundle(&args),
+        Command::WaitIdle(args) => wait_idle(&args),
+        Command::AllowList(args) => allow_list(&args),
         Command::Tls(args) => tls(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Schema { notification: false } => print_json(&schema()),

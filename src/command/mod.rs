@@ -1,5 +1,6 @@
 //! The commands, one a file, and what they share: configuration in, output and exit code out.
 
+pub mod allow_list;
 pub mod backup;
 pub mod check_config;
 pub mod demo;
@@ -16,6 +17,7 @@ pub mod serve;
 pub mod support_bundle;
 pub mod tls;
 pub mod triage;
+pub mod wait_idle;
 
 use std::path::Path;
 

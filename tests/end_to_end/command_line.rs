@@ -97,6 +97,32 @@ fn a_wrong_configuration_is_refused_with_all_its_errors_at_once() {
 }
 
 #[test]
+fn the_addresses_of_the_configuration_become_a_list_for_systemd_and_everybody_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tableside.toml");
+    let listed = |config: &str, also: &str| {
+        std::fs::write(&file, config).unwrap();
+        tableside(&["allow-list", "--config", text(&file), "--also", also])
+    };
+    let scanner = "[[scanner]]\nae_title = \"CT1\"\naddresses = [\"10.0.0.7\", \"10.0.1.0/24\"]\n";
+    let archive = "[[destination]]\nname = \"pacs\"\nc_store = \"PACS@192.0.2.9:104\"\n\
+                   [[destination]]\nname = \"web\"\nstow_rs = \"https://[2001:db8::5]/dicom-web\"\n";
+    let output = listed(&format!("{scanner}{archive}"), "10.9.0.0/16");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut allowed: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("IPAddressAllow=")).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["10.0.0.7/32", "10.0.1.0/24", "10.9.0.0/16", "192.0.2.9", "2001:db8::5", "localhost"]);
+    assert!(printed.contains("IPAddressDeny=any"));
+    for (everybody, why) in [("", "everybody may send"), ("[[scanner]]\nae_title = \"CT1\"\n", "from anywhere")] {
+        let output = listed(everybody, "10.9.0.0/16");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(why));
+    }
+    assert_eq!(listed(scanner, "ten").status.code(), Some(1));
+}
+
+#[test]
 fn the_sample_configuration_is_valid() {
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/tableside.toml");
     assert!(succeed(crate::daemon::TABLESIDE, &["check-config", sample]).contains("valid"));

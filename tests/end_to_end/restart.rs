@@ -45,6 +45,37 @@ fn after_a_kill_in_the_middle_of_a_scan_the_verdict_is_as_if_nothing_had_happene
 }
 
 #[test]
+fn a_restart_can_wait_for_the_patient_on_the_table_up_to_a_limit() {
+    let slices = phantom(PhantomKind::Normal, SLICES);
+    let daemon = Daemon::start();
+    let own = tempfile::tempdir().unwrap();
+    let file = own.path().join("tableside.toml");
+    std::fs::write(&file, format!("[console]\nlisten = \"{}\"\n", daemon.console())).unwrap();
+    let waiting = |at_most: &str| {
+        let mut command = Command::new(TABLESIDE);
+        command.args(["wait-idle", "--at-most", at_most, "--config", text(&file)]).stderr(Stdio::null());
+        command
+    };
+    assert!(waiting("0").status().unwrap().success(), "nobody is there");
+    let mut association = Association::open(&daemon);
+    for slice in &slices[..SLICES / 2] {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    wait_for("the exam", || (daemon.exams().len() == 1).then_some(()));
+    assert_eq!(waiting("0").status().unwrap().code(), Some(1), "a patient is on the table");
+    let mut patient = waiting("100").spawn().unwrap();
+    for slice in &slices[SLICES / 2..] {
+        assert_eq!(association.store(slice), 0x0000);
+    }
+    assert!(patient.try_wait().unwrap().is_none(), "it waits");
+    association.release();
+    assert!(patient.wait().unwrap().success());
+    assert_eq!(daemon.exams()[0]["state"], "complete");
+    assert!(daemon.stop().0.success());
+    assert!(waiting("0").status().unwrap().success(), "nor is anybody where no daemon runs");
+}
+
+#[test]
 fn an_exam_that_was_cut_off_by_a_kill_comes_to_its_verdict_without_another_slice() {
     let slices = phantom(PhantomKind::Normal, SLICES);
     let daemon = Daemon::start();

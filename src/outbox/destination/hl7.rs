@@ -29,6 +29,18 @@ pub struct Hl7Options {
     pub notice: NoticeOptions,
 }
 
+impl Hl7Options {
+    /// The name or address of [`Self::address`].
+    #[must_use]
+    pub fn host(&self) -> &str {
+        host_of(&self.address)
+    }
+}
+
+fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']'])
+}
+
 const START: u8 = 0x0B;
 const END: [u8; 2] = [0x1C, 0x0D];
 /// An acknowledgement is some lines.
@@ -73,7 +85,7 @@ fn connect(options: &Hl7Options) -> std::io::Result<TcpStream> {
 type Encrypted = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
 
 fn encrypted(stream: TcpStream, tls: &ClientTls, address: &str) -> std::io::Result<Encrypted> {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    let host = host_of(address);
     let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
     let connection = rustls::ClientConnection::new(tls.config()?, name).map_err(std::io::Error::other)?;
     Ok(rustls::StreamOwned::new(connection, stream))

@@ -53,6 +53,20 @@ pub enum Route {
 }
 
 impl Destination {
+    /// Where it is reached: a name or an address, without a port. Empty where its URL names none.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let http = match &self.route {
+            Route::CStore(options) => return options.target.host.clone(),
+            Route::Hl7(options) => return options.host().to_owned(),
+            Route::StowRs(http) => http,
+            Route::Webhook(options) => &options.http,
+            Route::Fhir(options) => &options.http,
+        };
+        let url = http.url.parse::<ureq::http::Uri>().ok();
+        url.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
+    }
+
     /// What it gets of each exam.
     #[must_use]
     pub fn gets(&self) -> Gets {
