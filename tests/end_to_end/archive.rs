@@ -325,6 +325,10 @@ fn response(command: &[u8], status: u16) -> Vec<u8> {
 /// What `tableside report` writes of an exam that a daemon keeps.
 pub fn results(config: &Path, exam: &str, out: &Path) -> Vec<PathBuf> {
     let (config, out_text) = (config.to_str().unwrap(), out.to_str().unwrap());
-    crate::peers::succeed(crate::daemon::TABLESIDE, &["report", exam, "--out", out_text, "--config", config]);
+    let report = ["report", exam, "--out", out_text, "--config", config];
+    // The database has a verdict a moment after the console.
+    wait_for("the objects of the verdict", || {
+        crate::peers::run(crate::daemon::TABLESIDE, &report).status.success().then_some(())
+    });
     crate::peers::files(&crate::peers::files(out)[0])
 }
