@@ -93,12 +93,10 @@ impl SyntheticPatient {
         let mut due = Instant::now() + every;
         loop {
             tokio::time::sleep_until(due.into()).await;
-            while !self.traffic.is_quiet_for(quiet, Instant::now()) || self.listener.an_exam_is_open() {
-                tokio::time::sleep(LOOK).await;
-            }
+            let began = self.wait_for_room(quiet).await;
             // Of one that was given up.
             self.remove_images().await;
-            let outcome = self.send_one().await;
+            let outcome = self.send_one(began).await;
             self.tell(&outcome);
             if !matches!(outcome, Outcome::Interrupted) {
                 self.remove_images().await;
@@ -107,8 +105,18 @@ impl SyntheticPatient {
         }
     }
 
-    async fn send_one(&self) -> Outcome {
-        let began = Instant::now();
+    /// Waits until no patient is scanned. Gives when that was so: whoever comes from then on interrupts.
+    async fn wait_for_room(&self, quiet: Duration) -> Instant {
+        loop {
+            let now = Instant::now();
+            if self.traffic.is_quiet_for(quiet, now) && !self.listener.an_exam_is_open() {
+                return now;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn send_one(&self, began: Instant) -> Outcome {
         let instances = match scan::draw().await {
             Ok(instances) => instances,
             Err(failure) => return Outcome::Failed(failure),
