@@ -41,6 +41,7 @@
 //! Around it:
 //!
 //! - [`daemon`] starts and stops everything; [`config`] is read whole before anything listens.
+//! - [`synthetic`] sends the synthetic patient through the daemon's own doors.
 //! - [`offline`] analyses a folder without a network.
 //! - [`validation`] runs a model package on labelled cases; [`parity`] compares the package's outputs in all engines with
 //!   each other, and the kernels with the CPU.
@@ -84,6 +85,7 @@ pub mod report;
 pub mod scanner;
 pub mod serving;
 pub mod spool;
+pub mod synthetic;
 pub mod telemetry;
 pub mod triage;
 pub mod validation;

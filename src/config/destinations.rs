@@ -129,7 +129,7 @@ fn c_store(
     let (mut is_asked, mut patience) = (false, Duration::from_hours(1));
     section.boolean("commitment", &mut is_asked);
     section.number("commitment_timeout_s", 0.1..=604_800.0, |s| patience = Duration::from_secs_f64(s));
-    let calling = Calling { ae_title, connect_timeout, read_timeout, write_timeout: read_timeout };
+    let calling = Calling { ae_title, user: None, connect_timeout, read_timeout, write_timeout: read_timeout };
     target.map(|target| Route::CStore(CStoreOptions { target, calling, commitment: is_asked.then_some(patience), tls }))
 }
 

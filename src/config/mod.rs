@@ -15,6 +15,7 @@ use crate::pipeline::AnalysisMode;
 use crate::report::ReportOptions;
 use crate::serving::choice::{EngineChoice, EngineOptions};
 use crate::spool::RetentionOptions;
+use crate::synthetic::SyntheticOptions;
 use crate::telemetry::LogFormat;
 use crate::triage::Densities;
 use reader::Document;
@@ -38,6 +39,8 @@ pub struct Config {
     /// What the spool's journal takes, bytes.
     pub journal_bytes: u64,
     pub retention: RetentionOptions,
+    /// How the synthetic patient is sent, if it is.
+    pub synthetic_patient: Option<SyntheticOptions>,
     /// Who gets the results.
     pub destinations: Vec<Destination>,
     /// How results are written as DICOM objects.
@@ -89,6 +92,7 @@ impl Default for Config {
                 quota_bytes: None,
                 min_free_bytes: GIB as u64,
             },
+            synthetic_patient: None,
             destinations: Vec::new(),
             report: ReportOptions::default(),
             model: None,
@@ -133,6 +137,7 @@ impl Config {
             ("[tls]", self.tls != new.tls),
             ("[console]", self.console_listen != new.console_listen),
             ("[data] folder, journal_mib", self.data != new.data || self.journal_bytes != new.journal_bytes),
+            ("[synthetic_patient]", self.synthetic_patient != new.synthetic_patient),
             ("[[destination]]", self.destinations != new.destinations),
             ("[report]", self.report != new.report),
             ("[engine], [model]", self.engine != new.engine || self.model != new.model),
@@ -181,6 +186,7 @@ impl Config {
             data.number("min_free_gib", 0.0..=1e6, |gib| config.retention.min_free_bytes = (gib * GIB) as u64);
         });
 
+        read_synthetic_patient(&mut document, &mut config);
         document.section("report", |report| {
             let numbers = &mut config.report.series_numbers;
             let kinds = [
@@ -330,6 +336,15 @@ fn read_network(document: &mut Document<'_>, config: &mut Config) {
     }
 }
 
+fn read_synthetic_patient(document: &mut Document<'_>, config: &mut Config) {
+    let (mut every, mut verdict_within) = (None, Duration::from_secs(30));
+    document.section("synthetic_patient", |synthetic| {
+        synthetic.number("every_min", 0.05..=1440.0, |minutes| every = Some(Duration::from_secs_f64(minutes * 60.0)));
+        synthetic.number("verdict_within_s", 1.0..=3600.0, |s| verdict_within = Duration::from_secs_f64(s));
+    });
+    config.synthetic_patient = every.map(|every| SyntheticOptions { every, verdict_within });
+}
+
 const AE_TITLE: &str = "1 to 16 printable characters without backslash";
 
 /// PS3.5 section 6.2, value representation AE.
@@ -382,6 +397,20 @@ mod tests {
         assert!(errors[0].to_string().contains("below lesions.consolidation_hu"), "{errors:?}");
         let errors = Config::parse("[lesions]\nconsolidation_hu = 1e3\n").unwrap_err();
         assert!(errors[0].to_string().contains("a whole number from -1000 to 100"), "{errors:?}");
+    }
+
+    #[test]
+    fn a_synthetic_patient_is_sent_where_it_is_said_how_often() {
+        let every = |minutes: &str| Config::parse(&format!("[synthetic_patient]\nevery_min = {minutes}\n"));
+        let (every_quarter, verdict_within) = (Duration::from_mins(15), Duration::from_secs(30));
+        let options = SyntheticOptions { every: every_quarter, verdict_within };
+        assert_eq!(every("15").unwrap().synthetic_patient, Some(options));
+        assert_eq!(Config::parse("[synthetic_patient]\n").unwrap().synthetic_patient, None);
+        for minutes in ["0", "-1", "1441", "\"often\""] {
+            let errors = every(minutes).unwrap_err();
+            assert_eq!(errors[0].line(), Some(2));
+            assert!(errors[0].to_string().contains("a number from 0.05 to 1440"), "{errors:?}");
+        }
     }
 
     #[test]

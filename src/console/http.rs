@@ -293,6 +293,7 @@ fn to_sse(event: &Event) -> sse::Event {
     match event {
         Event::Exam(exam) => json_event("exam", exam),
         Event::Slab(key, slab) => json_event("slab", &json!({ "exam": key, "slab": slab })),
+        Event::Synthetic(key, verdict) => json_event("synthetic", &json!({ "exam": key, "verdict": verdict })),
     }
 }
 

@@ -15,13 +15,15 @@ use crate::database::{Database, Record};
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::report::ReportBasis;
 use crate::telemetry::{self, Until};
-use crate::triage::{CaseReport, EarlyFlag};
+use crate::triage::{CaseReport, EarlyFlag, Verdict};
 
 /// What is sent to those who watch.
 #[derive(Debug, Clone)]
 pub enum Event {
     Exam(Box<ShownExam>),
     Slab(ExamKey, Box<ShownSlab>),
+    /// The verdict on the synthetic patient, for whoever sends it: nothing else is shown of it.
+    Synthetic(ExamKey, Verdict),
 }
 
 /// Events that a watcher may lag behind before it has to fetch everything again.
@@ -95,6 +97,11 @@ impl Hub {
     #[must_use]
     pub fn shown(&self, record: &Record) -> ShownExam {
         ShownExam::of(record, self.waiting_place(&record.exam.key))
+    }
+
+    /// Tells those who watch the verdict on the synthetic patient.
+    pub fn tell_synthetic(&self, key: ExamKey, verdict: Verdict) {
+        self.send(Event::Synthetic(key, verdict));
     }
 
     fn waiting_place(&self, key: &ExamKey) -> Option<WaitingPlace> {

@@ -15,6 +15,7 @@ use crate::outbox::Outbox;
 use crate::pipeline::{Pipeline, Stall};
 use crate::serving::EngineState;
 use crate::spool::Spool;
+use crate::synthetic::Trouble;
 use crate::telemetry::{self, WorkProgress};
 
 /// Who has had work for so long without finishing a piece of it hangs: a turn of decoding takes 0.2 s, a window 40 ms, an exam that is
@@ -40,6 +41,7 @@ pub(super) struct Health {
     pub disk: Disk,
     pub insecure: bool,
     pub standstill: Standstill,
+    pub trouble: Trouble,
 }
 
 impl Health {
@@ -88,7 +90,8 @@ impl Health {
         let open =
             self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
         let undelivered = self.outbox.upgrade().map(|outbox| outbox.notices()).unwrap_or_default();
-        open.into_iter().chain(self.engine.notice()).chain(undelivered).collect()
+        let failed = self.trouble.notice();
+        open.into_iter().chain(self.engine.notice()).chain(failed).chain(undelivered).collect()
     }
 
     async fn problems(&self) -> Vec<String> {

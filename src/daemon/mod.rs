@@ -40,6 +40,8 @@ pub struct Daemon {
     scanners: watch::Sender<Vec<Scanner>>,
     /// Says until when connections may go on once the daemon stops.
     stop: watch::Sender<Option<Instant>>,
+    /// Sends the synthetic patient, where one is sent.
+    synthetic: Option<JoinHandle<()>>,
     ingest: JoinHandle<()>,
     console: JoinHandle<()>,
     /// `None` once it stops.

@@ -18,13 +18,13 @@ use crate::config::Config;
 use crate::console::{self, Hub, WebOptions};
 use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
-use crate::exam::ExamKey;
-use crate::ingest::{self, Door, Tls, TlsError};
+use crate::ingest::{self, Door, Senders, Tls, TlsError};
 use crate::outbox::{Outbox, OutboxError, OutboxOptions};
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::serving::choice::{self, EngineOptions};
 use crate::serving::{Serving, lower_priority};
-use crate::spool::{Retention, Spool, SpoolError};
+use crate::spool::{MayGo, Retention, Spool, SpoolError};
+use crate::synthetic::{OwnPorts, PatientsOnly, SyntheticOptions, SyntheticPatient, Trouble};
 use crate::telemetry::{self, MetricsError, WorkProgress};
 
 /// Why the daemon does not start.
@@ -100,10 +100,7 @@ impl Daemon {
         let package = ModelPackage::find(config.model.as_deref())?;
         let serving = load_engine(&package, &config.engine)?;
         let engine_state = serving.state().clone();
-        let spool = Arc::new(Spool::open(&config.data.join("spool"), config.journal_bytes)?);
-        let recovery = spool.recovery();
-        tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
-        telemetry::spool_recovered(recovery.placed, recovery.set_aside);
+        let spool = Arc::new(open_spool(&config)?);
         let database = open_database(&config)?;
         let hub = Arc::new(Hub::new(Some(database.clone())));
         let outbox = Arc::new(start_outbox(&config, database, spool.clone(), &package)?);
@@ -111,30 +108,35 @@ impl Daemon {
         let (doors, dicom_address) = open_doors(&config, listening.dicom, listening.dicom_tls).await?;
         let (console_listener, console_address) = listen(listening.console, config.console_listen, "console").await?;
 
+        let listener = Arc::new(PatientsOnly::new(hub.clone()));
         let pipeline =
-            Pipeline::start(pipeline_options(&config), &package, serving, hub.clone(), Box::new(spool.clone()))
+            Pipeline::start(pipeline_options(&config), &package, serving, listener.clone(), Box::new(spool.clone()))
                 .map_err(StartError::Threads)?;
         let input = Arc::new(pipeline.input());
         resume(&spool, &hub, input.as_ref())?;
         let pipeline = Arc::new(Mutex::new(Some(pipeline)));
 
-        let may_go = {
-            let (hub, outbox) = (hub.clone(), outbox.clone());
-            Box::new(move |key: &ExamKey, contents| {
-                hub.judged_contents(key) == Some(contents) && !outbox.needs_images(key)
-            })
-        };
-        let retention = Retention::start(spool.clone(), config.retention, may_go).map_err(StartError::Threads)?;
+        let retention = Retention::start(spool.clone(), config.retention, may_go(hub.clone(), outbox.clone()))
+            .map_err(StartError::Threads)?;
 
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
         let ae_title = config.ingest.ae_title.clone();
         telemetry::scanners_listed(listed(&config.ingest.scanners));
         let (scanners, may_send) = watch::channel(config.ingest.scanners.clone());
+        let senders = Senders::new(may_send);
+        let trouble = Trouble::default();
+        let synthetic = synthetic_options(&config).map(|options| {
+            let ports = OwnPorts { dicom: dicom_address, ae_title: ae_title.clone(), console: console_address };
+            let (scans, traffic) = (senders.synthetic.clone(), senders.traffic.clone());
+            let (pipeline, spool, trouble) = (input.as_ref().clone(), spool.clone(), trouble.clone());
+            let patient = SyntheticPatient { options, ports, scans, traffic, pipeline, listener, spool, trouble };
+            tokio::spawn(patient.send_regularly())
+        });
         let ingest = tokio::spawn(ingest::serve(
             doors,
             config.ingest,
-            may_send,
+            senders,
             spool.clone(),
             input,
             outbox.clone(),
@@ -154,6 +156,7 @@ impl Daemon {
             standstill: Standstill::after(&config.data),
             disk: Disk::new(config.data),
             insecure: config.insecure,
+            trouble,
         });
         let (asked, measured, watched) = (health.clone(), health.clone(), health.clone());
         let watch = tokio::spawn(async move { watched.watch().await });
@@ -185,6 +188,7 @@ impl Daemon {
             config: holds,
             scanners,
             stop,
+            synthetic,
             ingest,
             console,
             pipeline,
@@ -193,6 +197,19 @@ impl Daemon {
             spool,
         })
     }
+}
+
+/// Opens the spool, without the synthetic patient of a run that was cut short: it is no exam that could go on.
+fn open_spool(config: &Config) -> Result<Spool, SpoolError> {
+    let spool = Spool::open(&config.data.join("spool"), config.journal_bytes)?;
+    let recovery = spool.recovery();
+    tracing::info!(placed = recovery.placed, set_aside = recovery.set_aside, "the spool is open");
+    telemetry::spool_recovered(recovery.placed, recovery.set_aside);
+    // Nobody is shown what stays: no start fails over it.
+    if let Err(error) = spool.remove_synthetic() {
+        tracing::error!(%error, "a synthetic patient's images cannot be removed");
+    }
+    Ok(spool)
 }
 
 fn open_database(config: &Config) -> Result<Arc<Database>, StartError> {
@@ -217,6 +234,11 @@ fn start_outbox(
     })
 }
 
+/// An exam's images may go once its verdict on all of them is kept and nobody waits for them.
+fn may_go(hub: Arc<Hub>, outbox: Arc<Outbox>) -> MayGo {
+    Box::new(move |key, contents| hub.judged_contents(key) == Some(contents) && !outbox.needs_images(key))
+}
+
 /// Loads the engine in a thread of lower priority, which the engine's own threads inherit.
 fn load_engine(package: &ModelPackage, options: &EngineOptions) -> Result<Serving, StartError> {
     std::thread::scope(|scope| {
@@ -239,6 +261,12 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
         densities: config.densities,
         decoders: config.decoders,
     }
+}
+
+/// How the synthetic patient is sent, if it is. Its exam ends a while after its association is released.
+fn synthetic_options(config: &Config) -> Option<SyntheticOptions> {
+    let options = config.synthetic_patient?;
+    Some(SyntheticOptions { verdict_within: options.verdict_within + config.completion.release_grace, ..options })
 }
 
 /// Where scanners come in, and the address of those that do not encrypt.

@@ -21,8 +21,13 @@ const THREADS: Duration = Duration::from_secs(10);
 impl Daemon {
     /// Stops listening, lets open associations and requests finish, then stops the threads; see the module's head.
     pub async fn stop(self) {
-        let Self { hub, watch, stop, ingest, console, pipeline, retention, outbox, spool, .. } = self;
+        let Self { hub, watch, stop, synthetic, ingest, console, pipeline, retention, outbox, spool, .. } = self;
         watch.abort();
+        // What it leaves is removed at the next start. It holds the spool until it has ended, which is at once.
+        if let Some(synthetic) = synthetic {
+            synthetic.abort();
+            drop(synthetic.await);
+        }
         let now = Instant::now();
         let (connections_until, threads_until, until) = (now + CONNECTIONS, now + THREADS, now + DRAIN);
         // The tasks hold receivers; where they have ended already there is nobody left to tell.

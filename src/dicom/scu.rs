@@ -124,6 +124,8 @@ pub struct Outgoing<'a> {
 pub struct Calling {
     /// The calling AE title.
     pub ae_title: String,
+    /// The user identity to present, a name alone (PS3.7 section D.3.3.7); none by default.
+    pub user: Option<String>,
     /// For the TCP connection.
     pub connect_timeout: Duration,
     /// For an answer.
@@ -178,6 +180,8 @@ fn proposal<'a>(
     let mut association = ClientAssociationOptions::new()
         .calling_ae_title(calling.ae_title.as_str())
         .called_ae_title(target.ae_title.as_str())
+        // An empty name is none.
+        .username(calling.user.as_deref().unwrap_or_default())
         .connection_timeout(calling.connect_timeout)
         .read_timeout(calling.read_timeout)
         .write_timeout(calling.write_timeout)

@@ -25,6 +25,9 @@ pub struct ExamKey(String);
 const STUDY_BYTES: usize = 5;
 const PERSON_BYTES: usize = 3;
 
+/// What keys of the synthetic patient begin with: no digit of a patient's key.
+const SYNTHETIC: char = 's';
+
 impl ExamKey {
     /// The key of a study of a patient.
     #[must_use]
@@ -39,6 +42,22 @@ impl ExamKey {
     pub fn unidentified(calling_ae_title: &str, at: jiff::Timestamp) -> Self {
         let digest = Sha256::digest(format!("unidentified\n{calling_ae_title}\n{}", at.as_nanosecond()));
         Self(hex(&digest[..STUDY_BYTES + PERSON_BYTES]))
+    }
+
+    /// The key of the synthetic patient in a study. Ingest alone gives it out, to what this program sends to itself
+    /// (`ingest::SyntheticScans`). [`Self::parse`] does not take it: no request, no folder of the spool and no later run leads to it.
+    #[must_use]
+    pub fn synthetic(study_instance_uid: &str) -> Self {
+        let study = Sha256::digest(format!("synthetic\n{study_instance_uid}"));
+        let mut key = hex(&study[..STUDY_BYTES + PERSON_BYTES]);
+        key.replace_range(..1, SYNTHETIC.encode_utf8(&mut [0; 4]));
+        Self(key)
+    }
+
+    /// Whether it is the synthetic patient's: then it is nobody's exam, and counts in nothing that is said of exams.
+    #[must_use]
+    pub fn is_synthetic(&self) -> bool {
+        self.0.starts_with(SYNTHETIC)
     }
 
     /// Whether another exam has the same Study Instance UID and Patient ID, and another person.
@@ -63,6 +82,13 @@ impl ExamKey {
     pub fn parse(text: &str) -> Option<Self> {
         let well_formed = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         well_formed.then(|| Self(text.to_owned()))
+    }
+
+    /// Reads a synthetic patient's key back from the name of its folder, for whoever removes it.
+    #[must_use]
+    pub fn parse_synthetic(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix(SYNTHETIC)?;
+        Self::parse(&format!("0{digits}")).map(|_| Self(text.to_owned()))
     }
 }
 
@@ -371,6 +397,18 @@ mod tests {
         assert!(one != other && !one.is_sibling_of(&other));
         assert_eq!(ExamKey::parse(&one.to_string()), Some(one));
         assert_eq!(ExamKey::parse("../../etc/passwd"), None);
+    }
+
+    #[test]
+    fn a_synthetic_patient_has_a_key_that_no_patient_has_and_that_leads_to_no_exam() {
+        let [one, other] = ["2.25.1", "2.25.2"].map(ExamKey::synthetic);
+        assert!(one.is_synthetic() && !key("A", "", "", "").is_synthetic());
+        assert!(one != other && !one.is_sibling_of(&other), "nothing is said of them as of two people in one study");
+        assert_eq!((one.to_string().len(), ExamKey::parse(&one.to_string())), (16, None));
+        assert_eq!(ExamKey::parse_synthetic(&one.to_string()), Some(one));
+        for text in ["", "s", "s123", "0123456789abcdef", "s/../etc/passwd!", "s123456789abcde\u{e9}"] {
+            assert_eq!(ExamKey::parse_synthetic(text), None, "{text}");
+        }
     }
 
     #[test]

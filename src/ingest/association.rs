@@ -17,16 +17,16 @@ use dicom_ul::pdu::{
 };
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use super::access::{
-    AssociationPermit, AssociationPermits, PendingConnection, RateLimiter, Scanner, is_listed, may_send,
-};
+use super::access::{AssociationPermit, AssociationPermits, PendingConnection, RateLimiter, is_listed, may_send};
 use super::negotiation::{Caller, NegotiatedAssociation, limit_exceeded, negotiate, refused};
 use super::object::{Checked, Requested, canonical, check, parse_whole};
-use super::procedure_step::ProcedureSteps;
+use super::procedure_step::{ProcedureStepState, ProcedureSteps};
 use super::refusals::{AssociationRefusals, RefusedObject};
-use super::{CommitmentSink, IngestOptions, InstanceSink, StoredInstance};
+use super::synthetic::SyntheticScan;
+use super::traffic::OpenAssociation;
+use super::{CommitmentSink, IngestOptions, InstanceSink, Senders, StoredInstance};
 use crate::dicom::CommitmentReport;
 use crate::dicom::dimse::{CommandError, Operation, Request, Status};
 use crate::dicom::pdu::{EncodeError, FragmentHead, Next, PduError, PduStream, command_pdus, encode};
@@ -114,8 +114,7 @@ impl AssociationError {
 /// What an association shares with all others.
 pub(super) struct Shared {
     pub options: IngestOptions,
-    /// Who may send at present; everybody if nobody is listed.
-    pub scanners: watch::Receiver<Vec<Scanner>>,
+    pub senders: Senders,
     pub permits: Arc<AssociationPermits>,
     pub rate_limiter: RateLimiter,
     pub spool: Arc<Spool>,
@@ -124,22 +123,32 @@ pub(super) struct Shared {
     pub commitments: Arc<dyn CommitmentSink>,
 }
 
-/// Serves one connection until its association is released, aborted or lost.
-///
-/// # Errors
-/// Why it did not end by release.
+/// Who has opened an association, for as long as it is open.
+enum Requestor {
+    Peer {
+        _permit: AssociationPermit,
+        _open: OpenAssociation,
+    },
+    /// It takes no place from anybody, and nobody counts it.
+    Synthetic(Arc<SyntheticScan>),
+}
+
+/// Serves one connection until its association is released, aborted or lost. Says whether that was the synthetic patient's, and
+/// why it did not end by release.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: SocketAddr,
     id: AssociationId,
     pending: PendingConnection,
     shared: Arc<Shared>,
-) -> Result<(), AssociationError> {
+) -> (bool, Result<(), AssociationError>) {
     let mut stream = PduStream::new(stream, shared.options.max_pdu_bytes);
+    let mut is_synthetic = false;
     let ended = match establish(&mut stream, peer, pending, &shared).await {
-        Ok((negotiated, permit)) => {
+        Ok((negotiated, requestor)) => {
             tracing::info!(association = id.0, calling_ae_title = negotiated.calling_ae_title, "association opened");
-            converse(&mut stream, negotiated, permit, id, shared).await
+            is_synthetic = matches!(requestor, Requestor::Synthetic(_));
+            converse(&mut stream, negotiated, requestor, id, shared).await
         }
         Err(error) => {
             // A refused scanner is to read why, however often it asks.
@@ -156,7 +165,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         // The peer may be gone already; there is nobody to tell then.
         let _ = stream.send(&bytes, Instant::now() + FAREWELL).await;
     }
-    ended
+    (is_synthetic, ended)
 }
 
 async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
@@ -164,7 +173,7 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     peer: SocketAddr,
     mut pending: PendingConnection,
     shared: &Shared,
-) -> Result<(NegotiatedAssociation, AssociationPermit), AssociationError> {
+) -> Result<(NegotiatedAssociation, Requestor), AssociationError> {
     let options = &shared.options;
     let deadline = Instant::now() + options.request_timeout;
     let request = tokio::select! {
@@ -175,26 +184,33 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     let address = peer.ip().to_canonical();
     let our_ae_title = options.require_called_ae_title.then_some(options.ae_title.as_str());
     let ae_title = request.calling_ae_title.trim().to_owned();
-    let caller = if may_send(&shared.scanners.borrow(), &ae_title, address) {
+    let synthetic = shared.senders.synthetic.recognise(&request, address);
+    let caller = if synthetic.is_some() || may_send(&shared.senders.scanners.borrow(), &ae_title, address) {
         Some(Caller::Scanner)
     } else {
         is_listed(&options.archives, &ae_title, address).then_some(Caller::Archive)
     };
-    if caller == Some(Caller::Scanner) {
+    if caller == Some(Caller::Scanner) && synthetic.is_none() {
         telemetry::scanner_called(&ae_title);
     }
     let known = caller.ok_or_else(|| refused(AssociationRJServiceUserReason::CallingAETitleNotRecognized));
     let agreed = known.and_then(|caller| {
         let negotiated = negotiate(request, our_ae_title, options.max_pdu_bytes, caller)?;
-        let permit = shared.permits.take(&negotiated.calling_ae_title, address).ok_or_else(limit_exceeded)?;
-        Ok((negotiated, permit))
+        let requestor = match synthetic {
+            Some(scan) => Requestor::Synthetic(scan),
+            None => Requestor::Peer {
+                _permit: shared.permits.take(&negotiated.calling_ae_title, address).ok_or_else(limit_exceeded)?,
+                _open: shared.senders.traffic.opened(),
+            },
+        };
+        Ok((negotiated, requestor))
     });
     let deadline = Instant::now() + options.idle_timeout;
     match agreed {
-        Ok((negotiated, permit)) => {
+        Ok((negotiated, requestor)) => {
             let answer = encode(&Pdu::AssociationAC(negotiated.answer.clone()))?;
             stream.send(&answer, deadline).await?;
-            Ok((negotiated, permit))
+            Ok((negotiated, requestor))
         }
         Err(rejection) => {
             let reason = describe(&rejection);
@@ -213,16 +229,21 @@ fn describe(rejection: &AssociationRJ) -> String {
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     negotiated: NegotiatedAssociation,
-    permit: AssociationPermit,
+    requestor: Requestor,
     id: AssociationId,
     shared: Arc<Shared>,
 ) -> Result<(), AssociationError> {
     let sink = shared.sink.clone();
     let ae_title = negotiated.calling_ae_title.clone();
-    let refusals = AssociationRefusals::new(id, ae_title, shared.spool.clone(), sink.clone());
+    let synthetic = match &requestor {
+        Requestor::Synthetic(scan) => Some(scan.clone()),
+        Requestor::Peer { .. } => None,
+    };
+    let refusals = AssociationRefusals::new(id, ae_title, synthetic.is_some(), shared.spool.clone(), sink.clone());
     let mut conversation = Conversation {
         stream,
         negotiated,
+        synthetic,
         id,
         shared,
         request: None,
@@ -233,7 +254,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         refusals: Arc::new(Mutex::new(refusals)),
     };
     let ended = conversation.run().await;
-    drop(permit);
+    drop(requestor);
     conversation.end(ended.as_ref().err()).await;
     // What comes after ingest hears of the end once it has heard of every instance.
     if let Some(placed) = conversation.last_placed.take() {
@@ -247,6 +268,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 struct Conversation<'s, S> {
     stream: &'s mut PduStream<S>,
     negotiated: NegotiatedAssociation,
+    /// Whom it carries, if that is the synthetic patient.
+    synthetic: Option<Arc<SyntheticScan>>,
     id: AssociationId,
     shared: Arc<Shared>,
     /// The request whose data set is coming in.
@@ -348,7 +371,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         }
         let response = command_pdus(context, &request.response(status)?, self.negotiated.peer_max_pdu_bytes);
         self.stream.send(&response, self.deadline()).await?;
-        if operation == Operation::Store {
+        if operation == Operation::Store && self.synthetic.is_none() {
             telemetry::stage("store", started.elapsed());
             telemetry::c_store_response(status.0);
         }
@@ -373,9 +396,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             Operation::Store => {
                 let (shared, association, refusals) = (self.shared.clone(), self.id, self.refusals.clone());
                 let calling_ae_title = self.negotiated.calling_ae_title.clone();
+                let synthetic = self.synthetic.clone();
                 let (request, (status, placed)) = self
                     .with_data_set(request, move |request, data_set| {
-                        let origin = Origin { association, calling_ae_title: &calling_ae_title, transfer_syntax_uid };
+                        let (calling_ae_title, synthetic) = (calling_ae_title.as_str(), synthetic.as_deref());
+                        let origin = Origin { association, calling_ae_title, transfer_syntax_uid, synthetic };
                         let mut refusals = refusals.lock();
                         shared.store(request, &origin, data_set, &mut refusals)
                     })
@@ -405,6 +430,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                     let status = shared.procedure_steps.perform(request, transfer_syntax_uid, data_set);
                     match &status {
                         Ok((state, ended)) => {
+                            let is_in_progress = *state == ProcedureStepState::InProgress;
+                            shared.senders.traffic.step(&request.sop_instance_uid, is_in_progress, Instant::now());
                             tracing::info!(association, state = state.label(), "procedure step");
                             if let Some(step) = ended {
                                 shared.sink.procedure_step_ended(step.clone());
@@ -485,6 +512,16 @@ struct Origin<'a> {
     association: AssociationId,
     calling_ae_title: &'a str,
     transfer_syntax_uid: &'a str,
+    /// Whom the association carries, if that is the synthetic patient: counters of what scanners send leave it out.
+    synthetic: Option<&'a SyntheticScan>,
+}
+
+impl Origin<'_> {
+    fn count_refusal(&self, reason: &'static str) {
+        if self.synthetic.is_none() {
+            telemetry::refused(reason);
+        }
+    }
 }
 
 impl Shared {
@@ -497,6 +534,9 @@ impl Shared {
         refusals: &mut AssociationRefusals,
     ) -> (Status, Option<oneshot::Receiver<()>>) {
         let association = origin.association.0;
+        if origin.synthetic.is_none() {
+            self.senders.traffic.object_came(Instant::now());
+        }
         let requested = Requested {
             sop_class_uid: &request.sop_class_uid,
             sop_instance_uid: &request.sop_instance_uid,
@@ -508,7 +548,7 @@ impl Shared {
             Err(error) => {
                 let status = error.status();
                 tracing::warn!(association, sop_instance_uid = %request.sop_instance_uid, %status, %error, "object refused");
-                telemetry::refused(error.label());
+                origin.count_refusal(error.label());
                 refusals.refused(refused(error.reason()));
                 return (status, None);
             }
@@ -530,7 +570,9 @@ impl Shared {
                 let _ = handed_on.send(());
             }
         };
-        let stored = self.spool.exam_of(&incoming).and_then(|exam| {
+        let synthetic = origin.synthetic.and_then(|scan| scan.exam_of(&header.study_instance_uid)).cloned();
+        let is_synthetic = synthetic.is_some();
+        let stored = synthetic.map_or_else(|| self.spool.exam_of(&incoming), Ok).and_then(|exam| {
             let of_exam = exam.clone();
             let stored = self.spool.store(&exam, &incoming, move |path| hand_on(of_exam, path))?;
             Ok((exam, stored))
@@ -540,14 +582,16 @@ impl Shared {
             Err(error) => {
                 let status = if error.is_full() { Status::OUT_OF_RESOURCES } else { Status::PROCESSING_FAILURE };
                 tracing::error!(association, exam = %header.exam_key(), %status, %error, "object not stored");
-                telemetry::refused(if error.is_full() { "disk_full" } else { "spool" });
+                origin.count_refusal(if error.is_full() { "disk_full" } else { "spool" });
                 refusals.refused(refused(error.reason().to_owned()));
                 return (status, None);
             }
         };
         refusals.stored(&exam, &header.sop_instance_uid);
-        telemetry::received(data_set.len());
-        telemetry::scanner_sent(origin.calling_ae_title);
+        if !is_synthetic {
+            telemetry::received(data_set.len());
+            telemetry::scanner_sent(origin.calling_ae_title);
+        }
         for oddity in oddities.iter() {
             telemetry::odd(oddity.label());
             tracing::warn!(association, %exam, sop_instance_uid = %header.sop_instance_uid,

@@ -10,7 +10,9 @@ mod object;
 mod procedure_step;
 mod quick_ack;
 mod refusals;
+mod synthetic;
 mod tls;
+mod traffic;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,7 +29,9 @@ pub use association::AssociationError;
 pub use file::{CheckedFile, RefusedFile, check_file};
 pub use procedure_step::ended_steps;
 pub use refusals::may_be_slice;
+pub use synthetic::{ExpectedScan, SyntheticScan, SyntheticScans};
 pub use tls::{Tls, TlsError, TlsOptions};
+pub use traffic::Traffic;
 
 use crate::dicom::CommitmentReport;
 use crate::exam::{AssociationId, ExamKey, PerformedStep, Refusal};
@@ -121,11 +125,30 @@ pub struct Door {
     pub progress: WorkProgress,
 }
 
-/// Accepts connections until `stop` says until when open associations may go on. `scanners` are those that may send at present.
+/// Who sends.
+#[derive(Debug, Clone)]
+pub struct Senders {
+    /// Those that may send at present; everybody if nobody is listed.
+    pub scanners: watch::Receiver<Vec<Scanner>>,
+    /// The synthetic patient, which may send whoever is listed.
+    pub synthetic: SyntheticScans,
+    /// What all others do.
+    pub traffic: Traffic,
+}
+
+impl Senders {
+    /// Nobody has come yet.
+    #[must_use]
+    pub fn new(scanners: watch::Receiver<Vec<Scanner>>) -> Self {
+        Self { scanners, synthetic: SyntheticScans::default(), traffic: Traffic::default() }
+    }
+}
+
+/// Accepts connections until `stop` says until when open associations may go on.
 pub async fn serve(
     doors: Vec<Door>,
     options: IngestOptions,
-    scanners: watch::Receiver<Vec<Scanner>>,
+    senders: Senders,
     spool: Arc<Spool>,
     sink: Arc<dyn InstanceSink>,
     commitments: Arc<dyn CommitmentSink>,
@@ -137,7 +160,7 @@ pub async fn serve(
     let procedure_steps = ProcedureSteps::new(&spool);
     let shared = Arc::new(association::Shared {
         options,
-        scanners,
+        senders,
         permits,
         rate_limiter,
         spool,
@@ -191,7 +214,10 @@ async fn serve_door(
             let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
             continue;
         }
-        if !access::may_connect(&shared.scanners.borrow(), &shared.options.archives, address) {
+        let senders = &shared.senders;
+        if !access::may_connect(&senders.scanners.borrow(), &shared.options.archives, address)
+            && !senders.synthetic.may_connect(address)
+        {
             tracing::warn!(%peer, "connection refused: no scanner is listed with this address");
             telemetry::association_ended("address");
             shared.rate_limiter.count(address);
@@ -225,10 +251,14 @@ struct Connection {
 impl Connection {
     async fn serve(self, stream: QuickAck, tls: Option<Arc<Tls>>) {
         let (peer, id) = (self.peer, self.id);
-        let ended = match tls {
+        let (is_synthetic, ended) = match tls {
             None => association::serve(stream, peer, id, self.pending, self.shared).await,
-            Some(tls) => self.serve_encrypted(stream, &tls).await,
+            Some(tls) => (false, self.serve_encrypted(stream, &tls).await),
         };
+        if is_synthetic {
+            tracing::debug!(association = id.0, ?ended, "the synthetic patient's association has ended");
+            return;
+        }
         match ended {
             Ok(()) => {
                 tracing::info!(association = id.0, "association released");
@@ -251,6 +281,6 @@ impl Connection {
             _ = &mut self.pending.pushed_out => Err(AssociationError::Crowded),
         };
         let stream = stream.inspect_err(|_| self.shared.rate_limiter.count(self.peer.ip().to_canonical()))?;
-        association::serve(stream, self.peer, self.id, self.pending, self.shared).await
+        association::serve(stream, self.peer, self.id, self.pending, self.shared).await.1
     }
 }

@@ -50,6 +50,8 @@ pub fn may_be_slice(sop_class_uid: &str) -> bool {
 pub(super) struct AssociationRefusals {
     association: AssociationId,
     calling_ae_title: String,
+    /// What the synthetic patient does not get rid of is told by whoever sends it.
+    is_synthetic: bool,
     spool: Arc<Spool>,
     sink: Arc<dyn InstanceSink>,
     /// The exam of the last object that named one.
@@ -61,10 +63,11 @@ impl AssociationRefusals {
     pub(super) fn new(
         association: AssociationId,
         calling_ae_title: String,
+        is_synthetic: bool,
         spool: Arc<Spool>,
         sink: Arc<dyn InstanceSink>,
     ) -> Self {
-        Self { association, calling_ae_title, spool, sink, exam: None, held_back: Vec::new() }
+        Self { association, calling_ae_title, is_synthetic, spool, sink, exam: None, held_back: Vec::new() }
     }
 
     /// An instance of this exam was stored.
@@ -76,7 +79,7 @@ impl AssociationRefusals {
     }
 
     pub(super) fn refused(&mut self, object: RefusedObject) {
-        if !object.may_be_slice {
+        if !object.may_be_slice || self.is_synthetic {
             return;
         }
         let own = object.identity.exam_key();

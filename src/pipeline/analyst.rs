@@ -29,9 +29,15 @@ use crate::triage::{CaseReport, Timing};
 pub(super) enum Message {
     Stored(StoredInstance),
     Refused(RefusedInstance),
-    Mended { exam: ExamKey, sop_instance_uid: String, at: Instant },
+    Mended {
+        exam: ExamKey,
+        sop_instance_uid: String,
+        at: Instant,
+    },
     AssociationClosed(AssociationId, Instant),
     StepEnded(PerformedStep),
+    /// The synthetic patient's exam is over, or gives way.
+    Abandon(ExamKey),
     Stop,
 }
 
@@ -69,6 +75,8 @@ pub(super) struct Analyst {
     progress: AnalystProgress,
     /// Exams whose turn has not come, the next one first, each with its images when that was told.
     not_begun: Vec<(ExamKey, usize)>,
+    /// The exam that was abandoned last: what was on its way then does not begin it again.
+    abandoned: Option<ExamKey>,
 }
 
 impl Analyst {
@@ -82,8 +90,21 @@ impl Analyst {
         progress: AnalystProgress,
     ) -> Self {
         let (exams, steps, pauses) = (BTreeMap::new(), PerformedSteps::default(), ScannerPauses::default());
-        let not_begun = Vec::new();
-        Self { options, manifest, serving, listener, jobs, memory, exams, steps, pauses, turn: 0, progress, not_begun }
+        Self {
+            options,
+            manifest,
+            serving,
+            listener,
+            jobs,
+            memory,
+            exams,
+            steps,
+            pauses,
+            turn: 0,
+            progress,
+            not_begun: Vec::new(),
+            abandoned: None,
+        }
     }
 
     /// Works until told to stop.
@@ -158,6 +179,7 @@ impl Analyst {
             Message::Mended { exam, sop_instance_uid, at } => self.take_mended(&exam, &sop_instance_uid, at),
             Message::AssociationClosed(association, at) => self.take_closed(association, at),
             Message::StepEnded(step) => self.steps.note(step),
+            Message::Abandon(exam) => self.abandon(exam),
             Message::Stop => return false,
         }
         true
@@ -209,9 +231,16 @@ impl Analyst {
         }
     }
 
+    /// What decoders and the engine still have of it comes to nobody.
+    fn abandon(&mut self, exam: ExamKey) {
+        self.exams.remove(&exam);
+        self.serving.forget(&exam);
+        self.abandoned = Some(exam);
+    }
+
     /// Has an exam in memory, with all that came of it before.
     fn begin(&mut self, key: &ExamKey, at: Instant) {
-        if self.exams.contains_key(key) {
+        if self.exams.contains_key(key) || self.abandoned.as_ref() == Some(key) {
             return;
         }
         let mut analysis = ExamAnalysis::new(key.clone(), at);
@@ -239,11 +268,13 @@ impl Analyst {
         !siblings.is_empty()
     }
 
-    /// Lets go of the exams that were finished longest ago.
+    /// Lets go of the exams that were finished longest ago. The synthetic patient takes no place from them: who sends it abandons it.
     fn forget_finished(&mut self) {
+        let may_go = |analysis: &&ExamAnalysis| {
+            analysis.stage == Stage::Complete && analysis.is_decoded() && !analysis.key.is_synthetic()
+        };
         loop {
-            let finished =
-                self.exams.values().filter(|analysis| analysis.stage == Stage::Complete && analysis.is_decoded());
+            let finished = self.exams.values().filter(may_go);
             if finished.clone().count() <= FINISHED_IN_MEMORY {
                 return;
             }
@@ -343,7 +374,10 @@ impl Analyst {
             DecodeEvent::Done => analysis.decoding -= 1,
             DecodeEvent::Image(arrival, decoded) => {
                 analysis.add(decoded, &arrival, &self.manifest.input);
-                self.pauses.note(&analysis.scanner, &analysis.key, analysis.pauses());
+                // No scanner has its rhythm.
+                if !exam.is_synthetic() {
+                    self.pauses.note(&analysis.scanner, &analysis.key, analysis.pauses());
+                }
                 self.publish(exam);
             }
         }
@@ -488,7 +522,7 @@ impl Analyst {
         let report = analysis.conclude(&context).clone();
         if standing == Some(report.verdict) {
             tracing::info!(exam = %key, slices = report.slices.received, rule = rule.as_str(), "the verdict stands");
-        } else {
+        } else if !key.is_synthetic() {
             tell_verdict(&report, &analysis.scanner);
         }
         if analysis.stage == Stage::Complete {

@@ -164,6 +164,11 @@ impl Pipeline {
 }
 
 impl PipelineInput {
+    /// Has nothing of the synthetic patient's exam analysed any more, whatever still comes of it.
+    pub fn abandon(&self, exam: &ExamKey) {
+        self.send(Message::Abandon(exam.clone()));
+    }
+
     fn send(&self, message: Message) {
         // From now on, and not only once the analyst takes it: it may hang.
         self.analyst.working();

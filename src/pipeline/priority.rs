@@ -38,11 +38,13 @@ impl Candidate {
 /// Patients on the table come first: those whose scan is over in the order of its end, so that not all of them wait for the last window
 /// of all; then the others in turn, the one that waited longest first. Then come exams that have waited enough, then the
 /// others by their probability. Every fourth turn goes to an exam that has waited enough, before the tables, or to the table that
-/// waited longest: while scanners keep the engine busy, a backlog and scans that go on still get a quarter of it.
+/// waited longest: while scanners keep the engine busy, a backlog and scans that go on still get a quarter of it. The synthetic
+/// patient has its turn when nobody else wants one.
 #[must_use]
 pub(super) fn by_priority(mut candidates: Vec<Candidate>, turn: u64) -> Vec<ExamKey> {
     let before_table = turn % TURNS == TURNS - 1;
     let rank = |candidate: &Candidate| match (candidate.is_on_table, candidate.has_waited_enough()) {
+        _ if candidate.exam.is_synthetic() => 4,
         (_, true) if before_table => 0,
         (true, _) => 1,
         (false, true) => 2,
@@ -114,6 +116,15 @@ mod tests {
             vec![candidate(1, false, 31, Some(0.1)), candidate(2, false, 29, Some(0.9)), candidate(3, true, 0, None)];
         assert_eq!(by_priority(candidates.clone(), 2), [key(3), key(1), key(2)]);
         assert_eq!(by_priority(candidates, 3), [key(1), key(3), key(2)]);
+    }
+
+    #[test]
+    fn the_synthetic_patient_comes_last_however_long_it_has_waited() {
+        let synthetic = Candidate { exam: ExamKey::synthetic("1.2"), ..candidate(0, true, 99, Some(0.9)) };
+        let candidates = vec![synthetic.clone(), candidate(1, false, 0, Some(0.0)), candidate(2, true, 0, None)];
+        for turn in 0..TURNS {
+            assert_eq!(by_priority(candidates.clone(), turn), [key(2), key(1), synthetic.exam.clone()]);
+        }
     }
 
     proptest! {

@@ -133,8 +133,12 @@ impl Scene {
     }
 
     fn send_slices(&self) {
+        self.send_slices_as(&self.survey.instances[0].exam);
+    }
+
+    fn send_slices_as(&self, exam: &ExamKey) {
         for instance in &self.survey.instances {
-            let (exam, path) = (instance.exam.clone(), instance.path.clone());
+            let (exam, path) = (exam.clone(), instance.path.clone());
             let stored = StoredInstance { exam, path, images: 1, association: ASSOCIATION, at: Instant::now() };
             self.pipeline.input().stored(stored);
         }
@@ -174,6 +178,22 @@ impl Scene {
             }
         }
     }
+}
+
+#[test]
+fn an_exam_that_was_abandoned_has_no_verdict_whatever_still_comes_of_it() {
+    let package = small_package();
+    let engine = Box::new(Blind(package.manifest.input.clone()));
+    let scene = Scene::new(&package, Serving::new(&package, None, None, engine).unwrap());
+    scene.send_slices();
+    scene.pipeline.input().abandon(&scene.survey.instances[0].exam);
+    // These were on their way.
+    scene.send_slices();
+    // Of two exams that are over it would have its verdict before this one.
+    let other = ExamKey::synthetic("2.25.1");
+    scene.send_slices_as(&other);
+    scene.end();
+    assert_eq!(scene.verdict().exam, other);
 }
 
 #[test]

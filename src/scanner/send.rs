@@ -22,6 +22,8 @@ const MOST_CONTEXTS: usize = 128;
 pub struct SendOptions {
     /// The AE title the scanner calls itself.
     pub calling_ae: String,
+    /// The user identity that it presents, if any.
+    pub user: Option<String>,
     /// Instances per second over all associations; 0 sends as fast as the peer answers.
     pub rate: f64,
     /// Over how many associations the instances are dealt out, at least 1.
@@ -38,6 +40,7 @@ impl Default for SendOptions {
     fn default() -> Self {
         Self {
             calling_ae: "TABLESIDE-SCAN".to_owned(),
+            user: None,
             rate: 20.0,
             associations: 1,
             connect_timeout: Duration::from_secs(10),
@@ -152,6 +155,7 @@ async fn connect(
 fn calling(options: &SendOptions) -> Calling {
     Calling {
         ae_title: options.calling_ae.clone(),
+        user: options.user.clone(),
         connect_timeout: options.connect_timeout,
         read_timeout: options.read_timeout,
         write_timeout: options.write_timeout,

@@ -13,6 +13,7 @@
 //! <root>/exams/<exam key>/<series UID>/<SOP UID>.dcm.N   what came under its UID later, with other bytes: the newest counts
 //! <root>/exams/<exam key>/<other key>.corrected          its images were sent again with another name, birth date or sex
 //! <root>/exams/<exam key>/refused.jsonl                  what belongs to it and was refused (`refused`)
+//! <root>/exams/s.../                                    the synthetic patient, until it is over (`synthetic`)
 //! <root>/procedure-steps/<SOP UID>.dcm                   what scanners have said of their exams (MPPS)
 //! <root>/incoming/                                       large files that are being written
 //! <root>/set-aside/                                      what a run that was cut short had half written: never acknowledged
@@ -28,6 +29,7 @@ mod refused;
 mod released;
 mod retention;
 mod segment;
+mod synthetic;
 mod versions;
 
 use std::borrow::Cow;
@@ -261,7 +263,10 @@ impl Spool {
             move || placed(&path)
         };
         self.write(&Entry { name, prefix }, instance.data_set, Box::new(when_placed))?;
-        self.stored_bytes.fetch_add(instance.data_set.len() as u64, Ordering::Relaxed);
+        // What is removed again at once takes no room.
+        if !exam.is_synthetic() {
+            self.stored_bytes.fetch_add(instance.data_set.len() as u64, Ordering::Relaxed);
+        }
         Ok(if version == 0 { Stored::New(path) } else { Stored::Corrects(path) })
     }
 
@@ -543,7 +548,7 @@ mod tests {
         }
     }
 
-    fn incoming<'a>(header: &'a InstanceHeader, data_set: &'a [u8]) -> Incoming<'a> {
+    pub(super) fn incoming<'a>(header: &'a InstanceHeader, data_set: &'a [u8]) -> Incoming<'a> {
         Incoming { header, transfer_syntax_uid: "1.2.840.10008.1.2.1", calling_ae_title: "CT1", data_set }
     }
 

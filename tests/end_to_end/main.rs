@@ -46,6 +46,7 @@ mod report_objects;
 mod rescan;
 mod restart;
 mod support_bundle;
+mod synthetic_patient;
 mod tls;
 mod transfer_syntaxes;
 mod validation;
