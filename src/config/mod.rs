@@ -1,6 +1,7 @@
 //! One typed configuration, read whole before anything listens. All errors are reported at once, each with its line and what
 //! was expected; unknown keys are errors. `systemd/tableside.toml` documents every key with its default.
 
+mod audit;
 mod destinations;
 mod reader;
 
@@ -8,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::audit::AuditOptions;
 use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
 use crate::outbox::Destination;
@@ -38,6 +40,7 @@ pub struct Config {
     /// What the spool's journal takes, bytes.
     pub journal_bytes: u64,
     pub retention: RetentionOptions,
+    pub audit: AuditOptions,
     /// Who gets the results.
     pub destinations: Vec<Destination>,
     /// How results are written as DICOM objects.
@@ -89,6 +92,7 @@ impl Default for Config {
                 quota_bytes: None,
                 min_free_bytes: GIB as u64,
             },
+            audit: AuditOptions::default(),
             destinations: Vec::new(),
             report: ReportOptions::default(),
             model: None,
@@ -133,6 +137,7 @@ impl Config {
             ("[tls]", self.tls != new.tls),
             ("[console]", self.console_listen != new.console_listen),
             ("[data] folder, journal_mib", self.data != new.data || self.journal_bytes != new.journal_bytes),
+            ("[audit]", self.audit != new.audit),
             ("[[destination]]", self.destinations != new.destinations),
             ("[report]", self.report != new.report),
             ("[engine], [model]", self.engine != new.engine || self.model != new.model),
@@ -180,6 +185,8 @@ impl Config {
             });
             data.number("min_free_gib", 0.0..=1e6, |gib| config.retention.min_free_bytes = (gib * GIB) as u64);
         });
+
+        config.audit = audit::read(&mut document);
 
         document.section("report", |report| {
             let numbers = &mut config.report.series_numbers;

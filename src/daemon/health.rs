@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::disk::Disk;
 use super::standstill::Standstill;
+use crate::audit::Audit;
 use crate::console::{Hub, Status};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pipeline, Stall};
@@ -37,6 +38,7 @@ pub(super) struct Health {
     pub hub: Weak<Hub>,
     pub spool: Weak<Spool>,
     pub outbox: Weak<Outbox>,
+    pub audit: Arc<Audit>,
     pub disk: Disk,
     pub insecure: bool,
     pub standstill: Standstill,
@@ -88,7 +90,7 @@ impl Health {
         let open =
             self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
         let undelivered = self.outbox.upgrade().map(|outbox| outbox.notices()).unwrap_or_default();
-        open.into_iter().chain(self.engine.notice()).chain(undelivered).collect()
+        open.into_iter().chain(self.engine.notice()).chain(undelivered).chain(self.audit.notices()).collect()
     }
 
     async fn problems(&self) -> Vec<String> {

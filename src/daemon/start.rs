@@ -14,12 +14,13 @@ use super::health::Health;
 use super::resume::resume;
 use super::standstill::Standstill;
 use super::{Daemon, listed};
+use crate::audit::{self, Audit};
 use crate::config::Config;
 use crate::console::{self, Hub, WebOptions};
 use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
 use crate::exam::ExamKey;
-use crate::ingest::{self, Door, Tls, TlsError};
+use crate::ingest::{self, Door, Hearers, Tls, TlsError};
 use crate::outbox::{Outbox, OutboxError, OutboxOptions};
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::serving::choice::{self, EngineOptions};
@@ -106,7 +107,10 @@ impl Daemon {
         telemetry::spool_recovered(recovery.placed, recovery.set_aside);
         let database = open_database(&config)?;
         let hub = Arc::new(Hub::new(Some(database.clone())));
-        let outbox = Arc::new(start_outbox(&config, database, spool.clone(), &package)?);
+        let trail = audit::folder(&config.data);
+        let audit = Audit::start(config.audit.clone(), trail, &config.ingest.ae_title).map_err(StartError::Threads)?;
+        let audit = Arc::new(audit);
+        let outbox = Arc::new(start_outbox(&config, database, spool.clone(), &package, audit.clone())?);
 
         let (doors, dicom_address) = open_doors(&config, listening.dicom, listening.dicom_tls).await?;
         let (console_listener, console_address) = listen(listening.console, config.console_listen, "console").await?;
@@ -135,9 +139,7 @@ impl Daemon {
             doors,
             config.ingest,
             may_send,
-            spool.clone(),
-            input,
-            outbox.clone(),
+            Hearers { spool: spool.clone(), sink: input, commitments: outbox.clone(), audit: audit.clone() },
             stopping.clone(),
         ));
         let health = Arc::new(Health {
@@ -151,6 +153,7 @@ impl Daemon {
             hub: Arc::downgrade(&hub),
             spool: Arc::downgrade(&spool),
             outbox: Arc::downgrade(&outbox),
+            audit: audit.clone(),
             standstill: Standstill::after(&config.data),
             disk: Disk::new(config.data),
             insecure: config.insecure,
@@ -169,6 +172,7 @@ impl Daemon {
                 Box::pin(async move { health.status().await })
             }),
             plane: package.manifest.input,
+            audit: audit.clone(),
         };
         let console = tokio::spawn(async move {
             if let Err(error) = console::serve(console_listener, web, stopping).await {
@@ -190,6 +194,7 @@ impl Daemon {
             pipeline,
             retention,
             outbox,
+            audit,
             spool,
         })
     }
@@ -205,6 +210,7 @@ fn start_outbox(
     database: Arc<Database>,
     spool: Arc<Spool>,
     package: &ModelPackage,
+    audit: Arc<Audit>,
 ) -> Result<Outbox, OutboxError> {
     Outbox::start(OutboxOptions {
         destinations: config.destinations.clone(),
@@ -214,6 +220,7 @@ fn start_outbox(
         spool,
         plane: package.manifest.input.clone(),
         report: config.report,
+        audit,
     })
 }
 

@@ -21,7 +21,7 @@ const THREADS: Duration = Duration::from_secs(10);
 impl Daemon {
     /// Stops listening, lets open associations and requests finish, then stops the threads; see the module's head.
     pub async fn stop(self) {
-        let Self { hub, watch, stop, ingest, console, pipeline, retention, outbox, spool, .. } = self;
+        let Self { hub, watch, stop, ingest, console, pipeline, retention, outbox, audit, spool, .. } = self;
         watch.abort();
         let now = Instant::now();
         let (connections_until, threads_until, until) = (now + CONNECTIONS, now + THREADS, now + DRAIN);
@@ -50,6 +50,7 @@ impl Daemon {
             }
         })
         .await;
+        done("the audit trail", until, move || audit.stop()).await;
         done("the spool", until, move || drop(spool)).await;
     }
 }

@@ -26,7 +26,9 @@ use super::negotiation::{Caller, NegotiatedAssociation, limit_exceeded, negotiat
 use super::object::{Checked, Requested, canonical, check, parse_whole};
 use super::procedure_step::ProcedureSteps;
 use super::refusals::{AssociationRefusals, RefusedObject};
+use super::transfers::Transfers;
 use super::{CommitmentSink, IngestOptions, InstanceSink, StoredInstance};
+use crate::audit::{Audit, Peer};
 use crate::dicom::CommitmentReport;
 use crate::dicom::dimse::{CommandError, Operation, Request, Status};
 use crate::dicom::pdu::{EncodeError, FragmentHead, Next, PduError, PduStream, command_pdus, encode};
@@ -122,6 +124,7 @@ pub(super) struct Shared {
     pub procedure_steps: ProcedureSteps,
     pub sink: Arc<dyn InstanceSink>,
     pub commitments: Arc<dyn CommitmentSink>,
+    pub audit: Arc<Audit>,
 }
 
 /// Serves one connection until its association is released, aborted or lost.
@@ -139,7 +142,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let ended = match establish(&mut stream, peer, pending, &shared).await {
         Ok((negotiated, permit)) => {
             tracing::info!(association = id.0, calling_ae_title = negotiated.calling_ae_title, "association opened");
-            converse(&mut stream, negotiated, permit, id, shared).await
+            let from = peer_of(&negotiated.calling_ae_title, peer);
+            converse(&mut stream, negotiated, from, permit, id, shared).await
         }
         Err(error) => {
             // A refused scanner is to read why, however often it asks.
@@ -198,11 +202,17 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(rejection) => {
             let reason = describe(&rejection);
+            shared.audit.caller_refused(peer_of(&ae_title, peer), reason.clone());
             let answer = encode(&Pdu::AssociationRJ(rejection))?;
             stream.send(&answer, deadline).await?;
             Err(AssociationError::Refused(reason))
         }
     }
+}
+
+/// A caller, as the audit trail names it.
+fn peer_of(ae_title: &str, peer: SocketAddr) -> Peer {
+    Peer { ae_title: ae_title.trim().to_owned(), address: peer.ip().to_canonical().to_string() }
 }
 
 fn describe(rejection: &AssociationRJ) -> String {
@@ -213,13 +223,15 @@ fn describe(rejection: &AssociationRJ) -> String {
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     negotiated: NegotiatedAssociation,
+    from: Peer,
     permit: AssociationPermit,
     id: AssociationId,
     shared: Arc<Shared>,
 ) -> Result<(), AssociationError> {
     let sink = shared.sink.clone();
     let ae_title = negotiated.calling_ae_title.clone();
-    let refusals = AssociationRefusals::new(id, ae_title, shared.spool.clone(), sink.clone());
+    let transfers = Transfers::new(shared.audit.clone(), from);
+    let refusals = AssociationRefusals::new(id, ae_title, shared.spool.clone(), sink.clone(), transfers);
     let mut conversation = Conversation {
         stream,
         negotiated,
@@ -545,7 +557,7 @@ impl Shared {
                 return (status, None);
             }
         };
-        refusals.stored(&exam, &header.sop_instance_uid);
+        refusals.stored(&exam, &header);
         telemetry::received(data_set.len());
         telemetry::scanner_sent(origin.calling_ae_title);
         for oddity in oddities.iter() {

@@ -11,6 +11,7 @@ mod procedure_step;
 mod quick_ack;
 mod refusals;
 mod tls;
+mod transfers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use procedure_step::ended_steps;
 pub use refusals::may_be_slice;
 pub use tls::{Tls, TlsError, TlsOptions};
 
+use crate::audit::{Audit, Peer};
 use crate::dicom::CommitmentReport;
 use crate::exam::{AssociationId, ExamKey, PerformedStep, Refusal};
 use crate::spool::Spool;
@@ -121,19 +123,26 @@ pub struct Door {
     pub progress: WorkProgress,
 }
 
+/// Who hears of what comes.
+pub struct Hearers {
+    pub spool: Arc<Spool>,
+    pub sink: Arc<dyn InstanceSink>,
+    pub commitments: Arc<dyn CommitmentSink>,
+    pub audit: Arc<Audit>,
+}
+
 /// Accepts connections until `stop` says until when open associations may go on. `scanners` are those that may send at present.
 pub async fn serve(
     doors: Vec<Door>,
     options: IngestOptions,
     scanners: watch::Receiver<Vec<Scanner>>,
-    spool: Arc<Spool>,
-    sink: Arc<dyn InstanceSink>,
-    commitments: Arc<dyn CommitmentSink>,
+    hearers: Hearers,
     stop: watch::Receiver<Option<Instant>>,
 ) {
     let pending = PendingConnections::new(MOST_PENDING);
     let permits = AssociationPermits::new(options.max_associations, options.max_associations_of_one);
     let rate_limiter = RateLimiter::new(MOST_TOKENS, SECONDS_A_TOKEN.recip());
+    let Hearers { spool, sink, commitments, audit } = hearers;
     let procedure_steps = ProcedureSteps::new(&spool);
     let shared = Arc::new(association::Shared {
         options,
@@ -144,6 +153,7 @@ pub async fn serve(
         procedure_steps,
         sink,
         commitments,
+        audit,
     });
     let mut open = JoinSet::new();
     for door in doors {
@@ -194,6 +204,8 @@ async fn serve_door(
         if !access::may_connect(&shared.scanners.borrow(), &shared.options.archives, address) {
             tracing::warn!(%peer, "connection refused: no scanner is listed with this address");
             telemetry::association_ended("address");
+            let caller = Peer { ae_title: String::new(), address: address.to_string() };
+            shared.audit.caller_refused(caller, "no scanner is listed with this address".to_owned());
             shared.rate_limiter.count(address);
             continue;
         }
