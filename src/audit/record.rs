@@ -108,8 +108,8 @@ mod tests {
         let (line, head) = write(Head::NONE, Timestamp::UNIX_EPOCH, &origin(), None, "<AuditMessage/>");
         assert!(line.starts_with("<85>1 1970-01-01T00:00:00.000000Z ct-room tableside 7 DICOM+RFC3881 [tableside@32473 sequence=\"1\" previous=\"0000"));
         assert!(line.ends_with("\"] \u{feff}<AuditMessage/>") && !line.contains('\n'), "{line}");
-        let link = read(line.as_bytes()).unwrap();
-        assert_eq!(link, Link { head, previous: [0; 32], removed: None, is_whole: true });
+        let record = read(line.as_bytes()).unwrap();
+        assert_eq!(record, Link { head, previous: [0; 32], removed: None, is_whole: true });
         let (next, _) = write(head, Timestamp::UNIX_EPOCH, &origin(), Some(9), "<AuditMessage/>");
         let next = read(next.as_bytes()).unwrap();
         assert_eq!((next.head.sequence, next.previous, next.removed, next.is_whole), (2, head.hash, Some(9), true));

@@ -158,8 +158,7 @@ impl Trail {
     pub(super) fn removable(&self, before: Date, sent: u64) -> io::Result<Option<u64>> {
         let files = files(&self.folder)?;
         let pairs = files.iter().zip(files.iter().skip(1));
-        // A file's records are no older than its successor's first.
-        let old = pairs.take_while(|(_, next)| next.day <= before && next.first <= sent + 1);
+        let old = pairs.take_while(|(file, next)| file.day < before && next.first <= sent + 1);
         Ok(old.last().map(|(_, next)| next.first - 1))
     }
 

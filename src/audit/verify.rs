@@ -230,7 +230,10 @@ mod tests {
 
     /// The lines of each file, with their ends.
     fn lines(folder: &Path) -> Vec<Vec<String>> {
-        let read = |path: &Path| fs::read_to_string(path).unwrap().split_inclusive('\n').map(str::to_owned).collect();
+        let read = |path: &Path| {
+            let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+            text.split_inclusive('\n').map(str::to_owned).collect()
+        };
         files(folder).unwrap().iter().map(|file| read(&file.path)).collect()
     }
 

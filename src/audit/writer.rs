@@ -183,3 +183,33 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::trail::files;
+    use super::super::trail::tests::append;
+    use super::super::verify;
+    use super::*;
+
+    #[test]
+    fn files_go_for_their_age_once_a_record_says_so_and_the_server_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut trail, _) = Trail::open(folder.path()).unwrap();
+        let today = day_of(Timestamp::now());
+        for days in [100, 20, 0] {
+            append(&mut trail, 2, today - days.days(), None);
+        }
+        drop(trail);
+        let write = |arrived: u64| {
+            let shared = Arc::new(Shared::new(true));
+            shared.arrived(arrived);
+            let mut writer = Writer::new(shared, folder.path().to_owned(), "TABLESIDE".to_owned(), Some(30));
+            writer.write(&[], 0).unwrap();
+            verify(folder.path(), &[]).unwrap().first
+        };
+        assert_eq!(write(1), 1, "the server lacks the second record");
+        assert_eq!(write(2), 3, "the second file is younger");
+        let record = std::fs::read_to_string(&files(folder.path()).unwrap().last().unwrap().path).unwrap();
+        assert!(record.contains(" removed=\"2\" ") && record.contains("records up to 2 are removed"), "{record}");
+    }
+}
