@@ -23,7 +23,7 @@
 //!
 //! - [`scanner`] simulates the peer that sends slices, with its phantom.
 //! - [`ingest`] speaks DICOM with scanners and decides what to answer.
-//! - [`spool`] puts on the disk what was acknowledged.
+//! - [`spool`] puts on the disk what was acknowledged; [`audit`] keeps the trail of who did what.
 //! - [`pipeline`] runs the threads between spool and listener, and decides whose turn it is.
 //! - [`analysis`] brings one exam to its conclusion, without threads.
 //! - [`exam`] reads geometry, orders slices into slabs, knows which windows are due and when an exam is over.
@@ -51,13 +51,16 @@
 //! - [`dicom`] is what files and the network have in common: data sets, instance files read frame by frame, PDUs, DIMSE.
 //! - [`raster`] handles sets of pixels: masks, connected regions, outlines.
 //! - [`telemetry`] is metrics and logs.
-//! - `hex` and `words` are small helpers of texts; `fuzzing` has the entry points of the fuzz targets.
+//! - `hex` and `words` are small helpers of texts, `pem`, `client_tls` and `backoff` of connections; `fuzzing` has the entry points of the fuzz targets.
 
 // Programs, tests and benches have nobody who could reach what they say is public; the library does.
 #![warn(unreachable_pub)]
 
 pub mod alert;
 pub mod analysis;
+pub mod audit;
+mod backoff;
+mod client_tls;
 pub mod config;
 pub mod console;
 pub mod daemon;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use command::allow_list::{AllowListArgs, allow_list};
+use command::audit::{AuditArgs, audit};
 use command::backup::{BackupArgs, RestoreArgs, backup, restore};
 use command::check_config::{CheckConfigArgs, check_config};
 use command::demo::{DemoArgs, demo};
@@ -55,6 +56,9 @@ enum Command {
     /// List what is to be delivered, send it again or give it up
     #[command(after_help = EXIT_CODES)]
     Outbox(OutboxArgs),
+    /// Verify the audit trail
+    #[command(after_help = EXIT_CODES)]
+    Audit(AuditArgs),
     /// Copy the database of a daemon, which may be running, into a file
     #[command(after_help = EXIT_CODES)]
     Backup(BackupArgs),
@@ -106,6 +110,7 @@ fn main() -> ExitCode {
         Command::Triage(args) => triage(&args),
         Command::Report(args) => report(&args),
         Command::Outbox(args) => outbox(&args),
+        Command::Audit(args) => audit(&args),
         Command::Backup(args) => backup(&args),
         Command::Restore(args) => restore(&args),
         Command::Model(args) => model(&args),

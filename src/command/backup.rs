@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tableside::audit::{Event, ExportKind, person_at_shell};
 use tableside::{database, spool};
 
-use super::{DONE, Outcome, configuration};
+use super::{DONE, Outcome, configuration, tell_audit};
 
 #[derive(Args)]
 pub struct BackupArgs {
@@ -29,6 +30,8 @@ pub fn backup(args: &BackupArgs) -> Outcome {
     let config = configuration(args.config.as_deref())?;
     database::backup(&config.database(), &args.file)?;
     println!("{} is a copy of {}", args.file.display(), config.database().display());
+    let (kind, file) = (ExportKind::Backup, args.file.display().to_string());
+    tell_audit(&config, Event::Exported { who: person_at_shell(), kind, file, subject: None })?;
     Ok(DONE)
 }
 
@@ -40,5 +43,6 @@ pub fn restore(args: &RestoreArgs) -> Outcome {
     if let Some(kept) = kept {
         println!("what was there is {}", kept.display());
     }
+    tell_audit(&config, Event::Restored { who: person_at_shell(), file: args.file.display().to_string() })?;
     Ok(DONE)
 }

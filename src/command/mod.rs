@@ -1,6 +1,7 @@
 //! The commands, one a file, and what they share: configuration in, output and exit code out.
 
 pub mod allow_list;
+pub mod audit;
 pub mod backup;
 pub mod check_config;
 pub mod demo;
@@ -22,6 +23,7 @@ pub mod wait_idle;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tableside::audit::{self as trail, Event};
 use tableside::config::{Config, ConfigError};
 use tableside::engine::GpuProbe;
 use tableside::scanner::SendProgress;
@@ -41,7 +43,7 @@ pub const LIMIT_NOT_KEPT: u8 = 5;
 
 pub const EXIT_CODES: &str = "Exit codes:
   0  done; the exam was analysed, whatever the verdict
-  1  could not be done; standard error says why and what to do
+  1  could not be done, or audit verify found a fault; standard error says why and what to do
   2  the command line is wrong
   3  the exam reads \"not analysed\" or \"abnormal, not assessed\"
   4  scan: the receiver did not store every instance, or a file could not be read
@@ -64,6 +66,20 @@ pub fn configuration(file: Option<&Path>) -> Result<Config, String> {
     config.engine.gpu_probe = std::env::current_exe().ok().map(|program| GpuProbe { program });
     config.engine.plans = Some(config.data.join("plans"));
     Ok(config)
+}
+
+/// Leaves word for the audit trail of the data folder, if there is such a folder.
+pub fn tell_audit(config: &Config, event: Event) -> Result<(), String> {
+    if !config.data.is_dir() {
+        return Ok(());
+    }
+    let folder = trail::folder(&config.data);
+    trail::leave_note(&folder, event).map_err(|error| {
+        format!(
+            "it is done, but the audit trail in {} cannot be told: {error}; run it as the daemon's user",
+            folder.display()
+        )
+    })
 }
 
 pub fn print_json(value: &impl serde::Serialize) -> Outcome {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use tableside::audit::{Decision, Event, person_at_shell};
 use tableside::database::{Deliveries, Delivery, DeliveryFilter, DeliveryState};
 use tableside::exam::ExamKey;
 
-use super::{DONE, FAILED, Outcome, configuration, print_json};
+use super::{DONE, FAILED, Outcome, configuration, print_json, tell_audit};
 
 #[derive(Args)]
 pub struct OutboxArgs {
@@ -62,6 +63,13 @@ impl ChosenArgs {
         })
     }
 
+    /// Has the audit trail say who decided what.
+    fn tell(&self, decision: Decision, count: usize) -> Result<(), Box<dyn std::error::Error>> {
+        let (who, chosen) = (person_at_shell(), self.filter(&[])?.to_string());
+        let event = Event::DeliveriesDecided { who, decision, chosen, count };
+        Ok(tell_audit(&configuration(self.config.as_deref())?, event)?)
+    }
+
     fn deliveries(&self) -> Result<Deliveries, Box<dyn std::error::Error>> {
         let config = configuration(self.config.as_deref())?;
         Ok(Deliveries::open(&config.database())?)
@@ -81,6 +89,7 @@ pub fn outbox(args: &OutboxArgs) -> Outcome {
         }
         OutboxCommand::Retry(chosen) => {
             let count = chosen.deliveries()?.send_again(chosen.filter(&[])?)?;
+            chosen.tell(Decision::SendAgain, count)?;
             Ok(told(count, "sent again"))
         }
         OutboxCommand::Drop(chosen) => {
@@ -89,6 +98,7 @@ pub fn outbox(args: &OutboxArgs) -> Outcome {
                 return Err("say which: numbers of deliveries, --exam or --destination".into());
             }
             let count = chosen.deliveries()?.give_up(filter)?;
+            chosen.tell(Decision::GiveUp, count)?;
             Ok(told(count, "not sent any more"))
         }
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tableside::audit::{Event, ExportKind, Subject, person_at_shell};
 use tableside::config::Config;
 use tableside::database::{Database, Deliveries, DeliveryKind, DeliveryObject};
 use tableside::engine::ModelPackage;
@@ -12,7 +13,7 @@ use tableside::outbox::{self, ObjectsError};
 use tableside::report::ReportOptions;
 use tableside::telemetry::{self, LogFormat};
 
-use super::{DONE, FAILED, Outcome, configuration};
+use super::{DONE, FAILED, Outcome, configuration, tell_audit};
 
 #[derive(Args)]
 pub struct ReportArgs {
@@ -42,7 +43,9 @@ pub fn report(args: &ReportArgs) -> Outcome {
         let key = ExamKey::parse(&name).ok_or_else(|| format!("{name} is neither a folder nor the key of an exam"))?;
         let sent = if options == config.report { sent_objects(&key, &config)? } else { Vec::new() };
         if !sent.is_empty() {
-            return write(&args.out.join(key.to_string()), &sent).map(|()| DONE).map_err(Into::into);
+            write(&args.out.join(key.to_string()), &sent)?;
+            tell(&config, &key, &args.out)?;
+            return Ok(DONE);
         }
         vec![kept_exam(key, &config, &options)?]
     };
@@ -53,6 +56,9 @@ pub fn report(args: &ReportArgs) -> Outcome {
                 let objects: Vec<Written> =
                     objects.into_iter().map(|object| (object.kind.into(), object.file)).collect();
                 write(&args.out.join(exam.to_string()), &objects)?;
+                if !args.source.is_dir() {
+                    tell(&config, &exam, &args.out)?;
+                }
             }
             Err(error) => {
                 eprintln!("exam {exam} has no objects: {error}");
@@ -72,6 +78,14 @@ fn sent_objects(key: &ExamKey, config: &Config) -> Result<Vec<Written>, Box<dyn 
     let objects = Deliveries::open(&config.database())?.last_objects(key)?;
     let read = |(kind, object): (DeliveryKind, DeliveryObject)| Some((kind, std::fs::read(object.path).ok()?));
     Ok(objects.into_iter().map(read).collect::<Option<_>>().unwrap_or_default())
+}
+
+/// Has the audit trail say that an exam that the daemon keeps was written out.
+fn tell(config: &Config, exam: &ExamKey, folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let record = Database::open_kept(&config.database())?.record(exam);
+    let subject = Some(record.map_or_else(|| Subject::of_exam(exam), |record| record.subject()));
+    let (kind, file) = (ExportKind::Report, folder.join(exam.to_string()).display().to_string());
+    Ok(tell_audit(config, Event::Exported { who: person_at_shell(), kind, file, subject })?)
 }
 
 fn kept_exam(

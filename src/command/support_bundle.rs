@@ -13,11 +13,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use tableside::audit::{Event, ExportKind, person_at_shell};
 use tableside::config::Config;
 use tableside::database;
 use tar::{Builder, Header};
 
-use super::{DONE, Outcome};
+use super::{DONE, Outcome, tell_audit};
 
 /// More of a log is not taken: the newest lines count.
 const MOST_LOG_BYTES: usize = 20 << 20;
@@ -77,6 +78,12 @@ pub fn support_bundle(args: &SupportBundleArgs) -> Outcome {
     println!(
         "Names and IDs of patients are not in it. It names addresses and AE titles of your site: look before you send it."
     );
+    let (kind, made) = (ExportKind::SupportBundle, args.file.display().to_string());
+    let event = Event::Exported { who: person_at_shell(), kind, file: made, subject: None };
+    // Nobody's data are in it: it helps also who may not write in the data folder.
+    if let Err(error) = tell_audit(&config, event) {
+        eprintln!("{error}");
+    }
     Ok(DONE)
 }
 

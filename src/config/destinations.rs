@@ -16,7 +16,7 @@ use crate::outbox::{
 };
 
 /// Where Debian keeps the authorities that it trusts.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub(super) const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Reads all destinations; what is wrong with one is told, and it is left out.
 pub(super) fn read(document: &mut Document<'_>, own_title: &str) -> Vec<Destination> {
@@ -198,7 +198,7 @@ fn hl7(
     })
 }
 
-fn is_address(text: &str) -> bool {
+pub(super) fn is_address(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse().is_ok_and(|port: u16| port > 0))
 }
 

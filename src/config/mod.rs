@@ -1,6 +1,7 @@
 //! One typed configuration, read whole before anything listens. All errors are reported at once, each with its line and what
 //! was expected; unknown keys are errors. `systemd/tableside.toml` documents every key with its default.
 
+mod audit;
 mod destinations;
 mod reader;
 
@@ -8,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::audit::AuditOptions;
 use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
 use crate::outbox::Destination;
@@ -41,6 +43,7 @@ pub struct Config {
     pub retention: RetentionOptions,
     /// How the synthetic patient is sent, if it is.
     pub synthetic_patient: Option<SyntheticOptions>,
+    pub audit: AuditOptions,
     /// Who gets the results.
     pub destinations: Vec<Destination>,
     /// How results are written as DICOM objects.
@@ -93,6 +96,7 @@ impl Default for Config {
                 min_free_bytes: GIB as u64,
             },
             synthetic_patient: None,
+            audit: AuditOptions::default(),
             destinations: Vec::new(),
             report: ReportOptions::default(),
             model: None,
@@ -138,6 +142,7 @@ impl Config {
             ("[console]", self.console_listen != new.console_listen),
             ("[data] folder, journal_mib", self.data != new.data || self.journal_bytes != new.journal_bytes),
             ("[synthetic_patient]", self.synthetic_patient != new.synthetic_patient),
+            ("[audit]", self.audit != new.audit),
             ("[[destination]]", self.destinations != new.destinations),
             ("[report]", self.report != new.report),
             ("[engine], [model]", self.engine != new.engine || self.model != new.model),
@@ -187,6 +192,8 @@ impl Config {
         });
 
         read_synthetic_patient(&mut document, &mut config);
+        config.audit = audit::read(&mut document);
+
         document.section("report", |report| {
             let numbers = &mut config.report.series_numbers;
             let kinds = [

@@ -1,11 +1,12 @@
 //! The console over HTTP: its page, its data, the event stream; metrics and health beside them.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -26,6 +27,7 @@ use super::hub::{Event, Hub};
 use super::view::ShownSlab;
 use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
+use crate::audit::{Audit, Decision, Event as Audited, Person, Subject};
 use crate::database::{DatabaseError, DeliveryFilter};
 use crate::exam::{ExamKey, SlabIndex};
 use crate::hex::hex;
@@ -55,6 +57,7 @@ pub struct WebOptions {
     pub status: StatusOf,
     /// The model's plane, which pictures cover.
     pub plane: InputGeometry,
+    pub audit: Arc<Audit>,
 }
 
 /// Watchers hear from the daemon at least this often, so that they notice when it is gone.
@@ -94,7 +97,8 @@ pub async fn serve(
         .route("/api/events", get(move |state| std::future::ready(events(state, stopping))))
         .layer(middleware::from_fn(harden))
         .with_state(options);
-    axum::serve(listener, router)
+    let with_addresses = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, with_addresses)
         .with_graceful_shutdown(async move {
             // A sender that is gone means the same as a stop.
             let _ = stop.wait_for(Option::is_some).await;
@@ -135,9 +139,14 @@ async fn exams(State(options): State<WebOptions>) -> Response {
     answer_of(move || Json(json!({ "exams": options.hub.exams() })).into_response()).await
 }
 
-async fn exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Response {
+async fn exam(
+    State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(key): Path<String>,
+) -> Response {
     let exam = move || match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
         Some(record) => {
+            options.audit.viewed(&address_of(peer), record.subject());
             let slabs: Vec<ShownSlab> =
                 record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
             let exam = options.hub.shown(&record);
@@ -151,16 +160,20 @@ async fn exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Res
 /// A picture is drawn anew once another slice stands for its slab: browsers ask each time whether theirs still holds.
 async fn slab_picture(
     State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path((key, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let known = headers.get(header::IF_NONE_MATCH).cloned();
     answer_of(move || {
-        let file = (|| {
+        let found = (|| {
             let index = SlabIndex(name.strip_suffix(".png")?.parse().ok()?);
-            options.hub.record(&ExamKey::parse(&key)?)?.slabs.get(&index)?.image.clone()
+            let record = options.hub.record(&ExamKey::parse(&key)?)?;
+            let file = record.slabs.get(&index)?.image.clone()?;
+            Some((file, record.subject()))
         })();
-        let Some(file) = file else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
+        let Some((file, subject)) = found else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
+        options.audit.viewed(&address_of(peer), subject);
         let tag = format!("\"{}\"", edition(&file));
         let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
         let headers = [
@@ -191,6 +204,7 @@ struct Acknowledge {
 /// Takes JSON only: a form on another site cannot send that without asking first.
 async fn acknowledge(
     State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path((key, flag)): Path<(String, String)>,
     body: Result<Json<Acknowledge>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
@@ -199,8 +213,13 @@ async fn acknowledge(
         Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
     };
     let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
-    let hub = options.hub.clone();
-    match tokio::task::spawn_blocking(move || hub.acknowledge(&key, &flag, &by)).await {
+    let acknowledged = move || {
+        let exam = options.hub.acknowledge(&key, &flag, &by)?;
+        let subject = options.hub.record(&key).map_or_else(|| Subject::of_exam(&key), |record| record.subject());
+        options.audit.acknowledged(&address_of(peer), &by, subject, &flag);
+        Ok(exam)
+    };
+    match tokio::task::spawn_blocking(acknowledged).await {
         Ok(Ok(exam)) => Json(exam).into_response(),
         Ok(Err(error @ AcknowledgeError::NoSuchFlag)) => problem(StatusCode::NOT_FOUND, &error.to_string()),
         Ok(Err(error @ AcknowledgeError::NoName)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
@@ -217,19 +236,27 @@ async fn undelivered(State(options): State<WebOptions>) -> Response {
 /// Takes JSON only, as [`acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
 async fn send_again(
     State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     chosen: Result<Json<DeliveryFilter>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     let Json(chosen) = match chosen {
         Ok(chosen) => chosen,
         Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
     };
-    let count = tokio::task::spawn_blocking(move || options.outbox.send_again(chosen)).await;
+    let decide = move || {
+        let told = chosen.to_string();
+        let count = options.outbox.send_again(chosen)?;
+        options.audit.note(decision(peer, Decision::SendAgain, told, count));
+        Ok(count)
+    };
+    let count = tokio::task::spawn_blocking(decide).await;
     decided(count, |count| json!({ "deliveries": count }))
 }
 
 /// The same; something must be chosen.
 async fn give_up(
     State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     chosen: Result<Json<DeliveryFilter>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     let chosen = match chosen {
@@ -237,8 +264,24 @@ async fn give_up(
         Ok(_) => return problem(StatusCode::UNPROCESSABLE_ENTITY, "say which: numbers, exam or destination"),
         Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
     };
-    let count = tokio::task::spawn_blocking(move || options.outbox.give_up(chosen)).await;
+    let decide = move || {
+        let told = chosen.to_string();
+        let count = options.outbox.give_up(chosen)?;
+        options.audit.note(decision(peer, Decision::GiveUp, told, count));
+        Ok(count)
+    };
+    let count = tokio::task::spawn_blocking(decide).await;
     decided(count, |count| json!({ "deliveries": count }))
+}
+
+/// Who asks, as far as that is known: there is no log-in, and a proxy stands for all behind it.
+fn address_of(peer: SocketAddr) -> String {
+    peer.ip().to_canonical().to_string()
+}
+
+fn decision(peer: SocketAddr, decision: Decision, chosen: String, count: usize) -> Audited {
+    let who = Person::AtConsole { address: address_of(peer), initials: None };
+    Audited::DeliveriesDecided { who, decision, chosen, count }
 }
 
 fn decided<T>(

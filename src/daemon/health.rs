@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::disk::Disk;
 use super::standstill::Standstill;
+use crate::audit::Audit;
 use crate::console::{Hub, Status};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pipeline, Stall};
@@ -38,6 +39,7 @@ pub(super) struct Health {
     pub hub: Weak<Hub>,
     pub spool: Weak<Spool>,
     pub outbox: Weak<Outbox>,
+    pub audit: Arc<Audit>,
     pub disk: Disk,
     pub insecure: bool,
     pub standstill: Standstill,
@@ -91,7 +93,12 @@ impl Health {
             self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
         let undelivered = self.outbox.upgrade().map(|outbox| outbox.notices()).unwrap_or_default();
         let failed = self.trouble.notice();
-        open.into_iter().chain(self.engine.notice()).chain(failed).chain(undelivered).collect()
+        open.into_iter()
+            .chain(self.engine.notice())
+            .chain(failed)
+            .chain(undelivered)
+            .chain(self.audit.notices())
+            .collect()
     }
 
     async fn problems(&self) -> Vec<String> {

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::audit::{Audit, Event};
 use crate::config::Config;
 use crate::console::Hub;
 use crate::ingest::Scanner;
@@ -48,6 +49,7 @@ pub struct Daemon {
     pipeline: Arc<Mutex<Option<Pipeline>>>,
     retention: Retention,
     outbox: Arc<Outbox>,
+    audit: Arc<Audit>,
     spool: Arc<Spool>,
 }
 
@@ -63,6 +65,8 @@ impl Daemon {
         config.ingest.scanners.clone_from(&new.ingest.scanners);
         config.retention = new.retention;
         config.log_level.clone_from(&new.log_level);
+        let waiting = left.iter().copied().map(str::to_owned).collect();
+        self.audit.note(Event::ConfigurationChanged { waiting });
         left
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use listenfd::ListenFd;
 use parking_lot::Mutex;
@@ -14,11 +15,12 @@ use super::health::Health;
 use super::resume::resume;
 use super::standstill::Standstill;
 use super::{Daemon, listed};
+use crate::audit::{self, Audit};
 use crate::config::Config;
 use crate::console::{self, Hub, WebOptions};
 use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage, PackageError};
-use crate::ingest::{self, Door, Senders, Tls, TlsError};
+use crate::ingest::{self, Door, Hearers, Senders, Tls, TlsError};
 use crate::outbox::{Outbox, OutboxError, OutboxOptions};
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::serving::choice::{self, EngineOptions};
@@ -103,7 +105,8 @@ impl Daemon {
         let spool = Arc::new(open_spool(&config)?);
         let database = open_database(&config)?;
         let hub = Arc::new(Hub::new(Some(database.clone())));
-        let outbox = Arc::new(start_outbox(&config, database, spool.clone(), &package)?);
+        let audit = Arc::new(start_audit(&config)?);
+        let outbox = Arc::new(start_outbox(&config, database, spool.clone(), &package, audit.clone())?);
 
         let (doors, dicom_address) = open_doors(&config, listening.dicom, listening.dicom_tls).await?;
         let (console_listener, console_address) = listen(listening.console, config.console_listen, "console").await?;
@@ -137,9 +140,7 @@ impl Daemon {
             doors,
             config.ingest,
             senders,
-            spool.clone(),
-            input,
-            outbox.clone(),
+            Hearers { spool: spool.clone(), sink: input, commitments: outbox.clone(), audit: audit.clone() },
             stopping.clone(),
         ));
         let health = Arc::new(Health {
@@ -153,6 +154,7 @@ impl Daemon {
             hub: Arc::downgrade(&hub),
             spool: Arc::downgrade(&spool),
             outbox: Arc::downgrade(&outbox),
+            audit: audit.clone(),
             standstill: Standstill::after(&config.data),
             disk: Disk::new(config.data),
             insecure: config.insecure,
@@ -172,12 +174,9 @@ impl Daemon {
                 Box::pin(async move { health.status().await })
             }),
             plane: package.manifest.input,
+            audit: audit.clone(),
         };
-        let console = tokio::spawn(async move {
-            if let Err(error) = console::serve(console_listener, web, stopping).await {
-                tracing::error!(%error, "the console has stopped");
-            }
-        });
+        let console = tokio::spawn(serve_console(console_listener, web, stopping));
         tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");
         Ok(Self {
             dicom_address,
@@ -194,6 +193,7 @@ impl Daemon {
             pipeline,
             retention,
             outbox,
+            audit,
             spool,
         })
     }
@@ -217,11 +217,23 @@ fn open_database(config: &Config) -> Result<Arc<Database>, StartError> {
     Database::open(&path).map(Arc::new).map_err(|source| StartError::Database { path, source })
 }
 
+fn start_audit(config: &Config) -> Result<Audit, StartError> {
+    let trail = audit::folder(&config.data);
+    Audit::start(config.audit.clone(), trail, &config.ingest.ae_title).map_err(StartError::Threads)
+}
+
+async fn serve_console(listener: TcpListener, web: WebOptions, stop: watch::Receiver<Option<Instant>>) {
+    if let Err(error) = console::serve(listener, web, stop).await {
+        tracing::error!(%error, "the console has stopped");
+    }
+}
+
 fn start_outbox(
     config: &Config,
     database: Arc<Database>,
     spool: Arc<Spool>,
     package: &ModelPackage,
+    audit: Arc<Audit>,
 ) -> Result<Outbox, OutboxError> {
     Outbox::start(OutboxOptions {
         destinations: config.destinations.clone(),
@@ -231,6 +243,7 @@ fn start_outbox(
         spool,
         plane: package.manifest.input.clone(),
         report: config.report,
+        audit,
     })
 }
 

@@ -21,7 +21,7 @@ const THREADS: Duration = Duration::from_secs(10);
 impl Daemon {
     /// Stops listening, lets open associations and requests finish, then stops the threads; see the module's head.
     pub async fn stop(self) {
-        let Self { hub, watch, stop, synthetic, ingest, console, pipeline, retention, outbox, spool, .. } = self;
+        let Self { hub, watch, stop, synthetic, ingest, console, pipeline, retention, outbox, audit, spool, .. } = self;
         watch.abort();
         // What it leaves is removed at the next start. It holds the spool until it has ended, which is at once.
         if let Some(synthetic) = synthetic {
@@ -55,6 +55,7 @@ impl Daemon {
             }
         })
         .await;
+        done("the audit trail", until, move || audit.stop()).await;
         done("the spool", until, move || drop(spool)).await;
     }
 }

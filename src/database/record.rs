@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::alert::Flags;
 use crate::analysis::{ExamState, ExamView, SlabView};
+use crate::audit::Subject;
 use crate::exam::SlabIndex;
 use crate::report::ReportBasis;
 use crate::triage::CaseReport;
@@ -25,5 +26,16 @@ impl Record {
     #[must_use]
     pub fn final_report(&self) -> Option<&CaseReport> {
         self.report.as_ref().filter(|_| self.exam.state == ExamState::Complete)
+    }
+
+    /// Whose exam it is, as the audit trail names it. The study is known once there is a report.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        let study_instance_uid = self.report.as_ref().map(|report| report.study_instance_uid.clone());
+        Subject {
+            study_instance_uid: study_instance_uid.unwrap_or_default(),
+            patient_id: self.exam.patient.id.clone(),
+            exam: Some(self.exam.key.clone()),
+        }
     }
 }

@@ -26,7 +26,9 @@ use super::procedure_step::{ProcedureStepState, ProcedureSteps};
 use super::refusals::{AssociationRefusals, RefusedObject};
 use super::synthetic::SyntheticScan;
 use super::traffic::OpenAssociation;
+use super::transfers::Transfers;
 use super::{CommitmentSink, IngestOptions, InstanceSink, Senders, StoredInstance};
+use crate::audit::{Audit, Peer};
 use crate::dicom::CommitmentReport;
 use crate::dicom::dimse::{CommandError, Operation, Request, Status};
 use crate::dicom::pdu::{EncodeError, FragmentHead, Next, PduError, PduStream, command_pdus, encode};
@@ -121,6 +123,7 @@ pub(super) struct Shared {
     pub procedure_steps: ProcedureSteps,
     pub sink: Arc<dyn InstanceSink>,
     pub commitments: Arc<dyn CommitmentSink>,
+    pub audit: Arc<Audit>,
 }
 
 /// Who has opened an association, for as long as it is open.
@@ -148,7 +151,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         Ok((negotiated, requestor)) => {
             tracing::info!(association = id.0, calling_ae_title = negotiated.calling_ae_title, "association opened");
             is_synthetic = matches!(requestor, Requestor::Synthetic(_));
-            converse(&mut stream, negotiated, requestor, id, shared).await
+            let from = peer_of(&negotiated.calling_ae_title, peer);
+            converse(&mut stream, negotiated, from, requestor, id, shared).await
         }
         Err(error) => {
             // A refused scanner is to read why, however often it asks.
@@ -214,11 +218,17 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(rejection) => {
             let reason = describe(&rejection);
+            shared.audit.caller_refused(peer_of(&ae_title, peer), reason.clone());
             let answer = encode(&Pdu::AssociationRJ(rejection))?;
             stream.send(&answer, deadline).await?;
             Err(AssociationError::Refused(reason))
         }
     }
+}
+
+/// A caller, as the audit trail names it.
+fn peer_of(ae_title: &str, peer: SocketAddr) -> Peer {
+    Peer { ae_title: ae_title.trim().to_owned(), address: peer.ip().to_canonical().to_string() }
 }
 
 fn describe(rejection: &AssociationRJ) -> String {
@@ -229,6 +239,7 @@ fn describe(rejection: &AssociationRJ) -> String {
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     negotiated: NegotiatedAssociation,
+    from: Peer,
     requestor: Requestor,
     id: AssociationId,
     shared: Arc<Shared>,
@@ -239,7 +250,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         Requestor::Synthetic(scan) => Some(scan.clone()),
         Requestor::Peer { .. } => None,
     };
-    let refusals = AssociationRefusals::new(id, ae_title, synthetic.is_some(), shared.spool.clone(), sink.clone());
+    let transfers = synthetic.is_none().then(|| Transfers::new(shared.audit.clone(), from));
+    let refusals = AssociationRefusals::new(id, ae_title, shared.spool.clone(), sink.clone(), transfers);
     let mut conversation = Conversation {
         stream,
         negotiated,
@@ -587,7 +599,7 @@ impl Shared {
                 return (status, None);
             }
         };
-        refusals.stored(&exam, &header.sop_instance_uid);
+        refusals.stored(&exam, &header);
         if !is_synthetic {
             telemetry::received(data_set.len());
             telemetry::scanner_sent(origin.calling_ae_title);

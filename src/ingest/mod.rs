@@ -13,6 +13,7 @@ mod refusals;
 mod synthetic;
 mod tls;
 mod traffic;
+mod transfers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use synthetic::{ExpectedScan, SyntheticScan, SyntheticScans};
 pub use tls::{Tls, TlsError, TlsOptions};
 pub use traffic::Traffic;
 
+use crate::audit::{Audit, Peer};
 use crate::dicom::CommitmentReport;
 use crate::exam::{AssociationId, ExamKey, PerformedStep, Refusal};
 use crate::spool::Spool;
@@ -144,19 +146,26 @@ impl Senders {
     }
 }
 
+/// Who hears of what comes.
+pub struct Hearers {
+    pub spool: Arc<Spool>,
+    pub sink: Arc<dyn InstanceSink>,
+    pub commitments: Arc<dyn CommitmentSink>,
+    pub audit: Arc<Audit>,
+}
+
 /// Accepts connections until `stop` says until when open associations may go on.
 pub async fn serve(
     doors: Vec<Door>,
     options: IngestOptions,
     senders: Senders,
-    spool: Arc<Spool>,
-    sink: Arc<dyn InstanceSink>,
-    commitments: Arc<dyn CommitmentSink>,
+    hearers: Hearers,
     stop: watch::Receiver<Option<Instant>>,
 ) {
     let pending = PendingConnections::new(MOST_PENDING);
     let permits = AssociationPermits::new(options.max_associations, options.max_associations_of_one);
     let rate_limiter = RateLimiter::new(MOST_TOKENS, SECONDS_A_TOKEN.recip());
+    let Hearers { spool, sink, commitments, audit } = hearers;
     let procedure_steps = ProcedureSteps::new(&spool);
     let shared = Arc::new(association::Shared {
         options,
@@ -167,6 +176,7 @@ pub async fn serve(
         procedure_steps,
         sink,
         commitments,
+        audit,
     });
     let mut open = JoinSet::new();
     for door in doors {
@@ -220,6 +230,8 @@ async fn serve_door(
         {
             tracing::warn!(%peer, "connection refused: no scanner is listed with this address");
             telemetry::association_ended("address");
+            let caller = Peer { ae_title: String::new(), address: address.to_string() };
+            shared.audit.caller_refused(caller, "no scanner is listed with this address".to_owned());
             shared.rate_limiter.count(address);
             continue;
         }

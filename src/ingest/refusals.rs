@@ -8,17 +8,20 @@ use std::time::Instant;
 use dicom_dictionary_std::tags;
 use jiff::Timestamp;
 
+use super::transfers::Transfers;
 use super::{InstanceSink, RefusedInstance};
+use crate::audit::Subject;
 use crate::dicom::attributes::text;
 use crate::dicom::dimse::Request;
 use crate::dicom::read_before_fault;
-use crate::exam::{AssociationId, ExamKey, Identity, Refusal, Refusals, is_ct_image};
+use crate::exam::{AssociationId, ExamKey, Identity, InstanceHeader, Refusal, Refusals, is_ct_image};
 use crate::spool::Spool;
 
 /// An object that was refused.
 #[derive(Debug, Clone)]
 pub(super) struct RefusedObject {
     pub sop_instance_uid: String,
+    pub sop_class_uid: String,
     pub identity: Identity,
     pub reason: String,
     may_be_slice: bool,
@@ -30,6 +33,7 @@ impl RefusedObject {
         let known = read_before_fault(data_set, transfer_syntax_uid);
         Self {
             sop_instance_uid: request.sop_instance_uid.clone(),
+            sop_class_uid: request.sop_class_uid.clone(),
             identity: Identity::read(&known),
             reason,
             may_be_slice: may_be_slice(&request.sop_class_uid) || is_ct_image(&text(&known, tags::SOP_CLASS_UID)),
@@ -46,32 +50,41 @@ pub fn may_be_slice(sop_class_uid: &str) -> bool {
     is_ct_image(sop_class_uid) || !sop_class_uid.starts_with(STANDARD_ROOT)
 }
 
-/// The refused objects of one association. Its calls wait for the disk.
+/// The refused objects of one association, and all of it for the audit trail. Its calls wait for the disk.
 pub(super) struct AssociationRefusals {
     association: AssociationId,
     calling_ae_title: String,
-    /// What the synthetic patient does not get rid of is told by whoever sends it.
-    is_synthetic: bool,
     spool: Arc<Spool>,
     sink: Arc<dyn InstanceSink>,
     /// The exam of the last object that named one.
     exam: Option<ExamKey>,
     held_back: Vec<Refusal>,
+    /// None for the synthetic patient: what it does not get rid of is told by whoever sends it, and no trail has it.
+    transfers: Option<Transfers>,
 }
 
 impl AssociationRefusals {
     pub(super) fn new(
         association: AssociationId,
         calling_ae_title: String,
-        is_synthetic: bool,
         spool: Arc<Spool>,
         sink: Arc<dyn InstanceSink>,
+        transfers: Option<Transfers>,
     ) -> Self {
-        Self { association, calling_ae_title, is_synthetic, spool, sink, exam: None, held_back: Vec::new() }
+        Self { association, calling_ae_title, spool, sink, exam: None, held_back: Vec::new(), transfers }
     }
 
     /// An instance of this exam was stored.
-    pub(super) fn stored(&mut self, exam: &ExamKey, sop_instance_uid: &str) {
+    pub(super) fn stored(&mut self, exam: &ExamKey, header: &InstanceHeader) {
+        let sop_instance_uid = &header.sop_instance_uid;
+        let subject = Subject {
+            study_instance_uid: header.study_instance_uid.clone(),
+            patient_id: header.patient.id.clone(),
+            exam: Some(exam.clone()),
+        };
+        if let Some(transfers) = &mut self.transfers {
+            transfers.stored(subject, &header.sop_class_uid);
+        }
         for missed in self.spool.mend(sop_instance_uid) {
             self.sink.mended(&missed, sop_instance_uid, Instant::now());
         }
@@ -79,7 +92,14 @@ impl AssociationRefusals {
     }
 
     pub(super) fn refused(&mut self, object: RefusedObject) {
-        if !object.may_be_slice || self.is_synthetic {
+        let Some(transfers) = &mut self.transfers else { return };
+        let subject = Subject {
+            study_instance_uid: object.identity.study_instance_uid.clone(),
+            patient_id: object.identity.patient.id.clone(),
+            exam: object.identity.exam_key(),
+        };
+        transfers.refused(subject, &object.sop_class_uid, &object.reason);
+        if !object.may_be_slice {
             return;
         }
         let own = object.identity.exam_key();

@@ -5,7 +5,7 @@
 //! A fault of a destination (nobody answers, it is full, it aborts) pauses that destination and costs the object nothing. A fault of an object
 //! (it is refused as such) is for somebody to decide on, and its siblings go on.
 
-mod backoff;
+mod audited;
 mod destination;
 mod making;
 mod objects;
@@ -20,12 +20,14 @@ use jiff::{Timestamp, ToSpan as _};
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
 
-pub use backoff::RetryLimits;
+pub use crate::backoff::RetryLimits;
+pub use crate::client_tls::ClientTls;
 pub use destination::{
-    CStoreOptions, ClientTls, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, Route, WebhookOptions,
+    CStoreOptions, Destination, FhirOptions, Hl7Options, HttpOptions, NoticeOptions, Route, WebhookOptions,
 };
 pub use objects::{ObjectsError, objects};
 
+use crate::audit::Audit;
 use crate::database::{Addressee, Database, DatabaseError, Deliveries, Delivery, DeliveryFilter, DeliveryState};
 use crate::dicom::CommitmentReport;
 use crate::exam::ExamKey;
@@ -35,6 +37,7 @@ use crate::report::ReportOptions;
 use crate::spool::Spool;
 use crate::telemetry;
 use crate::words::counted;
+use audited::Audited;
 use making::Maker;
 use sending::{Node, NodeState, Sender, Trouble};
 
@@ -54,6 +57,7 @@ pub struct OutboxOptions {
     pub spool: Arc<Spool>,
     pub plane: InputGeometry,
     pub report: ReportOptions,
+    pub audit: Arc<Audit>,
 }
 
 /// Why the outbox does not start.
@@ -111,7 +115,7 @@ impl Outbox {
     /// # Errors
     /// If the database or the folder cannot be used, or the system gives no thread.
     pub fn start(options: OutboxOptions) -> Result<Self, OutboxError> {
-        let OutboxOptions { destinations, database, database_path, folder, spool, plane, report } = options;
+        let OutboxOptions { destinations, database, database_path, folder, spool, plane, report, audit } = options;
         let addressees: Vec<Addressee> = destinations
             .iter()
             .map(|destination| Addressee { name: destination.name.clone(), gets: destination.gets() })
@@ -138,11 +142,18 @@ impl Outbox {
         let outbox = Self { shared: shared.clone(), nodes, threads: Mutex::default() };
 
         let names = outbox.nodes.iter().map(|node| node.name.clone()).collect();
-        let maker = Maker { shared: shared.clone(), database, folder, spool, plane, options: report, names };
+        let maker =
+            Maker { shared: shared.clone(), database: database.clone(), folder, spool, plane, options: report, names };
         outbox.spawn("objects".to_owned(), move || maker.run())?;
         for (destination, node) in destinations.into_iter().zip(&outbox.nodes) {
             telemetry::deliveries_start(&destination.name);
-            let sender = Sender::new(shared.clone(), node.clone(), destination)
+            let audited = Audited {
+                audit: audit.clone(),
+                database: database.clone(),
+                destination: node.name.clone(),
+                address: destination.route.address(),
+            };
+            let sender = Sender::new(shared.clone(), node.clone(), destination, audited)
                 .map_err(|source| OutboxError::Destination { name: node.name.clone(), source })?;
             outbox.spawn(format!("to {}", node.name), move || sender.run())?;
         }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::backoff::{Backoff, RetryLimits};
+use super::audited::{Audited, Settled};
 use super::destination::{Destination, NodeFault, Step, Way};
 use super::{POLL, Shared, note_commitment};
+use crate::backoff::{Backoff, RetryLimits};
 use crate::database::{Delivery, DeliveryCounts, DeliveryState, Gets, Outcome};
 use crate::dicom::UidSource;
 use crate::telemetry;
@@ -91,17 +92,23 @@ pub(super) struct Sender {
     ask_after: Instant,
     gets: Gets,
     counted: Option<Instant>,
+    audited: Audited,
 }
 
 impl Sender {
     /// # Errors
     /// If the system gives nothing to send with.
-    pub(super) fn new(shared: Arc<Shared>, node: Arc<Node>, destination: Destination) -> std::io::Result<Self> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        node: Arc<Node>,
+        destination: Destination,
+        audited: Audited,
+    ) -> std::io::Result<Self> {
         let backoff = Backoff::new(destination.retry);
         let gets = destination.gets();
         let (ask_backoff, ask_after) = (Backoff::new(destination.retry), Instant::now());
         let (retry, way) = (destination.retry, Way::to(destination.route)?);
-        Ok(Self { shared, node, way, retry, backoff, ask_backoff, ask_after, gets, counted: None })
+        Ok(Self { shared, node, way, retry, backoff, ask_backoff, ask_after, gets, counted: None, audited })
     }
 
     pub(super) fn run(mut self) {
@@ -156,14 +163,17 @@ impl Sender {
         }
         let Self { shared, node, way, backoff, retry, .. } = self;
         let commits = way.commitment_patience().is_some();
-        way.deliver(&batch, &mut |delivery, step| {
+        let mut settled = Settled::default();
+        let delivered = way.deliver(&batch, &mut |delivery, step| {
+            settled.count(delivery, &step);
             if matches!(step, Step::Done(_) | Step::Dead(_)) {
                 backoff.reset();
                 node.recover();
             }
             note(shared, node, delivery, step, commits, *retry)
-        })?;
-        Ok(true)
+        });
+        self.audited.tell(&batch, settled);
+        delivered.map(|()| true)
     }
 
     /// Asks whether the destination has for good what it stored; `false` if there is nothing to ask. That it cannot be asked keeps

@@ -1,6 +1,7 @@
 //! Metrics and logs. Both are part of the interface: names and labels are documented in `docs/metrics.md` and tested.
 //! Neither carries a patient's name or ID; an exam appears under its key.
 
+mod audit;
 mod labels;
 mod notification;
 mod scanners;
@@ -18,6 +19,7 @@ use metrics_process::Collector;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, reload};
 
+pub use audit::{audit_failed, audit_recorded, audit_unsent};
 pub use notification::{Until, acknowledged, notification_parts, notified};
 pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
 pub use synthetic_patient::{
@@ -118,6 +120,7 @@ fn describe() {
     Collector::default().describe();
     scanners::describe();
     synthetic_patient::describe();
+    audit::describe();
     describe_gauge!(BUILD_INFO, "1 for the version that runs");
     describe_gauge!(READY, "1 while slices can be received and analysed, as /readyz says");
     describe_counter!(STANDSTILLS, "Times that work stood still, so that a restart was called for");
@@ -364,13 +367,17 @@ pub enum LogFormat {
 const LIBRARY_LEVELS: &str =
     "dicom_object=error,dicom_parser=error,dicom_ul=error,dicom_pixeldata=error,rten=error,ort=error";
 
+/// The heads of the audit trail are always in the log: there they show later whether its records were changed.
+const AUDIT_HEADS: &str = "tableside::audit::head=info";
+
 /// Changes what is logged.
 type Relevel = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
 static RELEVEL: OnceLock<Relevel> = OnceLock::new();
 
 fn filter(level: &str) -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{LIBRARY_LEVELS},{level}")))
+    EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("{LIBRARY_LEVELS},{level},{AUDIT_HEADS}")))
 }
 
 /// Logs by another `EnvFilter` directive from now on, unless `RUST_LOG` overrides it.

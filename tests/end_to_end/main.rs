@@ -17,6 +17,7 @@ mod webdriver;
 
 mod abnormal;
 mod associations;
+mod audit;
 mod backup;
 mod bad_input;
 mod command_line;

@@ -1,5 +1,7 @@
 //! What somebody sees of the deliveries, and decides.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
@@ -22,6 +24,18 @@ pub struct DeliveryFilter {
     /// Empty for all.
     #[serde(skip)]
     pub states: Vec<DeliveryState>,
+}
+
+impl fmt::Display for DeliveryFilter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.ids.iter().map(i64::to_string).collect();
+        let numbers = (!numbers.is_empty()).then(|| format!("numbers {}", numbers.join(" ")));
+        let exam = self.exam.as_ref().map(|exam| format!("exam {exam}"));
+        let destination = self.destination.as_ref().map(|name| format!("destination {name}"));
+        let chosen: Vec<String> = numbers.into_iter().chain(exam).chain(destination).collect();
+        formatter.write_str(if chosen.is_empty() { "all" } else { "" })?;
+        formatter.write_str(&chosen.join(", "))
+    }
 }
 
 impl DeliveryFilter {

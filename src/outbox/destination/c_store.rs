@@ -7,8 +7,8 @@ use dicom_dictionary_std::uids;
 use dicom_ul::association::client::AsyncClientAssociation;
 use tokio::runtime::Runtime;
 
-use super::tls::ClientTls;
 use super::{NodeFault, Report, Step, Tell, answer, file_of, lost, settle};
+use crate::client_tls::ClientTls;
 use crate::database::{Delivery, DeliveryObject};
 use crate::dicom::commitment::commitment_request;
 use crate::dicom::scu::{

@@ -1,15 +1,14 @@
 //! Notification by HL7 v2.5.1: an ORU^R01 message over MLLP (HL7 "Transport Specification: MLLP", release 1).
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::notification::{NoticeOptions, Notification, headline};
-use super::tls::ClientTls;
 use super::{Answer, NodeFault, Step, Tell, lost, settle};
 use crate::alert::Notice;
+use crate::client_tls::{ClientTls, connect};
 use crate::database::Delivery;
 use crate::exam::Patient;
 
@@ -51,44 +50,21 @@ pub(super) fn deliver(options: &Hl7Options, delivery: &Delivery, tell: Tell<'_>)
     let Some(notification) = Notification::of(delivery, &options.notice, now) else { return Ok(()) };
     let message = message(options, &notification, now);
     let failed = |what: &str, error: std::io::Error| format!("{}: {what}: {error}", options.address);
-    let mut stream = connect(options).map_err(|error| NodeFault::new(failed("no connection", error)))?;
+    let connected = connect(&options.address, options.connect_timeout, options.answer_timeout);
+    let mut stream = connected.map_err(|error| NodeFault::new(failed("no connection", error)))?;
     if !tell(delivery, Step::Sending)? {
         return Ok(());
     }
     let answered = match &options.tls {
         None => converse(&mut stream, &message, options.answer_timeout),
-        Some(tls) => encrypted(stream, tls, &options.address)
+        Some(tls) => tls
+            .encrypted(stream, &options.address)
             .and_then(|mut stream| converse(&mut stream, &message, options.answer_timeout)),
     };
     match answered {
         Ok(answer) => settle(delivery, meaning(&answer, &notification.id), tell),
         Err(error) => lost(delivery, failed("lost before it answered", error), tell),
     }
-}
-
-fn connect(options: &Hl7Options) -> std::io::Result<TcpStream> {
-    let mut last = None;
-    for address in options.address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, options.connect_timeout) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(options.answer_timeout))?;
-                stream.set_write_timeout(Some(options.answer_timeout))?;
-                return Ok(stream);
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| std::io::Error::other("the name leads to no address")))
-}
-
-type Encrypted = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
-
-fn encrypted(stream: TcpStream, tls: &ClientTls, address: &str) -> std::io::Result<Encrypted> {
-    let host = host_of(address);
-    let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
-    let connection = rustls::ClientConnection::new(tls.config()?, name).map_err(std::io::Error::other)?;
-    Ok(rustls::StreamOwned::new(connection, stream))
 }
 
 /// Sends a message and waits for what answers it.

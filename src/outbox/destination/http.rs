@@ -142,7 +142,7 @@ fn read(mut response: Response<ureq::Body>) -> Result<(StatusCode, Option<Durati
 }
 
 /// What an address names, for messages: its path or query may hold a secret.
-fn host_of(url: &str) -> &str {
+pub(super) fn host_of(url: &str) -> &str {
     let from = url.find("://").map_or(0, |at| at + 3);
     let to = url[from..].find(['/', '?', '#']).map_or(url.len(), |at| from + at);
     &url[..to]

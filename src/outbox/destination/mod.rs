@@ -6,7 +6,6 @@ mod hl7;
 mod http;
 mod notification;
 mod stow_rs;
-mod tls;
 mod webhook;
 
 use std::time::Duration;
@@ -19,10 +18,9 @@ pub use fhir::FhirOptions;
 pub use hl7::Hl7Options;
 pub use http::HttpOptions;
 pub use notification::NoticeOptions;
-pub use tls::ClientTls;
 pub use webhook::WebhookOptions;
 
-use super::backoff::RetryLimits;
+use crate::backoff::RetryLimits;
 use crate::database::{DatabaseError, Delivery, DeliveryObject, Gets};
 use crate::dicom::CommitmentReport;
 use crate::hex::hex;
@@ -50,6 +48,19 @@ pub enum Route {
     /// HL7 v2 over MLLP.
     Hl7(Hl7Options),
     Fhir(FhirOptions),
+}
+
+impl Route {
+    /// Where it leads, without what may be secret in an address.
+    pub(super) fn address(&self) -> String {
+        match self {
+            Self::CStore(options) => options.target.to_string(),
+            Self::StowRs(http) => http::host_of(&http.url).to_owned(),
+            Self::Webhook(options) => http::host_of(&options.http.url).to_owned(),
+            Self::Hl7(options) => options.address.clone(),
+            Self::Fhir(options) => http::host_of(&options.http.url).to_owned(),
+        }
+    }
 }
 
 impl Destination {

@@ -1,4 +1,4 @@
-//! How long a destination that failed is left alone.
+//! How long somebody who failed is left alone.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ impl Default for RetryLimits {
 
 /// Each pause is twice as long as the one before, up to the longest.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     limits: RetryLimits,
     next: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(limits: RetryLimits) -> Self {
+    pub(crate) fn new(limits: RetryLimits) -> Self {
         Self { limits, next: limits.first }
     }
 
     /// The next pause: three quarters of its length and a random share of the rest, so that what failed together does not come back
     /// together; at least `asked`, where the destination said how long.
-    pub(super) fn pause(&mut self, asked: Option<Duration>) -> Duration {
+    pub(crate) fn pause(&mut self, asked: Option<Duration>) -> Duration {
         let pause = self.next.min(self.limits.longest);
         self.next = (pause * 2).min(self.limits.longest);
         let pause = pause.mul_f64(rand::rng().random_range(0.75..=1.0));
@@ -39,7 +39,7 @@ impl Backoff {
     }
 
     /// It answers again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.limits.first;
     }
 }
