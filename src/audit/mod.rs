@@ -2,7 +2,7 @@
 //!
 //! Each event is a DICOM audit message (PS3.15 section A.5) in a syslog message (RFC 5424) that also carries its number and the hash of
 //! the one before (`record`). These lie in files of the data folder (`trail`), and go to a syslog server where one is configured
-//! (`sender`). The head of the chain is told to the log, so that [`verify`] finds out what was changed later.
+//! (`sender`). The head of the chain is told to the log, so that [`verify()`] finds out what was changed later.
 //!
 //! Nobody who notes an event waits: events queue for one thread (`writer`). While the disk takes nothing they wait in memory, up to
 //! a limit (`shared`); what is lost beyond that is counted, and a record says so.

@@ -210,9 +210,12 @@ mod tests {
 
     const RECORDS: usize = 12;
 
+    /// Names and bytes.
+    type Files = Vec<(OsString, Vec<u8>)>;
+
     /// A trail of two files, its head, and the head in its middle.
     fn trail() -> (tempfile::TempDir, Head, Head) {
-        static MADE: OnceLock<(Vec<(OsString, Vec<u8>)>, Head, Head)> = OnceLock::new();
+        static MADE: OnceLock<(Files, Head, Head)> = OnceLock::new();
         let (made, middle, head) = MADE.get_or_init(|| {
             let folder = tempfile::tempdir().unwrap();
             let (mut trail, _) = Trail::open(folder.path()).unwrap();
