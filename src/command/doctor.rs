@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use tableside::engine::{self, Gpu, GpuProbe, ModelPackage};
 use tableside::parity::{EngineCheck, EngineState, check, phantom_exam, windows_of};
-use tableside::serving::choice;
+use tableside::serving::choice::{self, EngineOptions};
 use tableside::telemetry::{self, LogFormat};
 
 use super::{DONE, FAILED, Outcome, configuration, print_json};
@@ -32,6 +32,10 @@ struct Diagnosis {
     driver: Option<String>,
     onnxruntime_library: Found<PathBuf>,
     model: String,
+    /// Which package that is: the configured, the promoted or the one in the program.
+    model_source: String,
+    /// `null` where there is to be none.
+    shadow_model: Option<Found<String>>,
     engines: Vec<EngineCheck>,
     /// The engine that the configuration asks for.
     configured: choice::EngineChoice,
@@ -54,7 +58,8 @@ impl<T, E: std::fmt::Display> From<Result<T, E>> for Found<T> {
 pub fn doctor(args: &DoctorArgs) -> Outcome {
     telemetry::log_to_stderr(LogFormat::Text, "error");
     let config = configuration(args.config.as_deref())?;
-    let package = ModelPackage::find(config.model.as_deref())?;
+    let source = config.model_source()?;
+    let package = source.load()?;
     let windows = windows_of(&phantom_exam()?, &package.manifest.input, WINDOWS)?;
     let report = check(&package, &config.engine, &windows);
     let serves = choice::serving(&package, &config.engine);
@@ -64,6 +69,8 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
         driver: engine::nvidia_driver(),
         onnxruntime_library: library(config.engine.onnxruntime_library.as_deref()).into(),
         model: package.title(),
+        model_source: source.to_string(),
+        shadow_model: config.shadow.model.as_deref().map(|folder| shadow_model(folder, &config.engine).into()),
         engines: report.engines,
         configured: config.engine.choice,
         serves: serves.map(|serving| serving.name()).into(),
@@ -74,6 +81,13 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
         print(&findings);
     }
     Ok(if matches!(findings.serves, Found::Here(_)) { DONE } else { FAILED })
+}
+
+/// Whether the package of the shadow model passes its self-test.
+fn shadow_model(folder: &Path, options: &EngineOptions) -> Result<String, Box<dyn std::error::Error>> {
+    let package = ModelPackage::load(folder)?;
+    let engine = choice::on_cpu(&package, options)?;
+    Ok(format!("{} on the {} engine, {}", package.title(), engine.name(), folder.display()))
 }
 
 /// The file itself: its name carries the version.
@@ -91,7 +105,13 @@ fn print(findings: &Diagnosis) {
         Found::Absent { reason } => println!("ONNX Runtime  none: {reason}"),
         Found::Here(path) => println!("ONNX Runtime  {}", path.display()),
     }
-    println!("model         {}\n", findings.model);
+    println!("model         {}: {}", findings.model, findings.model_source);
+    match &findings.shadow_model {
+        None => {}
+        Some(Found::Absent { reason }) => println!("shadow model  none: {reason}"),
+        Some(Found::Here(model)) => println!("shadow model  {model}"),
+    }
+    println!();
     for check in &findings.engines {
         match &check.state {
             EngineState::Absent { reason } => println!("{:12}  absent: {reason}", check.engine),

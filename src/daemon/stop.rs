@@ -21,7 +21,7 @@ const THREADS: Duration = Duration::from_secs(10);
 impl Daemon {
     /// Stops listening, lets open associations and requests finish, then stops the threads; see the module's head.
     pub async fn stop(self) {
-        let Self { hub, watch, stop, ingest, console, pipeline, retention, outbox, spool, .. } = self;
+        let Self { hub, watch, stop, ingest, console, pipeline, retention, shadow, outbox, spool, .. } = self;
         watch.abort();
         let now = Instant::now();
         let (connections_until, threads_until, until) = (now + CONNECTIONS, now + THREADS, now + DRAIN);
@@ -37,6 +37,7 @@ impl Daemon {
         tokio::join!(
             done("the analysis", threads_until, move || pipeline.into_iter().for_each(Pipeline::stop)),
             done("retention", threads_until, move || drop(retention)),
+            done("the shadow model", threads_until, move || drop(shadow)),
             done("the outbox", threads_until, move || outbox.stop()),
         );
         done("the database", until, move || {

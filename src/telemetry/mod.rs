@@ -4,6 +4,7 @@
 mod labels;
 mod notification;
 mod scanners;
+mod shadow;
 mod work_progress;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use tracing_subscriber::{EnvFilter, reload};
 
 pub use notification::{Until, acknowledged, notification_parts, notified};
 pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
+pub use shadow::{shadow_interrupted, shadow_judged, shadow_running, shadow_waiting};
 pub use work_progress::WorkProgress;
 
 const BUILD_INFO: &str = "tableside_build_info";
@@ -113,6 +115,7 @@ pub fn metrics() -> Result<Metrics, MetricsError> {
 fn describe() {
     Collector::default().describe();
     scanners::describe();
+    shadow::describe();
     describe_gauge!(BUILD_INFO, "1 for the version that runs");
     describe_gauge!(READY, "1 while slices can be received and analysed, as /readyz says");
     describe_counter!(STANDSTILLS, "Times that work stood still, so that a restart was called for");
