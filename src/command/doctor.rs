@@ -30,6 +30,10 @@ struct Diagnosis {
     gpus: Found<Vec<Gpu>>,
     /// The driver's own words.
     driver: Option<String>,
+    /// The oldest of NVIDIA's drivers with which the kernels run.
+    needed_driver: u32,
+    /// Its version; absent also if it is of another major version than this program was built for.
+    tensorrt: Found<String>,
     onnxruntime_library: Found<PathBuf>,
     model: String,
     /// Which package that is: the configured, the promoted or the one in the program.
@@ -67,6 +71,8 @@ pub fn doctor(args: &DoctorArgs) -> Outcome {
     let findings = Diagnosis {
         gpus: probe.unwrap_or_else(engine::gpus_here).into(),
         driver: engine::nvidia_driver(),
+        needed_driver: engine::NEEDED_DRIVER,
+        tensorrt: engine::tensorrt_version().into(),
         onnxruntime_library: library(config.engine.onnxruntime_library.as_deref()).into(),
         model: package.title(),
         model_source: source.to_string(),
@@ -100,7 +106,12 @@ fn print(findings: &Diagnosis) {
         Found::Absent { reason } => println!("GPU           none: {reason}"),
         Found::Here(gpus) => gpus.iter().for_each(print_gpu),
     }
-    println!("driver        {}", findings.driver.as_deref().unwrap_or("none"));
+    let (driver, needed) = (findings.driver.as_deref().unwrap_or("none"), findings.needed_driver);
+    println!("driver        {driver}; a GPU needs {needed} or newer");
+    match &findings.tensorrt {
+        Found::Absent { reason } => println!("TensorRT      none: {reason}"),
+        Found::Here(version) => println!("TensorRT      {version}"),
+    }
     match &findings.onnxruntime_library {
         Found::Absent { reason } => println!("ONNX Runtime  none: {reason}"),
         Found::Here(path) => println!("ONNX Runtime  {}", path.display()),
@@ -126,12 +137,11 @@ fn print(findings: &Diagnosis) {
 }
 
 fn print_gpu(gpu: &Gpu) {
-    let ((major, minor), cuda) = (gpu.compute_capability, gpu.driver_cuda);
+    let (major, minor) = gpu.compute_capability;
     println!(
-        "GPU           {}, {:.1} GB, compute capability {major}.{minor}; its driver knows CUDA {}.{}",
+        "GPU           {}, {:.1} GB, compute capability {major}.{minor}; its driver knows CUDA {}",
         gpu.name,
         gpu.memory_bytes as f64 / 1e9,
-        cuda / 1000,
-        cuda % 1000 / 10
+        engine::cuda_version(gpu.driver_cuda)
     );
 }
