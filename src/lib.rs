@@ -43,6 +43,7 @@
 //! - [`daemon`] starts and stops everything; [`config`] is read whole before anything listens.
 //! - [`synthetic`] sends the synthetic patient through the daemon's own doors.
 //! - [`offline`] analyses a folder without a network.
+//! - [`shadow`] lets a second model judge exams that have their verdict, for comparison; [`promotion`] says which model serves.
 //! - [`validation`] runs a model package on labelled cases; [`parity`] compares the package's outputs in all engines with
 //!   each other, and the kernels with the CPU.
 //!
@@ -83,10 +84,12 @@ mod pem;
 pub mod picture;
 pub mod pipeline;
 pub mod preprocess;
+pub mod promotion;
 pub mod raster;
 pub mod report;
 pub mod scanner;
 pub mod serving;
+pub mod shadow;
 pub mod spool;
 pub mod synthetic;
 pub mod telemetry;

@@ -13,7 +13,6 @@ use crate::exam::{
 };
 use crate::inference::{Planes, StoredSlice};
 use crate::preprocess::{InputGeometry, Plane, TissueCells, body_centre_mm};
-use crate::telemetry;
 
 /// Images of one instance that are decoded at a turn: 0.02 to 0.2 s, after which another exam may come first. A slab has some three
 /// slices: so many keep the engine supplied, and are not so many that threads take a series far out of its order.
@@ -91,6 +90,15 @@ pub struct DecodedSlice {
     pub body_mm: Option<[f64; 2]>,
     /// See [`lung_at_border`].
     pub lung_at_border: Option<Box<LungAtBorder>>,
+    /// How long it took from the file to Hounsfield units, and from there to the plane.
+    pub took: DecodeTimes,
+}
+
+/// How long the parts of decoding took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DecodeTimes {
+    pub decode: Duration,
+    pub preprocess: Duration,
 }
 
 impl Waiting {
@@ -178,12 +186,11 @@ fn decoded_slice(
     let header = &read.header;
     let Some(Content::Slice(slice)) = header.images.get(image) else { return Ok(None) };
     let unusable = |error: PixelError| {
-        telemetry::slice_failed();
         tracing::warn!(sop_instance_uid = %header.sop_instance_uid, image = image + 1, %error, detail = error.detail(), "slice cannot be decoded");
         slice.frame_number.map_or_else(|| error.to_string(), |frame| format!("frame {frame}: {error}"))
     };
     let stored = stored_image(file, image, slice).map_err(unusable)?;
-    telemetry::stage("decode", started.elapsed());
+    let decode = started.elapsed();
     let decoded = Instant::now();
     let hounsfield = stored.hounsfield();
     let (in_plane, input) = (&slice.geometry.in_plane, planes.input());
@@ -200,9 +207,8 @@ fn decoded_slice(
     let series = SeriesKey { exam: exam.clone(), series_instance_uid, part: Part::WHOLE };
     let plane = planes.plane(StoredSlice::new(series, slice, &lies_in, centre, stored, input), &hounsfield);
     let lung_at_border = lung_at_border(&plane, input).map(Box::new);
-    telemetry::stage("preprocess", decoded.elapsed());
-    telemetry::slice_prepared();
-    Ok(Some(DecodedSlice { plane, centre, noise_hu, body_mm, lung_at_border }))
+    let took = DecodeTimes { decode, preprocess: decoded.elapsed() };
+    Ok(Some(DecodedSlice { plane, centre, noise_hu, body_mm, lung_at_border, took }))
 }
 
 #[cfg(test)]

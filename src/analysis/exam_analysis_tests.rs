@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::super::conclusion::Conclusion;
-use super::super::decode::ReadInstance;
+use super::super::decode::{DecodeTimes, ReadInstance};
 use super::*;
 use crate::engine::ModelPackage;
 use crate::exam::{AcquisitionParameters, CompletionRule, PlaneCentre, SliceGeometry, SliceHeader, made_header};
@@ -59,7 +59,8 @@ impl Scan {
                 let image = HounsfieldImage { rows: 2, columns: 2, values: vec![-800.0; 4] };
                 let plane = Plane::resample(&image, &slice.geometry.in_plane, &input());
                 let centre = PlaneCentre::of_image(slice.geometry.centre);
-                Some(DecodedSlice { plane, centre, noise_hu: None, body_mm: None, lung_at_border: None })
+                let took = DecodeTimes::default();
+                Some(DecodedSlice { plane, centre, noise_hu: None, body_mm: None, lung_at_border: None, took })
             }
             _ => None,
         };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tableside::engine::{GpuProbe, ModelPackage, gpus_here};
+use tableside::engine::{GpuProbe, gpus_here};
 use tableside::parity::on_gpu::{TABLE_HEAD, check};
 use tableside::telemetry::{self, LogFormat};
 
@@ -24,7 +24,7 @@ pub fn gpu_check(args: &GpuCheckArgs) -> Outcome {
     let config = configuration(args.config.as_deref())?;
     let probe = config.engine.gpu_probe.as_ref().map_or_else(gpus_here, GpuProbe::gpus);
     let gpus = probe.map_err(|reason| format!("there is no GPU to check: {reason}"))?;
-    let package = ModelPackage::find(config.model.as_deref())?;
+    let package = config.model_package()?;
     println!("{TABLE_HEAD}");
     let faults = check(&gpus, &config, &package, &args.series, &mut |row| println!("{row}"));
     for fault in &faults {

@@ -6,7 +6,6 @@ use clap::Args;
 use tableside::audit::{Event, ExportKind, Subject, person_at_shell};
 use tableside::config::Config;
 use tableside::database::{Database, Deliveries, DeliveryKind, DeliveryObject};
-use tableside::engine::ModelPackage;
 use tableside::exam::ExamKey;
 use tableside::offline::{self, ExamObjects};
 use tableside::outbox::{self, ObjectsError};
@@ -96,7 +95,7 @@ fn kept_exam(
     let database = Database::open_kept(&config.database())?;
     let record = database.record(&key).ok_or_else(|| format!("the database has no exam {key}"))?;
     let report = record.final_report().ok_or_else(|| format!("exam {key} has no final verdict yet"))?;
-    let plane = ModelPackage::find(config.model.as_deref())?.manifest.input;
+    let plane = config.model_package()?.manifest.input;
     let objects = database
         .basis(&key)
         .ok_or(ObjectsError::NoBasis)

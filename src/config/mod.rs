@@ -4,18 +4,22 @@
 mod audit;
 mod destinations;
 mod reader;
+mod shadow;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::audit::AuditOptions;
+use crate::engine::ModelPackage;
 use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
 use crate::outbox::Destination;
 use crate::pipeline::AnalysisMode;
+use crate::promotion::{ModelSource, PromotionError};
 use crate::report::ReportOptions;
 use crate::serving::choice::{EngineChoice, EngineOptions};
+use crate::shadow::ShadowOptions;
 use crate::spool::RetentionOptions;
 use crate::synthetic::SyntheticOptions;
 use crate::telemetry::LogFormat;
@@ -48,8 +52,9 @@ pub struct Config {
     pub destinations: Vec<Destination>,
     /// How results are written as DICOM objects.
     pub report: ReportOptions,
-    /// A model package; where absent the built-in one serves.
+    /// A model package; where absent the promoted or the built-in one serves ([`Self::model_source`]).
     pub model: Option<PathBuf>,
+    pub shadow: ShadowOptions,
     pub engine: EngineOptions,
     /// Threads that decode slices.
     pub decoders: usize,
@@ -100,6 +105,7 @@ impl Default for Config {
             destinations: Vec::new(),
             report: ReportOptions::default(),
             model: None,
+            shadow: ShadowOptions::default(),
             engine: EngineOptions::default(),
             decoders: std::thread::available_parallelism().map_or(2, usize::from),
             mode: AnalysisMode::default(),
@@ -126,6 +132,22 @@ impl Config {
         self.data.join("tableside.db")
     }
 
+    /// Which model package serves.
+    ///
+    /// # Errors
+    /// If nobody can tell which package was promoted.
+    pub fn model_source(&self) -> Result<ModelSource, PromotionError> {
+        ModelSource::chosen(self.model.as_deref(), &self.data)
+    }
+
+    /// The model package that serves.
+    ///
+    /// # Errors
+    /// If nobody can tell which package was promoted, or the one that serves is damaged.
+    pub fn model_package(&self) -> Result<ModelPackage, PromotionError> {
+        self.model_source()?.load()
+    }
+
     /// The sections of `new` that differ and hold from the next start on. What a running daemon takes over is not among them: who may
     /// send (`[[scanner]]`), how long images are kept (`[data]`), what is logged (`log.level`).
     #[must_use]
@@ -146,6 +168,7 @@ impl Config {
             ("[[destination]]", self.destinations != new.destinations),
             ("[report]", self.report != new.report),
             ("[engine], [model]", self.engine != new.engine || self.model != new.model),
+            ("[shadow]", self.shadow != new.shadow),
             ("[analysis]", self.decoders != new.decoders || self.mode != new.mode || self.densities != new.densities),
             ("[completion]", self.completion != new.completion),
             ("[quality]", self.quality != new.quality),
@@ -226,6 +249,8 @@ impl Config {
             engine.count("threads", 0..=256, |n| config.engine.threads = n);
             engine.count("decoders", 1..=256, |n| config.decoders = n);
         });
+
+        shadow::read(&mut document, &mut config.shadow);
 
         document.section("analysis", |analysis| {
             let modes = [("streaming", AnalysisMode::Streaming), ("batch", AnalysisMode::Batch)];

@@ -129,6 +129,12 @@ impl Hub {
         (open.count(), since.unwrap_or_default())
     }
 
+    /// Whether some exam may still change: it has no verdict, or more of it comes.
+    #[must_use]
+    pub fn has_open_exams(&self) -> bool {
+        self.records().values().any(|record| record.exam.state != ExamState::Complete)
+    }
+
     /// Whether the database cannot be written at present.
     #[must_use]
     pub fn database_is_failing(&self) -> bool {

@@ -21,6 +21,7 @@ use crate::console::Hub;
 use crate::ingest::Scanner;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
+use crate::shadow::Shadow;
 use crate::spool::{Retention, Spool};
 use crate::telemetry;
 use health::Health;
@@ -48,6 +49,7 @@ pub struct Daemon {
     /// `None` once it stops.
     pipeline: Arc<Mutex<Option<Pipeline>>>,
     retention: Retention,
+    shadow: Option<Shadow>,
     outbox: Arc<Outbox>,
     audit: Arc<Audit>,
     spool: Arc<Spool>,

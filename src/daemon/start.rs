@@ -19,12 +19,14 @@ use crate::audit::{self, Audit};
 use crate::config::Config;
 use crate::console::{self, Hub, WebOptions};
 use crate::database::{Database, DatabaseError};
-use crate::engine::{EngineError, ModelPackage, PackageError};
+use crate::engine::{EngineError, ModelPackage};
 use crate::ingest::{self, Door, Hearers, Senders, Tls, TlsError};
 use crate::outbox::{Outbox, OutboxError, OutboxOptions};
 use crate::pipeline::{Pipeline, PipelineOptions};
+use crate::promotion::{ModelSource, PromotionError};
 use crate::serving::choice::{self, EngineOptions};
 use crate::serving::{Serving, lower_priority};
+use crate::shadow::{Shadow, ShadowParts};
 use crate::spool::{MayGo, Retention, Spool, SpoolError};
 use crate::synthetic::{OwnPorts, PatientsOnly, SyntheticOptions, SyntheticPatient, Trouble};
 use crate::telemetry::{self, MetricsError, WorkProgress};
@@ -33,9 +35,11 @@ use crate::telemetry::{self, MetricsError, WorkProgress};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
-    Model(#[from] PackageError),
+    Model(#[from] PromotionError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("the promoted model package cannot serve: {0}; tableside model rollback goes back to the one before")]
+    Promoted(EngineError),
     #[error(transparent)]
     Spool(#[from] SpoolError),
     #[error("{path}: {source}")]
@@ -99,8 +103,7 @@ impl Daemon {
     pub async fn start(config: Config, listening: Listening) -> Result<Self, StartError> {
         let holds = Mutex::new(config.clone());
         let metrics = telemetry::metrics()?;
-        let package = ModelPackage::find(config.model.as_deref())?;
-        let serving = load_engine(&package, &config.engine)?;
+        let (package, serving) = load_model(&config)?;
         let engine_state = serving.state().clone();
         let spool = Arc::new(open_spool(&config)?);
         let database = open_database(&config)?;
@@ -121,6 +124,8 @@ impl Daemon {
 
         let retention = Retention::start(spool.clone(), config.retention, may_go(hub.clone(), outbox.clone()))
             .map_err(StartError::Threads)?;
+
+        let shadow = start_shadow(&config, &spool, &hub, &pipeline).map_err(StartError::Threads)?;
 
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
@@ -192,6 +197,7 @@ impl Daemon {
             console,
             pipeline,
             retention,
+            shadow,
             outbox,
             audit,
             spool,
@@ -250,6 +256,38 @@ fn start_outbox(
 /// An exam's images may go once its verdict on all of them is kept and nobody waits for them.
 fn may_go(hub: Arc<Hub>, outbox: Arc<Outbox>) -> MayGo {
     Box::new(move |key, contents| hub.judged_contents(key) == Some(contents) && !outbox.needs_images(key))
+}
+
+/// Starts the shadow model, if there is to be one: it works while no exam is open and nothing waits.
+fn start_shadow(
+    config: &Config,
+    spool: &Arc<Spool>,
+    hub: &Arc<Hub>,
+    pipeline: &Arc<Mutex<Option<Pipeline>>>,
+) -> std::io::Result<Option<Shadow>> {
+    let (hub, pipeline) = (hub.clone(), pipeline.clone());
+    let is_idle = move || pipeline.lock().as_ref().is_some_and(Pipeline::is_idle) && !hub.has_open_exams();
+    Shadow::start(ShadowParts {
+        options: config.shadow.clone(),
+        engine: config.engine.clone(),
+        limits: config.quality,
+        densities: config.densities,
+        database: config.database(),
+        spool: spool.clone(),
+        is_idle: Box::new(is_idle),
+    })
+}
+
+/// Loads the package that serves, and its engine.
+fn load_model(config: &Config) -> Result<(ModelPackage, Serving), StartError> {
+    let source = config.model_source()?;
+    let package = source.load()?;
+    let serving = load_engine(&package, &config.engine).map_err(|error| match (error, &source) {
+        (StartError::Engine(error), ModelSource::Promoted(_)) => StartError::Promoted(error),
+        (error, _) => error,
+    })?;
+    tracing::info!(model = package.title(), package = package.sha256(), %source, "the model serves");
+    Ok((package, serving))
 }
 
 /// Loads the engine in a thread of lower priority, which the engine's own threads inherit.

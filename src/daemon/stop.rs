@@ -21,7 +21,21 @@ const THREADS: Duration = Duration::from_secs(10);
 impl Daemon {
     /// Stops listening, lets open associations and requests finish, then stops the threads; see the module's head.
     pub async fn stop(self) {
-        let Self { hub, watch, stop, synthetic, ingest, console, pipeline, retention, outbox, audit, spool, .. } = self;
+        let Self {
+            hub,
+            watch,
+            stop,
+            synthetic,
+            ingest,
+            console,
+            pipeline,
+            retention,
+            shadow,
+            outbox,
+            audit,
+            spool,
+            ..
+        } = self;
         watch.abort();
         // What it leaves is removed at the next start. It holds the spool until it has ended, which is at once.
         if let Some(synthetic) = synthetic {
@@ -42,6 +56,7 @@ impl Daemon {
         tokio::join!(
             done("the analysis", threads_until, move || pipeline.into_iter().for_each(Pipeline::stop)),
             done("retention", threads_until, move || drop(retention)),
+            done("the shadow model", threads_until, move || drop(shadow)),
             done("the outbox", threads_until, move || outbox.stop()),
         );
         done("the database", until, move || {

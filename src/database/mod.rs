@@ -14,6 +14,7 @@ mod delivery_rows;
 mod record;
 mod rows;
 mod schema;
+mod shadow_results;
 mod version_1;
 mod writer;
 
@@ -36,6 +37,7 @@ pub use deliveries::Deliveries;
 pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState, Gets};
 pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Outcome, Unmade};
 pub use record::Record;
+pub use shadow_results::{Judgement, ModelName, ShadowOutcome, ShadowResult, ShadowResults};
 use writer::{Wake, Writer};
 
 /// Why the database cannot be used.

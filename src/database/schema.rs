@@ -193,6 +193,35 @@ CREATE INDEX delivery_by_transaction ON delivery (transaction_uid) WHERE transac
 CREATE INDEX delivery_unmade ON delivery (id) WHERE part = 0 AND state = 'queued';
 ";
 
+/// Layout 5: what shadow models say of exams, beside what people were told. Of `verdict` and `failure` exactly one is there. A package's
+/// SHA-256 is that of its model.toml, which names those of its weights.
+const SHADOW_RESULTS: &str = "
+CREATE TABLE shadow_result (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    revision INTEGER NOT NULL,
+    package_sha256 TEXT NOT NULL,
+    model TEXT NOT NULL,
+    weights_sha256 TEXT NOT NULL,
+    judged_us INTEGER NOT NULL,
+    worked_s REAL NOT NULL,
+    verdict TEXT,
+    probability REAL,
+    suspected_from REAL,
+    lung_ml REAL,
+    lesion_ml REAL,
+    failure TEXT,
+    production_model TEXT NOT NULL,
+    production_weights_sha256 TEXT NOT NULL,
+    production_verdict TEXT NOT NULL,
+    production_probability REAL,
+    production_suspected_from REAL NOT NULL,
+    production_lung_ml REAL NOT NULL,
+    production_lesion_ml REAL NOT NULL,
+    PRIMARY KEY (exam, revision, package_sha256)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shadow_result_by_package ON shadow_result (package_sha256, exam);
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -200,8 +229,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up_with_hook(COLUMNS, version_1::move_into_columns),
         M::up(REPORT_BASIS),
         M::up(OUTBOX),
+        M::up(SHADOW_RESULTS),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 4;
+pub(super) const LAYOUT: usize = 5;

@@ -245,3 +245,55 @@ fn what_a_report_was_made_from_comes_back_and_goes_with_the_report() {
     assert!(database.save_now(Record { report: Some(report), ..record }));
     assert_eq!(database.basis(&key(0)), None);
 }
+
+#[test]
+fn a_database_from_before_shadow_models_takes_their_results_and_keeps_one_of_each_verdict_and_package() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = full_record(&folder);
+    std::fs::remove_file(file(&folder)).unwrap();
+    let mut connection = Connection::open(file(&folder)).unwrap();
+    schema::MIGRATIONS.to_version(&mut connection, 4).unwrap();
+    rows::write(&connection, &record).unwrap();
+    let key = record.exam.key.clone();
+    let revision = "INSERT INTO revision (exam, revision, concluded_us, content) VALUES (?1, ?2, 0, 'what it says')";
+    connection.execute(revision, params![key.to_string(), 1]).unwrap();
+    drop(connection);
+
+    let database = Database::open(&file(&folder)).unwrap();
+    assert_eq!(database.record(&key).unwrap().report, record.report);
+    let results = ShadowResults::open(&file(&folder)).unwrap();
+    assert_eq!(results.last_package().unwrap(), None);
+    assert_eq!(results.unjudged("package").unwrap(), std::slice::from_ref(&key));
+    let (number, report) = results.last_verdict(&key).unwrap().unwrap();
+    assert_eq!((number, Some(&report)), (1, record.report.as_ref()));
+    let model = |title: &str| ModelName { title: title.to_owned(), weights_sha256: "ab".to_owned() };
+    let judged = ShadowResult {
+        exam: key.clone(),
+        revision: number,
+        package_sha256: "package".to_owned(),
+        model: model("next 2"),
+        judged: Timestamp::from_microsecond(1_700_000_000_000_123).unwrap(),
+        worked_s: 12.5,
+        shadow: Ok(Judgement { verdict: Verdict::NotSuspected, probability: None, ..Judgement::of(&report) }),
+        production_model: model("reference 1"),
+        production: Judgement::of(&report),
+    };
+    assert_eq!(judged.outcome(), ShadowOutcome::FromSuspected);
+    let failed = ShadowResult { shadow: Err("the analysis panicked".to_owned()), ..judged.clone() };
+    results.put(&failed).unwrap();
+    assert_eq!(results.of_package("package").unwrap(), [failed]);
+    results.put(&judged).unwrap();
+    assert_eq!(results.of_package("package").unwrap(), std::slice::from_ref(&judged));
+    assert_eq!(results.unjudged("package").unwrap(), []);
+    assert_eq!(results.unjudged("another").unwrap(), std::slice::from_ref(&key));
+
+    let connection = connect(&file(&folder)).unwrap();
+    connection.execute(revision, params![key.to_string(), 2]).unwrap();
+    assert_eq!(results.unjudged("package").unwrap(), std::slice::from_ref(&key), "a revised verdict");
+    let newer = ShadowResult { revision: 2, ..judged };
+    results.put(&newer).unwrap();
+    assert_eq!(results.of_package("package").unwrap(), [newer]);
+    assert_eq!(results.last_package().unwrap().as_deref(), Some("package"));
+    connection.execute("DELETE FROM exam", []).unwrap();
+    assert_eq!(results.of_package("package").unwrap(), [], "they go with the exam");
+}

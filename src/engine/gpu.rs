@@ -13,6 +13,12 @@ pub const PROBE_COMMAND: &str = "gpu-probe";
 /// A driver that has not answered by then hangs.
 const PROBE_TIME: Duration = Duration::from_secs(20);
 
+/// The oldest CUDA that the driver has to know for the kernels, which are compiled for 13.0 (`tools/kernels`): 13000 is 13.0.
+const NEEDED_CUDA: i32 = 13_000;
+
+/// The oldest of NVIDIA's drivers that knows it (CUDA 13.0 release notes, table of driver versions).
+pub const NEEDED_DRIVER: u32 = 580;
+
 /// An NVIDIA GPU that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpu {
@@ -35,6 +41,11 @@ pub enum NoGpu {
     Driver(String),
     #[error("NVIDIA's driver sees no GPU")]
     NoneSeen,
+    #[error(
+        "NVIDIA's driver is too old: it knows CUDA {}, the kernels need {}: install driver {NEEDED_DRIVER} or newer",
+        cuda_version(*.0), cuda_version(NEEDED_CUDA)
+    )]
+    OldDriver(i32),
     /// As the process that looked said it.
     #[error("{0}")]
     Probed(String),
@@ -50,6 +61,12 @@ pub enum NoGpu {
     Broken(std::process::ExitStatus),
     #[error("looking for a GPU failed: {0}")]
     ProbeLost(String),
+}
+
+/// A CUDA version as people write it: 12080 is 12.8.
+#[must_use]
+pub fn cuda_version(number: i32) -> String {
+    format!("{}.{}", number / 1000, number % 1000 / 10)
 }
 
 /// What NVIDIA's kernel module says of itself.
@@ -135,6 +152,9 @@ pub fn gpus_here() -> Result<Vec<Gpu>, NoGpu> {
     let failed = |error: cudarc::driver::DriverError| NoGpu::Driver(error.to_string());
     let count = CudaContext::device_count().map_err(failed)?;
     let driver_cuda = driver_cuda().map_err(failed)?;
+    if driver_cuda < NEEDED_CUDA {
+        return Err(NoGpu::OldDriver(driver_cuda));
+    }
     let gpu = |ordinal: i32| {
         let context = CudaContext::new(ordinal as usize).map_err(failed)?;
         Ok(Gpu {

@@ -18,7 +18,7 @@ pub(crate) mod tensorrt;
 pub use device_model::{Address, DeviceModel, Failure};
 pub use embedded::EmbeddedEngine;
 pub use folders::{BUILT_IN, ListedPackage, ModelFolders};
-pub use gpu::{Gpu, GpuProbe, NoGpu, PROBE_COMMAND, gpus_here, nvidia_driver};
+pub use gpu::{Gpu, GpuProbe, NEEDED_DRIVER, NoGpu, PROBE_COMMAND, cuda_version, gpus_here, nvidia_driver};
 pub use kind::EngineKind;
 pub use model::{fits, operations_per_window};
 #[cfg(feature = "cuda")]
@@ -28,6 +28,8 @@ pub use package::{
     CaseHead, HalfPrecision, LesionHead, Manifest, ModelPackage, OperatingPoint, OutputNames, PackageError,
 };
 pub use self_test::{SelfTest, WindowPictureError, png_of, self_test, window_of};
+#[cfg(feature = "tensorrt")]
+pub use tensorrt::version as tensorrt_version;
 
 use crate::preprocess::Window;
 
@@ -61,6 +63,16 @@ pub enum EngineError {
     Shape { engine: &'static str, output: String, found: usize, expected: usize },
     #[error("the {engine} engine's output {output} is not a number: the evidence is worthless")]
     NotFinite { engine: &'static str, output: String },
+}
+
+/// The version of the TensorRT that is here.
+///
+/// # Errors
+/// This program was built without TensorRT.
+#[cfg(not(feature = "tensorrt"))]
+pub fn tensorrt_version() -> Result<String, EngineError> {
+    let reason = "this program was built without the feature tensorrt".to_owned();
+    Err(EngineError::Absent { engine: EngineKind::TensorRt.name(), reason })
 }
 
 /// One window in, the evidence of its centre slab out. The same window gives the same bits every time.

@@ -168,14 +168,6 @@ impl ModelPackage {
         Ok(Self { folder: None, ..Self::check(Path::new("engines/reference"), BUILT_IN_MANIFEST, files)? })
     }
 
-    /// The package in `folder`, without one the built-in.
-    ///
-    /// # Errors
-    /// As [`ModelPackage::load`].
-    pub fn find(folder: Option<&Path>) -> Result<Self, PackageError> {
-        folder.map_or_else(Self::built_in, Self::load)
-    }
-
     /// Reads the package in `folder`.
     ///
     /// # Errors
@@ -300,6 +292,12 @@ impl ModelPackage {
         let Some(folder) = &self.folder else { return Ok(BUILT_IN_CARD.to_owned()) };
         let path = folder.join(&self.manifest.card);
         std::fs::read_to_string(&path).map_err(|source| PackageError::Read { path, source })
+    }
+
+    /// The SHA-256 of `model.toml`, which names those of the weights: it stands for the whole package.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        hex(&Sha256::digest(&self.manifest_text))
     }
 
     /// Name and version, as reports and metrics show them.

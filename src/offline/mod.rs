@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use crate::config::Config;
 use crate::console::{Hub, outlines_of};
-use crate::engine::{EngineError, ModelPackage, PackageError};
+use crate::engine::{EngineError, ModelPackage};
 use crate::exam::{AssociationId, CompletionLimits, ExamKey, Refusal};
 use crate::ingest::{InstanceSink, RefusedInstance, StoredInstance};
 use crate::outbox::{ObjectsError, objects};
 use crate::picture::{self, PictureError};
 use crate::pipeline::{AnalysisMode, Pipeline, PipelineOptions};
 use crate::preprocess::InputGeometry;
+use crate::promotion::PromotionError;
 use crate::report::{ReportObject, ReportOptions};
 use crate::serving::{Serving, choice};
 use crate::triage::CaseReport;
@@ -29,7 +30,7 @@ pub enum FolderError {
     #[error("{0} holds no DICOM file")]
     NoDicom(PathBuf),
     #[error(transparent)]
-    Model(#[from] PackageError),
+    Model(#[from] PromotionError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot start threads: {0}")]
@@ -61,7 +62,7 @@ pub struct Triage {
 /// # Errors
 /// If the folder has no DICOM file or the model or engine cannot serve.
 pub fn triage(folder: &Path, config: &Config) -> Result<Triage, FolderError> {
-    let package = ModelPackage::find(config.model.as_deref())?;
+    let package = config.model_package()?;
     let serving = choice::serving(&package, &config.engine)?;
     triage_by(serving, &package, folder, config)
 }

@@ -8,7 +8,7 @@ use crate::analysis::{DecodeEvent, PlaneCentres, Waiting};
 use crate::exam::ExamKey;
 use crate::inference::Planes;
 use crate::serving::lower_priority;
-use crate::telemetry::WorkProgress;
+use crate::telemetry::{self, WorkProgress};
 
 /// Images to decode.
 #[derive(Debug)]
@@ -37,11 +37,27 @@ pub(super) fn start(
                 lower_priority();
                 for DecodeJob { exam, waiting, centres } in jobs {
                     progress.working();
-                    // Nobody listens any more where the analyst has stopped: then the jobs end too.
-                    waiting.take_turn(&exam, &planes, &centres, |step| drop(results.send((exam.clone(), step))));
+                    waiting.take_turn(&exam, &planes, &centres, |step| {
+                        measure(&step);
+                        // Nobody listens any more where the analyst has stopped: then the jobs end too.
+                        drop(results.send((exam.clone(), step)));
+                    });
                     progress.idle();
                 }
             })
         })
         .collect()
+}
+
+fn measure(step: &DecodeEvent) {
+    let DecodeEvent::Image(_, decoded) = step else { return };
+    match &decoded.slice {
+        Ok(Some(slice)) => {
+            telemetry::stage("decode", slice.took.decode);
+            telemetry::stage("preprocess", slice.took.preprocess);
+            telemetry::slice_prepared();
+        }
+        Ok(None) => {}
+        Err(_) => telemetry::slice_failed(),
+    }
 }

@@ -137,6 +137,12 @@ impl Pipeline {
         self.messages.len()
     }
 
+    /// Whether nothing that has arrived waits to be decoded.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.messages.is_empty() && self.analyst.waiting.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether every thread still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -181,6 +181,19 @@ pub fn load(package: &ModelPackage, kind: EngineKind, options: &EngineOptions) -
     Ok(engine)
 }
 
+/// Loads the fastest engine on the CPU that is here and passes the package's self-test, or the one that is asked for by name.
+///
+/// # Errors
+/// If there is none.
+pub fn on_cpu(package: &ModelPackage, options: &EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
+    match options.choice.named().filter(|kind| !kind.needs_gpu()) {
+        Some(kind) => load(package, kind, options),
+        None => {
+            load(package, EngineKind::OnnxRuntime, options).or_else(|_| load(package, EngineKind::Embedded, options))
+        }
+    }
+}
+
 /// Opens the first accelerator, loads a package's model there, and checks both with the self-test.
 fn load_accelerator(
     package: &ModelPackage,

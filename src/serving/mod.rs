@@ -14,5 +14,5 @@ mod pending_accelerator;
 pub use circuit_breaker::LoadAccelerator;
 pub use engine_state::EngineState;
 pub use fallback::Serving;
-pub use lower_priority::lower_priority;
+pub use lower_priority::{lower_priority, lowest_priority};
 pub use pending_accelerator::PendingAccelerator;

@@ -5,6 +5,7 @@ mod audit;
 mod labels;
 mod notification;
 mod scanners;
+mod shadow;
 mod synthetic_patient;
 mod work_progress;
 
@@ -22,6 +23,7 @@ use tracing_subscriber::{EnvFilter, reload};
 pub use audit::{audit_failed, audit_recorded, audit_unsent};
 pub use notification::{Until, acknowledged, notification_parts, notified};
 pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
+pub use shadow::{shadow_interrupted, shadow_judged, shadow_running, shadow_waiting};
 pub use synthetic_patient::{
     synthetic_patient_failed, synthetic_patient_interrupted, synthetic_patient_interval, synthetic_patient_passed,
 };
@@ -121,6 +123,7 @@ fn describe() {
     scanners::describe();
     synthetic_patient::describe();
     audit::describe();
+    shadow::describe();
     describe_gauge!(BUILD_INFO, "1 for the version that runs");
     describe_gauge!(READY, "1 while slices can be received and analysed, as /readyz says");
     describe_counter!(STANDSTILLS, "Times that work stood still, so that a restart was called for");

@@ -16,6 +16,7 @@ mod observe;
 mod operating_point;
 mod result_log;
 mod run;
+pub mod shadow_report;
 pub mod statistics;
 pub mod summary;
 

@@ -1,16 +1,17 @@
 //! One case as the appliance would have seen it: slice by slice in the order of acquisition, every window as soon as it is
 //! due, by the same code that serves the scanner.
 
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Instant;
 
 use super::acquisition::Acquisition;
 use super::agreement::{DrawnMasks, agreement};
 use super::cases::{CaseInput, ListedCase};
 use super::{CaseResult, FlagTime, MaskAgreement, Observation, Outcome, PathPoint};
-use crate::analysis::{Conclusion, DecodeEvent, ExamAnalysis, PlacedImage, lung_mm};
+use crate::analysis::{ExamAnalysis, PlacedImage, Replay, ReplayStep, lung_mm};
 use crate::engine::Manifest;
-use crate::exam::{CompletionRule, QualityLimits, Series};
+use crate::exam::{QualityLimits, Series};
 use crate::picture;
 use crate::raster::outlines;
 use crate::serving::Serving;
@@ -49,13 +50,20 @@ impl Observer<'_> {
 
     fn run(&mut self, name: &str, input: &CaseInput) -> Result<Outcome, String> {
         let acquisition = Acquisition::read(&input.folder).map_err(|error| error.to_string())?;
-        let mut scan = Scan::new(&acquisition);
-        for file in acquisition.files {
-            scan.take(file, self)?;
-        }
-        scan.finalize_layout(self)?;
-        scan.run_due_windows(self, true)?;
-        let report = scan.conclude(self);
+        let Self { manifest, limits, densities, .. } = *self;
+        let mut replay = Replay::new(acquisition.exam, manifest);
+        let started = replay.started();
+        acquisition.refused.into_iter().for_each(|refusal| replay.analysis.refuse(refusal, started));
+        let mut noted = Noted::default();
+        let replayed = replay.run(acquisition.files, &mut self.serving, &mut |analysis, step| {
+            if step == ReplayStep::Inferred {
+                noted.note(analysis, manifest, &limits, densities, started);
+            }
+            ControlFlow::Continue(())
+        });
+        replayed.map_err(|error| error.to_string())?;
+        let report = replay.conclude(self.serving.name(), &limits, densities);
+        let scan = Scan { analysis: replay.analysis, noted };
         self.serving.forget(&scan.analysis.key);
         // A verdict on the patient, or none.
         let judged = matches!(report.verdict, Verdict::Suspected | Verdict::NotSuspected);
@@ -72,7 +80,7 @@ impl Observer<'_> {
             lung_ml: report.lung_ml,
             lesion_ml: report.lesion_summary.volume_ml,
             flag: self.flag(&scan, report.verdict, slices),
-            path: scan.path,
+            path: scan.noted.path,
             path_maximum,
             masks,
             picture,
@@ -81,9 +89,9 @@ impl Observer<'_> {
 
     fn flag(&self, scan: &Scan, verdict: Verdict, slices: usize) -> Option<FlagTime> {
         let final_flag = (verdict == Verdict::Suspected).then_some(slices);
-        let after = scan.flagged_after.or(final_flag)?;
+        let after = scan.noted.flagged_after.or(final_flag)?;
         Some(FlagTime {
-            early: scan.flagged_after.is_some(),
+            early: scan.noted.flagged_after.is_some(),
             share: after as f64 / slices.max(1) as f64,
             seconds: after as f64 / self.slices_per_s,
         })
@@ -137,84 +145,40 @@ impl Observer<'_> {
     }
 }
 
-/// A case on its way, and what is noted on the way.
-struct Scan {
-    analysis: ExamAnalysis,
-    started: Instant,
+/// What is noted on the way to the verdict.
+#[derive(Debug, Default)]
+struct Noted {
     path: Vec<PathPoint>,
     /// Slices that had come when the early flag was raised.
     flagged_after: Option<usize>,
 }
 
+impl Noted {
+    fn note(
+        &mut self,
+        analysis: &mut ExamAnalysis,
+        manifest: &Manifest,
+        limits: &QualityLimits,
+        densities: Densities,
+        started: Instant,
+    ) {
+        let (slices, _) = analysis.progress();
+        if analysis.early_flag(manifest, limits, densities, started).is_some() {
+            self.flagged_after.get_or_insert(slices);
+        }
+        if let Some(score) = analysis.running_score(manifest) {
+            self.path.push(PathPoint { slices, lung_mm: analysis.judged_lung_mm(), score });
+        }
+    }
+}
+
+/// A case that came to its verdict.
+struct Scan {
+    analysis: ExamAnalysis,
+    noted: Noted,
+}
+
 impl Scan {
-    fn new(acquisition: &Acquisition) -> Self {
-        let started = Instant::now();
-        let mut analysis = ExamAnalysis::new(acquisition.exam.clone(), started);
-        acquisition.refused.iter().for_each(|refusal| analysis.refuse(refusal.clone(), started));
-        Self { analysis, started, path: Vec::new(), flagged_after: None }
-    }
-
-    fn take(&mut self, file: PathBuf, observer: &mut Observer<'_>) -> Result<(), String> {
-        self.analysis.take(file, self.started, None);
-        self.decode(observer)
-    }
-
-    /// Decodes again what lies elsewhere now that all slices are there.
-    fn finalize_layout(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
-        while !self.analysis.finalize_layout() {
-            self.decode(observer)?;
-        }
-        Ok(())
-    }
-
-    fn decode(&mut self, observer: &mut Observer<'_>) -> Result<(), String> {
-        let input = &observer.manifest.input;
-        while let Some(waiting) = self.analysis.waiting.pop_front() {
-            let mut images = Vec::new();
-            let (exam, centres) = (self.analysis.key.clone(), self.analysis.plane_centres());
-            waiting.take_turn(&exam, observer.serving.planes(), &centres, |step| match step {
-                DecodeEvent::Left(waiting) => self.analysis.waiting.push_front(waiting),
-                DecodeEvent::Image(arrival, decoded) => images.push((arrival, decoded)),
-                DecodeEvent::Done => {}
-            });
-            for (arrival, decoded) in images {
-                self.analysis.add(decoded, &arrival, input);
-                self.run_due_windows(observer, false)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn run_due_windows(&mut self, observer: &mut Observer<'_>, finishing: bool) -> Result<(), String> {
-        let manifest = observer.manifest;
-        while let Some(window) = self.analysis.next_window(&manifest.input, finishing) {
-            let result = observer.serving.infer(window.clone());
-            self.analysis.take_result(&window, result, manifest).map_err(|error| error.to_string())?;
-            let (slices, _) = self.analysis.progress();
-            if self.analysis.early_flag(manifest, &observer.limits, observer.densities, self.started).is_some() {
-                self.flagged_after.get_or_insert(slices);
-            }
-            if let Some(score) = self.analysis.running_score(manifest) {
-                self.path.push(PathPoint { slices, lung_mm: self.analysis.judged_lung_mm(), score });
-            }
-        }
-        Ok(())
-    }
-
-    fn conclude(&mut self, observer: &Observer<'_>) -> CaseReport {
-        let now = Instant::now();
-        let context = Conclusion {
-            manifest: observer.manifest,
-            engine: observer.serving.name(),
-            limits: &observer.limits,
-            densities: observer.densities,
-            rule: CompletionRule::AssociationReleased,
-            over: now,
-            now,
-        };
-        self.analysis.conclude(&context).clone()
-    }
-
     /// The largest running score among points with enough lung: on the path that was run, and on those that the final table
     /// gives from either end. The scanner may run either way.
     fn path_maximum(&self, rows: &[TableRow<'_>], manifest: &Manifest) -> Option<f64> {
@@ -225,7 +189,7 @@ impl Scan {
         };
         let upwards = (1..=rows.len()).filter_map(|count| score_of(&rows[..count]));
         let downwards = (0..rows.len()).filter_map(|first| score_of(&rows[first..]));
-        let run = self.path.iter().filter(|point| point.lung_mm >= least_mm).map(|point| point.score);
+        let run = self.noted.path.iter().filter(|point| point.lung_mm >= least_mm).map(|point| point.score);
         upwards.chain(downwards).chain(run).reduce(f64::max)
     }
 }

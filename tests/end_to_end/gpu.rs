@@ -17,13 +17,19 @@ fn doctor(libraries: &Path) -> Value {
 
 /// A library that is found as NVIDIA's driver, made of this C++.
 fn driver(source: &str) -> tempfile::TempDir {
+    let folder = library("libcuda.so", source);
+    std::fs::copy(folder.path().join("libcuda.so"), folder.path().join("libcuda.so.1")).unwrap();
+    folder
+}
+
+/// A folder with a library of this name, made of this C++.
+fn library(name: &str, source: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("driver.cpp");
+    let file = folder.path().join("library.cpp");
     std::fs::write(&file, source).unwrap();
-    let library = folder.path().join("libcuda.so");
+    let library = folder.path().join(name);
     let made = Command::new("c++").args(["-shared", "-fPIC", "-o", text(&library), text(&file)]).status().unwrap();
     assert!(made.success());
-    std::fs::copy(&library, folder.path().join("libcuda.so.1")).unwrap();
     folder
 }
 
@@ -101,6 +107,43 @@ fn a_driver_without_a_gpu_is_told_in_its_own_words() {
     }";
     let found = doctor(driver(source).path());
     assert!(no_gpu(&found).contains("CUDA_ERROR_NO_DEVICE"), "{found}");
+}
+
+#[test]
+fn a_driver_that_is_too_old_for_the_kernels_is_no_driver_and_doctor_says_which_is() {
+    if !looks_for_a_driver() {
+        return;
+    }
+    let source = "extern \"C\" {
+        int cuInit(unsigned) { return 0; }
+        int cuDeviceGetCount(int *count) { *count = 1; return 0; }
+        int cuDriverGetVersion(int *version) { *version = 12080; return 0; }
+    }";
+    let found = doctor(driver(source).path());
+    let reason = no_gpu(&found);
+    assert!(reason.contains("it knows CUDA 12.8, the kernels need 13.0: install driver 580 or newer"), "{reason}");
+    assert_eq!(found["needed_driver"], 580);
+}
+
+#[test]
+fn a_tensorrt_of_another_major_version_is_refused_by_what_it_says_itself_whatever_its_file_is_called() {
+    if !cfg!(feature = "tensorrt") {
+        eprintln!("SKIPPED: built without the feature tensorrt");
+        return;
+    }
+    let says = |number: u32| format!("extern \"C\" int getInferLibVersion() {{ return {number}; }}");
+    let asked = |source: &str| doctor(library("libnvinfer.so.11", source).path())["tensorrt"].clone();
+    assert_eq!(asked(&says(110_402))["here"], "11.4.2");
+    for (number, version) in [(8601, "8.6.1"), (101_302, "10.13.2"), (120_000, "12.0.0")] {
+        let found = asked(&says(number));
+        let reason = found["absent"]["reason"].as_str().unwrap();
+        assert!(
+            reason.contains(&format!("libnvinfer.so.11 is of version {version}, this program needs version 11")),
+            "{reason}"
+        );
+    }
+    let silent = asked("int nothing;");
+    assert!(silent["absent"]["reason"].as_str().unwrap().contains("does not say which version"), "{silent}");
 }
 
 #[test]

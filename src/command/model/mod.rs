@@ -7,6 +7,8 @@ mod check;
 mod inspect;
 mod list;
 mod pin;
+mod promote;
+mod shadow_report;
 mod validate;
 
 use std::path::PathBuf;
@@ -23,7 +25,8 @@ model.toml, else a folder of that name in engines/ or /usr/lib/tableside/models 
 
 Exit codes:
   0  done, and all holds
-  1  could not be done, or something does not hold: list: a package is damaged; check: an engine fails or differs
+  1  could not be done, or something does not hold: list: a package is damaged; check: an engine fails or differs;
+     shadow-report: too few exams
   2  the command line is wrong
   5  validate: a limit of --require does not hold or cannot be computed
 
@@ -36,7 +39,7 @@ pub struct ModelArgs {
     /// Look for packages by name in this folder and not in engines/ and /usr/lib/tableside/models
     #[arg(long, value_name = "DIR", global = true)]
     models: Option<PathBuf>,
-    /// Configuration file; its [engine] section names the ONNX Runtime's library and the threads
+    /// Configuration file; its [engine] section names the ONNX Runtime's library and the threads, [data] the daemon's folder
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
@@ -64,6 +67,15 @@ enum ModelCommand {
     /// Find the thresholds for a false-flag rate on labelled cases and write a package that has them
     #[command(after_help = EXIT_CODES)]
     Calibrate(calibrate::CalibrateArgs),
+    /// Copy a package that passes its self-test into the data folder, to serve from the daemon's next start on
+    #[command(after_help = EXIT_CODES)]
+    Promote(promote::PromoteArgs),
+    /// Let the package serve again that served before the last promotion
+    #[command(after_help = EXIT_CODES)]
+    Rollback,
+    /// Say how often the shadow model agrees with the one that serves, and name the exams where it does not
+    #[command(after_help = EXIT_CODES)]
+    ShadowReport(shadow_report::ShadowReportArgs),
 }
 
 pub fn model(args: &ModelArgs) -> Outcome {
@@ -78,5 +90,8 @@ pub fn model(args: &ModelArgs) -> Outcome {
         ModelCommand::Pin(args) => pin::pin(args, &folders, &config.engine),
         ModelCommand::Validate(args) => validate::validate(args, &folders, &config),
         ModelCommand::Calibrate(args) => calibrate::calibrate(args, &folders, &config),
+        ModelCommand::Promote(args) => promote::promote(args, &folders, &config),
+        ModelCommand::Rollback => promote::rollback(&config),
+        ModelCommand::ShadowReport(args) => shadow_report::print_shadow_report(args, &config),
     }
 }

@@ -8,12 +8,6 @@ use trtx::{CudaEngine, DataType, ExecutionContext, LogHandler, Logger, Runtime, 
 
 use crate::engine::{Address, DeviceModel, Failure, ModelPackage};
 
-/// TensorRT's version, which is in a plan's name.
-pub(super) fn version() -> u32 {
-    // SAFETY: it returns a number that was compiled in.
-    unsafe { trtx::trtx_sys::get_tensorrt_version() }
-}
-
 /// TensorRT's own messages go to the log.
 pub(super) struct Log;
 

@@ -1,11 +1,12 @@
 //! NVIDIA TensorRT: builds a plan of the package's model for the very GPU that is there, and runs the model by it.
 //!
-//! A plan is a cache: it is kept in a file whose name carries the model's checksum, TensorRT's version and the GPU, and is
+//! A plan is a cache: it is kept in a file whose name carries the model's checksum, the version that TensorRT's library says it is of, and the GPU, and is
 //! built again where one of these differs or TensorRT refuses it. Models are strongly typed in TensorRT 11: it computes in
 //! the types that the ONNX file has. So a plan is built from the package's model in half precision where it has one.
 //!
 //! TensorRT's objects borrow from each other on the stack of whoever runs the model ([`with_plan`]).
 
+mod library;
 mod loaded_plan;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use cudarc::driver::CudaStream;
 use trtx::builder::MemoryPoolType;
 use trtx::{Builder, Logger, OnnxParser};
 
+use library::Version;
 use loaded_plan::{LoadedPlan, Log, Tensors};
 
 use super::{EngineError, EngineKind, Failure, Gpu, ModelPackage};
@@ -22,12 +24,16 @@ use crate::preprocess::Window;
 
 const NAME: &str = EngineKind::TensorRt.name();
 
-/// Files under which TensorRT and its parser are installed: with the version that this program was built for, or without.
-const LIBRARIES: [&str; 2] = ["libnvinfer.so.11", "libnvinfer.so"];
-const PARSERS: [&str; 2] = ["libnvonnxparser.so.11", "libnvonnxparser.so"];
-
 /// What a plan may take of the GPU's memory while it is built and run.
 const WORKSPACE_BYTES: usize = 1 << 30;
+
+/// The version of the TensorRT that is here.
+///
+/// # Errors
+/// If there is none, or only one of another major version than this program was built for.
+pub fn version() -> Result<String, EngineError> {
+    library::version().map(|version| version.to_string())
+}
 
 /// A plan that was kept.
 pub(crate) struct KeptPlan {
@@ -40,8 +46,7 @@ impl KeptPlan {
     /// # Errors
     /// [`EngineError::NoPlan`] where it has to be built first; else if there is no TensorRT.
     pub(crate) fn read(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<(Self, Vec<u8>), EngineError> {
-        open_libraries()?;
-        let path = plan_path(package, gpu, plans);
+        let path = plan_path(package, gpu, library::open()?, plans);
         let bytes = std::fs::read(&path).map_err(|_| EngineError::NoPlan)?;
         Ok((Self { path }, bytes))
     }
@@ -62,7 +67,7 @@ impl KeptPlan {
 /// If there is no TensorRT, it refuses the model, or the file cannot be written.
 pub(crate) fn build_plan(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> Result<PathBuf, EngineError> {
     let plan = plan(package)?;
-    let path = plan_path(package, gpu, plans);
+    let path = plan_path(package, gpu, library::open()?, plans);
     let part = path.with_extension("part");
     let written = std::fs::create_dir_all(plans)
         .and_then(|()| std::fs::write(&part, &plan))
@@ -79,7 +84,7 @@ pub(crate) fn with_plan<R>(
     stream: &Arc<CudaStream>,
     work: impl FnOnce(&mut LoadedPlan<'_>) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    open_libraries()?;
+    library::open()?;
     loaded_plan::with_plan(plan, &Tensors::of(package), stream, work)
 }
 
@@ -88,7 +93,7 @@ pub(crate) fn with_plan<R>(
 /// # Errors
 /// If there is no TensorRT or it refuses the model.
 pub(crate) fn plan(package: &ModelPackage) -> Result<Vec<u8>, EngineError> {
-    open_libraries()?;
+    library::open()?;
     let load =
         |error: trtx::Error| EngineError::Load { engine: NAME, model: package.title(), reason: error.to_string() };
     build(package).map_err(load)
@@ -110,25 +115,13 @@ fn build(package: &ModelPackage) -> trtx::Result<Vec<u8>> {
     Ok(builder.build_serialized_network(network, &mut config)?.to_vec())
 }
 
-fn plan_path(package: &ModelPackage, gpu: &Gpu, plans: &Path) -> PathBuf {
+/// The version is that of the library that is here: each refuses plans of another one.
+fn plan_path(package: &ModelPackage, gpu: &Gpu, Version(version): Version, plans: &Path) -> PathBuf {
     let name: String = gpu.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let (major, minor) = gpu.compute_capability;
-    let version = loaded_plan::version();
     let half = package.manifest.half_precision.as_ref();
     let model = &half.map_or(&package.manifest.sha256, |half| &half.sha256)[..16];
     plans.join(format!("{model}-tensorrt-{version}-{name}-sm{major}{minor}.plan"))
-}
-
-/// Opens TensorRT and its parser, once in the life of the process.
-fn open_libraries() -> Result<(), EngineError> {
-    let open = |files: [&str; 2], open: fn(Option<String>) -> trtx::Result<()>| {
-        let mut tried = files.iter().map(|file| open(Some((*file).to_owned())));
-        let first = tried.next().unwrap_or(Ok(()));
-        first.or_else(|error| tried.find_map(Result::ok).ok_or(error))
-    };
-    let opened = open(LIBRARIES, trtx::dynamically_load_tensorrt)
-        .and_then(|()| open(PARSERS, trtx::dynamically_load_tensorrt_onnxparser));
-    opened.map_err(|error| EngineError::Absent { engine: NAME, reason: error.to_string() })
 }
 
 #[cfg(test)]
@@ -138,10 +131,12 @@ mod tests {
     #[test]
     fn a_plan_has_the_name_of_the_model_that_it_is_built_from() {
         let gpu = Gpu { name: "A Card".to_owned(), compute_capability: (8, 9), memory_bytes: 0, driver_cuda: 13000 };
-        let name = |package: &ModelPackage| plan_path(package, &gpu, Path::new("plans")).display().to_string();
+        let name = |package: &ModelPackage| {
+            plan_path(package, &gpu, Version(110_402), Path::new("plans")).display().to_string()
+        };
         let mut package = ModelPackage::built_in().unwrap();
         let (single, half) = (package.manifest.sha256.clone(), package.in_half_precision().unwrap().manifest.sha256);
-        assert!(name(&package).starts_with(&format!("plans/{}-tensorrt-11", &half[..16])), "{}", name(&package));
+        assert!(name(&package).starts_with(&format!("plans/{}-tensorrt-110402-", &half[..16])), "{}", name(&package));
         assert!(name(&package).ends_with("-A-Card-sm89.plan"), "{}", name(&package));
         package.manifest.half_precision = None;
         assert!(name(&package).starts_with(&format!("plans/{}-", &single[..16])), "{}", name(&package));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::analysis::{Arrival, Conclusion, Decoded, DecodedSlice, ExamAnalysis, ReadInstance};
+use crate::analysis::{Arrival, Conclusion, DecodeTimes, Decoded, DecodedSlice, ExamAnalysis, ReadInstance};
 use crate::config::Config;
 use crate::dicom::{ImageFile, InstanceFile};
 use crate::engine::{Engine, Manifest, ModelPackage};
@@ -116,6 +116,7 @@ impl ExamSlices {
                     noise_hu: TissueCells::of(&image, in_plane, self.input.pixel_mm).noise_hu(),
                     body_mm: None,
                     lung_at_border: None,
+                    took: DecodeTimes::default(),
                 })),
             };
             let Some(arrival) = arrived.iter().find(|arrival| arrival.path == *path) else { continue };

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::{Display, Formatter, Result};
 
 use crate::config::Config;
-use crate::engine::{Gpu, ModelPackage, find_onnxruntime, nvidia_driver};
+use crate::engine::{Gpu, ModelPackage, cuda_version, find_onnxruntime, nvidia_driver};
 
 /// Whether what was found is what should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +59,7 @@ impl<'a> Report<'a> {
             let ((major, minor), gigabytes) = (gpu.compute_capability, gpu.memory_bytes as f64 / 1e9);
             let described = format!("{}, compute capability {major}.{minor}, {gigabytes:.1} GB", gpu.name);
             report.note("GPU", &described);
-            let cuda = gpu.driver_cuda;
-            report.note("CUDA that the driver knows", &format!("{}.{}", cuda / 1000, cuda % 1000 / 10));
+            report.note("CUDA that the driver knows", &cuda_version(gpu.driver_cuda));
         }
         report.note("driver", nvidia_driver().as_deref().unwrap_or("unknown"));
         let library = find_onnxruntime(config.engine.onnxruntime_library.as_deref());
