@@ -226,7 +226,6 @@ impl ModelStore {
         let text = serde_json::to_string_pretty(selection).map_err(io::Error::from);
         let written = text.and_then(|text| write_durably(&path.with_extension("part"), &path, &[text.as_bytes()]));
         written.map_err(|source| PromotionError::File { path, source })?;
-        // The place for the audit's record: what serves has been changed.
         tracing::info!(
             change,
             serves = serves.title(),

@@ -126,6 +126,12 @@ pub enum Event {
     ConfigurationChanged {
         waiting: Vec<String>,
     },
+    /// Another model package serves from the next start on.
+    ModelChanged {
+        who: Person,
+        serves: String,
+        before: String,
+    },
     TrailVerified {
         who: Person,
         outcome: Outcome,
@@ -174,6 +180,7 @@ impl Event {
             Self::Restored { .. } => "restored",
             Self::DeliveriesDecided { .. } => "deliveries_decided",
             Self::ConfigurationChanged { .. } => "configuration_changed",
+            Self::ModelChanged { .. } => "model_changed",
             Self::TrailVerified { .. } => "trail_verified",
             Self::RecordsLost { .. } => "records_lost",
             Self::TailSetAside { .. } => "tail_set_aside",

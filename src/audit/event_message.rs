@@ -79,11 +79,10 @@ impl Event {
                 let told = format!("{what}: {}, {chosen}", counted(*count, "object"));
                 alert(codes::RESTRICTED_FUNCTION, who.asks(), None, resource("outbox", "Outbox"), told)
             }
-            Self::ConfigurationChanged { waiting } => {
-                let waiting = if waiting.is_empty() { "nothing".to_owned() } else { waiting.join(", ") };
-                let told = format!("read again; waiting for a restart: {waiting}");
-                let configuration = resource("configuration", "Configuration");
-                alert(codes::SOFTWARE_CONFIGURATION, own(), None, configuration, told)
+            Self::ConfigurationChanged { waiting } => configuration_changed(waiting, own()),
+            Self::ModelChanged { who, serves, before } => {
+                let told = format!("from the next start on {serves} serves; before: {before}");
+                alert(codes::SOFTWARE_CONFIGURATION, who.asks(), None, resource("model", "Model package"), told)
             }
             Self::TrailVerified { who, outcome } => {
                 message(codes::AUDIT_LOG_USED, Action::Read, outcome, vec![who.asks()], vec![trail()])
@@ -219,6 +218,12 @@ fn activity(kind: Code, own: Participant) -> Message {
     let own = Participant { role: Some(codes::APPLICATION), ..own };
     let activity = message(codes::APPLICATION_ACTIVITY, Action::Execute, &Outcome::Done, vec![own], Vec::new());
     Message { kind: Some(kind), ..activity }
+}
+
+fn configuration_changed(waiting: &[String], own: Participant) -> Message {
+    let waiting = if waiting.is_empty() { "nothing".to_owned() } else { waiting.join(", ") };
+    let told = format!("read again; waiting for a restart: {waiting}");
+    alert(codes::SOFTWARE_CONFIGURATION, own, None, resource("configuration", "Configuration"), told)
 }
 
 /// An alert says in words what is the matter, where people and where programs look for it.

@@ -40,6 +40,7 @@ fn events() -> Vec<Event> {
         Event::Restored { who: who.clone(), file: file.clone() },
         Event::DeliveriesDecided { who: who.clone(), decision, chosen, count: 3 },
         Event::ConfigurationChanged { waiting: vec![worst; 20] },
+        Event::ModelChanged { who: who.clone(), serves: file.clone(), before: file.clone() },
         Event::TrailVerified { who, outcome },
         Event::RecordsLost { count: 7 },
         Event::TailSetAside { bytes: 7, file },

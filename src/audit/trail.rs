@@ -72,13 +72,22 @@ pub(super) struct Trail {
     head: Head,
 }
 
+/// Makes a folder for us alone where there is none. The one above must be there: a data folder that is gone does not come back by us, or
+/// nobody would see that it is gone.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 impl Trail {
     /// Opens what an earlier run left, or begins; and what it found that a record has to say.
     ///
     /// # Errors
     /// If the folder or a file cannot be used.
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Event>)> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make_folder(folder)?;
         let mut found = Vec::new();
         let mut trail = Self { folder: folder.to_owned(), current: None, head: Head::NONE };
         let files = files(folder)?;
@@ -115,7 +124,7 @@ impl Trail {
             return Ok(None);
         }
         let folder = self.folder.join(SET_ASIDE);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        make_folder(&folder)?;
         let name = format!("{:016}-{}.torn", file.first, Timestamp::now().as_millisecond());
         write_durably(&folder.join("torn.part"), &folder.join(&name), &[torn])?;
         handle.set_len(whole as u64)?;

@@ -7,7 +7,7 @@ const UNSENT: &str = "tableside_audit_unsent";
 const FAILURES: &str = "tableside_audit_failures_total";
 
 /// By `audit::Event::label`.
-const EVENTS: [&str; 18] = [
+const EVENTS: [&str; 19] = [
     "started",
     "stopped",
     "receiving_began",
@@ -21,6 +21,7 @@ const EVENTS: [&str; 18] = [
     "restored",
     "deliveries_decided",
     "configuration_changed",
+    "model_changed",
     "trail_verified",
     "records_lost",
     "tail_set_aside",

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tableside::promotion::ModelSource;
 use tempfile::TempDir;
 
-use crate::daemon::{Daemon, TABLESIDE, config};
+use crate::daemon::{Daemon, TABLESIDE, config, wait_for};
 use crate::peers::{tableside, text};
 use crate::shadow::package;
 
@@ -82,6 +82,8 @@ fn a_promoted_package_serves_from_the_next_start_on_until_it_is_rolled_back() {
     assert_eq!(model(&daemon), "reference 9.0.1");
     succeeds(&site.model(&["rollback"]), &format!("{built_in} serves from the daemon's next start on"));
     assert_eq!(model(&daemon), "reference 9.0.1", "until it is started again");
+    let records = || daemon.metric("tableside_audit_records_total", "event=\"model_changed\"");
+    wait_for("both in the audit trail", || (records() == 2.0).then_some(()));
     assert!(daemon.stop().0.success());
     assert_eq!(model(&Daemon::start_on(site.0.clone(), "")), built_in);
     succeeds(&site.model(&["rollback"]), "reference 9.0.1 serves");

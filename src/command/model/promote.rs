@@ -1,12 +1,13 @@
 //! `model promote` and `model rollback`: which package serves from the daemon's next start on.
 
 use clap::Args;
+use tableside::audit::{Event, person_at_shell};
 use tableside::config::Config;
 use tableside::engine::{EngineError, ModelFolders, ModelPackage};
 use tableside::promotion::{ModelStore, Switched};
 use tableside::serving::choice;
 
-use crate::command::{DONE, Outcome};
+use crate::command::{DONE, Outcome, tell_audit};
 
 #[derive(Args)]
 pub struct PromoteArgs {
@@ -17,12 +18,12 @@ pub struct PromoteArgs {
 pub fn promote(args: &PromoteArgs, folders: &ModelFolders, config: &Config) -> Outcome {
     let package = folders.find(&args.name)?;
     let store = ModelStore::to_change(config.model.as_deref(), &config.data)?;
-    Ok(told(&store.promote(&package, &self_test(config))?))
+    tell(config, &store.promote(&package, &self_test(config))?)
 }
 
 pub fn rollback(config: &Config) -> Outcome {
     let store = ModelStore::to_change(config.model.as_deref(), &config.data)?;
-    Ok(told(&store.roll_back(&self_test(config))?))
+    tell(config, &store.roll_back(&self_test(config))?)
 }
 
 /// On the CPU: a daemon that runs has the GPU, and tests the package there when it starts.
@@ -30,8 +31,10 @@ fn self_test(config: &Config) -> impl Fn(&ModelPackage) -> Result<(), EngineErro
     |package| choice::on_cpu(package, &config.engine).map(drop)
 }
 
-fn told(Switched { serves, before }: &Switched) -> u8 {
+fn tell(config: &Config, Switched { serves, before }: &Switched) -> Outcome {
+    let named = format!("{} ({})", serves.title(), serves.sha256());
+    tell_audit(config, Event::ModelChanged { who: person_at_shell(), serves: named, before: before.clone() })?;
     println!("{} serves from the daemon's next start on: systemctl restart tableside", serves.title());
     println!("before: {before}; tableside model rollback goes back to it");
-    DONE
+    Ok(DONE)
 }
