@@ -2,7 +2,7 @@
 //! the database and to metrics. No person, no archive and no flag hears of them.
 //!
 //! It must cost patients nothing, so it works only while nobody waits for anything. One thread at the lowest priority, with an engine on
-//! the CPU of its own, begins an exam once nothing has been going on for [`SETTLED`]. After each step (a turn of decoding, a window) it
+//! the CPU of its own, begins an exam once nothing has been going on for `SETTLED`. After each step (a turn of decoding, a window) it
 //! looks around: where something has come, it throws away what it has of the exam and begins that exam again later. So its memory is
 //! one exam's at most, and given back soon after something has come. Images that are removed from the spool meanwhile are not kept for it.
 
