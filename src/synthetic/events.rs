@@ -88,12 +88,11 @@ mod tests {
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
             // What is not read would take the answer with it when the connection is closed.
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap();
         });
-        let mut events = Events::open(console).await?;
-        events.0.get_mut().get_mut().shutdown().await?;
-        events.verdict_on("s2").await
+        Events::open(console).await?.verdict_on("s2").await
     }
 
     const HEAD: &str = "HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\nevent: status\ndata: {}\n\n";
