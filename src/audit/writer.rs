@@ -135,7 +135,9 @@ impl Writer {
     fn open(&mut self) -> io::Result<Trail> {
         let (trail, found) = Trail::open(&self.folder)?;
         self.found.extend(found);
-        self.tell_head(trail.head(), true);
+        if trail.head() != Head::NONE {
+            self.tell_head(trail.head(), true);
+        }
         Ok(trail)
     }
 
