@@ -43,14 +43,19 @@ pub(crate) fn connect(address: &str, connect_timeout: Duration, patience: Durati
     Err(last.unwrap_or_else(|| Error::other("the name leads to no address")))
 }
 
+/// The name or address in `HOST:PORT`.
+#[must_use]
+pub(crate) fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']'])
+}
+
 impl ClientTls {
     /// Encrypts a connection to `HOST:PORT`; the peer's certificate must be the host's.
     ///
     /// # Errors
     /// If a file cannot be used, or the host is no name that a certificate can have.
     pub(crate) fn encrypted(&self, stream: TcpStream, address: &str) -> Result<Encrypted> {
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
-        let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(Error::other)?;
+        let name = rustls::pki_types::ServerName::try_from(host_of(address).to_owned()).map_err(Error::other)?;
         let connection = ClientConnection::new(self.config()?, name).map_err(Error::other)?;
         Ok(StreamOwned::new(connection, stream))
     }

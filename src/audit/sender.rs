@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::follower::Follower;
 use super::shared::Shared;
 use crate::backoff::{Backoff, RetryLimits};
-use crate::client_tls::{ClientTls, Encrypted, connect};
+use crate::client_tls::{ClientTls, Encrypted, connect, host_of};
 use crate::spool::write_durably;
 use crate::telemetry;
 
@@ -47,6 +47,14 @@ pub struct SyslogOptions {
     /// `HOST:PORT`.
     pub address: String,
     pub tls: ClientTls,
+}
+
+impl SyslogOptions {
+    /// The server's name or address, without the port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        host_of(&self.address)
+    }
 }
 
 /// The thread's own.

@@ -24,17 +24,20 @@ pub struct AllowListArgs {
 pub fn allow_list(args: &AllowListArgs) -> Outcome {
     let config = configuration(Some(&args.config))?;
     let mut allowed = of_scanners(&config)?;
-    for (name, host) in config.destinations.iter().map(|destination| (&destination.name, destination.host())) {
+    let destinations = config.destinations.iter().map(|of| (format!("destination {}", of.name), of.host()));
+    let syslog = config.audit.syslog.iter().map(|of| ("the syslog server of [audit]".to_owned(), of.host().to_owned()));
+    for (whose, host) in destinations.chain(syslog) {
         let found = (host.as_str(), 0)
             .to_socket_addrs()
-            .map_err(|error| format!("the address of {host}, destination {name}, is not known: {error}"))?;
-        allowed.extend(found.map(|found| (found.ip().to_string(), format!("destination {name}, {host}"))));
+            .map_err(|error| format!("the address of {host}, {whose}, is not known: {error}"))?;
+        allowed.extend(found.map(|found| (found.ip().to_string(), format!("{whose}, {host}"))));
     }
     for network in &args.also {
         let parsed = parse_network(network).ok_or_else(|| format!("{network} is no address and no network"))?;
         allowed.insert(parsed.to_string(), "--also".to_owned());
     }
     println!("# Of {}: make it again when addresses change there or in the name service.", args.config.display());
+    println!("# A name server elsewhere that finds them has to be named with --also.");
     println!("# For tableside.service, and for tableside.socket with [Socket] in place of [Service].");
     println!("[Service]\nIPAddressDeny=any\nIPAddressAllow=localhost");
     for (network, whose) in allowed {

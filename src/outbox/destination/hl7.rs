@@ -28,18 +28,6 @@ pub struct Hl7Options {
     pub notice: NoticeOptions,
 }
 
-impl Hl7Options {
-    /// The name or address of [`Self::address`].
-    #[must_use]
-    pub fn host(&self) -> &str {
-        host_of(&self.address)
-    }
-}
-
-fn host_of(address: &str) -> &str {
-    address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']'])
-}
-
 const START: u8 = 0x0B;
 const END: [u8; 2] = [0x1C, 0x0D];
 /// An acknowledgement is some lines.

@@ -21,6 +21,7 @@ pub use notification::NoticeOptions;
 pub use webhook::WebhookOptions;
 
 use crate::backoff::RetryLimits;
+use crate::client_tls::host_of;
 use crate::database::{DatabaseError, Delivery, DeliveryObject, Gets};
 use crate::dicom::CommitmentReport;
 use crate::hex::hex;
@@ -55,10 +56,10 @@ impl Route {
     pub(super) fn address(&self) -> String {
         match self {
             Self::CStore(options) => options.target.to_string(),
-            Self::StowRs(http) => http::host_of(&http.url).to_owned(),
-            Self::Webhook(options) => http::host_of(&options.http.url).to_owned(),
             Self::Hl7(options) => options.address.clone(),
-            Self::Fhir(options) => http::host_of(&options.http.url).to_owned(),
+            Self::StowRs(http) | Self::Webhook(WebhookOptions { http, .. }) | Self::Fhir(FhirOptions { http, .. }) => {
+                http::host_of(&http.url).to_owned()
+            }
         }
     }
 }
@@ -67,15 +68,16 @@ impl Destination {
     /// Where it is reached: a name or an address, without a port. Empty where its URL names none.
     #[must_use]
     pub fn host(&self) -> String {
-        let http = match &self.route {
-            Route::CStore(options) => return options.target.host.clone(),
-            Route::Hl7(options) => return options.host().to_owned(),
-            Route::StowRs(http) => http,
-            Route::Webhook(options) => &options.http,
-            Route::Fhir(options) => &options.http,
-        };
-        let url = http.url.parse::<ureq::http::Uri>().ok();
-        url.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
+        match &self.route {
+            Route::CStore(options) => options.target.host.clone(),
+            Route::Hl7(options) => host_of(&options.address).to_owned(),
+            Route::StowRs(http)
+            | Route::Webhook(WebhookOptions { http, .. })
+            | Route::Fhir(FhirOptions { http, .. }) => {
+                let url = http.url.parse::<ureq::http::Uri>().ok();
+                url.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
+            }
+        }
     }
 
     /// What it gets of each exam.
