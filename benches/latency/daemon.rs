@@ -130,7 +130,9 @@ impl Daemon {
     /// What the event stream tells from now on, with the time it was read.
     pub fn events(&self) -> Receiver<Seen> {
         let mut stream = TcpStream::connect(self.console).unwrap();
-        stream.write_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").unwrap();
+        stream
+            .write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+            .unwrap();
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {

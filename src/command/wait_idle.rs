@@ -25,7 +25,7 @@ pub struct WaitIdleArgs {
     config: Option<PathBuf>,
 }
 
-/// Of the answer to `GET /api/exams`.
+/// Of the answer to `GET /api/v1/exams`.
 #[derive(Deserialize)]
 struct Shown {
     exams: Vec<Exam>,
@@ -41,7 +41,7 @@ pub fn wait_idle(args: &WaitIdleArgs) -> Outcome {
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
     let until = Instant::now() + Duration::from_secs(args.at_most);
     loop {
-        let answer = agent.get(format!("http://{console}/api/exams")).call();
+        let answer = agent.get(format!("http://{console}/api/v1/exams")).call();
         let shown: Shown = match answer.and_then(|mut answer| answer.body_mut().read_to_string()) {
             Ok(text) => serde_json::from_str(&text)?,
             Err(error) => {

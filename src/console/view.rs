@@ -126,7 +126,7 @@ impl ShownSlab {
             attention: slab.attention,
             logit: slab.logit,
             score: slab.score,
-            picture: format!("api/exams/{exam}/slabs/{}.png?v={edition}", slab.index.0),
+            picture: format!("api/v1/exams/{exam}/slabs/{}.png?v={edition}", slab.index.0),
             lung: outlines_of(&slab.lung),
             lesion: outlines_of(&slab.lesion),
         }

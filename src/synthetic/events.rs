@@ -22,7 +22,7 @@ pub enum EventError {
     Unreadable(#[from] serde_json::Error),
 }
 
-/// The stream of `GET /api/events`, from its first event on.
+/// The stream of `GET /api/v1/events`, from its first event on.
 #[derive(Debug)]
 pub(super) struct Events(Lines<BufReader<TcpStream>>);
 
@@ -41,7 +41,7 @@ impl Events {
     pub(super) async fn open(console: SocketAddr) -> Result<Self, EventError> {
         let mut stream = TcpStream::connect(console).await?;
         // HTTP/1.0 has no chunks: the stream comes as it is.
-        let request = format!("GET /api/events HTTP/1.0\r\nHost: {console}\r\nAccept: text/event-stream\r\n\r\n");
+        let request = format!("GET /api/v1/events HTTP/1.0\r\nHost: {console}\r\nAccept: text/event-stream\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut events = Self(BufReader::new(stream).lines());
         let status = events.line().await?;

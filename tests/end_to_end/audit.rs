@@ -74,7 +74,7 @@ fn who_sent_who_saw_and_who_acknowledged_is_recorded() {
     let details = daemon.verdict_on(SLICES);
     let key = details["exam"]["key"].as_str().unwrap();
     assert_eq!(daemon.picture(&details["slabs"][0]).status, 200);
-    let acknowledge = format!("/api/exams/{key}/flags/suspected/acknowledge");
+    let acknowledge = format!("/api/v1/exams/{key}/flags/suspected/acknowledge");
     assert_eq!(post(daemon.console(), &acknowledge, &json!({ "by": "ab" })).status, 200);
     for event in ["acknowledged", "delivered"] {
         wait_for_record(&daemon, event);
@@ -173,7 +173,7 @@ fn what_commands_do_and_who_is_refused_is_recorded_while_the_daemon_runs() {
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
     let chosen = json!({ "destination": "nobody" });
-    assert_eq!(post(daemon.console(), "/api/outbox/drop", &chosen).status, 200);
+    assert_eq!(post(daemon.console(), "/api/v1/outbox/drop", &chosen).status, 200);
     daemon.reload(&config(data.path(), &format!("{scanner}[completion]\nquiet_s = 9.0\n")));
     for (event, count) in [
         ("exported", 2.0),
@@ -301,7 +301,7 @@ fn a_syslog_server_that_was_down_has_every_record_in_the_end() {
     });
     store_all(&daemon, &patients[16..]);
     wait_for("the trouble to be told", || {
-        let notices = daemon.get("/api/status").json()["notices"].to_string();
+        let notices = daemon.get("/api/v1/status").json()["notices"].to_string();
         notices.contains("The audit trail does not reach the syslog server").then_some(())
     });
     assert_eq!(daemon.get("/readyz").status, 200, "patients do not wait for an auditor");

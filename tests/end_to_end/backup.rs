@@ -35,7 +35,7 @@ fn a_copy_made_while_the_daemon_runs_brings_back_what_people_did_and_later_exams
     store_all(&daemon, &phantom(PhantomKind::Pneumonia, SLICES));
     let first = daemon.verdict_on(SLICES);
     let first_key = first["exam"]["key"].as_str().unwrap();
-    let acknowledge = format!("/api/exams/{first_key}/flags/suspected/acknowledge");
+    let acknowledge = format!("/api/v1/exams/{first_key}/flags/suspected/acknowledge");
     assert_eq!(post(daemon.console(), &acknowledge, &json!({ "by": "ab" })).status, 200);
 
     let made = tableside_on(data.path(), "backup", &copy);

@@ -278,7 +278,7 @@ fn a_better_reconstruction_that_comes_later_takes_over_without_a_second_alarm() 
     let first = daemon.verdict_on(SLICES);
     assert_eq!(first["report"]["series_instance_uid"], "2.25.1");
     let key = first["exam"]["key"].as_str().unwrap();
-    let path = format!("/api/exams/{key}/flags/suspected/acknowledge");
+    let path = format!("/api/v1/exams/{key}/flags/suspected/acknowledge");
     assert_eq!(post(daemon.console(), &path, &json!({ "by": "ab" })).status, 200);
     store_and_release(&daemon, &soft);
     let details = daemon.verdict_on(3 * SLICES);
@@ -303,7 +303,7 @@ fn a_flags_life_and_the_time_until_people_knew_are_told() {
     store_and_release(&daemon, &phantom(PhantomKind::Pneumonia, 2 * SLICES));
     let details = daemon.verdict_on(2 * SLICES);
     let key = details["exam"]["key"].as_str().unwrap();
-    let path = format!("/api/exams/{key}/flags/suspected/acknowledge");
+    let path = format!("/api/v1/exams/{key}/flags/suspected/acknowledge");
     assert_eq!(post(daemon.console(), &path, &json!({ "by": "ab" })).status, 200);
     assert_eq!(post(daemon.console(), &path, &json!({ "by": "cd" })).status, 200);
     let exam = daemon.details(key)["exam"].clone();

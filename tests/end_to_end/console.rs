@@ -106,7 +106,7 @@ fn the_page_shows_what_was_refused_and_has_it_sent_again_or_given_up() {
     browser.wait_until("all to be settled", &says("other", "everything has arrived"));
     crate::daemon::wait_for("the metrics", || (dead() == 0.0).then_some(()));
     // What a page elsewhere could send is not taken, and what names nothing drops nothing.
-    let drop_all = crate::http::post(daemon.console(), "/api/outbox/drop", &serde_json::json!({}));
+    let drop_all = crate::http::post(daemon.console(), "/api/v1/outbox/drop", &serde_json::json!({}));
     assert_eq!(drop_all.status, 422);
 }
 

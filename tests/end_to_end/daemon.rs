@@ -195,14 +195,14 @@ impl Daemon {
         self.get(&format!("/{}", slab["picture"].as_str().unwrap()))
     }
 
-    /// The exams of `GET /api/exams`, newest first.
+    /// The exams of `GET /api/v1/exams`, newest first.
     pub fn exams(&self) -> Vec<Value> {
-        self.get("/api/exams").json()["exams"].as_array().unwrap().clone()
+        self.get("/api/v1/exams").json()["exams"].as_array().unwrap().clone()
     }
 
-    /// `GET /api/exams/{key}`: `exam`, `slabs` and `report`.
+    /// `GET /api/v1/exams/{key}`: `exam`, `slabs` and `report`.
     pub fn details(&self, key: &str) -> Value {
-        self.get(&format!("/api/exams/{key}")).json()
+        self.get(&format!("/api/v1/exams/{key}")).json()
     }
 
     /// Waits until one exam has so many instances and a verdict on them. Returns its details.

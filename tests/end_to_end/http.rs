@@ -92,12 +92,12 @@ fn head(reader: &mut impl BufRead) -> (u16, String) {
     }
 }
 
-/// The stream of `GET /api/events`.
+/// The stream of `GET /api/v1/events`.
 pub struct Events(BufReader<TcpStream>);
 
 impl Events {
     pub fn open(address: &str) -> Self {
-        Self::open_at(address, "/api/events")
+        Self::open_at(address, "/api/v1/events")
     }
 
     /// The stream at another path, as a proxy gives it.

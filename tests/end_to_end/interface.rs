@@ -64,11 +64,11 @@ fn an_acknowledgement_is_kept_and_a_wrong_one_refused() {
     let daemon = Daemon::start();
     scan(&daemon, folder_of(&phantom(PhantomKind::Pneumonia, SLICES)).path(), &["--rate", "0"]);
     let exam = &daemon.verdict_on(SLICES)["exam"];
-    let path = |flag: &str| format!("/api/exams/{}/flags/{flag}/acknowledge", exam["key"].as_str().unwrap());
+    let path = |flag: &str| format!("/api/v1/exams/{}/flags/{flag}/acknowledge", exam["key"].as_str().unwrap());
     let status = |path: &str, body| post(daemon.console(), path, &body).status;
     assert_eq!(status(&path("suspected"), json!({ "by": " " })), 422);
     assert_eq!(status(&path("nonsense"), json!({ "by": "ab" })), 404);
-    assert_eq!(status("/api/exams/0000000000000000/flags/suspected/acknowledge", json!({ "by": "ab" })), 404);
+    assert_eq!(status("/api/v1/exams/0000000000000000/flags/suspected/acknowledge", json!({ "by": "ab" })), 404);
     assert!(flag(&daemon.exams()[0], "suspected").unwrap()["acknowledged"].is_null());
     assert_eq!(status(&path("suspected"), json!({ "by": "ab" })), 200);
     assert_eq!(flag(&daemon.exams()[0], "suspected").unwrap()["acknowledged"]["by"], "ab");
@@ -78,11 +78,12 @@ fn an_acknowledgement_is_kept_and_a_wrong_one_refused() {
 fn health_readiness_and_unknown_pages_have_their_status() {
     let daemon = Daemon::start();
     assert_eq!((daemon.get("/healthz").status, daemon.get("/readyz").status), (200, 200));
-    assert_eq!(daemon.get("/api/status").json()["problems"], json!([]));
-    for path in ["/nothing", "/../../etc/passwd", "/api/exams/..%2f..", "/api/exams/0123456789abcdef/slabs/1.png"] {
+    assert_eq!(daemon.get("/api/v1/status").json()["problems"], json!([]));
+    for path in ["/nothing", "/../../etc/passwd", "/api/v1/exams/..%2f..", "/api/v1/exams/0123456789abcdef/slabs/1.png"]
+    {
         assert_eq!(daemon.get(path).status, 404, "{path}");
     }
-    assert_eq!(request(daemon.console(), "DELETE", "/api/exams", None).status, 405);
+    assert_eq!(request(daemon.console(), "DELETE", "/api/v1/exams", None).status, 405);
     let page = daemon.get("/");
     assert!(page.headers.contains("content-security-policy: default-src 'self'"), "{}", page.headers);
     assert!(page.text().contains("Not a medical device"));
@@ -222,7 +223,7 @@ fn exams_that_wait_are_shown_with_name_and_place_until_they_have_their_turn() {
 fn a_body_that_is_longer_than_an_acknowledgement_can_be_is_refused() {
     let daemon = Daemon::start();
     let body = json!({ "by": "a".repeat(20_000) });
-    assert_eq!(post(daemon.console(), "/api/exams/0123456789abcdef/flags/suspected/acknowledge", &body).status, 413);
+    assert_eq!(post(daemon.console(), "/api/v1/exams/0123456789abcdef/flags/suspected/acknowledge", &body).status, 413);
 }
 
 /// Every line is a comment or `name{labels} number`, and no patient is named (Prometheus' text format 0.0.4).

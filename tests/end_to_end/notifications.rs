@@ -96,7 +96,7 @@ fn send(daemon: &Daemon, instances: &[Instance]) {
 }
 
 fn acknowledge(daemon: &Daemon, exam: &str, flag: &str) {
-    let path = format!("/api/exams/{exam}/flags/{flag}/acknowledge");
+    let path = format!("/api/v1/exams/{exam}/flags/{flag}/acknowledge");
     assert_eq!(http::post(daemon.console(), &path, &serde_json::json!({ "by": "A. Nurse" })).status, 200);
 }
 

@@ -112,7 +112,7 @@ impl Site {
     }
 
     fn notices(&self) -> String {
-        self.daemon.get("/api/status").json()["notices"].to_string()
+        self.daemon.get("/api/v1/status").json()["notices"].to_string()
     }
 }
 

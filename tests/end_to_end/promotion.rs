@@ -78,7 +78,7 @@ fn a_promoted_package_serves_from_the_next_start_on_until_it_is_rolled_back() {
     assert!(site.checked().contains("which was promoted"), "{}", site.checked());
 
     let daemon = Daemon::start_on(site.0.clone(), "");
-    let model = |daemon: &Daemon| daemon.get("/api/status").json()["model"].as_str().unwrap().to_owned();
+    let model = |daemon: &Daemon| daemon.get("/api/v1/status").json()["model"].as_str().unwrap().to_owned();
     assert_eq!(model(&daemon), "reference 9.0.1");
     succeeds(&site.model(&["rollback"]), &format!("{built_in} serves from the daemon's next start on"));
     assert_eq!(model(&daemon), "reference 9.0.1", "until it is started again");

@@ -122,11 +122,11 @@ fn events_pass_a_buffering_proxy_at_once_and_every_address_holds_below_its_path(
     let daemon = Daemon::start();
     let proxy = Proxy::before(&daemon);
     let below = |path: &str| format!("{PREFIX}/{path}");
-    let direct = http::head_of(daemon.console(), "/api/events");
+    let direct = http::head_of(daemon.console(), "/api/v1/events");
     assert!(direct.contains("x-accel-buffering: no\n") && direct.contains("no-transform"), "{direct}");
 
     let asked = Instant::now();
-    let mut events = Events::open_at(&proxy.address, &below("api/events"));
+    let mut events = Events::open_at(&proxy.address, &below("api/v1/events"));
     events.wait_for("heartbeat", |name, _| name == "status");
     // A buffer of nginx's holds a minute of heartbeats.
     assert!(asked.elapsed() < Duration::from_secs(20), "the proxy kept the first event for {:?}", asked.elapsed());
@@ -134,11 +134,11 @@ fn events_pass_a_buffering_proxy_at_once_and_every_address_holds_below_its_path(
     scan(&daemon, folder_of(&phantom(PhantomKind::Pneumonia, SLICES)).path(), &["--rate", "0"]);
     events.wait_for("the exam", |name, exam| name == "exam" && exam["state"] == "receiving");
     let key = daemon.verdict_on(SLICES)["exam"]["key"].as_str().unwrap().to_owned();
-    let details = http::get(&proxy.address, &below(&format!("api/exams/{key}"))).json();
+    let details = http::get(&proxy.address, &below(&format!("api/v1/exams/{key}"))).json();
     let picture = details["slabs"][5]["picture"].as_str().unwrap();
     let picture = http::get(&proxy.address, &below(picture));
     assert!(picture.status == 200 && picture.body.starts_with(b"\x89PNG"), "{}", picture.headers);
-    let acknowledge = below(&format!("api/exams/{key}/flags/suspected/acknowledge"));
+    let acknowledge = below(&format!("api/v1/exams/{key}/flags/suspected/acknowledge"));
     assert_eq!(http::post(&proxy.address, &acknowledge, &json!({ "by": "ab" })).status, 200);
     assert_eq!(flag(&daemon.exams()[0], "suspected").unwrap()["acknowledged"]["by"], "ab");
 }

@@ -139,7 +139,7 @@ fn a_verdict_its_flag_and_the_acknowledgement_survive_a_kill() {
     store_all(&daemon, &phantom(PhantomKind::Pneumonia, SLICES));
     let before = daemon.verdict_on(SLICES);
     let key = before["exam"]["key"].as_str().unwrap();
-    let path = format!("/api/exams/{key}/flags/suspected/acknowledge");
+    let path = format!("/api/v1/exams/{key}/flags/suspected/acknowledge");
     assert_eq!(post(daemon.console(), &path, &json!({ "by": "ab" })).status, 200);
     let daemon = daemon.kill_and_start_again();
     let after = daemon.details(key);

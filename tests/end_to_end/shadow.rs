@@ -83,7 +83,7 @@ fn a_shadow_model_judges_exams_after_their_verdict_and_the_database_and_metrics_
     store_all(&daemon, &phantom(PhantomKind::Normal, SLICES + 1));
     let well = daemon.verdict_on(SLICES + 1);
     assert_eq!((&ill["report"]["verdict"], &well["report"]["verdict"]), (&"suspected".into(), &"not_suspected".into()));
-    let (shown, status) = (daemon.exams(), daemon.get("/api/status").json());
+    let (shown, status) = (daemon.exams(), daemon.get("/api/v1/status").json());
     judged(&daemon, 2);
 
     for (outcome, exams) in [("agree", 1.0), ("from_suspected", 1.0), ("to_suspected", 0.0), ("failed", 0.0)] {
@@ -112,7 +112,7 @@ fn a_shadow_model_judges_exams_after_their_verdict_and_the_database_and_metrics_
     }
 
     // Nobody is told, and nothing of it counts as what people were told.
-    assert_eq!((daemon.exams(), daemon.get("/api/status").json()), (shown, status));
+    assert_eq!((daemon.exams(), daemon.get("/api/v1/status").json()), (shown, status));
     assert_eq!(daemon.details(ill["exam"]["key"].as_str().unwrap()), ill);
     assert_eq!(daemon.metric("tableside_verdicts_total", ""), 2.0);
     assert_eq!(daemon.metric("tableside_slices_prepared_total", ""), (2 * SLICES + 1) as f64);

@@ -75,8 +75,8 @@ fn it_passes_again_and_again_through_the_door_of_listed_scanners_and_nothing_but
     wait_for("its images to be removed", || in_spool(&daemon).is_empty().then_some(()));
     assert_ne!(keys[0], keys[1]);
     assert_eq!(daemon.exams(), Vec::<Value>::new());
-    assert_eq!(daemon.get(&format!("/api/exams/{}", keys[0])).status, 404);
-    assert_eq!(daemon.get("/api/outbox").json()["deliveries"], Value::Array(Vec::new()));
+    assert_eq!(daemon.get(&format!("/api/v1/exams/{}", keys[0])).status, 404);
+    assert_eq!(daemon.get("/api/v1/outbox").json()["deliveries"], Value::Array(Vec::new()));
     assert_eq!(files_below(&daemon.state().join("outbox")), Vec::<PathBuf>::new());
     assert_database_is_empty(&daemon.state().join("tableside.db"));
     for name in [
@@ -208,7 +208,7 @@ fn a_model_that_does_not_suspect_it_is_a_failure_with_its_reason_and_the_daemon_
     let log = daemon.log();
     let told = log.lines().find(|line| line.contains("the synthetic patient failed")).unwrap();
     assert!(told.contains("stage=\"analysis\"") && told.contains("not_suspected"), "{told}");
-    let status = daemon.get("/api/status").json();
+    let status = daemon.get("/api/v1/status").json();
     let notice = status["notices"].as_array().unwrap().iter().map(|notice| notice.as_str().unwrap());
     assert!(notice.clone().any(|notice| notice.starts_with("The synthetic patient failed")), "{status}");
     assert_eq!(daemon.get("/readyz").status, 200);

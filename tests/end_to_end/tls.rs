@@ -128,7 +128,7 @@ fn open_to_the_network_without_a_list_it_does_not_start_or_says_so_on_the_consol
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("insecure"));
     let daemon = Daemon::start_with("insecure = true\n");
-    let status = daemon.get("/api/status").json();
+    let status = daemon.get("/api/v1/status").json();
     assert!(status["notices"][0].as_str().unwrap().contains("anyone on the network"), "{status}");
 }
 

@@ -13,10 +13,10 @@ async function request(path, options = {}) {
   return body;
 }
 
-const examPath = (key) => `api/exams/${encodeURIComponent(key)}`;
+const examPath = (key) => `api/v1/exams/${encodeURIComponent(key)}`;
 
-export const getStatus = () => request("api/status");
-export const getExams = async () => (await request("api/exams")).exams;
+export const getStatus = () => request("api/v1/status");
+export const getExams = async () => (await request("api/v1/exams")).exams;
 export const getExam = (key) => request(examPath(key));
 
 export function acknowledge(key, flagId, by) {
@@ -29,7 +29,7 @@ export function acknowledge(key, flagId, by) {
 
 /** `what` is retry or drop. */
 export const decideDeliveries = (what, destination) =>
-  request(`api/outbox/${what}`, {
+  request(`api/v1/outbox/${what}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ destination }),
@@ -62,7 +62,7 @@ export class EventStream {
   }
 
   #open() {
-    const source = new EventSource("api/events");
+    const source = new EventSource("api/v1/events");
     this.#source = source;
     this.#heard = performance.now();
     const whenHeard = (then) => (event) => {

@@ -1,0 +1,77 @@
+//! Deliveries over HTTP: what is not delivered, and what becomes of it.
+
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::{address_of, problem};
+use crate::audit::{Decision, Event as Audited, Person};
+use crate::console::server::WebOptions;
+use crate::database::{DatabaseError, DeliveryFilter};
+
+pub(super) async fn undelivered(State(options): State<WebOptions>) -> Response {
+    let listed = tokio::task::spawn_blocking(move || options.outbox.undelivered()).await;
+    decided(listed, |deliveries| json!({ "deliveries": deliveries }))
+}
+
+/// Takes JSON only, as [`acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
+pub(super) async fn send_again(
+    State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    chosen: Result<Json<DeliveryFilter>, JsonRejection>,
+) -> Response {
+    let Json(chosen) = match chosen {
+        Ok(chosen) => chosen,
+        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
+    };
+    let decide = move || {
+        let told = chosen.to_string();
+        let count = options.outbox.send_again(chosen)?;
+        options.audit.note(decision(peer, Decision::SendAgain, told, count));
+        Ok(count)
+    };
+    let count = tokio::task::spawn_blocking(decide).await;
+    decided(count, |count| json!({ "deliveries": count }))
+}
+
+/// The same; something must be chosen.
+pub(super) async fn give_up(
+    State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    chosen: Result<Json<DeliveryFilter>, JsonRejection>,
+) -> Response {
+    let chosen = match chosen {
+        Ok(Json(chosen)) if chosen.names_some() => chosen,
+        Ok(_) => return problem(StatusCode::UNPROCESSABLE_ENTITY, "say which: numbers, exam or destination"),
+        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
+    };
+    let decide = move || {
+        let told = chosen.to_string();
+        let count = options.outbox.give_up(chosen)?;
+        options.audit.note(decision(peer, Decision::GiveUp, told, count));
+        Ok(count)
+    };
+    let count = tokio::task::spawn_blocking(decide).await;
+    decided(count, |count| json!({ "deliveries": count }))
+}
+
+fn decision(peer: SocketAddr, decision: Decision, chosen: String, count: usize) -> Audited {
+    let who = Person::AtConsole { address: address_of(peer), initials: None };
+    Audited::DeliveriesDecided { who, decision, chosen, count }
+}
+
+fn decided<T>(
+    outcome: Result<Result<T, DatabaseError>, tokio::task::JoinError>,
+    answer: impl FnOnce(T) -> serde_json::Value,
+) -> Response {
+    match outcome {
+        Ok(Ok(done)) => Json(answer(done)).into_response(),
+        Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the deliveries could not be looked at"),
+    }
+}

@@ -1,0 +1,113 @@
+//! Exams, their slabs and flags over HTTP.
+
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{address_of, answer_of, problem};
+use crate::alert::AcknowledgeError;
+use crate::analysis::edition;
+use crate::audit::Subject;
+use crate::console::server::WebOptions;
+use crate::console::view::ShownSlab;
+use crate::exam::{ExamKey, SlabIndex};
+use crate::picture::picture;
+
+pub(super) async fn exams(State(options): State<WebOptions>) -> Response {
+    answer_of(move || Json(json!({ "exams": options.hub.exams() })).into_response()).await
+}
+
+pub(super) async fn exam(
+    State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(key): Path<String>,
+) -> Response {
+    let exam = move || match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
+        Some(record) => {
+            options.audit.viewed(&address_of(peer), record.subject());
+            let slabs: Vec<ShownSlab> =
+                record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
+            let exam = options.hub.shown(&record);
+            Json(json!({ "exam": exam, "slabs": slabs, "report": record.report })).into_response()
+        }
+        None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
+    };
+    answer_of(exam).await
+}
+
+/// A picture is drawn anew once another slice stands for its slab: browsers ask each time whether theirs still holds.
+pub(super) async fn slab_picture(
+    State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path((key, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let known = headers.get(header::IF_NONE_MATCH).cloned();
+    answer_of(move || {
+        let found = (|| {
+            let index = SlabIndex(name.strip_suffix(".png")?.parse().ok()?);
+            let record = options.hub.record(&ExamKey::parse(&key)?)?;
+            let file = record.slabs.get(&index)?.image.clone()?;
+            Some((file, record.subject()))
+        })();
+        let Some((file, subject)) = found else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
+        options.audit.viewed(&address_of(peer), subject);
+        let tag = format!("\"{}\"", edition(&file));
+        let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        let headers = [
+            (header::CONTENT_TYPE, "image/png".to_owned()),
+            (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+            (header::ETAG, tag),
+        ];
+        if is_known {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+        match picture(&file, &options.plane) {
+            Ok(png) => (headers, png).into_response(),
+            Err(error) => {
+                tracing::warn!(%error, "no picture");
+                problem(StatusCode::INTERNAL_SERVER_ERROR, "the slice cannot be drawn")
+            }
+        }
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acknowledge {
+    by: String,
+}
+
+/// Takes JSON only: a form on another site cannot send that without asking first.
+pub(super) async fn acknowledge(
+    State(options): State<WebOptions>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path((key, flag)): Path<(String, String)>,
+    body: Result<Json<Acknowledge>, JsonRejection>,
+) -> Response {
+    let Json(Acknowledge { by }) = match body {
+        Ok(body) => body,
+        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
+    };
+    let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
+    let acknowledged = move || {
+        let exam = options.hub.acknowledge(&key, &flag, &by)?;
+        let subject = options.hub.record(&key).map_or_else(|| Subject::of_exam(&key), |record| record.subject());
+        options.audit.acknowledged(&address_of(peer), &by, subject, &flag);
+        Ok(exam)
+    };
+    match tokio::task::spawn_blocking(acknowledged).await {
+        Ok(Ok(exam)) => Json(exam).into_response(),
+        Ok(Err(error @ AcknowledgeError::NoSuchFlag)) => problem(StatusCode::NOT_FOUND, &error.to_string()),
+        Ok(Err(error @ AcknowledgeError::NoName)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+        Ok(Err(error @ AcknowledgeError::NotKept)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, &AcknowledgeError::NotKept.to_string()),
+    }
+}
