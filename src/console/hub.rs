@@ -99,6 +99,14 @@ impl Hub {
         ShownExam::of(record, self.waiting_place(&record.exam.key))
     }
 
+    /// Lets go of a finished exam, so that what the database has of it counts.
+    pub fn let_go(&self, key: &ExamKey) {
+        let mut records = self.records();
+        if records.get(key).is_some_and(|record| record.exam.state == ExamState::Complete) {
+            records.remove(key);
+        }
+    }
+
     /// Tells those who watch the verdict on the synthetic patient.
     pub fn tell_synthetic(&self, key: ExamKey, verdict: Verdict) {
         self.send(Event::Synthetic(key, verdict));

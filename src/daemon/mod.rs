@@ -2,6 +2,7 @@
 
 mod disk;
 mod health;
+mod kept_exams;
 mod resume;
 mod standstill;
 mod start;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::disk::Disk;
 use super::health::Health;
+use super::kept_exams::KeptExams;
 use super::resume::resume;
 use super::standstill::Standstill;
 use super::{Daemon, listed};
@@ -27,7 +28,7 @@ use crate::promotion::{ModelSource, PromotionError};
 use crate::serving::choice::{self, EngineOptions};
 use crate::serving::{Serving, lower_priority};
 use crate::shadow::{Shadow, ShadowParts};
-use crate::spool::{MayGo, Retention, Spool, SpoolError};
+use crate::spool::{Retention, Spool, SpoolError};
 use crate::synthetic::{OwnPorts, PatientsOnly, SyntheticOptions, SyntheticPatient, Trouble};
 use crate::telemetry::{self, MetricsError, WorkProgress};
 
@@ -122,8 +123,7 @@ impl Daemon {
         resume(&spool, &hub, input.as_ref())?;
         let pipeline = Arc::new(Mutex::new(Some(pipeline)));
 
-        let retention = Retention::start(spool.clone(), config.retention, may_go(hub.clone(), outbox.clone()))
-            .map_err(StartError::Threads)?;
+        let retention = start_retention(&config, &spool, &hub, &outbox)?;
 
         let shadow = start_shadow(&config, &spool, &hub, &pipeline).map_err(StartError::Threads)?;
 
@@ -253,9 +253,16 @@ fn start_outbox(
     })
 }
 
-/// An exam's images may go once its verdict on all of them is kept and nobody waits for them.
-fn may_go(hub: Arc<Hub>, outbox: Arc<Outbox>) -> MayGo {
-    Box::new(move |key, contents| hub.judged_contents(key) == Some(contents) && !outbox.needs_images(key))
+fn start_retention(
+    config: &Config,
+    spool: &Arc<Spool>,
+    hub: &Arc<Hub>,
+    outbox: &Arc<Outbox>,
+) -> Result<Retention, StartError> {
+    let path = config.database();
+    let kept =
+        KeptExams::open(&path, hub.clone(), outbox.clone()).map_err(|source| StartError::Database { path, source })?;
+    Retention::start(spool.clone(), config.retention, Box::new(kept)).map_err(StartError::Threads)
 }
 
 /// Starts the shadow model, if there is to be one: it works while no exam is open and nothing waits.

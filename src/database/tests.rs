@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::params;
 use tempfile::TempDir;
 
 use super::*;
+use crate::analysis::SlabView;
 use crate::engine::ModelPackage;
 use crate::exam::{Patient, SlabIndex, SourceImage, made_slice};
-use crate::raster::{Outline, outlines};
+use crate::raster::{Outline, PackedMask, outlines};
 use crate::triage::{CaseReport, Segmentation, SegmentedRun, SegmentedSlab, Side, Verdict};
 
 /// An exam as version 0.1 wrote it: the phantom with pneumonia, slices missing, its flag acknowledged. Every fourth slab.
@@ -219,10 +222,8 @@ fn a_close_writes_what_waits() {
     assert_eq!(Database::open(&file(&folder)).unwrap().record(&key(0)).unwrap().report, record.report);
 }
 
-#[test]
-fn what_a_report_was_made_from_comes_back_and_goes_with_the_report() {
-    let folder = tempfile::tempdir().unwrap();
-    let record = full_record(&folder);
+/// What a report of one slice was made from.
+fn made_basis() -> ReportBasis {
     let input = ModelPackage::built_in().unwrap().manifest.input;
     let (slice, _) = made_slice([1.5, -2.5, 30.25], -700.0, "1.2.7", &input);
     let runs = vec![
@@ -230,12 +231,52 @@ fn what_a_report_was_made_from_comes_back_and_goes_with_the_report() {
         SegmentedRun { row: 2, columns: 1..2, lung: Side::Right, lesion: None },
     ];
     let slabs = vec![SegmentedSlab { slab: SlabIndex(-3), runs }];
-    let basis = ReportBasis {
+    ReportBasis {
         concluded: Timestamp::from_microsecond(1_700_000_000_000_123).unwrap(),
         images: vec![SourceImage::of(&slice, &input)],
         segmentation: Some(Segmentation { rows: 4, columns: 4, pixel_mm: 1.5, slabs }),
         described_by: Some("/spool/slice.dcm".into()),
+    }
+}
+
+#[test]
+fn masks_and_what_objects_are_made_from_go_with_the_images_and_all_else_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = full_record(&folder);
+    let basis = made_basis();
+    let database = Database::open(&file(&folder)).unwrap();
+    assert!(database.save_now(Record { basis: Some(Arc::new(basis.clone())), ..record.clone() }));
+    let details = Details::open(&file(&folder)).unwrap();
+    assert_eq!(details.judged().unwrap(), BTreeMap::from([(key(0), basis.concluded)]));
+    details.forget(&key(0), basis.concluded + Duration::from_secs(1)).unwrap();
+    assert_eq!(database.basis(&key(0)).as_deref(), Some(&basis), "judged again meanwhile");
+
+    details.forget(&key(0), basis.concluded).unwrap();
+    assert_eq!(database.basis(&key(0)), None);
+    assert_eq!(details.judged().unwrap(), BTreeMap::new());
+    let bare = |slab: &SlabView| SlabView {
+        lung: PackedMask::empty(),
+        lesion: PackedMask::empty(),
+        image: None,
+        ..slab.clone()
     };
+    let slabs = record.slabs.values().map(|slab| (slab.index, bare(slab))).collect();
+    assert_eq!(database.record(&key(0)).unwrap(), Record { slabs, ..record.clone() });
+    let bytes_of_masks: i64 = connect(&file(&folder))
+        .unwrap()
+        .query_one("SELECT sum(length(lung_mask) + length(lesion_mask)) FROM slab", [], |row| row.get(0))
+        .unwrap();
+    assert!(bytes_of_masks <= 4 * record.slabs.len() as i64, "{bytes_of_masks}");
+
+    assert!(database.save_now(database.record(&key(0)).unwrap()), "a flag is acknowledged later");
+    assert_eq!(database.record(&key(0)).unwrap().report, record.report);
+}
+
+#[test]
+fn what_a_report_was_made_from_comes_back_and_goes_with_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = full_record(&folder);
+    let basis = made_basis();
     let database = Database::open(&file(&folder)).unwrap();
     assert!(database.save_now(Record { basis: Some(Arc::new(basis.clone())), ..record.clone() }));
     assert_eq!(*database.basis(&key(0)).unwrap(), basis);

@@ -27,6 +27,12 @@ impl PackedMask {
         Self { rows: mask.rows(), columns: mask.columns(), deflated }
     }
 
+    /// A mask of no pixel.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::of(&Mask::empty(0, 0))
+    }
+
     /// A mask that was kept.
     #[must_use]
     pub fn from_parts(rows: usize, columns: usize, deflated: Vec<u8>) -> Self {
@@ -69,6 +75,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_mask_of_no_pixel_comes_back_as_it_was() {
+        assert_eq!(PackedMask::empty().unpack().unwrap(), Mask::empty(0, 0));
+    }
 
     proptest! {
         #[test]

@@ -58,7 +58,7 @@ pub(crate) use placing::make_folders;
 use recovery::Folders;
 pub use recovery::Recovery;
 use refused::Refused;
-pub use retention::{MayGo, Retention, RetentionOptions};
+pub use retention::{ImageUser, Retention, RetentionOptions};
 use segment::{Entry, SEGMENT_BYTES};
 
 /// Larger instances are written and synced as files of their own: they would fill a segment of the journal.

@@ -1,6 +1,7 @@
 //! Room: what the spool takes, what the disk has left, and which exams are removed when there is too little. Only exams
 //! with a final verdict on all their instances are removed, the oldest first; what is not analysed or not delivered always stays.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Spool, entries, files_of, refused, versions};
@@ -25,8 +27,17 @@ pub struct RetentionOptions {
     pub min_free_bytes: u64,
 }
 
-/// Says whether an exam has its final verdict on all of this, and nothing of it is to be delivered.
-pub type MayGo = Box<dyn Fn(&ExamKey, Contents) -> bool + Send>;
+/// Whoever knows what was made of the images.
+pub trait ImageUser: Send {
+    /// Whether an exam has its final verdict on all of this, and nothing of it is to be delivered.
+    fn may_go(&self, exam: &ExamKey, contents: Contents) -> bool;
+
+    /// Exams of which more is kept than is of use without their images, each with the time when it was judged.
+    fn judged(&self) -> BTreeMap<ExamKey, Timestamp>;
+
+    /// These, as [`Self::judged`] gave them, have no image any more.
+    fn images_are_gone(&self, exams: &BTreeMap<ExamKey, Timestamp>);
+}
 
 /// The disk is looked at this often: at 300 MB/s a floor of 1 GiB is not passed in between.
 const LOOK: Duration = Duration::from_secs(1);
@@ -49,10 +60,10 @@ impl Retention {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(spool: Arc<Spool>, options: RetentionOptions, may_go: MayGo) -> io::Result<Self> {
+    pub fn start(spool: Arc<Spool>, options: RetentionOptions, user: Box<dyn ImageUser>) -> io::Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let options = Arc::new(Mutex::new(options));
-        let keeper = Keeper { spool, options: options.clone(), may_go, failing: false };
+        let keeper = Keeper { spool, options: options.clone(), user, failing: false };
         let thread = std::thread::Builder::new().name("retention".to_owned()).spawn({
             let stop = stop.clone();
             move || keeper.run(&stop)
@@ -112,7 +123,7 @@ impl Measured {
 struct Keeper {
     spool: Arc<Spool>,
     options: Arc<Mutex<RetentionOptions>>,
-    may_go: MayGo,
+    user: Box<dyn ImageUser>,
     failing: bool,
 }
 
@@ -142,8 +153,16 @@ impl Keeper {
         let every = if self.shortage(used, free).is_some() { MEASURE_IN_NEED } else { MEASURE };
         if measured.as_ref().is_none_or(|measured| measured.at.elapsed() >= every) {
             let (at, stored_before) = (Instant::now(), self.spool.stored_bytes.load(Ordering::Relaxed));
+            // Asked first: what is judged from now on has images that may not be among those that are measured.
+            let mut without_images = self.user.judged();
             let mut exams = measure(&self.spool)?;
             self.make_room(&mut exams)?;
+            for exam in &exams {
+                without_images.remove(&exam.key);
+            }
+            if !without_images.is_empty() {
+                self.user.images_are_gone(&without_images);
+            }
             *measured = Some(Measured { at, bytes: exams.iter().map(|exam| exam.bytes).sum(), stored_before });
         }
         let used = measured.as_ref().map_or(0, |measured| measured.now(&self.spool));
@@ -181,7 +200,7 @@ impl Keeper {
                 (false, Some(Shortage::Free)) => "free_space",
                 (false, None) => return Ok(()),
             };
-            if !(self.may_go)(&exam.key, exam.contents) {
+            if !self.user.may_go(&exam.key, exam.contents) {
                 index += 1;
                 continue;
             }
@@ -248,6 +267,28 @@ mod tests {
         spool
     }
 
+    /// Knows the exams that were there at first, and notes those whose images are gone.
+    struct User {
+        may_go: fn(&ExamKey, Contents) -> bool,
+        judged: BTreeMap<ExamKey, Timestamp>,
+        without_images: Arc<Mutex<Vec<ExamKey>>>,
+    }
+
+    impl ImageUser for User {
+        fn may_go(&self, exam: &ExamKey, contents: Contents) -> bool {
+            (self.may_go)(exam, contents)
+        }
+
+        fn judged(&self) -> BTreeMap<ExamKey, Timestamp> {
+            self.judged.clone()
+        }
+
+        fn images_are_gone(&self, exams: &BTreeMap<ExamKey, Timestamp>) {
+            self.without_images.lock().extend(exams.keys().cloned());
+        }
+    }
+
+    /// What there is before and after, and why nothing is stored.
     fn left_after(
         options: RetentionOptions,
         may_go: fn(&ExamKey, Contents) -> bool,
@@ -255,10 +296,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let spool = spool_of_three(root.path());
         let before = exams(&spool);
-        let options = Arc::new(Mutex::new(options));
-        let keeper = Keeper { spool: spool.clone(), options, may_go: Box::new(may_go), failing: false };
+        let without_images = Arc::<Mutex<Vec<ExamKey>>>::default();
+        let judged = before.iter().map(|exam| (exam.key.clone(), Timestamp::UNIX_EPOCH)).collect();
+        let user = Box::new(User { may_go, judged, without_images: without_images.clone() });
+        let keeper = Keeper { spool: spool.clone(), options: Arc::new(Mutex::new(options)), user, failing: false };
         keeper.look(&mut None).unwrap();
-        (before, exams(&spool), spool.problem())
+        let after = exams(&spool);
+        let mut gone: Vec<ExamKey> = before.iter().map(|exam| exam.key.clone()).collect();
+        gone.retain(|key| after.iter().all(|exam| exam.key != *key));
+        gone.sort();
+        assert_eq!(*without_images.lock(), gone);
+        (before, after, spool.problem())
     }
 
     #[test]

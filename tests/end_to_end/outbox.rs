@@ -447,7 +447,7 @@ fn the_results_of_a_real_patient_reach_an_archive() {
 }
 
 #[test]
-fn images_stay_until_they_are_delivered() {
+fn images_stay_until_they_are_delivered_and_take_the_masks_with_them() {
     let is_open = Arc::new(AtomicBool::new(false));
     let open = is_open.clone();
     let node = Node::start(&[], move |_| Reply::Status(if open.load(Ordering::SeqCst) { 0 } else { 0xA700 }));
@@ -466,6 +466,16 @@ fn images_stay_until_they_are_delivered() {
     assert!(is_done(&site.settled()));
     site.kill_and_start_again();
     wait_for("the images to go", || (!images.exists()).then_some(()));
+    let database = rusqlite::Connection::open(site.daemon.state().join("tableside.db")).unwrap();
+    let count = |sql: &str| database.query_one(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    wait_for("what objects are made from to go", || {
+        (count("SELECT count(*) FROM segmented_slab") + count("SELECT count(*) FROM source_image") == 0).then_some(())
+    });
+    assert_eq!(count("SELECT count(*) FROM slab WHERE image_path IS NOT NULL"), 0);
+    // The exam is still there to be looked at, and its flag to be acknowledged.
+    let shown = site.daemon.get(&format!("/api/v1/exams/{exam}")).json();
+    assert_eq!(shown["exam"]["verdict"], "suspected");
+    assert!(!shown["slabs"].as_array().unwrap().is_empty());
 }
 
 #[test]
