@@ -222,6 +222,13 @@ CREATE TABLE shadow_result (
 CREATE INDEX shadow_result_by_package ON shadow_result (package_sha256, exam);
 ";
 
+/// Layout 6: what is open or new is found without a look at all that ever was.
+const INDEXES: &str = "
+CREATE INDEX delivery_by_state ON delivery (state, destination);
+CREATE INDEX revision_by_time ON revision (concluded_us);
+CREATE INDEX report_basis_by_time ON report_basis (concluded_us, exam);
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -230,8 +237,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(REPORT_BASIS),
         M::up(OUTBOX),
         M::up(SHADOW_RESULTS),
+        M::up(INDEXES),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 5;
+pub(super) const LAYOUT: usize = 6;

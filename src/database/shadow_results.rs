@@ -130,17 +130,18 @@ impl ShadowResults {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    /// The exams with a final verdict on which this package has no result, the oldest first.
+    /// The exams with a final verdict and their images on which this package has no result, the oldest first.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub fn unjudged(&self, package_sha256: &str) -> Result<Vec<ExamKey>, DatabaseError> {
         let connection = self.connection.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT exam.key FROM exam JOIN (SELECT exam, max(revision) AS number FROM revision GROUP BY exam) AS last
-                    ON last.exam = exam.key
-                WHERE exam.state = 'complete' AND NOT EXISTS (SELECT 1 FROM shadow_result
-                    WHERE shadow_result.exam = exam.key AND shadow_result.revision = last.number AND package_sha256 = ?1)
+            "SELECT exam.key FROM report_basis CROSS JOIN exam ON exam.key = report_basis.exam
+                WHERE exam.state = 'complete' AND EXISTS (SELECT 1 FROM revision WHERE revision.exam = exam.key)
+                    AND NOT EXISTS (SELECT 1 FROM shadow_result
+                        WHERE shadow_result.exam = exam.key AND package_sha256 = ?1 AND shadow_result.revision =
+                            (SELECT max(revision) FROM revision WHERE revision.exam = exam.key))
                 ORDER BY exam.started_us, exam.key",
         )?;
         let keys = statement.query_map([package_sha256], |row| key(row, "key"))?;

@@ -16,7 +16,8 @@ pub(in crate::database) fn next_uncommitted(
     destination: &str,
     asked_before: Timestamp,
 ) -> Result<Vec<Delivery>, DatabaseError> {
-    let condition = "destination = ?1 AND (state = 'stored' OR (state = 'commitment_asked' AND changed_us < ?2))
+    let condition =
+        "destination = ?1 AND state IN ('stored', 'commitment_asked') AND (state = 'stored' OR changed_us < ?2)
         AND NOT EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
             AND other.destination = delivery.destination AND other.part = 0 AND other.state = 'queued')";
     let exam: Option<String> = connection

@@ -33,7 +33,7 @@ pub(in crate::database) fn next_unmade(connection: &Connection, after: i64) -> R
         "SELECT delivery.id, exam, revision, content, concluded_us, EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
                 AND other.revision = delivery.revision AND other.part = 0 AND other.kind = 'original'
                 AND other.state = 'queued') AS has_originals
-            FROM delivery JOIN revision USING (exam, revision)
+            FROM delivery INDEXED BY delivery_unmade JOIN revision USING (exam, revision)
             WHERE part = 0 AND state = 'queued' AND delivery.id > ?1 ORDER BY delivery.id LIMIT 1",
     )?;
     let unmade = |row: &Row<'_>| {
@@ -121,9 +121,8 @@ pub(in crate::database) fn put_objects(
 /// At a start: an end came between the first objects of a verdict and the rest. All of them are made again, for what makes them now may
 /// be another version or configuration, and the structured report must name the segmentations that go with it.
 pub(in crate::database) fn forget_half_made(connection: &Connection) -> Result<(), DatabaseError> {
-    let half_made = "kind = 'segmentation' AND EXISTS (SELECT 1 FROM delivery AS other WHERE other.exam = delivery.exam
-        AND other.revision = delivery.revision AND other.destination = delivery.destination
-        AND other.kind = 'structured_report' AND other.part = 0 AND other.state = 'queued')";
+    let half_made = "kind = 'segmentation' AND (exam, revision, destination) IN (SELECT exam, revision, destination
+        FROM delivery INDEXED BY delivery_unmade WHERE kind = 'structured_report' AND part = 0 AND state = 'queued')";
     connection.execute(&format!("DELETE FROM delivery WHERE part > 1 AND {half_made}"), [])?;
     connection.execute(
         &format!(
