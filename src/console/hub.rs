@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use tokio::sync::broadcast;
+use serde_json::json;
 
+use super::feed::Feed;
 use super::view::{ShownExam, ShownSlab, WaitingPlace};
 use crate::alert::{AcknowledgeError, Flags, Seen};
 use crate::analysis::{ExamState, ExamView, Listener, SlabView};
@@ -16,18 +17,6 @@ use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::report::ReportBasis;
 use crate::telemetry::{self, Until};
 use crate::triage::{CaseReport, EarlyFlag, Verdict};
-
-/// What is sent to those who watch.
-#[derive(Debug, Clone)]
-pub enum Event {
-    Exam(Box<ShownExam>),
-    Slab(ExamKey, Box<ShownSlab>),
-    /// The verdict on the synthetic patient, for whoever sends it: nothing else is shown of it.
-    Synthetic(ExamKey, Verdict),
-}
-
-/// Events that a watcher may lag behind before it has to fetch everything again.
-const BACKLOG: usize = 1024;
 
 /// Who waits for a verdict looks this often whether one can still come.
 const CONCLUSION_POLL: Duration = Duration::from_millis(200);
@@ -44,7 +33,7 @@ pub struct Hub {
     records: Mutex<BTreeMap<ExamKey, Record>>,
     /// Exams that wait for their turn, the next one first. Whoever holds the records may lock it, never the other way round.
     waiting: Mutex<Vec<ExamKey>>,
-    events: broadcast::Sender<Event>,
+    feed: Feed,
     concluded: Condvar,
     /// `None` keeps all exams at hand, for as long as the process lives.
     database: Option<Arc<Database>>,
@@ -57,16 +46,21 @@ impl Hub {
         Self {
             records: Mutex::default(),
             waiting: Mutex::default(),
-            events: broadcast::Sender::new(BACKLOG),
+            feed: Feed::default(),
             concluded: Condvar::new(),
             database,
         }
     }
 
-    /// All later events.
+    /// How many watch.
     #[must_use]
-    pub fn watch(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+    pub fn watchers(&self) -> usize {
+        self.feed.watchers()
+    }
+
+    /// What those who watch are told.
+    pub(super) fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// The newest exams, newest first, and all that have no verdict yet.
@@ -108,8 +102,8 @@ impl Hub {
     }
 
     /// Tells those who watch the verdict on the synthetic patient.
-    pub fn tell_synthetic(&self, key: ExamKey, verdict: Verdict) {
-        self.send(Event::Synthetic(key, verdict));
+    pub fn tell_synthetic(&self, key: &ExamKey, verdict: Verdict) {
+        self.feed.tell("synthetic", &json!({ "exam": key, "verdict": verdict }));
     }
 
     fn waiting_place(&self, key: &ExamKey) -> Option<WaitingPlace> {
@@ -225,7 +219,7 @@ impl Hub {
         }
         let record = records.get_mut(key)?;
         change(&mut record.flags);
-        self.send(Event::Exam(Box::new(self.shown(record))));
+        self.tell_exam(&self.shown(record));
         Some(record.clone())
     }
 
@@ -253,9 +247,8 @@ impl Hub {
         }
     }
 
-    fn send(&self, event: Event) {
-        // No watcher is no error.
-        let _ = self.events.send(event);
+    fn tell_exam(&self, exam: &ShownExam) {
+        self.feed.tell("exam", exam);
     }
 
     fn in_turn(&self) -> MutexGuard<'_, Vec<ExamKey>> {
@@ -292,7 +285,7 @@ impl Listener for Hub {
             record.report = Some(report);
             record.basis = basis;
             record.exam.updated = Timestamp::now();
-            self.send(Event::Exam(Box::new(self.shown(record))));
+            self.tell_exam(&self.shown(record));
             self.forget_oldest(&mut records);
         }
         self.save(key);
@@ -310,7 +303,7 @@ impl Listener for Hub {
         let all: BTreeSet<&ExamKey> = before.iter().chain(exams).collect();
         for key in all.into_iter().filter(|key| place(&before, key) != place(exams, key)) {
             if let Some(record) = self.record(key) {
-                self.send(Event::Exam(Box::new(self.shown(&record))));
+                self.tell_exam(&self.shown(&record));
             }
         }
     }
@@ -327,7 +320,7 @@ impl Listener for Hub {
             }
             let shown = self.shown(record);
             self.forget_oldest(&mut records);
-            self.send(Event::Exam(Box::new(shown)));
+            self.tell_exam(&shown);
         }
         if is_reopened {
             telemetry::flag("rescan", "pending");
@@ -339,7 +332,7 @@ impl Listener for Hub {
         let shown = ShownSlab::new(key, &slab);
         if let Some(record) = self.records().get_mut(key) {
             record.slabs.insert(slab.index, slab);
-            self.send(Event::Slab(key.clone(), Box::new(shown)));
+            self.feed.tell("slab", &json!({ "exam": key, "slab": shown }));
         }
     }
 
@@ -375,7 +368,7 @@ impl Listener for Hub {
             for flag in record.flags.changed_since(&before) {
                 telemetry::flag(flag.kind.as_str(), flag.state.as_str());
             }
-            self.send(Event::Exam(Box::new(self.shown(record))));
+            self.tell_exam(&self.shown(record));
         }
         self.concluded.notify_all();
     }

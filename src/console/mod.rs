@@ -2,13 +2,14 @@
 
 mod api;
 mod events;
+mod feed;
 mod files;
 mod hub;
 mod server;
 mod status;
 mod view;
 
-pub use hub::{Event, Hub};
+pub use hub::Hub;
 pub use server::{MetricsOf, StatusOf, WebOptions, serve};
 pub use status::Status;
 pub use view::{ShownExam, ShownSlab, outlines_of};

@@ -69,7 +69,10 @@ pub async fn serve(
         .fallback(page)
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
         .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
-        .route("/api/v1/events", get(move |state| std::future::ready(events(state, stopping))))
+        .route(
+            "/api/v1/events",
+            get(move |state, after, headers| std::future::ready(events(state, after, &headers, stopping))),
+        )
         .layer(middleware::from_fn(harden))
         .with_state(options);
     let with_addresses = router.into_make_service_with_connect_info::<SocketAddr>();

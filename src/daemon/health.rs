@@ -82,6 +82,7 @@ impl Health {
         if let Some(hub) = self.hub.upgrade() {
             let (open, longest) = hub.open_exams();
             telemetry::exams_open(open, longest);
+            telemetry::console_streams(hub.watchers());
         }
         if let Some(spool) = self.spool.upgrade() {
             telemetry::spool_blocked(spool.problem().is_some());

@@ -58,12 +58,16 @@ impl Events {
     /// If the stream ends before.
     pub(super) async fn verdict_on(&mut self, exam: &str) -> Result<Verdict, EventError> {
         loop {
-            // Its data follow in one line, as the console writes them.
             if self.line().await? != "event: synthetic" {
                 continue;
             }
-            let line = self.line().await?;
-            let told: Told = serde_json::from_str(line.strip_prefix("data: ").unwrap_or(&line))?;
+            // The console writes an event's data in one line.
+            let data = loop {
+                if let Some(data) = self.line().await?.strip_prefix("data: ") {
+                    break data.to_owned();
+                }
+            };
+            let told: Told = serde_json::from_str(&data)?;
             if told.exam == exam {
                 return Ok(told.verdict);
             }
@@ -100,8 +104,8 @@ mod tests {
     #[tokio::test]
     async fn the_verdict_on_this_patient_is_found_among_all_other_events() {
         const EVENTS: &str = "HTTP/1.0 200 OK\r\n\r\nevent: status\ndata: {}\n\n:\n\nevent: exam\ndata: {\"key\":\"s2\"}\n\n\
-            event: synthetic\ndata: {\"exam\":\"s1\",\"verdict\":\"not_analysed\"}\n\n\
-            event: synthetic\ndata: {\"exam\":\"s2\",\"verdict\":\"suspected\"}\n\n";
+            event: synthetic\nid: 7-1\ndata: {\"exam\":\"s1\",\"verdict\":\"not_analysed\"}\n\n\
+            event: synthetic\nid: 7-2\ndata: {\"exam\":\"s2\",\"verdict\":\"suspected\"}\n\n";
         assert_eq!(told(EVENTS).await.unwrap(), Verdict::Suspected);
     }
 

@@ -105,7 +105,7 @@ impl Listener for PatientsOnly {
         if exam.state == ExamState::Complete {
             let conclusion = Conclusion { verdict: report.verdict, reason: report.reason.clone() };
             *self.concluded.lock() = Some((exam.key.clone(), conclusion));
-            self.hub.tell_synthetic(exam.key, report.verdict);
+            self.hub.tell_synthetic(&exam.key, report.verdict);
         }
     }
 

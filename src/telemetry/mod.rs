@@ -58,6 +58,7 @@ const SPOOL_RECOVERED: &str = "tableside_spool_recovered_total";
 const SPOOL_SET_ASIDE: &str = "tableside_spool_set_aside_total";
 const SPOOL_BYTES: &str = "tableside_spool_bytes";
 const DISK_FREE_BYTES: &str = "tableside_disk_free_bytes";
+const CONSOLE_STREAMS: &str = "tableside_console_streams";
 const EXAMS_REMOVED: &str = "tableside_exams_removed_total";
 const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
 const GPU_FAILURES: &str = "tableside_gpu_failures_total";
@@ -145,6 +146,7 @@ fn describe() {
     describe_counter!(ASSOCIATIONS_ENDED, "Connections and associations that have ended, by how");
     describe_counter!(PROCEDURE_STEPS, "Messages of scanners about their procedure steps, by the state they told");
     describe_gauge!(QUEUE_DEPTH, "Instances that wait for a stage");
+    describe_gauge!(CONSOLE_STREAMS, "Event streams that are open: browsers that watch");
     describe_gauge!(EXAMS_OPEN, "Exams that have no verdict yet");
     describe_counter!(SLICES_PREPARED, "Slices that were decoded and resampled");
     describe_counter!(SLICES_FAILED, "Slices that could not be decoded");
@@ -259,6 +261,11 @@ pub fn ready(is_ready: bool) {
 /// Work stood still, so that a restart was called for.
 pub fn standstill() {
     counter!(STANDSTILLS).increment(1);
+}
+
+/// Event streams that are open.
+pub fn console_streams(count: usize) {
+    gauge!(CONSOLE_STREAMS).set(count as f64);
 }
 
 /// How many exams have no verdict, and how long ago the last slice of one of them came at the longest.

@@ -110,16 +110,28 @@ impl Events {
         Self(reader)
     }
 
+    /// The stream from the event after `last` on.
+    pub fn open_after(address: &str, last: &str) -> Self {
+        Self::open_at(address, &format!("/api/v1/events?after={last}"))
+    }
+
     /// The next event's name and data.
     pub fn next(&mut self) -> (String, Value) {
-        let (mut name, mut data) = (String::new(), String::new());
+        let (name, data, _) = self.next_with_id();
+        (name, data)
+    }
+
+    /// The next event's name and data, and its id; "" for one without.
+    pub fn next_with_id(&mut self) -> (String, Value, String) {
+        let (mut name, mut data, mut id) = (String::new(), String::new(), String::new());
         loop {
             let mut line = String::new();
             assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the stream has ended");
             match line.trim_end().split_once(": ") {
                 Some(("event", value)) => value.clone_into(&mut name),
                 Some(("data", value)) => data += value,
-                _ if !data.is_empty() => return (name, serde_json::from_str(&data).unwrap()),
+                Some(("id", value)) => value.clone_into(&mut id),
+                _ if !data.is_empty() => return (name, serde_json::from_str(&data).unwrap(), id),
                 _ => {}
             }
         }

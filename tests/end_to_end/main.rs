@@ -28,6 +28,7 @@ mod database;
 mod durability;
 mod engines;
 mod enhanced;
+mod events;
 mod fatbin;
 mod gpu;
 mod interface;

@@ -81,6 +81,18 @@ impl Browser {
         self.command("url", &json!({ "url": url }));
     }
 
+    /// Opens a page in a tab of its own, which is the one that is asked from now on. Its handle.
+    pub fn open_tab(&self, url: &str) -> String {
+        let tab = self.command("window/new", &json!({ "type": "tab" }))["handle"].as_str().unwrap().to_owned();
+        self.switch_to(&tab);
+        self.open(url);
+        tab
+    }
+
+    pub fn switch_to(&self, tab: &str) {
+        self.command("window", &json!({ "handle": tab }));
+    }
+
     /// What a script returns.
     pub fn run(&self, script: &str) -> Value {
         self.command("execute/sync", &json!({ "script": script, "args": [] }))

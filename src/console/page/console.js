@@ -2,7 +2,8 @@
 // frame. Data goes one way: daemon, exams, verdict, views.
 
 import { showBanner, showEmptyBanner, showUnknownBanner } from "./banner.js";
-import { EventStream, getExam, getExams, getStatus } from "./daemon.js";
+import { ClockSkew } from "./clock.js";
+import { getExam, getExams, getStatus, openStream } from "./daemon.js";
 import { showDeliveries, startDeliveries } from "./deliveries.js";
 import { byId, setAttribute, setHidden, setText } from "./dom.js";
 import { Exams } from "./exams.js";
@@ -19,9 +20,11 @@ import { birthDate, clock, destination, personName, waiting } from "./words.js";
 
 /** A hidden page has no frames, but its title and its alarms must go on. */
 const HIDDEN_PAGE_MS = 250;
+const RETRY_MS = 1_000;
 const THEME = "tableside.theme";
 const CONNECTION_WORDS = { connecting: "Connecting", live: "Live", lost: "Lost" };
 
+const clockSkew = new ClockSkew();
 const exams = new Exams();
 const look = new Look(exams, writeSoon);
 const picture = new Picture();
@@ -29,34 +32,45 @@ const strip = new Strip(look);
 let status = null;
 let connection = "connecting";
 let lostSince = null;
-/** Counts openings of the stream: an answer to an older opening is out of date. */
+/** Counts openings and losses of the stream: an answer to an older opening is out of date. */
 let opening = 0;
+/** Whether everything was fetched once: all that came since is known, if the stream missed nothing. */
+let isComplete = false;
 let detailsProblem = "";
 let gap = { name: "", heartbeats: 0 };
 
 // --- what the daemon tells -------------------------------------------------------------------------------------------
 
 function startStream() {
-  const stream = new EventStream({
-    opened: () => fetchEverything(stream),
-    exam: takeExam,
-    slab: ({ exam, slab }) => {
-      exams.takeSlab(exam, slab);
-      writeSoon();
-    },
-    status: takeStatus,
-    lost: () => {
-      if (connection !== "lost") lostSince = new Date();
-      connection = "lost";
-      opening += 1;
-      writeSoon();
-    },
+  const takers = {
+    opened: ({ resumed }) => (resumed && isComplete ? goLive() : fetchEverything()),
+    lost: loseConnection,
+    exam: ({ data }) => takeExam(data),
+    slab: ({ data }) => exams.takeSlab(data.exam, data.slab),
+    status: ({ data }) => takeStatus(data),
+    beat: ({ data }) => clockSkew.take(data.now, new Date()),
+  };
+  openStream((message) => {
+    takers[message.name](message);
+    writeSoon();
   });
 }
 
-async function fetchEverything(stream) {
+function loseConnection() {
+  if (connection !== "lost") lostSince = new Date();
+  connection = "lost";
+  opening += 1;
+}
+
+function goLive() {
+  connection = "live";
+}
+
+/** Until it is there, what is shown is not known to be true. */
+async function fetchEverything() {
   const mine = ++opening;
   const askedAt = exams.now;
+  isComplete = false;
   try {
     const [newStatus, list] = await Promise.all([getStatus(), getExams()]);
     if (mine !== opening) return;
@@ -64,11 +78,15 @@ async function fetchEverything(stream) {
     exams.takeAll(list, askedAt);
     if (exams.shownKey) await fetchShownDetails();
     if (mine !== opening) return;
-    connection = "live";
-    writeSoon();
+    isComplete = true;
+    goLive();
   } catch {
-    if (mine === opening) stream.fail();
+    if (mine !== opening) return;
+    loseConnection();
+    const failed = opening;
+    setTimeout(() => failed === opening && fetchEverything(), RETRY_MS);
   }
+  writeSoon();
 }
 
 function takeExam(exam) {
@@ -223,8 +241,9 @@ function writeStatus() {
   const sound = status.ready && status.problems.length === 0;
   setHidden(byId("problems"), sound);
   setText(byId("problems"), sound ? "" : [lead, ...status.problems].join("\n"));
-  setHidden(byId("notices"), status.notices.length === 0);
-  setText(byId("notices"), status.notices.join("\n"));
+  const notices = [...clockSkew.notices(), ...status.notices];
+  setHidden(byId("notices"), notices.length === 0);
+  setText(byId("notices"), notices.join("\n"));
   showDeliveries(status.destinations);
 }
 

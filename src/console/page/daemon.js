@@ -1,9 +1,8 @@
-// The way to the daemon: requests, and the stream of events with its heartbeat.
+// The way to the daemon: requests, and the stream of events.
+
+import { EventStream } from "./stream.js";
 
 const REQUEST_LIMIT_MS = 10_000;
-/** The daemon sends a status every 5 s; two missed and a little is a lost connection. */
-const SILENCE_LIMIT_MS = 12_000;
-const RETRY_MS = 2_000;
 
 /** Paths have no leading slash: they hold below whatever path a proxy puts the console. */
 async function request(path, options = {}) {
@@ -36,57 +35,14 @@ export const decideDeliveries = (what, destination) =>
   });
 
 /**
- * The stream of events, opened again by itself for ever. `handlers` has `exam`, `slab` and `status` for the events,
- * `opened` (fetch everything: what happened before is unknown) and `lost`.
+ * What the daemon tells: `tell` gets each message of `EventStream`. All tabs share one stream where the browser lets them.
+ * @param {(message: import("./stream.js").Message) => void} tell
  */
-export class EventStream {
-  #handlers;
-  #source = null;
-  #heard = 0;
-  /** The last stream opened and then said nothing: the next is believed only with its first heartbeat. */
-  #silent = false;
-
-  constructor(handlers) {
-    this.#handlers = handlers;
-    setInterval(() => this.#watch(), 1_000);
-    this.#open();
-  }
-
-  /** Gives the present stream up and tries again: used too when fetching everything has failed. */
-  fail() {
-    if (this.#source === null) return;
-    this.#source.close();
-    this.#source = null;
-    this.#handlers.lost();
-    setTimeout(() => this.#open(), RETRY_MS);
-  }
-
-  #open() {
-    const source = new EventSource("api/v1/events");
-    this.#source = source;
-    this.#heard = performance.now();
-    const whenHeard = (then) => (event) => {
-      if (source !== this.#source) return;
-      this.#heard = performance.now();
-      then(event);
-    };
-    source.addEventListener("open", whenHeard(() => !this.#silent && this.#handlers.opened()));
-    source.addEventListener("status", whenHeard(() => this.#heartbeat()));
-    source.addEventListener("error", () => source === this.#source && this.fail());
-    for (const name of ["exam", "slab", "status"]) {
-      source.addEventListener(name, whenHeard((event) => this.#handlers[name](JSON.parse(event.data))));
-    }
-  }
-
-  #heartbeat() {
-    if (!this.#silent) return;
-    this.#silent = false;
-    this.#handlers.opened();
-  }
-
-  #watch() {
-    if (this.#source === null || performance.now() - this.#heard <= SILENCE_LIMIT_MS) return;
-    this.#silent = true;
-    this.fail();
-  }
+export function openStream(tell) {
+  if (typeof SharedWorker === "undefined") return void new EventStream(tell);
+  const { port } = new SharedWorker(new URL("stream-worker.js", import.meta.url), { type: "module" });
+  port.onmessage = ({ data }) => tell(data);
+  // Going back to a page that a browser kept begins it anew.
+  addEventListener("pagehide", () => port.postMessage("goes"));
+  addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 }
