@@ -147,7 +147,7 @@ async fn when_the_receiver_hangs_up_the_rest_of_the_share_is_reported_as_not_sen
 async fn over_a_new_association_it_goes_on_with_the_instance_that_was_not_answered() {
     // Of ten instances the fifth and the ninth are not answered the first time.
     let target = receiver(uids::CT_IMAGE_STORAGE, |n| (n % 5 < 4).then_some(0)).await;
-    let options = SendOptions { retry: Duration::from_secs(60), ..as_fast_as_possible() };
+    let options = SendOptions { retry: Duration::from_mins(1), ..as_fast_as_possible() };
     let report = send(&target, &exam(9), &options, |_| {}).await.expect("scan");
     assert!(report.complete(), "{:?}", report.failures);
     assert_eq!((report.sent, report.new_associations), (10, 2));

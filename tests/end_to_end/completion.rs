@@ -8,7 +8,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use serde_json::{Value, json};
 use tableside::dicom::UidSource;
-use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, enhanced};
+use tableside::scanner::{Instance, PhantomKind, enhanced};
 
 use crate::daemon::{Daemon, flag, wait_for};
 use crate::dicom::{Association, changed, set_text};
