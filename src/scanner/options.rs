@@ -1,6 +1,7 @@
 //! The scanner on the command line: what to send, and what goes wrong with it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::arrange::{drop_slices, duplicate_slices, reorder};
 use super::enhanced::enhanced;
@@ -61,6 +62,9 @@ pub struct ScanOptions {
     /// Deal the slices out to this many associations
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub associations: usize,
+    /// Where an association is lost, try for so long to go on over a new one, from the slice that was not answered
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub retry: u64,
     /// Send each series as one Enhanced CT object, or as a concatenation of this many, with the slices as frames in their order
     #[arg(long, value_name = "OBJECTS", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     pub enhanced: Option<u16>,
@@ -82,6 +86,7 @@ impl Default for ScanOptions {
             drop: 0,
             duplicate: 0,
             associations: send.associations,
+            retry: send.retry.as_secs(),
             enhanced: None,
             new_uids: false,
             calling_ae: send.calling_ae,
@@ -97,6 +102,7 @@ impl ScanOptions {
             calling_ae: self.calling_ae.clone(),
             rate: self.rate,
             associations: self.associations.max(1),
+            retry: Duration::from_secs(self.retry),
             ..SendOptions::default()
         }
     }

@@ -23,6 +23,8 @@ pub struct SendProgress {
     pub late: Duration,
     /// When the response had been read.
     pub answered_at: Option<Instant>,
+    /// Associations that were established for it because the one before was lost.
+    pub new_associations: usize,
     /// Why it was not stored.
     pub failure: Option<SendFailure>,
 }
@@ -94,6 +96,8 @@ pub struct ScanReport {
     pub lateness_ms: Quantiles,
     /// From the first byte of a request written to its response read, ms.
     pub latency_ms: Quantiles,
+    /// Associations that took the place of lost ones.
+    pub new_associations: usize,
     /// Associations that were not released properly, and why.
     pub release_errors: Vec<String>,
     /// When the associations stood and the first instance was due.
@@ -128,6 +132,7 @@ impl ScanReport {
             achieved_rate: 0.0,
             lateness_ms: Quantiles::default(),
             latency_ms: Quantiles::default(),
+            new_associations: 0,
             release_errors: Vec::new(),
             started_at,
             last_response_at: None,
@@ -138,6 +143,7 @@ impl ScanReport {
 
     pub(super) fn add(&mut self, step: &SendProgress) {
         self.last_response_at = self.last_response_at.max(step.answered_at);
+        self.new_associations += step.new_associations;
         if let Some(latency) = step.latency {
             self.latencies.push(latency);
             self.lateness.push(step.late);
@@ -206,6 +212,7 @@ mod tests {
                 latency: Some(Duration::from_millis(5)),
                 late: Duration::ZERO,
                 answered_at: Some(now + Duration::from_secs(1)),
+                new_associations: 0,
                 failure,
             });
         }

@@ -17,6 +17,9 @@ use crate::dicom::target::{Target, check_ae_title};
 /// Presentation context identifiers are the odd numbers up to 255 (PS3.8 9.3.2.2).
 const MOST_CONTEXTS: usize = 128;
 
+/// A peer that has ended an association, or refused one, is left alone for so long.
+const BEFORE_RETRY: Duration = Duration::from_millis(200);
+
 /// How to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SendOptions {
@@ -28,6 +31,9 @@ pub struct SendOptions {
     pub rate: f64,
     /// Over how many associations the instances are dealt out, at least 1.
     pub associations: usize,
+    /// How long to try to go on over a new association where one is lost, counted from the first instance that is not answered;
+    /// zero leaves the rest of its share unsent.
+    pub retry: Duration,
     /// How long to wait for the TCP connection.
     pub connect_timeout: Duration,
     /// How long to wait for an answer.
@@ -43,6 +49,7 @@ impl Default for SendOptions {
             user: None,
             rate: 20.0,
             associations: 1,
+            retry: Duration::ZERO,
             connect_timeout: Duration::from_secs(10),
             // A peer that syncs its disk, or has run into its limits, can take a while.
             read_timeout: Duration::from_mins(1),
@@ -53,7 +60,8 @@ impl Default for SendOptions {
 
 /// Sends the instances in their order, instance `i` at `t0 + i / rate`, on association `i` modulo their number; `t0` is when
 /// all associations stand. On one association the next request waits for the response to the last: a slow peer makes the
-/// scan late, which the report tells. A refused instance does not end the scan; a lost association ends its share of it.
+/// scan late, which the report tells. A refused instance does not end the scan; a lost association ends its share of it, unless
+/// another one can be established in the time that [`SendOptions::retry`] gives: it begins with the instance that was not answered.
 ///
 /// `progress` is called after each instance.
 ///
@@ -67,9 +75,10 @@ pub async fn send(
     mut progress: impl FnMut(&SendProgress),
 ) -> Result<ScanReport, ScannerError> {
     check(options)?;
+    let contexts = contexts(instances)?;
     let mut connections = Vec::new();
     for _ in 0..options.associations.max(1) {
-        connections.push(connect(target, &contexts(instances)?, options).await?);
+        connections.push(connect(target, &contexts, options).await?);
     }
     let associations = connections.len();
     let (results, mut arriving) = unbounded_channel();
@@ -77,8 +86,15 @@ pub async fn send(
     let mut tasks = JoinSet::new();
     for (lane, connection) in connections.into_iter().enumerate() {
         let share = instances.iter().cloned().enumerate().skip(lane).step_by(associations).collect();
-        let worker =
-            Lane { connection, start, options: options.clone(), total: instances.len(), results: results.clone() };
+        let worker = Lane {
+            connection,
+            target: target.clone(),
+            contexts: contexts.clone(),
+            start,
+            options: options.clone(),
+            total: instances.len(),
+            results: results.clone(),
+        };
         tasks.spawn(worker.run(share));
     }
     drop(results);
@@ -165,6 +181,8 @@ fn calling(options: &SendOptions) -> Calling {
 /// One association and its share of the exam.
 struct Lane {
     connection: Connection,
+    target: Target,
+    contexts: BTreeSet<(String, String)>,
     start: Instant,
     options: SendOptions,
     total: usize,
@@ -177,7 +195,7 @@ impl Lane {
         let mut lost: Option<String> = None;
         for (turn, (index, instance)) in share.into_iter().enumerate() {
             let step = match &lost {
-                None => self.store(turn, index, &instance).await,
+                None => self.store_or_retry(turn, index, &instance).await,
                 Some(reason) => Sent::failed(format!("not sent, the association was lost: {reason}")),
             };
             if step.association_lost {
@@ -192,6 +210,21 @@ impl Lane {
             return Ok(());
         }
         self.connection.release().await.map_err(|e| chain(&e))
+    }
+
+    async fn store_or_retry(&mut self, turn: usize, index: usize, instance: &Instance) -> Sent {
+        let mut sent = self.store(turn, index, instance).await;
+        let until = Instant::now() + self.options.retry;
+        let mut new_associations = 0;
+        while sent.association_lost && Instant::now() < until {
+            tokio::time::sleep(BEFORE_RETRY).await;
+            if let Ok(connection) = connect(&self.target, &self.contexts, &self.options).await {
+                self.connection = connection;
+                new_associations += 1;
+                sent = self.store(turn, index, instance).await;
+            }
+        }
+        Sent { new_associations, ..sent }
     }
 
     async fn store(&mut self, turn: usize, index: usize, instance: &Instance) -> Sent {
@@ -242,6 +275,7 @@ struct Sent {
     status: Option<u16>,
     failure: Option<String>,
     association_lost: bool,
+    new_associations: usize,
     latency: Option<Duration>,
     late: Duration,
     answered_at: Option<Instant>,
@@ -271,6 +305,7 @@ impl Sent {
             latency: self.latency,
             late: self.late,
             answered_at: self.answered_at,
+            new_associations: self.new_associations,
             failure: self.failure.map(|reason| SendFailure {
                 index,
                 sop_instance_uid: instance.sop_instance_uid,

@@ -144,6 +144,25 @@ async fn when_the_receiver_hangs_up_the_rest_of_the_share_is_reported_as_not_sen
 }
 
 #[tokio::test]
+async fn over_a_new_association_it_goes_on_with_the_instance_that_was_not_answered() {
+    // Of ten instances the fifth and the ninth are not answered the first time.
+    let target = receiver(uids::CT_IMAGE_STORAGE, |n| (n % 5 < 4).then_some(0)).await;
+    let options = SendOptions { retry: Duration::from_mins(1), ..as_fast_as_possible() };
+    let report = send(&target, &exam(9), &options, |_| {}).await.expect("scan");
+    assert!(report.complete(), "{:?}", report.failures);
+    assert_eq!((report.sent, report.new_associations), (10, 2));
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_an_instance_is_given_up_when_the_time_is_over() {
+    let target = receiver(uids::CT_IMAGE_STORAGE, |n| (n < 4).then_some(0)).await;
+    let options = SendOptions { retry: Duration::from_millis(300), ..as_fast_as_possible() };
+    let report = send(&target, &exam(9), &options, |_| {}).await.expect("scan");
+    assert_eq!((report.sent, report.failures.len()), (4, 6));
+    assert!(report.new_associations > 0);
+}
+
+#[tokio::test]
 async fn a_receiver_that_takes_no_ct_is_told_apart_from_one_that_is_not_there() {
     let target = receiver(uids::MR_IMAGE_STORAGE, |_| Some(0)).await;
     let report = send(&target, &exam(3), &as_fast_as_possible(), |_| {}).await.expect("scan");

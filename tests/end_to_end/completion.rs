@@ -8,13 +8,13 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use serde_json::{Value, json};
 use tableside::dicom::UidSource;
-use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, enhanced};
+use tableside::scanner::{Instance, PhantomKind, enhanced};
 
 use crate::daemon::{Daemon, flag, wait_for};
 use crate::dicom::{Association, changed, set_text};
 use crate::http::{Events, post};
 use crate::peers::triage;
-use crate::series::{folder_of, phantom};
+use crate::series::{chest_and_abdomen, folder_of, phantom};
 
 const STEP_CLASS: &str = uids::MODALITY_PERFORMED_PROCEDURE_STEP;
 const SLICES: usize = 24;
@@ -191,14 +191,6 @@ fn an_association_for_each_image_gives_one_verdict() {
     slices.chunks(1).for_each(|slice| store_and_release(&daemon, slice));
     assert_eq!(completed_by(&daemon.verdict_on(SLICES)), "quiet_time");
     assert_eq!(daemon.metric("tableside_verdicts_total", ""), 1.0);
-}
-
-/// A chest with as much of the abdomen as some protocols scan.
-fn chest_and_abdomen(kind: PhantomKind) -> Vec<Instance> {
-    let options = PhantomOptions { slices: 64, spacing_mm: 6.0, ..PhantomOptions::coarse(64, 128) };
-    let mut instances = Phantom::new(kind, options).instances(UidSource::fresh()).unwrap();
-    instances.retain(|instance| !instance.scout);
-    instances
 }
 
 #[test]

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tableside::scanner::PhantomKind;
+use tableside::scanner::{Instance, PhantomKind};
 
 use crate::daemon::{Daemon, TABLESIDE, config, flag, wait_for};
 use crate::dicom::{Association, store_all};
 use crate::http::post;
 use crate::peers::{files_below, succeed, text, triage};
-use crate::series::{folder_of, phantom};
+use crate::series::{chest_and_abdomen, folder_of, phantom};
 
 const SLICES: usize = 30;
 
@@ -46,8 +46,8 @@ fn after_a_kill_in_the_middle_of_a_scan_the_verdict_is_as_if_nothing_had_happene
 
 #[test]
 fn a_restart_can_wait_for_the_patient_on_the_table_up_to_a_limit() {
-    let slices = phantom(PhantomKind::Normal, SLICES);
-    let daemon = Daemon::start();
+    let slices = chest_and_abdomen(PhantomKind::Normal);
+    let daemon = Daemon::start_with("[completion]\nquiet_s = 600\nleast_quiet_s = 600\n");
     let own = tempfile::tempdir().unwrap();
     let file = own.path().join("tableside.toml");
     std::fs::write(&file, format!("[console]\nlisten = \"{}\"\n", daemon.console())).unwrap();
@@ -58,15 +58,16 @@ fn a_restart_can_wait_for_the_patient_on_the_table_up_to_a_limit() {
     };
     assert!(waiting("0").status().unwrap().success(), "nobody is there");
     let mut association = Association::open(&daemon);
-    for slice in &slices[..SLICES / 2] {
-        assert_eq!(association.store(slice), 0x0000);
-    }
+    let mut send = |slices: &[Instance]| slices.iter().for_each(|slice| assert_eq!(association.store(slice), 0x0000));
+    send(&slices[..30]);
     wait_for("the exam", || (daemon.exams().len() == 1).then_some(()));
     assert_eq!(waiting("0").status().unwrap().code(), Some(1), "a patient is on the table");
     let mut patient = waiting("100").spawn().unwrap();
-    for slice in &slices[SLICES / 2..] {
-        assert_eq!(association.store(slice), 0x0000);
-    }
+    // The verdict comes before the scan is over: it still is not the time.
+    send(&slices[30..62]);
+    wait_for("a verdict before the end", || (daemon.exams()[0]["state"] == "trailing").then_some(()));
+    assert_eq!(waiting("0").status().unwrap().code(), Some(1), "a patient is on the table and has a verdict");
+    send(&slices[62..]);
     assert!(patient.try_wait().unwrap().is_none(), "it waits");
     association.release();
     assert!(patient.wait().unwrap().success());

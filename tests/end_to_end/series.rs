@@ -56,6 +56,14 @@ pub fn phantom(kind: PhantomKind, slices: usize) -> Vec<Instance> {
     instances
 }
 
+/// A chest with as much of the abdomen as some protocols scan.
+pub fn chest_and_abdomen(kind: PhantomKind) -> Vec<Instance> {
+    let options = PhantomOptions { slices: 64, spacing_mm: 6.0, ..PhantomOptions::coarse(64, 128) };
+    let mut instances = Phantom::new(kind, options).instances(UidSource::fresh()).unwrap();
+    instances.retain(|instance| !instance.scout);
+    instances
+}
+
 pub fn phantom_with_scout(kind: PhantomKind, slices: usize) -> Vec<Instance> {
     let phantom = Phantom::new(kind, PhantomOptions::coarse(slices, 128));
     phantom.instances(UidSource::fresh()).unwrap()
