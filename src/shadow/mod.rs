@@ -108,12 +108,8 @@ impl Shadow {
             let _span = tracing::info_span!("shadow").entered();
             let ended = catch_unwind(AssertUnwindSafe(|| run(parts, &folder, &of_thread)));
             telemetry::shadow_ended(!matches!(ended, Ok(Ok(()))));
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "there is no shadow model: correct shadow.model and restart tableside");
-                }
-                Err(panic) => resume_unwind(panic),
+            if let Err(error) = ended.unwrap_or_else(|panic| resume_unwind(panic)) {
+                tracing::error!(%error, "there is no shadow model: correct shadow.model and restart tableside");
             }
         })?;
         Ok(Some(Self { stop, thread: Some(thread) }))
@@ -176,7 +172,7 @@ fn run(parts: ShadowParts, folder: &Path, stop: &StopSignal) -> Result<(), Shado
     Ok(())
 }
 
-fn load(parts: ShadowParts, folder: &std::path::Path) -> Result<Judge, ShadowError> {
+fn load(parts: ShadowParts, folder: &Path) -> Result<Judge, ShadowError> {
     let package = ModelPackage::load(folder)?;
     let options = EngineOptions { threads: parts.options.threads, ..parts.engine.clone() };
     let engine = choice::on_cpu(&package, &options)?;
