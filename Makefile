@@ -7,7 +7,7 @@
 # make check-tensorrt           TensorRT's parser and builder on the shipped networks: after changes to engines/reference
 # make test-viewer              OHIF shows what an Orthanc stores of a report: after changes to src/report; minutes
 # make test-alerts              alerts fire and resolve because the real thing is broken: after changes to monitoring or metrics; minutes
-# make test-alerts-long         likewise those that wait for up to an hour or look back on days, as root; 70 minutes
+# make test-alerts-long         likewise those that wait for up to an hour or look back on days, as root; 66 minutes
 # make test-package             the Debian package in a container with a systemd of its own, as root: after changes to packaging,
 #                               systemd or the start; minutes
 # make deb                      makes the package, in target/debian; docs/packaging.md
