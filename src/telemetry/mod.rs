@@ -23,7 +23,7 @@ use tracing_subscriber::{EnvFilter, reload};
 pub use audit::{audit_failed, audit_recorded, audit_unsent};
 pub use notification::{Until, acknowledged, notification_parts, notified};
 pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
-pub use shadow::{shadow_interrupted, shadow_judged, shadow_running, shadow_waiting};
+pub use shadow::{shadow_ended, shadow_interrupted, shadow_judged, shadow_runs, shadow_waiting};
 pub use synthetic_patient::{
     synthetic_patient_failed, synthetic_patient_interrupted, synthetic_patient_interval, synthetic_patient_passed,
 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 const RUNNING: &str = "tableside_shadow_running";
+const OUT: &str = "tableside_shadow_out";
 const EXAMS: &str = "tableside_shadow_exams_total";
 const SECONDS: &str = "tableside_shadow_seconds";
 const WAITING: &str = "tableside_shadow_waiting";
@@ -14,6 +15,7 @@ const OUTCOMES: [&str; 5] = ["agree", "to_suspected", "from_suspected", "other",
 
 pub(super) fn describe() {
     describe_gauge!(RUNNING, "1 while a shadow model judges exams");
+    describe_gauge!(OUT, "1 where the shadow model that is configured cannot be used or its thread has ended");
     describe_counter!(EXAMS, "Exams that the shadow model judged, by how its verdict compares with production's");
     describe_histogram!(SECONDS, Unit::Seconds, "How long the shadow model worked on an exam, without its pauses");
     describe_gauge!(WAITING, "Exams with a verdict and images that the shadow model has not judged");
@@ -23,6 +25,7 @@ pub(super) fn describe() {
 /// Brings the series into being that there are; see `labels`.
 pub(super) fn start_at_zero() {
     gauge!(RUNNING).set(0.0);
+    gauge!(OUT).set(0.0);
     gauge!(WAITING).set(0.0);
     counter!(INTERRUPTED).increment(0);
     drop(histogram!(SECONDS));
@@ -31,9 +34,15 @@ pub(super) fn start_at_zero() {
     }
 }
 
-/// Whether a shadow model judges exams.
-pub fn shadow_running(is_running: bool) {
-    gauge!(RUNNING).set(if is_running { 1.0 } else { 0.0 });
+/// A shadow model judges exams from now on.
+pub fn shadow_runs() {
+    gauge!(RUNNING).set(1.0);
+}
+
+/// The shadow model judges nothing any more; `is_out` unless it was told to end.
+pub fn shadow_ended(is_out: bool) {
+    gauge!(RUNNING).set(0.0);
+    gauge!(OUT).set(if is_out { 1.0 } else { 0.0 });
 }
 
 /// The shadow model has judged an exam, or could not.

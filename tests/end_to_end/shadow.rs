@@ -185,6 +185,7 @@ fn a_shadow_model_that_cannot_be_used_costs_nobody_a_verdict() {
     assert_eq!(daemon.verdict_on(SLICES)["report"]["verdict"], "suspected");
     wait_patiently_for(PATIENCE, "the error", || daemon.log().contains("there is no shadow model").then_some(()));
     assert_eq!(daemon.metric("tableside_shadow_running", ""), 0.0);
+    eventually(&daemon, "tableside_shadow_out", 1.0);
     assert_eq!(daemon.get("/readyz").status, 200);
     assert!(daemon.stop().0.success());
 }
