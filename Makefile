@@ -69,6 +69,7 @@ lint:
 	tools/check-dependencies
 	tools/check-unit
 	tools/check-monitoring
+	tools/check-page
 
 clean:
 	cargo clean
