@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::SlicesError;
+use crate::audit::Subject;
 use crate::dicom::InstanceFile;
 use crate::exam::{Content, InstanceHeader, SliceHeader, image_as_it_lies};
 use crate::hex::hex;
@@ -48,6 +49,8 @@ struct KnownFile {
 /// The files of an exam that have been read.
 #[derive(Debug, Default)]
 pub(super) struct KnownExam {
+    /// Whose exam it is, as the audit trail names it.
+    pub subject: Option<Subject>,
     files: BTreeMap<PathBuf, KnownFile>,
 }
 

@@ -34,7 +34,7 @@ pub struct Grid {
     pub spacing_mm: [f64; 2],
     /// Directions of increasing column number and of increasing row number in LPS.
     pub orientation: [f64; 6],
-    /// From corners of outlines to pixel corners of the slice: [`GridOnPlane::from_plane`]. Absent where nothing was drawn.
+    /// From corners of outlines to pixel corners of the slice: [`GridOnPlane::from_plane`]. Absent where nothing is drawn.
     pub from_plane: Option<[f64; 6]>,
 }
 
@@ -53,7 +53,7 @@ pub struct ListedSlice {
     pub instance_number: Option<i32>,
     pub frame_number: Option<u32>,
     pub sop_instance_uid: String,
-    /// The slab that it was summed into, once that has been judged.
+    /// The slab that it is summed into; absent in series that are not judged.
     pub slab: Option<SlabIndex>,
 }
 
@@ -75,14 +75,15 @@ impl<'a> Judged<'a> {
         folder_of(&slice.path).is_some_and(|folder| self.series.contains(folder))
     }
 
-    /// A slice's slab, and where the plane lies on which that was judged.
+    /// The slab of a judged series' slice, and where the plane lies on which it is judged: that of its neighbours as long as it is not.
     fn place(&self, slice: &KnownSlice) -> Option<(SlabIndex, PlaneCentre)> {
         if !self.has(slice) {
             return None;
         }
         let slab = SlabIndex::of(slice.header.geometry.z_mm, self.plane.slab_mm);
+        let (_, nearest) = self.places.range(..=slab).next_back().or_else(|| self.places.range(slab..).next())?;
         let about_image = PlaneCentre::of_image(slice.header.geometry.centre);
-        Some((slab, self.places.get(&slab)?.centre.unwrap_or(about_image)))
+        Some((slab, nearest.centre.unwrap_or(about_image)))
     }
 }
 

@@ -12,6 +12,7 @@ use super::SlicesError;
 use super::known::{FoundSlice, KnownExam};
 use super::list::{Judged, SliceList};
 use crate::analysis::PlacedImage;
+use crate::audit::Subject;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::preprocess::InputGeometry;
 use crate::serving::lower_priority;
@@ -104,6 +105,16 @@ impl Reader {
         self.refresh(exam, &mut known)?;
         let missing = if known.has_files() { SlicesError::NoSuchSlice } else { SlicesError::Removed };
         known.find(id).ok_or(missing)
+    }
+
+    /// Whose exam it is: asked once, and remembered as long as its headers are.
+    pub fn subject(&self, exam: &ExamKey, ask: impl FnOnce() -> Option<Subject>) -> Option<Subject> {
+        let known = self.known(exam);
+        let mut known = known.lock();
+        if known.subject.is_none() {
+            known.subject = ask();
+        }
+        known.subject.clone()
     }
 
     fn refresh(&self, exam: &ExamKey, known: &mut KnownExam) -> Result<(), SlicesError> {

@@ -37,6 +37,8 @@ test("a timeline runs from the first slice to the last delivery, in the order of
 test("nothing is said to be delivered before all of it is, and nothing of a verdict that has not been given", () => {
   const receiving = { ...exam, state: "receiving", flags: [] };
   assert.deepEqual(momentsOf(receiving, null, []).map(({ what }) => what), ["First slice", "Latest slice, 300 received"]);
+  const without = momentsOf({ ...exam, verdict: "not_analysed" }, report, []).map(({ what }) => what);
+  assert.ok(without.includes("End of the analysis, without a verdict") && !without.includes("Verdict"));
   const deliveries = [delivery("segmentation", "done", at(40)), delivery("structured_report", "dead", at(45))];
   assert.ok(!momentsOf(exam, report, deliveries).some(({ kind }) => kind === "delivered"));
 });

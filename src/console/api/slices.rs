@@ -65,9 +65,12 @@ pub(super) async fn hounsfield(
 ) -> Response {
     let WebOptions { hub, audit, slices, .. } = options;
     let read = slices.read(move |reader| {
-        let Some(record) = ExamKey::parse(&key).and_then(|key| hub.record(&key)) else { return no_such_exam() };
-        audit.viewed(&address_of(peer), record.subject());
-        let found = match reader.find(&record.exam.key, &id) {
+        let Some(key) = ExamKey::parse(&key) else { return no_such_exam() };
+        // Of an earlier exam that takes longer than its pixels do.
+        let of_record = || hub.record(&key).map(|record| record.subject());
+        let Some(subject) = reader.subject(&key, of_record) else { return no_such_exam() };
+        audit.viewed(&address_of(peer), subject);
+        let found = match reader.find(&key, &id) {
             Ok(found) => found,
             Err(error) => return refused(&error),
         };

@@ -56,10 +56,16 @@ export function momentsOf(exam, report, deliveries) {
   }
   if (report) {
     const verdict = laterBy(exam.started, report.timing.first_slice_to_verdict_ms);
-    moments.push({ at: verdict, what: report.revised ? "Verdict, amended" : "Verdict", kind: "verdict" });
+    moments.push({ at: verdict, what: verdictWords(exam, report), kind: "verdict" });
   }
   moments.push(...arrivalsOf(deliveries));
   return moments.sort((one, other) => Date.parse(one.at) - Date.parse(other.at));
+}
+
+/** @param {Exam} exam @param {Report} report */
+function verdictWords({ verdict }, { revised }) {
+  if (verdict === "not_analysed") return "End of the analysis, without a verdict";
+  return revised ? "Verdict, amended" : "Verdict";
 }
 
 /** What a flag is about; behind a colon its title says how things stand now. @param {Flag} flag */

@@ -44,6 +44,7 @@ export class Viewer {
   #frame = byId("frame");
   #context = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d", { alpha: false }));
   #cache = new SliceCache(() => this.#arrived());
+  /** The exam that is shown. */ #key = "";
   /** @type {Shown | null} */ #wanted = null;
   /** @type {Shown | null} */ #drawn = null;
   /** Which way the user moves. */ #direction = 1;
@@ -83,16 +84,19 @@ export class Viewer {
       byId(id).addEventListener("click", () => this.key(name, false));
     }
     for (const id of ["show-lesion", "show-lung"]) byId(id).addEventListener("change", () => this.#drawSoon());
+    for (const name of ["focus", "blur"]) this.#frame.addEventListener(name, () => this.#drawSoon());
     new ResizeObserver(() => this.#drawSoon()).observe(this.#frame);
   }
 
   /** `wanted` null: there is nothing to show, and `note` says why. @param {string} key of the exam @param {Shown | null} wanted @param {string} note */
   show(key, wanted, note) {
-    if (this.#drawn && this.#drawn.key !== key) {
+    if (this.#key !== key) {
+      this.#key = key;
       this.#view = null;
       this.#marked = null;
+      this.#clear(note);
     }
-    if (!wanted || (this.#drawn && this.#drawn.key !== key)) this.#clear(note);
+    if (!wanted) this.#clear(note);
     const before = this.#wanted;
     if (before && wanted && before.slices === wanted.slices && before.place !== wanted.place) {
       this.#direction = Math.sign(wanted.place - before.place);
@@ -214,6 +218,7 @@ export class Viewer {
     if (!wanted) return;
     const address = wanted.slice.hounsfield;
     if (this.#cache.get(address)) {
+      if (this.#drawn && !areAlike(this.#drawn.grid, wanted.grid)) this.#view = null;
       const other = this.#drawn?.slice !== wanted.slice || this.#drawn?.slab !== wanted.slab || this.#drawn.slices !== wanted.slices;
       this.#drawn = wanted;
       setText(byId("picture-note"), "");
@@ -266,6 +271,7 @@ export class Viewer {
     context.drawImage(this.#sheet, left, top, acrossPx * shown.grid.columns, downPx * shown.grid.rows);
     this.#drawOutlines(shown, view, size);
     this.#drawMark(shown, view, size);
+    if (this.#isProbedInTheMiddle()) this.#drawCross(size);
     this.#say(shown);
   }
 
@@ -330,6 +336,20 @@ export class Viewer {
     context.setLineDash([]);
   }
 
+  /** Who works by keys reads Hounsfield units in the middle. */
+  #isProbedInTheMiddle() {
+    return this.#point === null && this.#frame.matches(":focus-visible");
+  }
+
+  /** @param {Point} size */
+  #drawCross([width, height]) {
+    const [x, y] = [width / 2, height / 2];
+    const context = this.#context;
+    context.lineWidth = 1;
+    context.strokeStyle = COLOURS.mark;
+    context.stroke(new Path2D(`M${x - 12} ${y}h8m8 0h8M${x} ${y - 12}v8m0 8v8`));
+  }
+
   /** All words beside the picture. @param {Shown | null} shown */
   #say(shown) {
     const canvas = this.#canvas;
@@ -356,7 +376,7 @@ export class Viewer {
   #sayPoint({ slice, grid }) {
     const size = this.#size();
     const values = this.#cache.get(slice.hounsfield);
-    const at = this.#point ?? (this.#frame.matches(":focus-visible") ? [size[0] / 2, size[1] / 2] : null);
+    const at = this.#isProbedInTheMiddle() ? [size[0] / 2, size[1] / 2] : this.#point;
     const view = this.#view;
     if (!at || !values || !view) return setText(byId("at-point"), "");
     const [column, row] = toSlice(view, grid, size, [at[0], at[1]]).map(Math.floor);
@@ -368,7 +388,13 @@ export class Viewer {
   }
 }
 
-/** @param {[number, number][][]} outlines */
+/** Whether a part of one slice is the same part of another. @param {Grid} one @param {Grid} other */
+function areAlike(one, other) {
+  const of = (/** @type {Grid} */ { rows, columns, spacing_mm }) => [rows, columns, ...spacing_mm].join();
+  return of(one) === of(other);
+}
+
+/** @param {Outline[]} outlines */
 function pathOf(outlines) {
   return new Path2D(outlines.map((points) => `M${points.map(([x, y]) => `${x} ${y}`).join("L")}Z`).join(""));
 }
