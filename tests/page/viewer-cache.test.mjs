@@ -76,9 +76,9 @@ test("memory is bounded: what was not wanted for longest goes, and what is looke
   assert.equal(cache.room(8), 2);
 });
 
-test("slices are wanted from the nearest on, ahead before behind", () => {
-  assert.deepEqual(around(6, 2, 1, 10), [2, 3, 1, 4, 0, 5]);
-  assert.deepEqual(around(6, 2, -1, 4), [2, 1, 3, 0]);
+test("slices are wanted from the nearest on, and more of those ahead than of those behind", () => {
+  assert.deepEqual(around(9, 3, 1, 20), [3, 4, 5, 6, 2, 7, 8, 1, 0]);
+  assert.deepEqual(around(9, 5, -1, 6), [5, 4, 3, 2, 6, 1]);
   assert.deepEqual(around(3, 2, 1, 10), [2, 1, 0]);
   assert.deepEqual(around(0, -1, 1, 10), []);
 });

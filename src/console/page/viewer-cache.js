@@ -115,19 +115,27 @@ async function loadSlice(address, signal) {
   return new Uint16Array(await response.arrayBuffer());
 }
 
+/** Who moves on wants what lies ahead: so many of those for each one behind. */
+const AHEAD_FOR_BEHIND = 3;
+
 /**
- * The numbers of the slices to have around one, the nearest first, and of two the one that lies ahead.
+ * The numbers of the slices to have around one, the most urgent first.
  * @param {number} count of all slices
  * @param {number} place of the one that is looked at
  * @param {number} direction in which it moves: 1 or -1
  * @param {number} most of them
  */
 export function around(count, place, direction, most) {
-  const order = place >= 0 && place < count ? [place] : [];
-  for (let step = 1; step < count && order.length < most; step += 1) {
-    for (const at of [place + direction * step, place - direction * step]) {
-      if (at >= 0 && at < count && order.length < most) order.push(at);
-    }
+  /** @type {number[]} */
+  const order = [];
+  const take = (/** @type {number} */ at) => {
+    if (at >= 0 && at < count && order.length < most) order.push(at);
+  };
+  if (place >= 0) take(place);
+  let ahead = 1;
+  for (let behind = 1; behind < count; behind += 1) {
+    for (const end = ahead + AHEAD_FOR_BEHIND; ahead < end; ahead += 1) take(place + direction * ahead);
+    take(place - direction * behind);
   }
   return order;
 }
