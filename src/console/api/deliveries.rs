@@ -28,7 +28,7 @@ pub(super) async fn of_exam(State(options): State<WebOptions>, Path(key): Path<S
     decided(listed, |deliveries| json!({ "deliveries": shown(&deliveries) }))
 }
 
-/// Takes JSON only, as [`acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
+/// Takes JSON only, as [`super::exams::acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
 pub(super) async fn send_again(
     State(options): State<WebOptions>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,

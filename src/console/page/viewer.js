@@ -5,26 +5,19 @@ import { byId, setAttribute, setText } from "./dom.js";
 import { recall, remember } from "./remember.js";
 import { shows } from "./lesions.js";
 import { SliceCache, around } from "./viewer-cache.js";
-import {
-  boxesOf, movedBy, nearestBox, outlinesToScreen, placeOf, scaleOf, sidesOf, toScreen, toSlice, wholeOf, zoomedAt,
-} from "./viewer-geometry.js";
+import { Painter } from "./viewer-canvas.js";
+import { movedBy, placeOf, sidesOf, toSlice, wholeOf, zoomedAt } from "./viewer-geometry.js";
 import { listen } from "./viewer-gestures.js";
-import { NO_MEASUREMENT, PRESETS, dragged, lookUpTable, paint, presetOf } from "./viewer-window.js";
+import { NO_MEASUREMENT, PRESETS, dragged, lookUpTable, presetOf } from "./viewer-window.js";
 import { percent, quantity } from "./words.js";
 
 /** While slices come the daemon has other things to do than to read all of them for a viewer. */
 const PRELOADED_WHILE_RECEIVING = 16;
 /** A canvas has as many pixels as the screen, up to this many for each CSS pixel. */
 const FINEST_SCREEN = 2;
-/** Beyond this many screen pixels a pixel of the slice is shown as what it is: a square. */
-const SQUARES_FROM = 4;
 const KEY_ZOOM = 1.25;
 const KEY_MOVE_PX = 40;
-/** Between a lesion and the frame that marks it. */
-const MARK_PX = 6;
 const DRAG = "tableside.drag";
-
-const COLOURS = { lung: "#5fb0e8", lesion: "#ffab40", inLesion: "#ffab4026", mark: "#ffffff" };
 
 /** @typedef {import("./viewer-geometry.js").View} View */
 /** @typedef {import("./viewer-geometry.js").Point} Point */
@@ -42,7 +35,7 @@ const COLOURS = { lung: "#5fb0e8", lesion: "#ffab40", inLesion: "#ffab4026", mar
 export class Viewer {
   #canvas = byId("picture", HTMLCanvasElement);
   #frame = byId("frame");
-  #context = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d", { alpha: false }));
+  #painter = new Painter(this.#canvas);
   #cache = new SliceCache(() => this.#arrived());
   /** The exam that is shown. */ #key = "";
   /** @type {Shown | null} */ #wanted = null;
@@ -54,11 +47,6 @@ export class Viewer {
   /** @type {View | null} */ #view = null;
   /** Where the mouse is, on the frame. @type {Point | null} */ #point = null;
   /** @type {Marked | null} */ #marked = null;
-  /** The slice's own pixels, and what they were made from. */
-  #sheet = document.createElement("canvas");
-  #painted = { address: "", table: this.#table };
-  /** The outlines of a slab as paths. @type {{ slab: Slab | null, lung: Path2D, lesion: Path2D }} */
-  #paths = { slab: null, lung: new Path2D(), lesion: new Path2D() };
   #soon = false;
 
   /** @param {import("./look.js").Look} look */
@@ -255,99 +243,26 @@ export class Viewer {
     const [width, height] = size.map((px) => Math.round(px * finest));
     if (this.#canvas.width !== width) this.#canvas.width = width;
     if (this.#canvas.height !== height) this.#canvas.height = height;
-    const context = this.#context;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.fillStyle = "#000";
-    context.fillRect(0, 0, width, height);
+    this.#painter.clear();
     const shown = this.#drawn;
     const values = shown && this.#cache.get(shown.slice.hounsfield);
+    setAttribute(this.#canvas, "data-lung", shown?.slab?.lung.length ?? 0);
+    setAttribute(this.#canvas, "data-lesion", shown?.slab?.lesion.length ?? 0);
     if (!shown || !values) return this.#say(null);
-    const view = (this.#view ??= wholeOf(shown.grid));
-    this.#paintSheet(shown, values);
-    context.setTransform(finest, 0, 0, finest, 0, 0);
-    const [left, top] = toScreen(view, shown.grid, size, [0, 0]);
-    const [acrossPx, downPx] = scaleOf(view, shown.grid, size);
-    context.imageSmoothingEnabled = acrossPx * finest < SQUARES_FROM;
-    context.drawImage(this.#sheet, left, top, acrossPx * shown.grid.columns, downPx * shown.grid.rows);
-    this.#drawOutlines(shown, view, size);
-    this.#drawMark(shown, view, size);
-    if (this.#isProbedInTheMiddle()) this.#drawCross(size);
+    const part = { view: (this.#view ??= wholeOf(shown.grid)), grid: shown.grid, size, finest };
+    this.#painter.paintSlice(part, shown.slice.hounsfield, values, this.#table);
+    const kinds = { lung: byId("show-lung", HTMLInputElement).checked, lesion: byId("show-lesion", HTMLInputElement).checked };
+    if (shown.slab) this.#painter.drawOutlines(part, shown.slab, kinds);
+    if (this.#marked && shown.slab && shows(this.#marked, shown.slice.z_mm)) {
+      this.#painter.drawMark(part, shown.slab, placeOf(shown.grid, shown.slice, this.#marked.centre_mm));
+    }
+    if (this.#isProbedInTheMiddle()) this.#painter.drawCross(part);
     this.#say(shown);
-  }
-
-  /** @param {Shown} shown @param {Uint16Array} values */
-  #paintSheet({ slice, grid }, values) {
-    const painted = { address: slice.hounsfield, table: this.#table };
-    if (this.#painted.address === painted.address && this.#painted.table === painted.table) return;
-    this.#painted = painted;
-    const sheet = this.#sheet;
-    if (sheet.width !== grid.columns) sheet.width = grid.columns;
-    if (sheet.height !== grid.rows) sheet.height = grid.rows;
-    const image = new ImageData(grid.columns, grid.rows);
-    paint(values, this.#table, new Uint32Array(image.data.buffer));
-    sheet.getContext("2d")?.putImageData(image, 0, 0);
-  }
-
-  /** @param {Shown} shown @param {View} view @param {Point} size */
-  #drawOutlines({ slab, grid }, view, size) {
-    setAttribute(this.#canvas, "data-lung", slab?.lung.length ?? 0);
-    setAttribute(this.#canvas, "data-lesion", slab?.lesion.length ?? 0);
-    if (!slab || !grid.from_plane) return;
-    if (this.#paths.slab !== slab) this.#paths = { slab, lung: pathOf(slab.lung), lesion: pathOf(slab.lesion) };
-    const matrix = new DOMMatrix(outlinesToScreen(view, grid, size, grid.from_plane));
-    const onScreen = (/** @type {Path2D} */ outlines) => {
-      const path = new Path2D();
-      path.addPath(outlines, matrix);
-      return path;
-    };
-    const context = this.#context;
-    context.lineJoin = "round";
-    if (byId("show-lung", HTMLInputElement).checked) {
-      context.setLineDash([5, 4]);
-      context.lineWidth = 1.5;
-      context.strokeStyle = COLOURS.lung;
-      context.stroke(onScreen(this.#paths.lung));
-      context.setLineDash([]);
-    }
-    if (byId("show-lesion", HTMLInputElement).checked) {
-      const lesion = onScreen(this.#paths.lesion);
-      context.lineWidth = 2;
-      context.strokeStyle = COLOURS.lesion;
-      context.fillStyle = COLOURS.inLesion;
-      context.fill(lesion, "evenodd");
-      context.stroke(lesion);
-    }
-  }
-
-  /** A frame about the part of the marked lesion that the slice shows. @param {Shown} shown @param {View} view @param {Point} size */
-  #drawMark({ slice, slab, grid }, view, size) {
-    const marked = this.#marked;
-    if (!marked || !slab || !grid.from_plane || !shows(marked, slice.z_mm)) return;
-    const centre = toScreen(view, grid, size, placeOf(grid, slice, marked.centre_mm));
-    const boxes = boxesOf(slab.lesion, outlinesToScreen(view, grid, size, grid.from_plane));
-    const box = nearestBox(boxes, centre);
-    if (!box) return;
-    const [left, top, right, bottom] = box;
-    const context = this.#context;
-    context.lineWidth = 1.5;
-    context.strokeStyle = COLOURS.mark;
-    context.setLineDash([3, 4]);
-    context.strokeRect(left - MARK_PX, top - MARK_PX, right - left + 2 * MARK_PX, bottom - top + 2 * MARK_PX);
-    context.setLineDash([]);
   }
 
   /** Who works by keys reads Hounsfield units in the middle. */
   #isProbedInTheMiddle() {
     return this.#point === null && this.#frame.matches(":focus-visible");
-  }
-
-  /** @param {Point} size */
-  #drawCross([width, height]) {
-    const [x, y] = [width / 2, height / 2];
-    const context = this.#context;
-    context.lineWidth = 1;
-    context.strokeStyle = COLOURS.mark;
-    context.stroke(new Path2D(`M${x - 12} ${y}h8m8 0h8M${x} ${y - 12}v8m0 8v8`));
   }
 
   /** All words beside the picture. @param {Shown | null} shown */
@@ -392,11 +307,6 @@ export class Viewer {
 function areAlike(one, other) {
   const of = (/** @type {Grid} */ { rows, columns, spacing_mm }) => [rows, columns, ...spacing_mm].join();
   return of(one) === of(other);
-}
-
-/** @param {Outline[]} outlines */
-function pathOf(outlines) {
-  return new Path2D(outlines.map((points) => `M${points.map(([x, y]) => `${x} ${y}`).join("L")}Z`).join(""));
 }
 
 /** @param {Slice} slice @param {Slab | null} slab */
