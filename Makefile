@@ -80,6 +80,7 @@ lint:
 	tools/check-dependencies
 	tools/check-unit
 	tools/check-monitoring
+	tools/check-page
 
 clean:
 	cargo clean

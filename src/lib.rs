@@ -36,6 +36,7 @@
 //! - [`report`] writes a report down as DICOM objects.
 //! - [`alert`] keeps flags and their life.
 //! - [`database`] keeps what must survive a restart.
+//! - [`slices`] reads slices from the spool at full resolution, for people who look at them.
 //! - [`console`] shows exams and flags to people, over HTTP.
 //!
 //! Around it:
@@ -90,6 +91,7 @@ pub mod report;
 pub mod scanner;
 pub mod serving;
 pub mod shadow;
+pub mod slices;
 pub mod spool;
 pub mod synthetic;
 pub mod telemetry;

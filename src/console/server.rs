@@ -24,6 +24,7 @@ use super::hub::Hub;
 use crate::audit::Audit;
 use crate::outbox::Outbox;
 use crate::preprocess::InputGeometry;
+use crate::slices::Slices;
 
 /// Finds the daemon's state.
 pub type StatusOf = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Status> + Send>> + Send + Sync>;
@@ -43,6 +44,8 @@ pub struct WebOptions {
     /// The model's plane, which pictures cover.
     pub plane: InputGeometry,
     pub audit: Arc<Audit>,
+    /// The slices in the spool, for whoever looks at them.
+    pub slices: Arc<Slices>,
 }
 
 /// A request that has no answer by then gets none: the page does not wait longer either (`daemon.js`). The stream of events has no end.

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use crate::alert::{Acknowledgement, Flag, FlagKind, FlagState, Flags, Moment, Severity, Stage, Statement, statements};
 use crate::analysis::{ExamView, SlabView, edition};
-use crate::database::Record;
+use crate::database::{Delivery, DeliveryKind, DeliveryState, Record};
 use crate::exam::{ExamKey, Remedy, SlabIndex};
 use crate::raster::{Outline, PackedMask, outlines};
 
@@ -131,6 +131,54 @@ impl ShownSlab {
             lesion: outlines_of(&slab.lesion),
         }
     }
+}
+
+/// What became of the objects of one kind that a verdict became, at one destination. Instances as they were received are hundreds:
+/// those in one state are told together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct ShownDelivery {
+    /// Which of the exam's verdicts it belongs to, from 1.
+    revision: u32,
+    destination: String,
+    kind: DeliveryKind,
+    state: DeliveryState,
+    count: usize,
+    reason: Option<String>,
+    /// When the first of them was entered, and when the last of them changed its state.
+    queued: Timestamp,
+    changed: Timestamp,
+}
+
+/// Deliveries as they are shown: verdict by verdict, destination by destination, in the order in which they are sent.
+pub(super) fn shown_deliveries(deliveries: &[Delivery]) -> Vec<ShownDelivery> {
+    let mut shown: Vec<ShownDelivery> = Vec::new();
+    for Delivery { revision, kind, destination, state, reason, queued, changed, .. } in deliveries {
+        let alike = shown.iter_mut().find(|known| {
+            (known.revision, known.kind, &known.destination, known.state, &known.reason)
+                == (*revision, *kind, destination, *state, reason)
+        });
+        match alike {
+            Some(alike) => {
+                alike.count += 1;
+                alike.queued = alike.queued.min(*queued);
+                alike.changed = alike.changed.max(*changed);
+            }
+            None => shown.push(ShownDelivery {
+                revision: *revision,
+                destination: destination.clone(),
+                kind: *kind,
+                state: *state,
+                count: 1,
+                reason: reason.clone(),
+                queued: *queued,
+                changed: *changed,
+            }),
+        }
+    }
+    shown.sort_by(|one, other| {
+        (one.revision, &one.destination, one.kind).cmp(&(other.revision, &other.destination, other.kind))
+    });
+    shown
 }
 
 /// The outlines of a mask that was kept; none of one that is damaged, with a log line.

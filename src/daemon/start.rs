@@ -28,6 +28,7 @@ use crate::promotion::{ModelSource, PromotionError};
 use crate::serving::choice::{self, EngineOptions};
 use crate::serving::{Serving, lower_priority};
 use crate::shadow::{Shadow, ShadowParts};
+use crate::slices::Slices;
 use crate::spool::{Retention, Spool, SpoolError};
 use crate::synthetic::{OwnPorts, PatientsOnly, SyntheticOptions, SyntheticPatient, Trouble};
 use crate::telemetry::{self, MetricsError, WorkProgress};
@@ -167,6 +168,7 @@ impl Daemon {
         });
         let (asked, measured, watched) = (health.clone(), health.clone(), health.clone());
         let watch = tokio::spawn(async move { watched.watch().await });
+        let slices = Slices::start(&spool, package.manifest.input.clone()).map_err(StartError::Threads)?;
         let web = WebOptions {
             hub: hub.clone(),
             outbox: outbox.clone(),
@@ -180,6 +182,7 @@ impl Daemon {
             }),
             plane: package.manifest.input,
             audit: audit.clone(),
+            slices: Arc::new(slices),
         };
         let console = tokio::spawn(serve_console(console_listener, web, stopping));
         tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");

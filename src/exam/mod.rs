@@ -56,7 +56,7 @@ pub use series::{PreparedSlice, Series, SeriesKey, SlabIndex, WINDOW_SLABS, Wind
 pub(crate) use series::{made_header, made_image, made_slice};
 pub use siblings::{AssignedExam, Holdings, Siblings};
 pub use slab_slices::{SlabSlices, SliceId};
-pub use slice_image::{PixelError, PlaneError, hounsfield_image, plane_of, stored_image};
+pub use slice_image::{PixelError, PlaneError, hounsfield_image, image_as_it_lies, plane_of, stored_image};
 pub use source_image::{GridOnPlane, ImagePlane, SourceImage};
 pub use spacing::{Spacing, Stretch};
 pub use summed::{Sum, sum_up};

@@ -59,6 +59,21 @@ pub fn hounsfield_image(
 /// # Errors
 /// If the pixel data does not decode, is not what the header says, or shows nothing.
 pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> Result<StoredImage, PixelError> {
+    let stored = image_as_it_lies(file, frame, header)?;
+    if !stored.shows_anything() {
+        return Err(PixelError::Blank);
+    }
+    Ok(match &header.geometry.rotation {
+        Some(rotation) => upright(&stored, rotation),
+        None => stored,
+    })
+}
+
+/// Decodes one frame of a file, counted from 0, and leaves it as it lies in the file, whatever it shows.
+///
+/// # Errors
+/// If the pixel data does not decode or is not what the header says.
+pub fn image_as_it_lies(file: &InstanceFile, frame: usize, header: &SliceHeader) -> Result<StoredImage, DecodeError> {
     let (rows, columns) = (header.geometry.rows, header.geometry.columns);
     let decoded = decode_frame(file, frame, rows, columns)?;
     let mut stored = StoredImage {
@@ -73,13 +88,7 @@ pub fn stored_image(file: &InstanceFile, frame: usize, header: &SliceHeader) -> 
     };
     let padding = header.padding.map(|ends| padding(ends, decoded.layout));
     stored.padding = padding.filter(|padding| stored.has_at_border(*padding));
-    if !stored.shows_anything() {
-        return Err(PixelError::Blank);
-    }
-    Ok(match &header.geometry.rotation {
-        Some(rotation) => upright(&stored, rotation),
-        None => stored,
-    })
+    Ok(stored)
 }
 
 /// The plane of an image of the spool about this place, about the image itself where none is given.

@@ -61,12 +61,48 @@ impl SourceImage {
     /// How the stored grid lies on the plane.
     #[must_use]
     pub fn grid_on_plane(&self) -> GridOnPlane {
-        let SliceGeometry { rows, columns, rotation, .. } = self.geometry;
-        GridOnPlane { rows, columns, lies: self.geometry.on_plane(self.centre), rotation }
+        GridOnPlane::of(&self.geometry, self.centre)
     }
 }
 
 impl GridOnPlane {
+    /// How an image's grid lies on a plane about this place.
+    #[must_use]
+    pub fn of(geometry: &SliceGeometry, centre: PlaneCentre) -> Self {
+        let SliceGeometry { rows, columns, rotation, .. } = *geometry;
+        Self { rows, columns, lies: geometry.on_plane(centre), rotation }
+    }
+
+    /// From the plane's pixel corners, as outlines name them (x along columns, y along rows), to those of the stored grid:
+    /// `[a, b, c, d, e, f]` of x' = a x + c y + e and y' = b x + d y + f.
+    #[must_use]
+    pub fn from_plane(&self, [plane_rows, plane_columns]: [usize; 2], pixel_mm: f64) -> [f64; 6] {
+        let at = |x: f64, y: f64| {
+            let from_image_mm = [
+                (x - plane_columns as f64 / 2.0) * pixel_mm - self.lies.x.offset_mm,
+                (y - plane_rows as f64 / 2.0) * pixel_mm - self.lies.y.offset_mm,
+            ];
+            let [across, down] = self.pixels_from_centre(from_image_mm);
+            [self.columns as f64 / 2.0 + across, self.rows as f64 / 2.0 + down]
+        };
+        let [[e, f], along_x, along_y] = [at(0.0, 0.0), at(1.0, 0.0), at(0.0, 1.0)];
+        [along_x[0] - e, along_x[1] - f, along_y[0] - e, along_y[1] - f, e, f]
+    }
+
+    /// How many columns and rows a place lies from the image's centre, given in mm along the patient's x and y.
+    fn pixels_from_centre(&self, mm: [f64; 2]) -> [f64; 2] {
+        if let Some(InPlaneRotation { along_row, along_column, between_columns_mm, between_rows_mm }) = self.rotation {
+            let along = |direction: [f64; 2]| direction[0] * mm[0] + direction[1] * mm[1];
+            return [along(along_row) / between_columns_mm, along(along_column) / between_rows_mm];
+        }
+        let mut pixels = [0.0; 2];
+        for (axis, mm) in [self.lies.x, self.lies.y].into_iter().zip(mm) {
+            let steps = mm / axis.spacing_mm;
+            pixels[usize::from(!axis.along_columns)] = if axis.reversed { -steps } else { steps };
+        }
+        pixels
+    }
+
     /// The pixel of the plane, `row * columns + column`, that is nearest to each stored pixel, row by row; `None` where the plane
     /// does not reach. `plane` is rows and columns of the plane, `pixel_mm` the distance of its pixels.
     #[must_use]
@@ -205,6 +241,35 @@ mod tests {
             // Half a pixel, and half of the tenth of a millimetre to which offsets are rounded on either side.
             assert!(x_mm.max(y_mm) <= PIXEL_MM / 2.0 + 0.1, "{name}: {x_mm} {y_mm}");
             assert!(x_mm.min(y_mm) > 0.6 && reached > 1500, "{name}: {x_mm} {y_mm} {reached}");
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_on_the_plane_lies_on_the_stored_grid_where_its_pixels_are() {
+        let (sin, cos) = 30_f64.to_radians().sin_cos();
+        let orientations = [
+            [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            [-1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            [0.0, 1.0, 0.0, -1.0, 0.0, 0.0],
+            [0.0, 1.0, 0.0, 1.0, 0.0, 0.0],
+            [cos, sin, 0.0, -sin, cos, 0.0],
+            [cos, sin, 0.0, sin, -cos, 0.0],
+        ];
+        for orientation in orientations {
+            let grid = image(orientation, PlaneCentre::at(-4.0, 21.0)).grid_on_plane();
+            let to = grid.from_plane(PLANE, PIXEL_MM);
+            let placed = |x: f64, y: f64| [to[0] * x + to[2] * y + to[4], to[1] * x + to[3] * y + to[5]];
+            let (nearest, mut reached) = (grid.nearest_plane_pixels(PLANE, PIXEL_MM), 0);
+            for (at, pixel) in nearest.into_iter().enumerate() {
+                let Some(pixel) = pixel.map(|pixel| pixel as usize) else { continue };
+                let [on_column, on_row] = placed((pixel % PLANE[1]) as f64 + 0.5, (pixel / PLANE[1]) as f64 + 0.5);
+                let (column, row) = ((at % 61) as f64 + 0.5, (at / 61) as f64 + 0.5);
+                // No further than half a pixel of the plane along each of its axes, in mm.
+                let off_mm = ((on_column - column) * 0.9).hypot((on_row - row) * 0.7);
+                assert!(off_mm <= PIXEL_MM * 0.5_f64.sqrt() + 1e-9, "{orientation:?} {at}: {off_mm} mm");
+                reached += 1;
+            }
+            assert!(reached > 500, "{orientation:?}: {reached}");
         }
     }
 

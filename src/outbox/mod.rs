@@ -202,6 +202,14 @@ impl Outbox {
         self.shared.deliveries.list(&DeliveryFilter { states: DeliveryState::UNSETTLED.to_vec(), ..Default::default() })
     }
 
+    /// All that was or is to be delivered of an exam, the oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn of_exam(&self, exam: &ExamKey) -> Result<Vec<Delivery>, DatabaseError> {
+        self.shared.deliveries.list(&DeliveryFilter { exam: Some(exam.clone()), ..Default::default() })
+    }
+
     /// See [`Deliveries::send_again`].
     ///
     /// # Errors

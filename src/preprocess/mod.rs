@@ -18,7 +18,7 @@ mod tissue;
 pub use body_centre::body_centre_mm;
 pub use resample::{InPlane, SourceAxis, Taps, taps};
 pub use rotation::{InPlaneRotation, upright};
-pub use stored::{FEWEST_VALUES, HounsfieldImage, Padding, StoredImage};
+pub use stored::{FEWEST_VALUES, HounsfieldImage, NO_MEASUREMENT, Padding, StoredImage};
 pub use tissue::TissueCells;
 
 use serde::{Deserialize, Serialize};

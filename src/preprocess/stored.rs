@@ -37,6 +37,9 @@ pub struct Padding {
 /// What padding counts as: air to every window, HU.
 const PADDING_HU: f32 = -100_000.0;
 
+/// What stands for no measurement among whole Hounsfield units.
+pub const NO_MEASUREMENT: i16 = i16::MIN;
+
 /// An image of fewer different values than this shows no patient: it is blank, or a page of text.
 pub const FEWEST_VALUES: usize = 8;
 
@@ -63,6 +66,17 @@ impl StoredImage {
                 .collect(),
         };
         HounsfieldImage { rows: self.rows, columns: self.columns, values }
+    }
+
+    /// The same rounded to whole units within ±32767; padding is [`NO_MEASUREMENT`].
+    #[must_use]
+    pub fn whole_hounsfield(&self) -> Vec<i16> {
+        let limit = f32::from(i16::MAX);
+        let rescaled = |stored: f32| stored * self.rescale_slope + self.rescale_intercept;
+        let whole = |stored: f32| rescaled(stored).round().clamp(-limit, limit) as i16;
+        let padding = self.padding.unwrap_or(Padding::NONE);
+        let values = self.stored_values();
+        values.map(|stored| if padding.contains(stored) { NO_MEASUREMENT } else { whole(stored) }).collect()
     }
 
     fn stored_values(&self) -> impl Iterator<Item = f32> {
@@ -101,5 +115,30 @@ impl StoredImage {
             let (row, column) = (at / self.columns, at % self.columns);
             (row == 0 || column == 0 || row == last_row || column == last_column) && padding.contains(value)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_hounsfield_units_are_rounded_kept_in_their_range_and_tell_what_was_not_measured() {
+        let cells = [0_i16, 100, 3000, -2000].map(i16::to_le_bytes).concat();
+        let image = |rescale_slope, padding| StoredImage {
+            rows: 2,
+            columns: 2,
+            cell_bytes: 2,
+            cells: cells.clone(),
+            layout: CellLayout::new(16, 15, true),
+            rescale_slope,
+            rescale_intercept: -1024.0,
+            padding,
+        };
+        assert_eq!(image(1.0, None).whole_hounsfield(), [-1024, -924, 1976, -3024]);
+        assert_eq!(image(0.999, None).whole_hounsfield(), [-1024, -924, 1973, -3022]);
+        assert_eq!(image(100.0, None).whole_hounsfield(), [-1024, 8976, 32767, -32767]);
+        let padding = Padding { first: -2000.0, last: -2000.0 };
+        assert_eq!(image(1.0, Some(padding)).whole_hounsfield(), [-1024, -924, 1976, NO_MEASUREMENT]);
     }
 }

@@ -33,6 +33,7 @@ mod synthetic;
 mod versions;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -385,6 +386,15 @@ impl Spool {
             .collect();
         files.sort();
         Ok(files.into_iter().map(|(_, _, file)| file).collect())
+    }
+
+    /// The newest version of each of an exam's instances, in the order of their names; empty for an exam that is not here.
+    ///
+    /// # Errors
+    /// If the exam's folder cannot be read.
+    pub fn newest_instances(&self, exam: &ExamKey) -> Result<Vec<PathBuf>, SpoolError> {
+        let versions = self.instances(exam)?.into_iter().map(|file| (versions::first_of(&file), file));
+        Ok(versions.collect::<BTreeMap<_, _>>().into_values().collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Versions of an instance: whatever comes under a SOP Instance UID that was taken is kept beside the first, numbered in the
 //! order in which it came, and the newest one counts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::path_component;
 use crate::exam::{ExamKey, InstanceHeader};
@@ -27,6 +27,11 @@ pub(super) fn version_of(file: &Path) -> Option<u32> {
         (_, FIRST) => Some(0),
         (first, version) => first.rsplit_once('.').filter(|(_, end)| *end == FIRST).and(version.parse().ok()),
     }
+}
+
+/// The name of the first version of the instance that a file is one of.
+pub(super) fn first_of(file: &Path) -> PathBuf {
+    if version_of(file) == Some(0) { file.to_owned() } else { file.with_extension("") }
 }
 
 /// The newest version that is there. Versions have no gaps: of thousands of images under one UID not all are looked for.
@@ -73,6 +78,10 @@ mod tests {
         ] {
             assert_eq!(version_of(Path::new(name)), version, "{name}");
         }
+        assert_eq!(
+            ["a/1.2.dcm", "a/1.2.dcm.3"].map(|name| first_of(Path::new(name))),
+            ["a/1.2.dcm", "a/1.2.dcm"].map(PathBuf::from)
+        );
         assert_eq!([name_of("a/1.dcm", 0), name_of("a/1.dcm", 2)], ["a/1.dcm", "a/1.dcm.2"]);
     }
 }

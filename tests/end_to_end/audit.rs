@@ -117,6 +117,27 @@ fn who_sent_who_saw_and_who_acknowledged_is_recorded() {
 }
 
 #[test]
+fn who_looks_at_slices_is_recorded() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let daemon = Daemon::start_on(data.clone(), "");
+    store_all(&daemon, &phantom(PhantomKind::Normal, 3));
+    let exams = wait_for("the exam", || Some(daemon.exams()).filter(|exams| !exams.is_empty()));
+    let list = format!("/api/v1/exams/{}/slices", exams[0]["key"].as_str().unwrap());
+    assert_eq!(recorded(&daemon, "viewed"), 0.0, "the list of exams shows nobody's images");
+    let slices = wait_for("the slices", || {
+        let slices = daemon.get(&list).json()["slices"].as_array().unwrap().clone();
+        (!slices.is_empty()).then_some(slices)
+    });
+    assert_eq!(daemon.get(&format!("/{}", slices[0]["hounsfield"].as_str().unwrap())).status, 200);
+    wait_for_record(&daemon, "viewed");
+    let patient = exams[0]["patient"]["id"].as_str().unwrap().to_owned();
+    let folder = trail(&daemon);
+    daemon.stop();
+    let patient = format!("\"{patient}\"");
+    only(&records(&folder), &["DICOM Instances Accessed", "UserID=\"127.0.0.1\"", &patient]);
+}
+
+#[test]
 fn whatever_somebody_does_to_the_trail_is_named_and_so_is_the_record() {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let daemon = Daemon::start_on(data.clone(), "");

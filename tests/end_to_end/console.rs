@@ -36,12 +36,12 @@ fn the_page_fills_slice_by_slice_shows_the_flag_and_takes_its_acknowledgement() 
     let slabs = exam["slabs"].to_string();
     browser.wait_until("all slabs", &format!("document.querySelector('#strip').dataset.slabs === '{slabs}'"));
 
-    browser.wait_until("the lesions", "document.querySelectorAll('#report-lesions li').length > 0");
+    browser.wait_until("the lesions", "document.querySelectorAll('#lesion-rows tr').length > 0");
     browser.wait_until("zones", "document.querySelector('#lesion-share-note').textContent.includes('zone score')");
 
     browser.click("#worst");
-    browser.wait_until("a picture with a lesion", "Number(document.querySelector('#outlines').dataset.lesion) > 0");
-    browser.wait_until("its lungs", "Number(document.querySelector('#outlines').dataset.lung) > 0");
+    browser.wait_until("a picture with a lesion", "Number(document.querySelector('#picture').dataset.lesion) > 0");
+    browser.wait_until("its lungs", "Number(document.querySelector('#picture').dataset.lung) > 0");
     let bright = "const c = document.querySelector('#picture'); \
                   return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 100)";
     assert_eq!(browser.run(bright), true, "the picture is black");

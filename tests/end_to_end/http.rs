@@ -38,6 +38,11 @@ pub fn get_unless(address: &str, path: &str, edition: &str) -> Response {
     request_with(address, "GET", path, None, &format!("If-None-Match: {edition}\r\n"))
 }
 
+/// A page, asked for with more lines of a header.
+pub fn get_with(address: &str, path: &str, header: &str) -> Response {
+    request_with(address, "GET", path, None, header)
+}
+
 /// The header of an answer, without waiting for its body.
 pub fn head_of(address: &str, path: &str) -> String {
     head(&mut open(address, "GET", path, "HTTP/1.1", None, "")).1

@@ -508,3 +508,28 @@ fn what_is_wrong_with_a_destination_is_told_before_anything_listens() {
     );
     succeed(TABLESIDE, &["outbox", "--help"]);
 }
+
+#[test]
+fn what_became_of_each_object_of_an_exam_is_told_destination_by_destination() {
+    let archive = StoreScp::start();
+    let forwarding = c_store("pacs", &archive.node()) + "forward = true\n";
+    let site = Site::start(&(forwarding + &c_store("nobody", "NOBODY@127.0.0.1:1")));
+    let exam = site.scanned();
+    let deliveries = wait_for("everything to reach the archive", || {
+        let told = site.daemon.get(&format!("/api/v1/exams/{exam}/deliveries")).json();
+        let told = told["deliveries"].as_array().unwrap().clone();
+        let mut to_archive = told.iter().filter(|delivery| delivery["destination"] == "pacs").peekable();
+        (to_archive.peek().is_some() && to_archive.all(|delivery| delivery["state"] == "done")).then_some(told)
+    });
+    let count = |destination: &str, kind: &str| -> u64 {
+        let alike = deliveries.iter().filter(|of| of["destination"] == destination && of["kind"] == kind);
+        alike.map(|delivery| delivery["count"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(count("pacs", "original"), SLICES as u64);
+    let results = ["segmentation", "secondary_capture", "structured_report"];
+    let of_results: u64 = results.iter().map(|kind| count("pacs", kind)).sum();
+    assert_eq!(of_results, site.results(&exam).len() as u64);
+    assert!(results.iter().all(|kind| count("pacs", kind) == count("nobody", kind)), "{deliveries:?}");
+    assert!(deliveries.iter().any(|delivery| delivery["destination"] == "nobody" && delivery["state"] == "queued"));
+    assert_eq!(site.daemon.get("/api/v1/exams/none/deliveries").status, 404);
+}

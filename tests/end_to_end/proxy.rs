@@ -153,6 +153,6 @@ fn the_page_works_below_a_path() {
     scan(&daemon, folder_of(&phantom(PhantomKind::Pneumonia, SLICES)).path(), &["--rate", "0"]);
     browser.wait_until("the verdict", "document.querySelector('#banner').dataset.verdict === 'suspected'");
     browser.click("#worst");
-    browser.wait_until("a picture with a lesion", "Number(document.querySelector('#outlines').dataset.lesion) > 0");
+    browser.wait_until("a picture with a lesion", "Number(document.querySelector('#picture').dataset.lesion) > 0");
     assert_eq!(browser.run("return document.querySelector('#fault').hidden"), true);
 }

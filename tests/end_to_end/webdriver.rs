@@ -98,6 +98,11 @@ impl Browser {
         self.command("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
+    /// What a script hands to the function that it gets as its last argument.
+    pub fn run_until_done(&self, script: &str) -> Value {
+        self.command("execute/async", &json!({ "script": script, "args": [] }))
+    }
+
     /// Waits until a script returns true.
     pub fn wait_until(&self, what: &str, condition: &str) {
         let script = format!("return Boolean({condition})");
@@ -113,6 +118,23 @@ impl Browser {
     pub fn click(&self, selector: &str) {
         self.run(&format!("document.querySelector('{selector}').scrollIntoView({{ block: 'center' }})"));
         self.command(&format!("element/{}/click", self.element(selector)), &json!({}));
+    }
+
+    /// Moves the mouse to a place that is given from the middle of an element, px, and turns the wheel there, downwards by so many.
+    pub fn point(&self, selector: &str, [right, down]: [i64; 2], wheel: i64) {
+        let element = json!({ ELEMENT: self.element(selector) });
+        let to = json!({ "type": "pointerMove", "duration": 0, "x": right, "y": down, "origin": element });
+        let turn = json!({ "type": "scroll", "duration": 0, "x": right, "y": down, "deltaX": 0, "deltaY": wheel, "origin": element });
+        let mouse = json!({ "type": "pointer", "id": "mouse", "actions": [to] });
+        self.command("actions", &json!({ "actions": [mouse] }));
+        if wheel != 0 {
+            self.command("actions", &json!({ "actions": [{ "type": "wheel", "id": "wheel", "actions": [turn] }] }));
+        }
+    }
+
+    /// Makes the window of the browser as large as this, px.
+    pub fn resize(&self, width: u32, height: u32) {
+        self.command("window/rect", &json!({ "width": width, "height": height }));
     }
 
     pub fn write(&self, selector: &str, text: &str) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -12,14 +12,23 @@ use serde_json::json;
 use super::{address_of, problem};
 use crate::audit::{Decision, Event as Audited, Person};
 use crate::console::server::WebOptions;
+use crate::console::view::shown_deliveries as shown;
 use crate::database::{DatabaseError, DeliveryFilter};
+use crate::exam::ExamKey;
 
 pub(super) async fn undelivered(State(options): State<WebOptions>) -> Response {
     let listed = tokio::task::spawn_blocking(move || options.outbox.undelivered()).await;
     decided(listed, |deliveries| json!({ "deliveries": deliveries }))
 }
 
-/// Takes JSON only, as [`acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
+/// What became of each object of an exam, destination by destination.
+pub(super) async fn of_exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Response {
+    let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
+    let listed = tokio::task::spawn_blocking(move || options.outbox.of_exam(&key)).await;
+    decided(listed, |deliveries| json!({ "deliveries": shown(&deliveries) }))
+}
+
+/// Takes JSON only, as [`super::exams::acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
 pub(super) async fn send_again(
     State(options): State<WebOptions>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,

@@ -3,6 +3,7 @@
 mod daemon;
 mod deliveries;
 mod exams;
+mod slices;
 
 use std::net::SocketAddr;
 
@@ -21,6 +22,9 @@ pub(super) fn routes() -> Router<WebOptions> {
         .route("/api/v1/exams", get(exams::exams))
         .route("/api/v1/exams/{key}", get(exams::exam))
         .route("/api/v1/exams/{key}/slabs/{picture}", get(exams::slab_picture))
+        .route("/api/v1/exams/{key}/slices", get(slices::slices))
+        .route("/api/v1/exams/{key}/slices/{id}", get(slices::hounsfield))
+        .route("/api/v1/exams/{key}/deliveries", get(deliveries::of_exam))
         .route("/api/v1/exams/{key}/flags/{flag}/acknowledge", post(exams::acknowledge))
         .route("/api/v1/outbox", get(deliveries::undelivered))
         .route("/api/v1/outbox/retry", post(deliveries::send_again))

@@ -13,9 +13,12 @@ const BETWEEN_PANES = 10;
 /** The area axis ends at a multiple of this, and shows at least twice as much. */
 const AREA_STEP_CM2 = 50;
 
+/** @typedef {ReturnType<typeof axisOf>} Axis */
+
 /**
  * Where things are in a chart of `width` by `height` pixels. `direction` is that of a scan that goes on ("up", "down"
  * or, not yet known, null), null too for one that is over.
+ * @param {Slab[]} slabs @param {"up" | "down" | null} direction @param {number} width @param {number} height
  */
 export function axisOf(slabs, direction, width, height) {
   const spacing = spacingOf(slabs);
@@ -26,43 +29,45 @@ export function axisOf(slabs, direction, width, height) {
   const areaTop = scoreBottom + BETWEEN_PANES;
   const areaMax = areaMaxOf(slabs);
   const scale = (right - left) / (high - low);
-  const tick = TICKS_MM.find((step) => step * scale >= TICK_APART_PX) ?? TICKS_MM.at(-1);
+  const tick = TICKS_MM.find((step) => step * scale >= TICK_APART_PX) ?? TICKS_MM[TICKS_MM.length - 1];
   return {
     low, high, spacing, tick, width, height, left, right, top, bottom, areaMax,
-    x: (z) => rounded(left + (z - low) * scale),
-    zAt: (pixel) => low + (pixel - left) / scale,
-    scoreY: (score) => rounded(scoreBottom - (scoreBottom - top) * score),
-    areaY: (area) => rounded(bottom - (bottom - areaTop) * (area / areaMax)),
+    x: (/** @type {number} */ z) => rounded(left + (z - low) * scale),
+    zAt: (/** @type {number} */ pixel) => low + (pixel - left) / scale,
+    scoreY: (/** @type {number} */ score) => rounded(scoreBottom - (scoreBottom - top) * score),
+    areaY: (/** @type {number} */ area) => rounded(bottom - (bottom - areaTop) * (area / areaMax)),
   };
 }
 
+/** @param {Slab[]} slabs */
 function areaMaxOf(slabs) {
   const largest = Math.max(0, ...slabs.map((slab) => slab.lung_cm2));
   return Math.max(2, Math.ceil(largest / AREA_STEP_CM2)) * AREA_STEP_CM2;
 }
 
-const rounded = (pixels) => Math.round(pixels * 10) / 10;
+const rounded = (/** @type {number} */ pixels) => Math.round(pixels * 10) / 10;
 
-/** The usual step between neighbours: gaps are wider than that and stay empty. The outermost slabs, cut by the scan, step less. */
+/** The usual step between neighbours: gaps are wider than that and stay empty. The outermost slabs, cut by the scan, step less. @param {Slab[]} slabs */
 function spacingOf(slabs) {
   const steps = slabs.slice(1).map((slab, place) => slab.z_mm - slabs[place].z_mm).filter((step) => step > 0);
   steps.sort((one, other) => one - other);
   return steps[Math.floor(steps.length / 2)] ?? 1;
 }
 
+/** @param {Slab[]} slabs @param {number} spacing @param {"up" | "down" | null} direction @returns {[number, number]} */
 function rangeOf(slabs, spacing, direction) {
   if (slabs.length === 0) return [0, CHEST_MM];
   const low = slabs[0].z_mm - spacing / 2;
-  const high = slabs.at(-1).z_mm + spacing / 2;
+  const high = slabs[slabs.length - 1].z_mm + spacing / 2;
   const toCome = Math.max(0, CHEST_MM - (high - low));
   if (direction === "up") return [low, high + toCome];
   if (direction === "down") return [low - toCome, high];
   return [low, high];
 }
 
-/** The running score as a path, broken where slabs are missing or have no score. */
+/** The running score as a path, broken where slabs are missing or have no score. @param {Slab[]} slabs @param {Axis} axis */
 export function scoreLine(slabs, { x, scoreY, spacing }) {
-  const scored = slabs.filter(({ score }) => score !== null);
+  const scored = slabs.flatMap(({ score, z_mm }) => (score === null ? [] : [{ score, z_mm }]));
   return scored.map((slab, place) => {
     const joined = place > 0 && slab.z_mm - scored[place - 1].z_mm < spacing * JOINED_SPACINGS;
     return `${joined ? "L" : "M"}${x(slab.z_mm)} ${scoreY(slab.score)}`;

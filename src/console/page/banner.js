@@ -6,7 +6,7 @@ import { destination } from "./words.js";
 
 const banner = byId("banner");
 
-/** `said`: the statements of the exam, gravest first. */
+/** `said`: the statements of the exam, gravest first. @param {Exam} exam @param {Statement[]} said */
 export function showBanner(exam, said) {
   const [main, ...others] = said;
   writeState(main.kind, main.level, exam.verdict ?? "");
@@ -17,6 +17,7 @@ export function showBanner(exam, said) {
   announce(said);
 }
 
+/** @param {DaemonStatus} status */
 export function showEmptyBanner(status) {
   writeState("empty", "empty", "");
   const { title, host, port } = destination(status, location.hostname);
@@ -32,6 +33,7 @@ export function showUnknownBanner() {
   writeLines([]);
 }
 
+/** @param {string} kind @param {string} level @param {string} verdict */
 function writeState(kind, level, verdict) {
   setAttribute(banner, "data-kind", kind);
   setAttribute(banner, "data-level", level);
@@ -39,18 +41,20 @@ function writeState(kind, level, verdict) {
   setIcon(byId("banner-icon"), kind);
 }
 
+/** @param {string} lead @param {string} headline @param {string} detail */
 function writeWords(lead, headline, detail) {
   setText(byId("banner-stage"), lead);
   setText(byId("banner-headline"), headline);
   setText(byId("banner-detail"), detail);
 }
 
+/** @param {string[]} lines */
 function writeLines(lines) {
   const numbered = lines.map((text, place) => ({ text, place }));
-  const placeOf = ({ place }) => place;
-  matchChildren(byId("banner-lines"), numbered, placeOf, () => make("li"), (item, { text }) => setText(item, text));
+  matchChildren(byId("banner-lines"), numbered, ({ place }) => place, () => make("li"), (item, { text }) => setText(item, text));
 }
 
+/** @param {Exam} exam */
 function writeProgress({ state, slices }) {
   const bar = byId("banner-progress");
   setHidden(bar, state !== "receiving");
@@ -62,6 +66,7 @@ function writeProgress({ state, slices }) {
   }
 }
 
+/** @param {Statement[]} said */
 function announce(said) {
   const words = said.map(({ announcement }) => announcement).filter(Boolean).join(". ");
   setText(byId("announcement"), words);

@@ -3,35 +3,43 @@
 
 import { showBanner, showEmptyBanner, showUnknownBanner } from "./banner.js";
 import { ClockSkew } from "./clock.js";
-import { getExam, getExams, getStatus, openStream } from "./daemon.js";
+import { getExam, getExams, getSlices, getStatus, openStream } from "./daemon.js";
 import { showDeliveries, startDeliveries } from "./deliveries.js";
-import { byId, setAttribute, setHidden, setText } from "./dom.js";
+import { byId, make, matchChildren, setAttribute, setHidden, setText } from "./dom.js";
 import { Exams } from "./exams.js";
 import { showFigures, showReport } from "./figures.js";
 import { offerChangeOfInitials, showFlags } from "./flags.js";
+import { showLesions, startLesions } from "./lesions.js";
 import { showElsewhere, showList } from "./list.js";
 import { Look } from "./look.js";
-import { Picture } from "./picture.js";
 import { recall, remember } from "./remember.js";
 import { soundAlarms, startSound } from "./sound.js";
+import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
+import { askDeliveries, forgetDeliveries, showTimeline } from "./timeline.js";
 import { hasVerdict, statements } from "./verdict.js";
+import { Viewer } from "./viewer.js";
+import { Notches, WHEEL_NOTCH_PX } from "./viewer-gestures.js";
 import { birthDate, clock, destination, personName, waiting } from "./words.js";
 
 /** A hidden page has no frames, but its title and its alarms must go on. */
 const HIDDEN_PAGE_MS = 250;
 const RETRY_MS = 1_000;
 const THEME = "tableside.theme";
+/** While slices come they are listed anew this often at most. */
+const LIST_AGAIN_MS = 1_000;
+/** @typedef {"connecting" | "live" | "lost"} Connection */
 const CONNECTION_WORDS = { connecting: "Connecting", live: "Live", lost: "Lost" };
 
 const clockSkew = new ClockSkew();
 const exams = new Exams();
-const look = new Look(exams, writeSoon);
-const picture = new Picture();
+const stack = new Stack();
+const look = new Look(exams, stack, writeViewSoon);
+const viewer = new Viewer(look);
 const strip = new Strip(look);
-let status = null;
-let connection = "connecting";
-let lostSince = null;
+/** @type {DaemonStatus | null} */ let status = null;
+let connection = /** @type {Connection} */ ("connecting");
+/** @type {Date | null} */ let lostSince = null;
 /** Counts openings and losses of the stream: an answer to an older opening is out of date. */
 let opening = 0;
 /** Whether everything was fetched once: all that came since is known, if the stream missed nothing. */
@@ -42,11 +50,12 @@ let gap = { name: "", heartbeats: 0 };
 // --- what the daemon tells -------------------------------------------------------------------------------------------
 
 function startStream() {
+  /** @type {Record<string, (message: import("./stream.js").Message) => void>} */
   const takers = {
     opened: ({ resumed }) => (resumed && isComplete ? goLive() : fetchEverything()),
     lost: loseConnection,
     exam: ({ data }) => takeExam(data),
-    slab: ({ data }) => exams.takeSlab(data.exam, data.slab),
+    slab: ({ data }) => takeSlab(data.exam, data.slab),
     status: ({ data }) => takeStatus(data),
     beat: ({ data }) => clockSkew.take(data.now, new Date()),
   };
@@ -54,6 +63,12 @@ function startStream() {
     takers[message.name](message);
     writeSoon();
   });
+}
+
+/** @param {string} exam @param {Slab} slab */
+function takeSlab(exam, slab) {
+  exams.takeSlab(exam, slab);
+  if (exam === exams.shownKey) listSlicesSoon();
 }
 
 function loseConnection() {
@@ -89,20 +104,28 @@ async function fetchEverything() {
   writeSoon();
 }
 
+/** @param {Exam} exam */
 function takeExam(exam) {
   const before = exams.shown;
   exams.takeExam(exam);
   // While more comes after a verdict there are many events, and one new report.
   const isNews = exam.state === "complete" || (hasVerdict(exam) && !(before?.key === exam.key && hasVerdict(before)));
-  if (exam.key === exams.shownKey && isNews) fetchShownDetails();
+  if (exam.key === exams.shownKey && isNews) {
+    forgetDeliveries();
+    fetchShownDetails();
+  } else if (exam.key === exams.shownKey && exam.state !== "complete") {
+    listSlicesSoon();
+  }
   writeSoon();
 }
 
-/** The heartbeat is also the moment to mend: what is missing or failed is fetched again. */
+/** The heartbeat is also the moment to mend: what is missing or failed is fetched again. @param {DaemonStatus} newStatus */
 function takeStatus(newStatus) {
   status = newStatus;
-  picture.retry();
+  viewer.retry();
   if (detailsProblem || gapStays()) fetchShownDetails();
+  else if (stack.problem) listSlicesSoon();
+  askDeliveries(exams.shown, writeSoon);
   writeSoon();
 }
 
@@ -113,34 +136,64 @@ function gapStays() {
   return name !== "" && gap.heartbeats === 2;
 }
 
+/** @param {string} key */
 async function fetchDetails(key) {
   exams.expectDetails(key);
+  stack.expect(key);
   const askedAt = exams.now;
   exams.takeDetails(await getExam(key), askedAt);
   detailsProblem = "";
+  listSlicesSoon();
+  askDeliveries(exams.shown, writeSoon);
 }
 
 async function fetchShownDetails() {
   const key = exams.shownKey;
   try {
-    await fetchDetails(key);
+    if (key) await fetchDetails(key);
   } catch (error) {
-    if (key === exams.shownKey) detailsProblem = `The slabs cannot be loaded: ${error.message}`;
+    if (key === exams.shownKey) detailsProblem = `The slabs cannot be loaded: ${/** @type {Error} */ (error).message}`;
   }
+  writeSoon();
+}
+
+// The slices of the shown exam are listed once at a time: what happens meanwhile makes the list stale, and it is asked for again.
+let listing = { busy: false, stale: false, since: 0 };
+
+function listSlicesSoon() {
+  listing.stale = true;
+  if (listing.busy) return;
+  listing.busy = true;
+  setTimeout(listSlices, Math.max(0, listing.since + LIST_AGAIN_MS - performance.now()));
+}
+
+async function listSlices() {
+  const key = exams.shownKey;
+  listing.stale = false;
+  try {
+    stack.expect(key);
+    if (key) stack.take(key, await getSlices(key));
+  } catch (error) {
+    if (key) stack.fail(key, /** @type {Error} */ (error).message);
+  }
+  listing = { ...listing, busy: false, since: performance.now() };
+  // Another exam may have been chosen meanwhile.
+  if (listing.stale || key !== exams.shownKey) listSlicesSoon();
   writeSoon();
 }
 
 // --- what the user asks ----------------------------------------------------------------------------------------------
 
+/** @param {string | null} key */
 function choose(key) {
   exams.chosenKey = key;
   detailsProblem = "";
   writeSoon();
 }
 
-/** With an answer, a flag has been acknowledged; without, an attempt has begun or failed. */
+/** With an answer, a flag has been acknowledged; without, an attempt has begun or failed. @param {Exam} [answer] @param {string} [flagId] */
 function flagsChanged(answer, flagId) {
-  if (answer) exams.takeAcknowledgement(answer, flagId);
+  if (answer && flagId) exams.takeAcknowledgement(answer, flagId);
   writeSoon();
 }
 
@@ -151,22 +204,22 @@ function listenToUser() {
   byId("towards-head").addEventListener("click", () => look.moveBy(1));
   byId("worst").addEventListener("click", () => look.moveToWorst());
   byId("newest").addEventListener("click", () => look.follow());
-  for (const kind of ["lesion", "lung"]) {
-    byId(`show-${kind}`).addEventListener("change", ({ target }) => {
-      byId(`${kind}-outline`).classList.toggle("off", !target.checked);
-    });
-  }
-  for (const part of [byId("frame"), byId("strip")]) {
-    part.addEventListener("wheel", wheel, { passive: false });
-    part.addEventListener("keydown", key);
-  }
+  const series = byId("series", HTMLSelectElement);
+  series.addEventListener("change", () => {
+    stack.choose(series.value);
+    writeSoon();
+  });
+  byId("frame").addEventListener("keydown", keyInViewer);
+  byId("strip").addEventListener("keydown", key);
+  byId("strip").addEventListener("wheel", wheel, { passive: false });
+  startLesions(goToLesion);
   addEventListener("keydown", keyAnywhere);
   offerChangeOfInitials(flagsChanged);
   new ResizeObserver(writeSoon).observe(byId("strip"));
 }
 
 function startTheme() {
-  const use = (theme) => {
+  const use = (/** @type {string} */ theme) => {
     setAttribute(document.documentElement, "data-theme", theme);
     setAttribute(byId("theme"), "aria-pressed", theme === "light");
     remember(THEME, theme);
@@ -176,20 +229,39 @@ function startTheme() {
   byId("theme").addEventListener("click", () => use(other()));
 }
 
+/** @param {KeyboardEvent} event */
 function key(event) {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
   if (look.key(event.key)) event.preventDefault();
 }
 
-/** Left and right move the slab wherever nothing else wants the key; up and down are left to scrolling. */
+/** Left and right move the slab wherever nothing else wants the key; up and down are left to scrolling. @param {KeyboardEvent} event */
 function keyAnywhere(event) {
   if (event.target === document.body && ["ArrowLeft", "ArrowRight"].includes(event.key)) key(event);
 }
 
+/** In the viewer keys also move, enlarge and change the window. @param {KeyboardEvent} event */
+function keyInViewer(event) {
+  if (event.altKey || event.ctrlKey || event.metaKey) return;
+  if (viewer.key(event.key, event.shiftKey)) event.preventDefault();
+  else key(event);
+}
+
+const notches = new Notches(WHEEL_NOTCH_PX);
+
+/** @param {WheelEvent} event */
 function wheel(event) {
-  if (event.ctrlKey || exams.slabs.length === 0) return;
+  if (event.ctrlKey || stack.slices.length === 0) return;
   event.preventDefault();
-  look.wheel(event);
+  const inPixels = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL;
+  look.moveBy(-notches.add(inPixels ? event.deltaY : Math.sign(event.deltaY) * WHEEL_NOTCH_PX));
+}
+
+/** To the slice where the lesion is largest, with a frame about it. @param {Lesion} lesion */
+function goToLesion(lesion) {
+  viewer.mark(lesion);
+  look.moveToZ(exams.slab(lesion.key_slab)?.z_mm ?? lesion.centre_mm[2]);
+  byId("frame").scrollIntoView({ block: "nearest" });
 }
 
 // --- the page --------------------------------------------------------------------------------------------------------
@@ -205,6 +277,18 @@ function writeSoon() {
   };
   if (document.hidden) setTimeout(write, HIDDEN_PAGE_MS);
   else requestAnimationFrame(write);
+}
+
+/** Who scrolls through slices waits for the viewer alone. */
+let writingView = false;
+
+function writeViewSoon() {
+  if (writingView) return;
+  writingView = true;
+  requestAnimationFrame(() => {
+    writingView = false;
+    if (exams.shown) writeView(exams.shown);
+  });
 }
 
 function writePage() {
@@ -247,8 +331,8 @@ function writeStatus() {
   showDeliveries(status.destinations);
 }
 
+/** @param {Exam} exam */
 function writeExam(exam) {
-  const { slab } = look;
   const live = connection === "live";
   setAttribute(byId("exam"), "data-key", exam.key);
   setAttribute(byId("exam"), "data-state", exam.state);
@@ -256,20 +340,47 @@ function writeExam(exam) {
   showBanner(exam, statements(exam));
   showFlags(exam, live, flagsChanged);
   showFigures(exam, exams.report);
-  showReport(exam, exams.report);
-  picture.show(exam.key, slab, Picture.neighbours(exams.slabs, slab), whyNoPicture(exam));
-  strip.show(exam, exams, slab);
+  showReport(exam, exams.report, (z) => look.moveToZ(z));
+  showTimeline(exam, hasVerdict(exam) ? exams.report : null);
+  setAttribute(byId("frame"), "data-receiving", exam.state === "receiving");
+  writeView(exam);
+  setHidden(byId("newest"), exam.state !== "receiving");
+  writeSeries();
+}
+
+/** All that changes with the slice that is looked at. @param {Exam} exam */
+function writeView(exam) {
+  const { slice, slab, place } = look;
+  const grid = stack.gridOf(slice);
+  const shown = slice && grid ? { key: exam.key, slice, grid, slab, place, slices: stack.slices } : null;
+  viewer.show(exam.key, shown, whyNoPicture(exam));
+  strip.show(exam, exams, slice, slab);
+  showLesions(hasVerdict(exam) ? (exams.report?.lesions ?? null) : null, slice?.z_mm ?? null);
   setAttribute(byId("frame"), "data-following", look.following);
   setAttribute(byId("newest"), "aria-pressed", look.following);
-  setHidden(byId("newest"), exam.state !== "receiving");
 }
 
+function writeSeries() {
+  const select = byId("series", HTMLSelectElement);
+  setHidden(byId("series-choice"), stack.series.length < 2);
+  const write = (/** @type {HTMLOptionElement} */ option, /** @type {import("./stack.js").Series} */ { name, label, slices }) => {
+    option.value = name;
+    setText(option, `${label} (${slices.length})`);
+  };
+  matchChildren(select, stack.series, ({ name }) => name, () => make("option"), write);
+  if (stack.shown && select.value !== stack.shown.name) select.value = stack.shown.name;
+}
+
+/** @param {Exam} exam */
 function whyNoPicture(exam) {
   if (detailsProblem) return detailsProblem;
-  if (exam.slabs > 0) return "Loading";
-  return exam.state === "receiving" ? "No slab yet" : "No slabs";
+  if (stack.problem) return sentence(stack.problem);
+  return exam.state === "receiving" ? "No slice yet" : "No slices";
 }
 
+const sentence = (/** @type {string} */ text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** @param {Exam} exam */
 function writePatient(exam) {
   const { patient } = exam;
   setHidden(byId("patient"), false);
@@ -298,10 +409,12 @@ function writeNoExam() {
   else showUnknownBanner();
 }
 
+/** @param {Exam | null} exam */
 function writeTitle(exam) {
   const lost = connection === "lost" ? "Connection lost" : "";
   const state = exam ? `${statements(exam)[0].badge}: ${personName(exam.patient.name)}` : "";
-  setText(document.querySelector("title"), [lost, state, "Tableside"].filter(Boolean).join(" · "));
+  const title = [lost, state, "Tableside"].filter(Boolean).join(" · ");
+  if (document.title !== title) document.title = title;
 }
 
 // --- faults of the console itself ------------------------------------------------------------------------------------

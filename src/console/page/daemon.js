@@ -4,7 +4,7 @@ import { EventStream } from "./stream.js";
 
 const REQUEST_LIMIT_MS = 10_000;
 
-/** Paths have no leading slash: they hold below whatever path a proxy puts the console. */
+/** Paths have no leading slash: they hold below whatever path a proxy puts the console. @param {string} path @param {RequestInit} options */
 async function request(path, options = {}) {
   const response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(REQUEST_LIMIT_MS) });
   const body = await response.json().catch(() => null);
@@ -12,12 +12,20 @@ async function request(path, options = {}) {
   return body;
 }
 
-const examPath = (key) => `api/v1/exams/${encodeURIComponent(key)}`;
+const examPath = (/** @type {string} */ key) => `api/v1/exams/${encodeURIComponent(key)}`;
 
+/** @returns {Promise<DaemonStatus>} */
 export const getStatus = () => request("api/v1/status");
+/** @returns {Promise<Exam[]>} */
 export const getExams = async () => (await request("api/v1/exams")).exams;
+/** @param {string} key @returns {Promise<{ exam: Exam, slabs: Slab[], report: Report | null }>} */
 export const getExam = (key) => request(examPath(key));
+/** @param {string} key @returns {Promise<SliceList>} */
+export const getSlices = (key) => request(`${examPath(key)}/slices`);
+/** @param {string} key @returns {Promise<Delivery[]>} */
+export const getDeliveries = async (key) => (await request(`${examPath(key)}/deliveries`)).deliveries;
 
+/** @param {string} key @param {string} flagId @param {string} by @returns {Promise<Exam>} */
 export function acknowledge(key, flagId, by) {
   return request(`${examPath(key)}/flags/${encodeURIComponent(flagId)}/acknowledge`, {
     method: "POST",
@@ -26,7 +34,7 @@ export function acknowledge(key, flagId, by) {
   });
 }
 
-/** `what` is retry or drop. */
+/** @param {"retry" | "drop"} what @param {string} destination */
 export const decideDeliveries = (what, destination) =>
   request(`api/v1/outbox/${what}`, {
     method: "POST",

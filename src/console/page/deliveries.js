@@ -1,7 +1,9 @@
 // What has not arrived where it is to be delivered, and what a person may decide about it.
 
 import { decideDeliveries } from "./daemon.js";
-import { byId, make, matchChildren, setAttribute, setHidden, setText } from "./dom.js";
+import { byId, make, matchChildren, setAttribute, setHidden, setText, within } from "./dom.js";
+
+/** @typedef {DaemonStatus["destinations"][number]} Destination */
 
 /** A second press within this time gives up what the first press named. */
 const SURE_MS = 6_000;
@@ -9,9 +11,10 @@ const SURE_MS = 6_000;
 let sure = { name: "", until: 0 };
 
 export function startDeliveries() {
-  byId("show-deliveries").addEventListener("click", () => byId("deliveries").showModal());
+  byId("show-deliveries").addEventListener("click", () => byId("deliveries", HTMLDialogElement).showModal());
 }
 
+/** @param {Destination[]} destinations */
 export function showDeliveries(destinations) {
   const undelivered = destinations.reduce((sum, { to_send, dead }) => sum + to_send + dead, 0);
   const button = byId("show-deliveries");
@@ -21,6 +24,7 @@ export function showDeliveries(destinations) {
   matchChildren(byId("destinations"), destinations, ({ name }) => name, makeDestination, writeDestination);
 }
 
+/** @param {Destination} destination */
 function makeDestination({ name }) {
   const item = make("li");
   const again = make("button", "again", "Send again");
@@ -32,6 +36,7 @@ function makeDestination({ name }) {
   return item;
 }
 
+/** @param {Element} item @param {Destination} destination */
 function writeDestination(item, { name, to_send, unconfirmed, dead, trouble }) {
   const counts = [
     to_send && `${to_send} to be sent`,
@@ -39,13 +44,14 @@ function writeDestination(item, { name, to_send, unconfirmed, dead, trouble }) {
     dead && `${dead} refused or unreadable`,
   ].filter(Boolean);
   const state = counts.length === 0 ? "everything has arrived" : counts.join(", ");
-  setText(item.querySelector(".state"), trouble ? `${state}\n${trouble}` : state);
-  setHidden(item.querySelector(".again"), dead === 0);
-  setHidden(item.querySelector(".drop"), to_send + dead === 0);
+  setText(within(item, ".state"), trouble ? `${state}\n${trouble}` : state);
+  setHidden(within(item, ".again"), dead === 0);
+  setHidden(within(item, ".drop"), to_send + dead === 0);
   const asked = sure.name === name && performance.now() < sure.until;
-  setText(item.querySelector(".drop"), asked ? "Press again to give up" : "Give up");
+  setText(within(item, ".drop"), asked ? "Press again to give up" : "Give up");
 }
 
+/** @param {HTMLElement} button @param {string} name */
 function giveUp(button, name) {
   if (sure.name === name && performance.now() < sure.until) {
     sure = { name: "", until: 0 };
@@ -56,13 +62,14 @@ function giveUp(button, name) {
   setText(button, "Press again to give up");
 }
 
+/** @param {"retry" | "drop"} what @param {string} destination */
 async function decide(what, destination) {
   const problem = byId("deliveries-problem");
   try {
     await decideDeliveries(what, destination);
     setHidden(problem, true);
   } catch (error) {
-    setText(problem, `This was not done: ${error.message}`);
+    setText(problem, `This was not done: ${/** @type {Error} */ (error).message}`);
     setHidden(problem, false);
   }
 }

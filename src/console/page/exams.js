@@ -4,17 +4,21 @@
 // an answer never replaces what arrived after its question was asked.
 
 export class Exams {
-  #exams = new Map(); // key -> { exam, at }
-  #slabs = new Map(); // index -> { slab, at }, of the shown exam
-  #list = []; // the exams, newest first
-  #sortedSlabs = []; // z ascending
+  /** By key. @type {Map<string, { exam: Exam, at: number }>} */
+  #exams = new Map();
+  /** Of the shown exam, by index. @type {Map<number, { slab: Slab, at: number }>} */
+  #slabs = new Map();
+  /** The exams, newest first. @type {Exam[]} */
+  #list = [];
+  /** z ascending. @type {Slab[]} */
+  #sortedSlabs = [];
   #now = 0;
-  #loadedKey = null;
+  /** @type {string | null} */ #loadedKey = null;
 
-  /** The exam that the user chose; null follows the newest. */
+  /** The exam that the user chose; null follows the newest. @type {string | null} */
   chosenKey = null;
-  report = null;
-  /** The slab that came last by event; null until one has come. */
+  /** @type {Report | null} */ report = null;
+  /** The slab that came last by event; null until one has come. @type {number | null} */
   newestSlabIndex = null;
   /** Counts changes of the slabs, for views that redraw only then. */
   slabsVersion = 0;
@@ -39,7 +43,7 @@ export class Exams {
   }
 
   get shown() {
-    return this.#exams.get(this.shownKey)?.exam ?? null;
+    return this.#exams.get(this.shownKey ?? "")?.exam ?? null;
   }
 
   /** Slabs of the shown exam, z ascending. */
@@ -53,6 +57,7 @@ export class Exams {
     return told === came ? "" : `${this.shownKey} ${told} ${came}`;
   }
 
+  /** @param {number} index */
   slab(index) {
     return this.#slabs.get(index)?.slab ?? null;
   }
@@ -62,12 +67,13 @@ export class Exams {
     return this.#loadedKey === this.shownKey;
   }
 
+  /** @param {Exam} exam */
   takeExam(exam) {
     this.#exams.set(exam.key, { exam, at: ++this.#now });
     this.#examsChanged();
   }
 
-  /** Takes from the answer who acknowledged the flag and nothing else: the rest may be older than what is known. */
+  /** Takes from the answer who acknowledged the flag and nothing else: the rest may be older than what is known. @param {Exam} answer @param {string} flagId */
   takeAcknowledgement(answer, flagId) {
     const known = this.#exams.get(answer.key)?.exam;
     const acknowledged = answer.flags.find(({ id }) => id === flagId)?.acknowledged;
@@ -76,6 +82,7 @@ export class Exams {
     this.takeExam({ ...known, flags });
   }
 
+  /** @param {string} key @param {Slab} slab */
   takeSlab(key, slab) {
     const at = ++this.#now;
     if (key !== this.#loadedKey) return;
@@ -84,14 +91,16 @@ export class Exams {
     this.#slabsChanged();
   }
 
+  /** @param {Exam[]} exams @param {number} askedAt */
   takeAll(exams, askedAt) {
     const since = [...this.#exams].filter(([, { at }]) => at > askedAt);
-    this.#exams = new Map([...exams.map((exam) => [exam.key, { exam, at: askedAt }]), ...since]);
-    if (!this.#exams.has(this.chosenKey)) this.chosenKey = null;
+    this.#exams = new Map(exams.map((exam) => [exam.key, { exam, at: askedAt }]));
+    for (const [key, known] of since) this.#exams.set(key, known);
+    if (!this.#exams.has(this.chosenKey ?? "")) this.chosenKey = null;
     this.#examsChanged();
   }
 
-  /** Forgets the details of the exam shown before; slabs that come from now on belong to `key`. */
+  /** Forgets the details of the exam shown before; slabs that come from now on belong to `key`. @param {string | null} key */
   expectDetails(key) {
     if (key === this.#loadedKey) return;
     this.#loadedKey = key;
@@ -101,12 +110,14 @@ export class Exams {
     this.#slabsChanged();
   }
 
+  /** @param {{ exam: Exam, slabs: Slab[], report: Report | null }} details @param {number} askedAt */
   takeDetails({ exam, slabs, report }, askedAt) {
     if (exam.key !== this.#loadedKey) return;
-    if (!(this.#exams.get(exam.key)?.at > askedAt)) this.#exams.set(exam.key, { exam, at: askedAt });
+    if (!((this.#exams.get(exam.key)?.at ?? 0) > askedAt)) this.#exams.set(exam.key, { exam, at: askedAt });
     this.#examsChanged();
     const since = [...this.#slabs].filter(([, { at }]) => at > askedAt);
-    this.#slabs = new Map([...slabs.map((slab) => [slab.index, { slab, at: askedAt }]), ...since]);
+    this.#slabs = new Map(slabs.map((slab) => [slab.index, { slab, at: askedAt }]));
+    for (const [index, known] of since) this.#slabs.set(index, known);
     this.report = report;
     this.#slabsChanged();
   }
@@ -121,18 +132,19 @@ export class Exams {
   }
 }
 
+/** @param {Exam} one @param {Exam} other */
 function newestFirst(one, other) {
   const [first, second] = [exactTime(other.started), exactTime(one.started)];
   return first === second ? (one.key < other.key ? 1 : -1) : first < second ? -1 : 1;
 }
 
-/** A time of the API as text that sorts as time does: with all nine digits of its second, where a Date knows three. */
+/** A time of the API as text that sorts as time does: with all nine digits of its second, where a Date knows three. @param {string} time */
 function exactTime(time) {
   return time.replace(/(?:\.(\d*))?Z$/, (_, digits = "") => `.${digits.padEnd(9, "0")}Z`);
 }
 
-/** The slab to look at first: the largest lesion area; where there is none, the highest logit. */
+/** The slab to look at first: the largest lesion area; where there is none, the highest logit. @param {Slab[]} slabs @returns {Slab | null} */
 export function worstSlab(slabs) {
-  const worse = (one, other) => (other.lesion_cm2 - one.lesion_cm2 || other.logit - one.logit) > 0 ? other : one;
+  const worse = (/** @type {Slab} */ one, /** @type {Slab} */ other) => (other.lesion_cm2 - one.lesion_cm2 || other.logit - one.logit) > 0 ? other : one;
   return slabs.length === 0 ? null : slabs.reduce(worse);
 }

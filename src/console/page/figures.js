@@ -1,12 +1,10 @@
 // The measurements of the exam, and its report once it is complete. A value that is not there is a dash, never nought.
 
-import { byId, make, matchChildren, setHidden, setText } from "./dom.js";
+import { byId, make, matchChildren, setHidden, setText, within } from "./dom.js";
 import { hasVerdict } from "./verdict.js";
 import { percent, quantity } from "./words.js";
 
-/** Lesions that the report lists, largest first; its text has them all. */
-const LISTED_LESIONS = 5;
-
+/** @param {Exam} exam @param {Report | null} report */
 export function showFigures(exam, report) {
   const { slices, lesions } = exam;
   setText(byId("score"), quantity(exam.score, 2));
@@ -22,6 +20,7 @@ export function showFigures(exam, report) {
   showLength(exam);
 }
 
+/** @param {Exam} exam */
 function scoreNote({ state, score, threshold }) {
   const receiving = state === "receiving";
   const standing = score === null ? "none" : receiving ? "so far" : "final";
@@ -29,6 +28,7 @@ function scoreNote({ state, score, threshold }) {
   return `${standing}; ${early}suspected from ${quantity(threshold.suspected, 2)}`;
 }
 
+/** @param {Exam["slices"]} slices */
 function slicesNote({ analysed, kept, failed, refused, expected }) {
   return [
     `${analysed} analysed`,
@@ -39,7 +39,7 @@ function slicesNote({ analysed, kept, failed, refused, expected }) {
   ].filter(Boolean).join(", ");
 }
 
-/** The zones are thirds of whole lungs: they are scored with the verdict. */
+/** The zones are thirds of whole lungs: they are scored with the verdict. @param {Exam["lesions"]} lesions @param {Report | null} report */
 function shareNote(lesions, report) {
   return [
     lesions && `${percent(lesions.high_opacity_share)} above −200 HU`,
@@ -47,32 +47,39 @@ function shareNote(lesions, report) {
   ].filter(Boolean).join(", ");
 }
 
+/** @param {Exam} exam */
 function showLength({ z_mm: range, slabs }) {
   setText(byId("scan-length"), range ? quantity(range[1] - range[0], 0, "mm") : "–");
   const place = range ? `z ${quantity(range[0], 0)} to ${quantity(range[1], 0)} mm, ` : "";
   setText(byId("scan-note"), `${place}${slabs === 1 ? "1 slab" : `${slabs} slabs`}`);
 }
 
-export function showReport(exam, report) {
+/** `goTo(z)` shows the slice at a height. @param {Exam} exam @param {Report | null} report @param {(z: number) => void} goTo */
+export function showReport(exam, report, goTo) {
   const reason = exam && hasVerdict(exam) ? exam.reason : "";
   setHidden(byId("report"), !report && !reason);
   setText(byId("report-reason"), reason);
   const quality = report?.quality ?? [];
   setHidden(byId("report-quality"), quality.length === 0);
-  matchChildren(byId("report-quality"), quality, ({ text }) => text, () => make("li"), (item, { text }) => setText(item, text));
-  const lesions = (report?.lesions ?? []).slice(0, LISTED_LESIONS).map((lesion, place) => ({ lesion, place }));
-  const write = (item, { lesion }) => setText(item, lesionWords(lesion));
-  matchChildren(byId("report-lesions"), lesions, ({ place }) => place, () => make("li"), write);
+  matchChildren(byId("report-quality"), quality, ({ text }) => text, (issue) => makeIssue(issue, goTo), writeIssue);
   setHidden(byId("report-details"), !report);
   setText(byId("report-text"), report ? JSON.stringify(report, null, 2) : "");
 }
 
-function lesionWords({ volume_ml, zone, largest_extent_mm, mean_hu, ground_glass_share, consolidation_share }) {
-  return [
-    `${zone.replace("_", " ")}, ${quantity(volume_ml, 1, "mL")}`,
-    `${quantity(largest_extent_mm, 0, "mm")} across`,
-    `mean ${quantity(mean_hu, 0, "HU")}`,
-    `${percent(ground_glass_share)} ground glass`,
-    `${percent(consolidation_share)} consolidation`,
-  ].join(", ");
+/** @param {QualityIssue} issue @param {(z: number) => void} goTo */
+function makeIssue({ z_mm: z }, goTo) {
+  const item = make("li");
+  item.append(make("span"));
+  if (typeof z !== "number") return item;
+  const button = make("button", "", `z ${quantity(z, 0, "mm")}`);
+  button.type = "button";
+  button.title = "Show the slice";
+  button.addEventListener("click", () => goTo(z));
+  item.append(" ", button);
+  return item;
+}
+
+/** @param {Element} item @param {QualityIssue} issue */
+function writeIssue(item, { text }) {
+  setText(within(item, "span"), text);
 }

@@ -1,7 +1,7 @@
 // The flags of the exam, each with what it says, since when, and who has acknowledged it.
 
 import { acknowledge } from "./daemon.js";
-import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, setText } from "./dom.js";
+import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, setText, within } from "./dom.js";
 import { recall, remember } from "./remember.js";
 import { isOpen } from "./verdict.js";
 import { clock, quantity, slices } from "./words.js";
@@ -9,30 +9,34 @@ import { clock, quantity, slices } from "./words.js";
 const INITIALS = "tableside.initials";
 const SEVERITIES = ["alarm", "warning", "notice"];
 
-/** Acknowledgements under way or failed, by exam and flag. */
+/** @typedef {(answer?: Exam, flagId?: string) => void} Changed */
+
+/** Acknowledgements under way or failed, by exam and flag. @type {Map<string, { pending?: boolean, problem?: string }>} */
 const attempts = new Map();
 let initials = recall(INITIALS);
 
-/** `changed(answer, flagId)` takes the daemon's answer; `changed()` asks only for the page to be written again. */
+/** `changed(answer, flagId)` takes the daemon's answer; `changed()` asks only for the page to be written again. @param {Exam} exam @param {boolean} live @param {Changed} changed */
 export function showFlags(exam, live, changed) {
   setHidden(byId("no-flags"), exam.flags.length > 0);
-  const keyOf = (flag) => `${exam.key}/${flag.id}`;
-  const create = (flag) => createFlag(exam.key, flag, changed);
-  const update = (item, flag) => updateFlag(item, flag, attempts.get(keyOf(flag)), live);
+  const keyOf = (/** @type {Flag} */ flag) => `${exam.key}/${flag.id}`;
+  const create = (/** @type {Flag} */ flag) => createFlag(exam.key, flag, changed);
+  const update = (/** @type {HTMLElement} */ item, /** @type {Flag} */ flag) => updateFlag(item, flag, attempts.get(keyOf(flag)), live);
   matchChildren(byId("flag-list"), [...exam.flags].sort(worstFirst), keyOf, create, update);
   setHidden(byId("acknowledging"), initials === "");
   setText(byId("initials-now"), initials);
 }
 
+/** @param {Flag} one @param {Flag} other */
 function worstFirst(one, other) {
   return place(one) - place(other) || Date.parse(other.raised) - Date.parse(one.raised);
 }
 
-/** Flags that ask for nothing now come after all others. */
+/** Flags that ask for nothing now come after all others. @param {Flag} flag */
 function place(flag) {
   return (isOpen(flag) ? 0 : SEVERITIES.length) + SEVERITIES.indexOf(flag.severity);
 }
 
+/** @param {string} examKey @param {Flag} flag @param {Changed} changed */
 function createFlag(examKey, { id }, changed) {
   const item = make("li");
   const button = make("button", "acknowledge", "Acknowledge");
@@ -45,25 +49,27 @@ function createFlag(examKey, { id }, changed) {
   return item;
 }
 
+/** @param {HTMLElement} item @param {Flag} flag @param {{ pending?: boolean, problem?: string } | undefined} attempt @param {boolean} live */
 function updateFlag(item, flag, attempt, live) {
   setAttribute(item, "data-flag", flag.id);
   setAttribute(item, "data-kind", iconOf(flag));
   setAttribute(item, "data-severity", flag.severity);
   setAttribute(item, "data-state", flag.state);
-  setIcon(item.querySelector(".icon"), iconOf(flag));
-  setText(item.querySelector(".what"), flag.title);
-  setText(item.querySelector(".text"), flag.text);
-  setText(item.querySelector(".when"), raisingOf(flag));
-  setText(item.querySelector(".life"), lifeOf(flag));
-  setText(item.querySelector(".who"), acknowledgementOf(flag));
+  setIcon(within(item, ".icon"), iconOf(flag));
+  setText(within(item, ".what"), flag.title);
+  setText(within(item, ".text"), flag.text);
+  setText(within(item, ".when"), raisingOf(flag));
+  setText(within(item, ".life"), lifeOf(flag));
+  setText(within(item, ".who"), acknowledgementOf(flag));
   setAttribute(item, "data-acknowledged", Boolean(flag.acknowledged));
-  setText(item.querySelector(".problem"), attempt?.problem ? `Not acknowledged: ${attempt.problem}` : "");
-  const button = item.querySelector("button");
+  setText(within(item, ".problem"), attempt?.problem ? `Not acknowledged: ${attempt.problem}` : "");
+  const button = within(item, "button", HTMLButtonElement);
   setHidden(button, Boolean(flag.acknowledged));
   button.disabled = !live || attempt?.pending === true;
   setText(button, attempt?.pending ? "Acknowledging" : "Acknowledge");
 }
 
+/** @param {Flag} flag */
 function raisingOf(flag) {
   const score = flag.score === null ? "" : `, score ${quantity(flag.score, 2)}`;
   const [first] = flag.life;
@@ -71,9 +77,9 @@ function raisingOf(flag) {
   return `Raised ${clock(flag.raised)}, after ${slices(flag.after_slices)}${share}${score}`;
 }
 
-/** What has happened to the flag since, and where to look. */
+/** What has happened to the flag since, and where to look. @param {Flag} flag */
 function lifeOf({ life }) {
-  const wordsOf = ({ event, words, at, score }) => {
+  const wordsOf = (/** @type {Moment} */ { event, words, at, score }) => {
     const known = score === null || event === "acknowledged" ? "" : ` at score ${quantity(score, 2)}`;
     return `${words} ${clock(at)}${known}`;
   };
@@ -84,14 +90,17 @@ function lifeOf({ life }) {
   return [since && `Then ${since}`, look].filter(Boolean).join(". ");
 }
 
+/** @param {Flag} flag */
 function acknowledgementOf({ acknowledged }) {
   return acknowledged ? `Acknowledged by ${acknowledged.by}, ${clock(acknowledged.at)}` : "Not acknowledged";
 }
 
+/** @param {Flag} flag */
 function iconOf(flag) {
   return flag.state === "withdrawn" ? "withdrawn" : flag.kind;
 }
 
+/** @param {string} examKey @param {string} flagId @param {Changed} changed */
 async function acknowledgeAs(examKey, flagId, changed) {
   const by = initials || (await askInitials());
   if (!by) return;
@@ -103,15 +112,15 @@ async function acknowledgeAs(examKey, flagId, changed) {
     attempts.delete(attemptKey);
     changed(answer, flagId);
   } catch (error) {
-    attempts.set(attemptKey, { problem: error.message });
+    attempts.set(attemptKey, { problem: /** @type {Error} */ (error).message });
     changed();
   }
 }
 
-/** The initials, or "" when the user thinks better of it. */
+/** The initials, or "" when the user thinks better of it. @returns {Promise<string>} */
 function askInitials() {
-  const dialog = byId("initials");
-  const field = byId("initials-field");
+  const dialog = byId("initials", HTMLDialogElement);
+  const field = byId("initials-field", HTMLInputElement);
   field.value = initials;
   dialog.returnValue = "";
   dialog.showModal();
@@ -125,6 +134,7 @@ function askInitials() {
   });
 }
 
+/** @param {Changed} changed */
 export function offerChangeOfInitials(changed) {
   byId("change-initials").addEventListener("click", async () => {
     await askInitials();
@@ -132,6 +142,7 @@ export function offerChangeOfInitials(changed) {
   });
 }
 
+/** @param {string} given */
 function keepInitials(given) {
   initials = given;
   remember(INITIALS, given);

@@ -1,5 +1,6 @@
 // What this browser remembers between visits: initials, sound, theme. Where storage is refused, it forgets.
 
+/** @param {string} name @param {string} text */
 export function remember(name, text) {
   try {
     localStorage.setItem(name, text);
@@ -8,6 +9,7 @@ export function remember(name, text) {
   }
 }
 
+/** @param {string} name */
 export function recall(name) {
   try {
     return localStorage.getItem(name) ?? "";

@@ -8,7 +8,7 @@ const WANTED = "tableside.sound";
 const TONES_HZ = [880, 660, 880, 660];
 const TONE_S = 0.22;
 
-let context = null;
+/** @type {AudioContext | null} */ let context = null;
 let wanted = recall(WANTED) === "on";
 /** Flags already sounded, by exam, id and state: an early flag that is confirmed sounds again. */
 const sounded = new Set();
@@ -39,9 +39,9 @@ function show() {
   setText(byId("sound"), !wanted ? "Sound off" : running ? "Sound on" : "Sound waits for a click");
 }
 
-/** Sounds when there is an alarm flag that was not there before. */
+/** Sounds when there is an alarm flag that was not there before. @param {Exam[]} exams */
 export function soundAlarms(exams) {
-  const keysOf = (exam) => exam.flags.filter(needsAcknowledging).map((flag) => `${exam.key}/${flag.id}/${flag.state}`);
+  const keysOf = (/** @type {Exam} */ exam) => exam.flags.filter(needsAcknowledging).map((flag) => `${exam.key}/${flag.id}/${flag.state}`);
   const fresh = exams.flatMap(keysOf).filter((key) => !sounded.has(key));
   fresh.forEach((key) => sounded.add(key));
   if (fresh.length > 0) play();
@@ -49,16 +49,18 @@ export function soundAlarms(exams) {
 
 function play() {
   if (!wanted || context?.state !== "running") return;
-  TONES_HZ.forEach((frequency, place) => tone(frequency, context.currentTime + place * TONE_S));
+  const running = context;
+  TONES_HZ.forEach((frequency, place) => tone(running, frequency, running.currentTime + place * TONE_S));
 }
 
-function tone(frequency, start) {
-  const oscillator = new OscillatorNode(context, { frequency, type: "triangle" });
-  const loudness = new GainNode(context, { gain: 0 });
+/** @param {AudioContext} running @param {number} frequency @param {number} start */
+function tone(running, frequency, start) {
+  const oscillator = new OscillatorNode(running, { frequency, type: "triangle" });
+  const loudness = new GainNode(running, { gain: 0 });
   loudness.gain.linearRampToValueAtTime(0.5, start + 0.02);
   loudness.gain.setValueAtTime(0.5, start + TONE_S - 0.05);
   loudness.gain.linearRampToValueAtTime(0, start + TONE_S);
-  oscillator.connect(loudness).connect(context.destination);
+  oscillator.connect(loudness).connect(running.destination);
   oscillator.start(start);
   oscillator.stop(start + TONE_S);
 }
