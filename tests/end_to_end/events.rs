@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tableside::scanner::PhantomKind;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, flag, wait_for};
 use crate::dicom::Association;
 use crate::http::Events;
 use crate::peers::scan;
@@ -17,6 +17,7 @@ const PATIENTS: usize = 60;
 const EVENTS: usize = 1_000;
 const LOSSES: usize = 20;
 const TABS: usize = 12;
+const FLAGS: usize = 40;
 
 /// Ids of this many events after `events` began, in the order in which they came.
 fn ids(events: &mut Events, count: usize) -> Vec<String> {
@@ -101,4 +102,39 @@ fn twelve_tabs_of_one_browser_are_live_and_each_learns_of_a_press_in_another() {
     }
     let streams = daemon.metric("tableside_console_streams", "");
     assert!((streams - 1.0).abs() < 0.1, "{streams} streams for the tabs of one browser");
+}
+
+/// From the moment at which the daemon raises a flag until a browser beside it has painted it. The clock is the same.
+#[test]
+#[ignore = "measures: cargo test --locked --all-features --test end_to_end how_soon -- --ignored --nocapture"]
+fn how_soon_a_flag_is_painted() {
+    let Some(browser) = Browser::start() else { return };
+    let daemon = Daemon::start();
+    browser.open(&format!("http://{}/", daemon.console()));
+    browser.wait_until("the live stream", "document.querySelector('#connection').dataset.state === 'live'");
+    browser.run(
+        "window.painted = {};
+        new MutationObserver(() => {
+            const { key } = document.querySelector('#exam').dataset;
+            if (!key || !document.querySelector('#flags button[data-acknowledge=suspected]') || key in window.painted) return;
+            window.painted[key] = null;
+            requestAnimationFrame(() => setTimeout(() => { window.painted[key] = Date.now(); }));
+        }).observe(document.body, { subtree: true, childList: true, attributes: true });",
+    );
+    let mut took: Vec<i64> = (0..FLAGS)
+        .map(|_| {
+            scan(&daemon, folder_of(&phantom(PhantomKind::Pneumonia, 60)).path(), &["--rate", "0", "--new-uids"]);
+            let exam = wait_for("the verdict", || {
+                daemon.exams().into_iter().next().filter(|exam| exam["state"] == "complete")
+            });
+            let key = exam["key"].as_str().unwrap();
+            browser.wait_until("the flag", &format!("window.painted['{key}']"));
+            let painted = browser.run(&format!("return window.painted['{key}']")).as_i64().unwrap();
+            let raised: jiff::Timestamp =
+                flag(&exam, "suspected").unwrap()["raised"].as_str().unwrap().parse().unwrap();
+            painted - raised.as_millisecond()
+        })
+        .collect();
+    took.sort_unstable();
+    println!("{FLAGS} flags painted after ms: p50 {}, worst {}", took[FLAGS / 2], took[FLAGS - 1]);
 }
