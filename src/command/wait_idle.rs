@@ -5,7 +5,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde::Deserialize;
 
 use super::{DONE, FAILED, Outcome, configuration};
 
@@ -25,32 +24,27 @@ pub struct WaitIdleArgs {
     config: Option<PathBuf>,
 }
 
-/// Of the answer to `GET /api/v1/exams`.
-#[derive(Deserialize)]
-struct Shown {
-    exams: Vec<Exam>,
-}
-
-#[derive(Deserialize)]
-struct Exam {
-    state: String,
-}
+/// The metric that says how many exams have no verdict (docs/metrics.md).
+const EXAMS_OPEN: &str = "tableside_exams_open ";
 
 pub fn wait_idle(args: &WaitIdleArgs) -> Outcome {
-    let console = configuration(args.config.as_deref())?.console_listen;
+    let config = configuration(args.config.as_deref())?;
+    // A daemon of an earlier version, which is to be replaced, has its metrics on the console's port.
+    let daemon = config.health_url();
+    let earlier = format!("http://{}", config.console_listen);
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
     let until = Instant::now() + Duration::from_secs(args.at_most);
     loop {
-        let answer = agent.get(format!("http://{console}/api/v1/exams")).call();
-        let shown: Shown = match answer.and_then(|mut answer| answer.body_mut().read_to_string()) {
-            Ok(text) => serde_json::from_str(&text)?,
+        let metrics = match asked(&agent, &daemon).or_else(|error| asked(&agent, &earlier).map_err(|_| error)) {
+            Ok(metrics) => metrics,
             Err(error) => {
-                println!("No daemon answers at {console} ({error}): nobody is waited for");
+                println!("No daemon answers at {daemon} ({error}): nobody is waited for");
                 return Ok(DONE);
             }
         };
-        let open = shown.exams.iter().filter(|exam| exam.state == "receiving").count();
-        if open == 0 {
+        let open = metrics.lines().find_map(|line| line.strip_prefix(EXAMS_OPEN)?.trim().parse::<f64>().ok());
+        let open = open.ok_or_else(|| format!("what answers at {daemon} is no daemon of this version"))?;
+        if open == 0.0 {
             println!("No exam is without a verdict");
             return Ok(DONE);
         }
@@ -60,4 +54,8 @@ pub fn wait_idle(args: &WaitIdleArgs) -> Outcome {
         }
         thread::sleep(EVERY);
     }
+}
+
+fn asked(agent: &ureq::Agent, daemon: &str) -> Result<String, ureq::Error> {
+    agent.get(format!("{daemon}/metrics")).call()?.body_mut().read_to_string()
 }

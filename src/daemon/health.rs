@@ -42,6 +42,8 @@ pub(super) struct Health {
     pub audit: Arc<Audit>,
     pub disk: Disk,
     pub insecure: bool,
+    /// What whoever looks should know of who may look.
+    pub exposed: Option<String>,
     pub standstill: Standstill,
     pub trouble: Trouble,
 }
@@ -94,6 +96,7 @@ impl Health {
         let undelivered = self.outbox.upgrade().map(|outbox| outbox.notices()).unwrap_or_default();
         let failed = self.trouble.notice();
         open.into_iter()
+            .chain(self.exposed.clone())
             .chain(self.engine.notice())
             .chain(failed)
             .chain(undelivered)

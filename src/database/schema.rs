@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite_migration::{M, Migrations};
 
-use super::version_1;
+use super::{account_rows, version_1};
 
 /// Layout 1: an exam is one JSON document.
 const DOCUMENTS: &str = "
@@ -230,8 +230,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(REPORT_BASIS),
         M::up(OUTBOX),
         M::up(SHADOW_RESULTS),
+        M::up(account_rows::ACCOUNTS),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 5;
+pub(super) const LAYOUT: usize = 6;

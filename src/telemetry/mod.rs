@@ -1,6 +1,7 @@
 //! Metrics and logs. Both are part of the interface: names and labels are documented in `docs/metrics.md` and tested.
 //! Neither carries a patient's name or ID; an exam appears under its key.
 
+mod access;
 mod audit;
 mod labels;
 mod notification;
@@ -20,6 +21,7 @@ use metrics_process::Collector;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, reload};
 
+pub use access::{console_refused, log_in};
 pub use audit::{audit_failed, audit_recorded, audit_unsent};
 pub use notification::{Until, acknowledged, notification_parts, notified};
 pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
@@ -122,6 +124,7 @@ fn describe() {
     Collector::default().describe();
     scanners::describe();
     synthetic_patient::describe();
+    access::describe();
     audit::describe();
     shadow::describe();
     describe_gauge!(BUILD_INFO, "1 for the version that runs");

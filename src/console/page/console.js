@@ -12,6 +12,7 @@ import { showElsewhere, showList } from "./list.js";
 import { Look } from "./look.js";
 import { Picture } from "./picture.js";
 import { recall, remember } from "./remember.js";
+import { checkSession, seesExams, startSession } from "./session.js";
 import { soundAlarms, startSound } from "./sound.js";
 import { Strip } from "./strip.js";
 import { hasVerdict, statements } from "./verdict.js";
@@ -49,6 +50,7 @@ function startStream() {
       if (connection !== "lost") lostSince = new Date();
       connection = "lost";
       opening += 1;
+      checkSession();
       writeSoon();
     },
   });
@@ -58,7 +60,7 @@ async function fetchEverything(stream) {
   const mine = ++opening;
   const askedAt = exams.now;
   try {
-    const [newStatus, list] = await Promise.all([getStatus(), getExams()]);
+    const [newStatus, list] = await Promise.all([getStatus(), seesExams() ? getExams() : []]);
     if (mine !== opening) return;
     status = newStatus;
     exams.takeAll(list, askedAt);
@@ -303,5 +305,5 @@ startTheme();
 listenToUser();
 startDeliveries();
 startSound();
-startStream();
 writeSoon();
+startSession().then(startStream);

@@ -15,6 +15,14 @@ async function request(path, options = {}) {
 
 const examPath = (key) => `api/v1/exams/${encodeURIComponent(key)}`;
 
+/** What changes something: JSON, as the daemon wants it. */
+const asJson = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+export const getSession = () => request("api/v1/session");
+export const beginSession = (credentials) => request("api/v1/session", asJson("POST", credentials));
+export const endSession = () => request("api/v1/session", { method: "DELETE" });
+export const setUp = (account) => request("api/v1/setup", asJson("POST", account));
+
 export const getStatus = () => request("api/v1/status");
 export const getExams = async () => (await request("api/v1/exams")).exams;
 export const getExam = (key) => request(examPath(key));

@@ -3,6 +3,7 @@
 import { acknowledge } from "./daemon.js";
 import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, setText } from "./dom.js";
 import { recall, remember } from "./remember.js";
+import { acknowledges, ownName } from "./session.js";
 import { isOpen } from "./verdict.js";
 import { clock, quantity, slices } from "./words.js";
 
@@ -20,7 +21,7 @@ export function showFlags(exam, live, changed) {
   const create = (flag) => createFlag(exam.key, flag, changed);
   const update = (item, flag) => updateFlag(item, flag, attempts.get(keyOf(flag)), live);
   matchChildren(byId("flag-list"), [...exam.flags].sort(worstFirst), keyOf, create, update);
-  setHidden(byId("acknowledging"), initials === "");
+  setHidden(byId("acknowledging"), initials === "" || ownName() !== "" || !acknowledges());
   setText(byId("initials-now"), initials);
 }
 
@@ -59,7 +60,7 @@ function updateFlag(item, flag, attempt, live) {
   setAttribute(item, "data-acknowledged", Boolean(flag.acknowledged));
   setText(item.querySelector(".problem"), attempt?.problem ? `Not acknowledged: ${attempt.problem}` : "");
   const button = item.querySelector("button");
-  setHidden(button, Boolean(flag.acknowledged));
+  setHidden(button, Boolean(flag.acknowledged) || !acknowledges());
   button.disabled = !live || attempt?.pending === true;
   setText(button, attempt?.pending ? "Acknowledging" : "Acknowledge");
 }
@@ -93,7 +94,7 @@ function iconOf(flag) {
 }
 
 async function acknowledgeAs(examKey, flagId, changed) {
-  const by = initials || (await askInitials());
+  const by = ownName() || initials || (await askInitials());
   if (!by) return;
   const attemptKey = `${examKey}/${flagId}`;
   attempts.set(attemptKey, { pending: true });
