@@ -1,4 +1,4 @@
-//! Who may see and do what. Each request passes the [`gate`], which asks in this order: under which name it was sent (`origin`), from
+//! Who may see and do what. Each request passes the `gate`, which asks in this order: under which name it was sent (`origin`), from
 //! which site, for which route (`matrix`), by whom. What is not known is refused. `docs/access.md` is for those who run it.
 
 mod caller;

@@ -18,7 +18,7 @@ pub(super) async fn undelivered(State(options): State<WebOptions>) -> Response {
     decided(listed, |deliveries| json!({ "deliveries": deliveries }))
 }
 
-/// Takes JSON only, as [`acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
+/// Takes JSON only, as an acknowledgement does: what is chosen by `numbers`, `exam` and `destination`.
 pub(super) async fn send_again(
     State(options): State<WebOptions>,
     caller: Caller,
