@@ -89,6 +89,7 @@ pub mod promotion;
 pub mod raster;
 pub mod report;
 pub mod scanner;
+mod server_tls;
 pub mod serving;
 pub mod shadow;
 pub mod slices;

@@ -5,6 +5,7 @@ mod command;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use command::access::{AdminArgs, KioskArgs, UserArgs, admin, kiosk, user};
 use command::allow_list::{AllowListArgs, allow_list};
 use command::audit::{AuditArgs, audit};
 use command::backup::{BackupArgs, RestoreArgs, backup, restore};
@@ -56,6 +57,15 @@ enum Command {
     /// List what is to be delivered, send it again or give it up
     #[command(after_help = EXIT_CODES)]
     Outbox(OutboxArgs),
+    /// Add, list and remove the people who may log in to the console
+    #[command(after_help = EXIT_CODES)]
+    User(UserArgs),
+    /// Add, list and revoke screens that nobody logs in at
+    #[command(after_help = EXIT_CODES)]
+    Kiosk(KioskArgs),
+    /// Make the first administrator, or one more
+    #[command(after_help = EXIT_CODES)]
+    Admin(AdminArgs),
     /// Verify the audit trail
     #[command(after_help = EXIT_CODES)]
     Audit(AuditArgs),
@@ -110,6 +120,9 @@ fn main() -> ExitCode {
         Command::Triage(args) => triage(&args),
         Command::Report(args) => report(&args),
         Command::Outbox(args) => outbox(&args),
+        Command::User(args) => user(&args),
+        Command::Kiosk(args) => kiosk(&args),
+        Command::Admin(args) => admin(&args),
         Command::Audit(args) => audit(&args),
         Command::Backup(args) => backup(&args),
         Command::Restore(args) => restore(&args),

@@ -144,7 +144,7 @@ impl Receiver {
         match &self.program {
             Program::Tableside(path) => {
                 let text = format!(
-                    "[dicom]\nlisten = \"127.0.0.1:{dicom}\"\n[console]\nlisten = \"127.0.0.1:{http}\"\n\
+                    "[dicom]\nlisten = \"127.0.0.1:{dicom}\"\n[console]\naccess = \"open\"\nlisten = \"127.0.0.1:{http}\"\n\
                      [data]\nfolder = \"{}\"\n",
                     storage.display()
                 );

@@ -46,7 +46,7 @@ impl Daemon {
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let text = format!(
-            "[dicom]\nlisten = \"127.0.0.1:0\"\n[console]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{}\"\n\
+            "[dicom]\nlisten = \"127.0.0.1:0\"\n[console]\naccess = \"open\"\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{}\"\n\
              [engine]\nkind = \"{engine}\"\n{config}",
             folder.join("state").display()
         );

@@ -26,13 +26,17 @@ pub(super) const EXPORT: Code = dicom("110106", "Export");
 pub(super) const IMPORT: Code = dicom("110107", "Import");
 pub(super) const PROCEDURE_RECORD: Code = dicom("110111", "Procedure Record");
 pub(super) const SECURITY_ALERT: Code = dicom("110113", "Security Alert");
+pub(super) const USER_AUTHENTICATION: Code = dicom("110114", "User Authentication");
 
 pub(super) const APPLICATION_START: Code = dicom("110120", "Application Start");
 pub(super) const APPLICATION_STOP: Code = dicom("110121", "Application Stop");
+pub(super) const LOG_IN: Code = dicom("110122", "Login");
+pub(super) const LOG_OUT: Code = dicom("110123", "Logout");
 pub(super) const NODE_AUTHENTICATION: Code = dicom("110126", "Node Authentication");
 pub(super) const SOFTWARE_CONFIGURATION: Code = dicom("110131", "Software Configuration");
 pub(super) const RESTRICTED_FUNCTION: Code = dicom("110132", "Use of Restricted Function");
 pub(super) const RECORDING_STOPPED: Code = dicom("110133", "Audit Recording Stopped");
+pub(super) const USER_SECURITY: Code = dicom("110137", "User Security Attributes Changed");
 pub(super) const FLAG_ACKNOWLEDGED: Code = own("acknowledged", "Flag acknowledged");
 pub(super) const NOTIFICATION: Code = own("notification", "Notification");
 pub(super) const TRAIL_SHORTENED: Code = own("trail-shortened", "Audit records removed for their age");

@@ -28,11 +28,16 @@ pub struct Peer {
     pub address: String,
 }
 
-/// A person, as far as known: there is no log-in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A person, as far as known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Person {
-    /// Somebody at a browser: the address, and the initials where they were given.
-    AtConsole { address: String, initials: Option<String> },
+    /// Somebody at a browser: the address, the account where somebody has logged in, and the name or the initials that were given.
+    AtConsole {
+        address: String,
+        #[serde(default)]
+        account: Option<String>,
+        initials: Option<String>,
+    },
     /// Somebody at the command line: the user of the system, and who became that user by sudo.
     AtShell { user: String, sudo_user: Option<String> },
 }
@@ -79,6 +84,20 @@ pub enum Event {
     CallerRefused {
         peer: Peer,
         reason: String,
+    },
+    /// Somebody logged in, or could not.
+    LoggedIn {
+        who: Person,
+        outcome: Outcome,
+    },
+    LoggedOut {
+        who: Person,
+    },
+    /// An account, a kiosk or a set-up link was made, changed or taken back.
+    AccessChanged {
+        who: Person,
+        whose: String,
+        change: String,
     },
     /// Somebody was shown an exam.
     Viewed {
@@ -172,6 +191,9 @@ impl Event {
             Self::ReceivingBegan { .. } => "receiving_began",
             Self::Received { .. } => "received",
             Self::CallerRefused { .. } => "caller_refused",
+            Self::LoggedIn { .. } => "logged_in",
+            Self::LoggedOut { .. } => "logged_out",
+            Self::AccessChanged { .. } => "access_changed",
             Self::Viewed { .. } => "viewed",
             Self::Acknowledged { .. } => "acknowledged",
             Self::Delivered { .. } => "delivered",

@@ -28,6 +28,9 @@ impl Event {
                 let refused = alert(codes::NODE_AUTHENTICATION, own(), caller, peer.subject(), reason.clone());
                 Message { outcome: Indicator::Minor, ..refused }
             }
+            Self::LoggedIn { who, outcome } => authentication(codes::LOG_IN, who, outcome),
+            Self::LoggedOut { who } => authentication(codes::LOG_OUT, who, &Outcome::Done),
+            Self::AccessChanged { who, whose, change } => access_changed(who, whose, change),
             Self::Viewed { who, subject } => {
                 let participants = vec![who.asks(), own()];
                 let objects = subject.objects(&Instances::new());
@@ -166,7 +169,9 @@ impl Peer {
 impl Person {
     fn asks(&self) -> Participant {
         let (id, name, address) = match self {
-            Self::AtConsole { address, initials } => (address, initials, Some(address.clone())),
+            Self::AtConsole { address, account, initials } => {
+                (account.as_ref().unwrap_or(address), initials, Some(address.clone()))
+            }
             Self::AtShell { user, sudo_user } => (user, sudo_user, None),
         };
         Participant { id: id.clone(), name: name.clone(), address, is_requestor: true, ..Participant::default() }
@@ -218,6 +223,17 @@ fn activity(kind: Code, own: Participant) -> Message {
     let own = Participant { role: Some(codes::APPLICATION), ..own };
     let activity = message(codes::APPLICATION_ACTIVITY, Action::Execute, &Outcome::Done, vec![own], Vec::new());
     Message { kind: Some(kind), ..activity }
+}
+
+/// One that failed is no fault of the system (`Minor`): somebody typed a wrong password.
+fn authentication(kind: Code, who: &Person, outcome: &Outcome) -> Message {
+    let tried = message(codes::USER_AUTHENTICATION, Action::Execute, outcome, vec![who.asks()], Vec::new());
+    let outcome = if *outcome == Outcome::Done { Indicator::Success } else { Indicator::Minor };
+    Message { kind: Some(kind), outcome, ..tried }
+}
+
+fn access_changed(who: &Person, whose: &str, change: &str) -> Message {
+    alert(codes::USER_SECURITY, who.asks(), None, resource(whose, "Access to the console"), change.to_owned())
 }
 
 fn configuration_changed(waiting: &[String], own: Participant) -> Message {

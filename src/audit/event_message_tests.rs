@@ -14,7 +14,11 @@ fn events() -> Vec<Event> {
         exam: ExamKey::parse("0123456789abcdef"),
     };
     let peer = Peer { ae_title: worst.clone(), address: "10.0.0.7".to_owned() };
-    let who = Person::AtConsole { address: "10.0.0.8".to_owned(), initials: Some(worst.clone()) };
+    let who = Person::AtConsole {
+        address: "10.0.0.8".to_owned(),
+        account: Some(worst.clone()),
+        initials: Some(worst.clone()),
+    };
     let (destination, address, file, reason, chosen) =
         (worst.clone(), worst.clone(), worst.clone(), worst.clone(), worst.clone());
     let outcome = Outcome::Failed(worst.clone());
@@ -26,6 +30,9 @@ fn events() -> Vec<Event> {
         Event::ReceivingBegan { from: from.clone(), subject: subject.clone() },
         Event::Received { from, subject: subject.clone(), instances: instances.clone(), outcome: outcome.clone() },
         Event::CallerRefused { peer, reason },
+        Event::LoggedIn { who: who.clone(), outcome: outcome.clone() },
+        Event::LoggedOut { who: who.clone() },
+        Event::AccessChanged { who: who.clone(), whose: worst.clone(), change: worst.clone() },
         Event::Viewed { who: who.clone(), subject: subject.clone() },
         Event::Acknowledged { who: who.clone(), subject: subject.clone(), flag: worst.clone() },
         Event::Delivered {

@@ -73,8 +73,9 @@ pub fn folder(data: &Path) -> PathBuf {
 #[derive(Debug)]
 pub struct Audit {
     shared: Arc<Shared>,
-    viewed: Repeats<(String, Option<ExamKey>)>,
+    viewed: Repeats<(Person, Option<ExamKey>)>,
     refused: Repeats<String>,
+    failed: Repeats<Person>,
     /// The studies of exams that have no report yet.
     studies: Mutex<VecDeque<(ExamKey, String)>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -92,6 +93,7 @@ impl Audit {
             shared: shared.clone(),
             viewed: Repeats::default(),
             refused: Repeats::default(),
+            failed: Repeats::default(),
             studies: Mutex::default(),
             threads: Mutex::default(),
         };
@@ -123,18 +125,23 @@ impl Audit {
         self.shared.push(Noted { at: Timestamp::now(), event });
     }
 
-    /// Notes that an exam was shown to somebody, once in a while for the same exam and address.
-    pub fn viewed(&self, address: &str, subject: Subject) {
-        if self.viewed.is_due((address.to_owned(), subject.exam.clone()), Instant::now()) {
-            let who = Person::AtConsole { address: address.to_owned(), initials: None };
+    /// Notes that an exam was shown to somebody, once in a while for the same exam and person.
+    pub fn viewed(&self, who: Person, subject: Subject) {
+        if self.viewed.is_due((who.clone(), subject.exam.clone()), Instant::now()) {
             self.note(Event::Viewed { who, subject: self.completed(subject) });
         }
     }
 
     /// Notes that somebody acknowledged a flag.
-    pub fn acknowledged(&self, address: &str, initials: &str, subject: Subject, flag: &str) {
-        let who = Person::AtConsole { address: address.to_owned(), initials: Some(initials.trim().to_owned()) };
+    pub fn acknowledged(&self, who: Person, subject: Subject, flag: &str) {
         self.note(Event::Acknowledged { who, subject: self.completed(subject), flag: flag.to_owned() });
+    }
+
+    /// Notes that somebody could not log in, once in a while for the same account and address.
+    pub fn log_in_failed(&self, who: Person) {
+        if self.failed.is_due(who.clone(), Instant::now()) {
+            self.note(Event::LoggedIn { who, outcome: Outcome::Failed("name or password is wrong".to_owned()) });
+        }
     }
 
     /// Notes that a caller was refused, once in a while for the same address.

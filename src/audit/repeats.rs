@@ -12,8 +12,14 @@ pub(super) const ONCE_IN: Duration = Duration::from_mins(10);
 const MOST_REMEMBERED: usize = 10_000;
 
 /// When each of these was last recorded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Repeats<T>(Mutex<BTreeMap<T, Instant>>);
+
+impl<T> Default for Repeats<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
 
 impl<T: Ord> Repeats<T> {
     /// Whether this is to be recorded now.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tableside::config::Config;
+use tableside::console::access::{AccessMode, AccessOptions};
 use tableside::daemon::{Daemon, Listening, StartError};
 use tableside::dicom::Target;
 use tableside::scanner::{
@@ -110,7 +111,9 @@ impl Demo {
             console: Some(on_usual_or_any(config.console_listen.port())?),
             ..Listening::default()
         };
-        let config = Config { data: data.clone(), journal_bytes: 0, ..config };
+        // On loopback, for as long as it is looked at.
+        let access = AccessOptions { mode: AccessMode::Open, ..AccessOptions::default() };
+        let config = Config { data: data.clone(), journal_bytes: 0, access, ..config };
         Ok(Self { daemon: Daemon::start(config, listening).await?, data })
     }
 

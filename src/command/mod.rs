@@ -1,5 +1,6 @@
 //! The commands, one a file, and what they share: configuration in, output and exit code out.
 
+pub mod access;
 pub mod allow_list;
 pub mod audit;
 pub mod backup;

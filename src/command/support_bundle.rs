@@ -49,13 +49,13 @@ pub fn support_bundle(args: &SupportBundleArgs) -> Outcome {
     let parsed = Config::parse(&text);
     let config = parsed.as_ref().map_or_else(|_| Config::default(), Clone::clone);
     let problems = parsed.err().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    let console = config.console_listen;
+    let daemon = config.health_url();
     let parts = [
         ("about.txt", about(&config)),
         ("tableside.toml", without_secrets(&text)),
         ("errors-of-the-configuration.txt", problems),
-        ("ready.txt", asked(&format!("http://{console}/readyz"))),
-        ("metrics.txt", asked(&format!("http://{console}/metrics"))),
+        ("ready.txt", asked(&format!("{daemon}/readyz"))),
+        ("metrics.txt", asked(&format!("{daemon}/metrics"))),
         ("doctor.txt", said(&mut doctor(args.config.as_deref()))),
         ("database.txt", counts(&config.database())),
         ("log.txt", log(args)),

@@ -5,7 +5,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde::Deserialize;
 
 use super::{DONE, FAILED, Outcome, configuration};
 
@@ -25,33 +24,28 @@ pub struct WaitIdleArgs {
     config: Option<PathBuf>,
 }
 
-/// Of the answer to `GET /api/v1/exams`.
-#[derive(Deserialize)]
-struct Shown {
-    exams: Vec<Exam>,
-}
-
-#[derive(Deserialize)]
-struct Exam {
-    state: String,
-}
+/// The metrics that say how many exams have no verdict, and of how many more comes after theirs (docs/metrics.md): a restart would
+/// cut their scanners off.
+const EXAMS: [&str; 2] = ["tableside_exams_open ", "tableside_exams_trailing "];
 
 pub fn wait_idle(args: &WaitIdleArgs) -> Outcome {
-    let console = configuration(args.config.as_deref())?.console_listen;
+    let config = configuration(args.config.as_deref())?;
+    // A daemon of an earlier version, which is to be replaced, has its metrics on the console's port.
+    let daemon = config.health_url();
+    let earlier = format!("http://{}", config.console_listen);
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
     let until = Instant::now() + Duration::from_secs(args.at_most);
     loop {
-        let answer = agent.get(format!("http://{console}/api/v1/exams")).call();
-        let shown: Shown = match answer.and_then(|mut answer| answer.body_mut().read_to_string()) {
-            Ok(text) => serde_json::from_str(&text)?,
+        let metrics = match asked(&agent, &daemon).or_else(|error| asked(&agent, &earlier).map_err(|_| error)) {
+            Ok(metrics) => metrics,
             Err(error) => {
-                println!("No daemon answers at {console} ({error}): nobody is waited for");
+                println!("No daemon answers at {daemon} ({error}): nobody is waited for");
                 return Ok(DONE);
             }
         };
-        // One that is trailing has its verdict, but its scanner still sends: the restart would cut it off.
-        let open = shown.exams.iter().filter(|exam| exam.state != "complete").count();
-        if open == 0 {
+        let open = EXAMS.iter().map(|name| value(&metrics, name)).sum::<Option<f64>>();
+        let open = open.ok_or_else(|| format!("what answers at {daemon} is no daemon of this version"))?;
+        if open == 0.0 {
             println!("Every exam is complete");
             return Ok(DONE);
         }
@@ -61,4 +55,12 @@ pub fn wait_idle(args: &WaitIdleArgs) -> Outcome {
         }
         thread::sleep(EVERY);
     }
+}
+
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+fn asked(agent: &ureq::Agent, daemon: &str) -> Result<String, ureq::Error> {
+    agent.get(format!("{daemon}/metrics")).call()?.body_mut().read_to_string()
 }

@@ -2,6 +2,7 @@
 //! was expected; unknown keys are errors. `systemd/tableside.toml` documents every key with its default.
 
 mod audit;
+mod console;
 mod destinations;
 mod reader;
 mod shadow;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::audit::AuditOptions;
+use crate::console::access::AccessOptions;
 use crate::engine::ModelPackage;
 use crate::exam::{CompletionLimits, QualityLimits};
 use crate::ingest::{IngestOptions, Scanner, TlsOptions, parse_network};
@@ -38,8 +40,10 @@ pub struct Config {
     pub tls: Option<TlsOptions>,
     /// Anyone on the network may send.
     pub insecure: bool,
-    /// Where browsers and Prometheus connect.
+    /// Where browsers connect.
     pub console_listen: SocketAddr,
+    /// Who may see and do what there.
+    pub access: AccessOptions,
     /// The folder of spool and database.
     pub data: PathBuf,
     /// What the spool's journal takes, bytes.
@@ -93,6 +97,7 @@ impl Default for Config {
             tls: None,
             insecure: false,
             console_listen: LOOPBACK_CONSOLE,
+            access: AccessOptions::default(),
             data: default_data_folder(),
             journal_bytes: 512 * MIB,
             retention: RetentionOptions {
@@ -161,7 +166,7 @@ impl Config {
                     || IngestOptions { scanners, ..self.ingest.clone() } != new.ingest,
             ),
             ("[tls]", self.tls != new.tls),
-            ("[console]", self.console_listen != new.console_listen),
+            ("[console], [metrics]", self.console_listen != new.console_listen || self.access != new.access),
             ("[data] folder, journal_mib", self.data != new.data || self.journal_bytes != new.journal_bytes),
             ("[synthetic_patient]", self.synthetic_patient != new.synthetic_patient),
             ("[audit]", self.audit != new.audit),
@@ -197,9 +202,7 @@ impl Config {
 
         read_network(&mut document, &mut config);
 
-        document.section("console", |console| {
-            console.parsed("listen", &mut config.console_listen, "an address and port such as \"0.0.0.0:8080\"");
-        });
+        console::read(&mut document, &mut config);
 
         document.section("data", |data| {
             data.path("folder", |path| config.data = path);
@@ -471,7 +474,8 @@ mod tests {
     #[test]
     fn the_sample_configuration_is_valid_and_documents_the_defaults() {
         let sample = Config::parse(include_str!("../../systemd/tableside.toml")).unwrap();
-        let default = Config { data: sample.data.clone(), decoders: sample.decoders, ..Config::default() };
+        let mut default = Config { data: sample.data.clone(), decoders: sample.decoders, ..Config::default() };
+        default.access.metrics_listen = default.metrics_listen();
         assert_eq!(format!("{sample:?}"), format!("{default:?}"));
     }
 }

@@ -1,7 +1,8 @@
 //! The stream of events: what changes, and a heartbeat.
 
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, header};
@@ -10,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::watch;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
 use tokio_stream::{Stream, StreamExt};
 
+use super::access::{Access, Caller, Names};
 use super::feed::{Told, Watch};
 use super::server::WebOptions;
 
@@ -33,33 +34,63 @@ pub(super) struct After {
     after: Option<String>,
 }
 
-/// Exams and slabs as they change, and a heartbeat. The first event, `begin`, says whether what the watcher missed follows, or
-/// everything has to be fetched. Who lags too far behind is told so and cut off, and comes back in the same way. Proxies are told to
-/// pass each event on at once: an alarm in a buffer is none.
-pub(super) fn events(
+/// Whether a watcher may still watch is asked so often: one who may not any more is cut off within a second.
+const ASKED_AGAIN: Duration = Duration::from_millis(500);
+
+/// Exams and slabs as they change, for whoever may see them, and a heartbeat. The first event, `begin`, says whether what the watcher
+/// missed follows, or everything has to be fetched. Who lags too far behind is told so and cut off, and comes back in the same way.
+/// Proxies are told to pass each event on at once: an alarm in a buffer is none.
+pub(super) async fn events(
     State(options): State<WebOptions>,
+    caller: Caller,
     Query(After { after }): Query<After>,
-    headers: &HeaderMap,
-    stop: watch::Receiver<Option<Instant>>,
+    headers: HeaderMap,
 ) -> Response {
+    let (sees_exams, names) = (caller.sees_exams(), caller.names);
     let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).map(str::to_owned).or(after);
     let Watch { from, is_resumed, missed, later } = options.hub.feed().watch(last.as_deref());
     let begin = json_event("begin", &json!({ "resumed": is_resumed, "now": Timestamp::now() })).id(from);
-    let first = std::iter::once(begin).chain(missed.into_iter().map(|told| to_sse(&told)));
-    let later = BroadcastStream::new(later).map(|told| match told {
-        Ok(told) => Next::Event(to_sse(&told)),
-        Err(BroadcastStreamRecvError::Lagged(missed)) => Next::Last(json_event("lagged", &json!({ "missed": missed }))),
+    let missed = missed.into_iter().filter(move |_| sees_exams).map(move |told| to_sse(&told, names));
+    let later = BroadcastStream::new(later).filter_map(move |told| match told {
+        Ok(told) => sees_exams.then(|| Next::Event(to_sse(&told, names))),
+        Err(BroadcastStreamRecvError::Lagged(missed)) => {
+            Some(Next::Last(json_event("lagged", &json!({ "missed": missed }))))
+        }
     });
     let beats = IntervalStream::new(tokio::time::interval(HEARTBEAT))
         .map(|_| Next::Event(json_event("beat", &json!({ "now": Timestamp::now() }))));
+    let WebOptions { status, access, stop, .. } = options;
     let reports = IntervalStream::new(tokio::time::interval(STATUS))
-        .then(move |_| (options.status)())
+        .then(move |_| status())
         .map(|status| Next::Event(json_event("status", &status)));
-    let events = later.merge(beats).merge(reports).merge(stopped(stop));
-    let events = tokio_stream::iter(first.map(Next::Event)).chain(events);
+    let end = tokio_stream::once(()).then(move |()| {
+        let (mut stop, access, caller) = (stop.clone(), access.clone(), caller.clone());
+        async move {
+            tokio::select! {
+                // A sender that is gone means the same as a stop.
+                _ = stop.wait_for(Option::is_some) => {}
+                () = until_refused(access, caller) => {}
+            }
+            Next::End
+        }
+    });
+    let first = std::iter::once(begin).chain(missed).map(Next::Event);
+    let events = tokio_stream::iter(first).chain(later.merge(beats).merge(reports).merge(end));
     let unbuffered =
         [(header::CACHE_CONTROL, "no-store, no-transform"), (HeaderName::from_static("x-accel-buffering"), "no")];
     (unbuffered, Sse::new(up_to_last(events).map(Ok::<_, Infallible>))).into_response()
+}
+
+/// Returns once a watcher may not watch any more.
+async fn until_refused(access: Arc<Access>, caller: Caller) {
+    loop {
+        tokio::time::sleep(ASKED_AGAIN).await;
+        let (access, caller) = (access.clone(), caller.clone());
+        let asked = tokio::task::spawn_blocking(move || access.still_holds(&caller)).await;
+        if !asked.unwrap_or(false) {
+            return;
+        }
+    }
 }
 
 enum Next {
@@ -82,19 +113,12 @@ fn up_to_last(events: impl Stream<Item = Next>) -> impl Stream<Item = sse::Event
     })
 }
 
-/// The end, once `stop` is set or who would set it is gone.
-fn stopped(stop: watch::Receiver<Option<Instant>>) -> impl Stream<Item = Next> {
-    tokio_stream::once(()).then(move |()| {
-        let mut stop = stop.clone();
-        async move {
-            let _ = stop.wait_for(Option::is_some).await;
-            Next::End
-        }
-    })
-}
-
-fn to_sse(told: &Told) -> sse::Event {
-    sse::Event::default().event(told.name).id(&told.id).data(&told.json)
+fn to_sse(told: &Told, names: Names) -> sse::Event {
+    let event = match (&told.exam, names) {
+        (Some(exam), Names::Initials | Names::Key) => json_event(told.name, &names.of(exam.clone())),
+        _ => sse::Event::default().event(told.name).data(&told.json),
+    };
+    event.id(&told.id)
 }
 
 fn json_event(name: &str, data: &impl serde::Serialize) -> sse::Event {

@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
+use super::view::ShownExam;
+
 /// Events that a watcher may lag behind before it is cut off.
 const BACKLOG: usize = 1024;
 
@@ -19,7 +21,10 @@ const KEPT_BYTES: usize = 4 << 20;
 pub(super) struct Told {
     pub id: String,
     pub name: &'static str,
+    /// Its data, with all names in full.
     pub json: String,
+    /// The exam that it is about, for those who are not shown all of its names.
+    pub exam: Option<ShownExam>,
 }
 
 /// What somebody who begins to watch gets.
@@ -58,6 +63,14 @@ impl Default for Feed {
 
 impl Feed {
     pub(super) fn tell(&self, name: &'static str, data: &impl Serialize) {
+        self.tell_all(name, data, None);
+    }
+
+    pub(super) fn tell_exam(&self, exam: ShownExam) {
+        self.tell_all("exam", &exam.clone(), Some(exam));
+    }
+
+    fn tell_all(&self, name: &'static str, data: &impl Serialize, exam: Option<ShownExam>) {
         let json = match serde_json::to_string(data) {
             Ok(json) => json,
             Err(error) => {
@@ -66,7 +79,7 @@ impl Feed {
         };
         let mut kept = self.kept.lock();
         kept.count += 1;
-        let told = Arc::new(Told { id: self.id(kept.count), name, json });
+        let told = Arc::new(Told { id: self.id(kept.count), name, json, exam });
         kept.bytes += told.json.len();
         kept.events.push_back(told.clone());
         while kept.bytes > KEPT_BYTES

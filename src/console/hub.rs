@@ -131,6 +131,12 @@ impl Hub {
         (open.count(), since.unwrap_or_default())
     }
 
+    /// How many exams have a verdict of which more comes.
+    #[must_use]
+    pub fn trailing_exams(&self) -> usize {
+        self.records().values().filter(|record| record.exam.state == ExamState::Trailing).count()
+    }
+
     /// Whether some exam may still change: it has no verdict, or more of it comes.
     #[must_use]
     pub fn has_open_exams(&self) -> bool {
@@ -219,7 +225,7 @@ impl Hub {
         }
         let record = records.get_mut(key)?;
         change(&mut record.flags);
-        self.tell_exam(&self.shown(record));
+        self.feed.tell_exam(self.shown(record));
         Some(record.clone())
     }
 
@@ -245,10 +251,6 @@ impl Hub {
             };
             records.remove(&oldest);
         }
-    }
-
-    fn tell_exam(&self, exam: &ShownExam) {
-        self.feed.tell("exam", exam);
     }
 
     fn in_turn(&self) -> MutexGuard<'_, Vec<ExamKey>> {
@@ -285,7 +287,7 @@ impl Listener for Hub {
             record.report = Some(report);
             record.basis = basis;
             record.exam.updated = Timestamp::now();
-            self.tell_exam(&self.shown(record));
+            self.feed.tell_exam(self.shown(record));
             self.forget_oldest(&mut records);
         }
         self.save(key);
@@ -303,7 +305,7 @@ impl Listener for Hub {
         let all: BTreeSet<&ExamKey> = before.iter().chain(exams).collect();
         for key in all.into_iter().filter(|key| place(&before, key) != place(exams, key)) {
             if let Some(record) = self.record(key) {
-                self.tell_exam(&self.shown(&record));
+                self.feed.tell_exam(self.shown(&record));
             }
         }
     }
@@ -320,7 +322,7 @@ impl Listener for Hub {
             }
             let shown = self.shown(record);
             self.forget_oldest(&mut records);
-            self.tell_exam(&shown);
+            self.feed.tell_exam(shown);
         }
         if is_reopened {
             telemetry::flag("rescan", "pending");
@@ -368,7 +370,7 @@ impl Listener for Hub {
             for flag in record.flags.changed_since(&before) {
                 telemetry::flag(flag.kind.as_str(), flag.state.as_str());
             }
-            self.tell_exam(&self.shown(record));
+            self.feed.tell_exam(self.shown(record));
         }
         self.concluded.notify_all();
     }

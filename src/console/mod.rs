@@ -1,6 +1,8 @@
 //! The console: what people see and press, over HTTP. The hub keeps what is shown and sends it to everybody who watches.
 
+pub mod access;
 mod api;
+mod connection;
 mod events;
 mod feed;
 mod files;
@@ -10,6 +12,6 @@ mod status;
 mod view;
 
 pub use hub::Hub;
-pub use server::{MetricsOf, StatusOf, WebOptions, serve};
+pub use server::{MetricsOf, StatusOf, WebOptions, console_tls, serve, serve_metrics};
 pub use status::Status;
 pub use view::{ShownExam, ShownSlab, outlines_of};

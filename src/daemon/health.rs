@@ -42,6 +42,8 @@ pub(super) struct Health {
     pub audit: Arc<Audit>,
     pub disk: Disk,
     pub insecure: bool,
+    /// What whoever looks should know of who may look.
+    pub exposed: Option<String>,
     pub standstill: Standstill,
     pub trouble: Trouble,
 }
@@ -82,6 +84,7 @@ impl Health {
         if let Some(hub) = self.hub.upgrade() {
             let (open, longest) = hub.open_exams();
             telemetry::exams_open(open, longest);
+            telemetry::exams_trailing(hub.trailing_exams());
             telemetry::console_streams(hub.watchers());
         }
         if let Some(spool) = self.spool.upgrade() {
@@ -95,6 +98,7 @@ impl Health {
         let undelivered = self.outbox.upgrade().map(|outbox| outbox.notices()).unwrap_or_default();
         let failed = self.trouble.notice();
         open.into_iter()
+            .chain(self.exposed.clone())
             .chain(self.engine.notice())
             .chain(failed)
             .chain(undelivered)

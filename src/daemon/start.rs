@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use listenfd::ListenFd;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::disk::Disk;
 use super::health::Health;
@@ -18,7 +18,8 @@ use super::standstill::Standstill;
 use super::{Daemon, listed};
 use crate::audit::{self, Audit};
 use crate::config::Config;
-use crate::console::{self, Hub, WebOptions};
+use crate::console::access::{Access, AccessError, AccessMode, AccessOptions};
+use crate::console::{self, Hub, MetricsOf, StatusOf, WebOptions};
 use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage};
 use crate::ingest::{self, Door, Hearers, Senders, Tls, TlsError};
@@ -30,8 +31,8 @@ use crate::serving::{Serving, lower_priority};
 use crate::shadow::{Shadow, ShadowParts};
 use crate::slices::Slices;
 use crate::spool::{Retention, Spool, SpoolError};
-use crate::synthetic::{OwnPorts, PatientsOnly, SyntheticOptions, SyntheticPatient, Trouble};
-use crate::telemetry::{self, MetricsError, WorkProgress};
+use crate::synthetic::{OwnConsole, OwnPorts, PatientsOnly, SyntheticOptions, SyntheticPatient, Trouble};
+use crate::telemetry::{self, Metrics, MetricsError, WorkProgress};
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,10 @@ pub enum StartError {
     Listen { address: SocketAddr, what: &'static str, source: std::io::Error },
     #[error("TLS cannot be served: {0}")]
     Tls(#[from] TlsError),
+    #[error("the console cannot be served at {address}: {why}")]
+    Exposed { address: SocketAddr, why: &'static str },
+    #[error("who may use the console cannot be looked up: {0}")]
+    Access(#[from] AccessError),
     #[error("the outbox cannot start: {0}")]
     Outbox(#[from] OutboxError),
     #[error("cannot start threads: {0}")]
@@ -114,7 +119,10 @@ impl Daemon {
         let outbox = Arc::new(start_outbox(&config, database, spool.clone(), &package, audit.clone())?);
 
         let (doors, dicom_address) = open_doors(&config, listening.dicom, listening.dicom_tls).await?;
-        let (console_listener, console_address) = listen(listening.console, config.console_listen, "console").await?;
+        let doors_of_console = ConsoleDoors::open(&config, listening.console).await?;
+        let console_address = doors_of_console.address;
+        let access = Access::start(config.access.clone(), console_address, &config.database(), audit.clone())?;
+        let access = Arc::new(access);
 
         let listener = Arc::new(PatientsOnly::new(hub.clone()));
         let pipeline =
@@ -136,7 +144,8 @@ impl Daemon {
         let senders = Senders::new(may_send);
         let trouble = Trouble::default();
         let synthetic = synthetic_options(&config).map(|options| {
-            let ports = OwnPorts { dicom: dicom_address, ae_title: ae_title.clone(), console: console_address };
+            let ports =
+                OwnPorts { dicom: dicom_address, ae_title: ae_title.clone(), console: doors_of_console.own(&access) };
             let (scans, traffic) = (senders.synthetic.clone(), senders.traffic.clone());
             let (pipeline, spool, trouble) = (input.as_ref().clone(), spool.clone(), trouble.clone());
             let patient = SyntheticPatient { options, ports, scans, traffic, pipeline, listener, spool, trouble };
@@ -164,27 +173,23 @@ impl Daemon {
             standstill: Standstill::after(&config.data),
             disk: Disk::new(config.data),
             insecure: config.insecure,
+            exposed: exposed(&config.access, console_address),
             trouble,
         });
-        let (asked, measured, watched) = (health.clone(), health.clone(), health.clone());
+        let watched = health.clone();
         let watch = tokio::spawn(async move { watched.watch().await });
         let slices = Slices::start(&spool, package.manifest.input.clone()).map_err(StartError::Threads)?;
-        let web = WebOptions {
+        let console = doors_of_console.serve(WebOptions {
             hub: hub.clone(),
             outbox: outbox.clone(),
-            metrics: Arc::new(move || {
-                measured.measure();
-                metrics.render()
-            }),
-            status: Arc::new(move || {
-                let health = asked.clone();
-                Box::pin(async move { health.status().await })
-            }),
+            metrics: metrics_of(&health, metrics),
+            status: status_of(&health),
             plane: package.manifest.input,
             audit: audit.clone(),
             slices: Arc::new(slices),
-        };
-        let console = tokio::spawn(serve_console(console_listener, web, stopping));
+            access,
+            stop: stopping,
+        });
         tracing::info!(dicom = %dicom_address, console = %console_address, engine = engine_state.engine(), "listening");
         Ok(Self {
             dicom_address,
@@ -231,9 +236,83 @@ fn start_audit(config: &Config) -> Result<Audit, StartError> {
     Audit::start(config.audit.clone(), trail, &config.ingest.ae_title).map_err(StartError::Threads)
 }
 
-async fn serve_console(listener: TcpListener, web: WebOptions, stop: watch::Receiver<Option<Instant>>) {
-    if let Err(error) = console::serve(listener, web, stop).await {
-        tracing::error!(%error, "the console has stopped");
+/// What whoever looks should know of who may look.
+fn exposed(options: &AccessOptions, address: SocketAddr) -> Option<String> {
+    let is_exposed = options.insecure && !address.ip().to_canonical().is_loopback();
+    let what = match options.mode {
+        AccessMode::Open => "anyone on the network may use the console",
+        AccessMode::Accounts if options.tls.is_none() => "the console is not encrypted",
+        AccessMode::Accounts => return None,
+    };
+    is_exposed.then(|| format!("Not secured: {what} (console.insecure)"))
+}
+
+fn metrics_of(health: &Arc<Health>, metrics: Metrics) -> MetricsOf {
+    let health = health.clone();
+    Arc::new(move || {
+        health.measure();
+        metrics.render()
+    })
+}
+
+fn status_of(health: &Arc<Health>) -> StatusOf {
+    let health = health.clone();
+    Arc::new(move || {
+        let health = health.clone();
+        Box::pin(async move { health.status().await })
+    })
+}
+
+/// Where browsers come in, and Prometheus.
+struct ConsoleDoors {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    metrics: Option<TcpListener>,
+}
+
+impl ConsoleDoors {
+    async fn open(config: &Config, given: Option<std::net::TcpListener>) -> Result<Self, StartError> {
+        let tls = console::console_tls(&config.access)?;
+        let (listener, address) = listen(given, config.console_listen, "console").await?;
+        // The address may be systemd's.
+        if let Some(why) = config.access.forbids(address.ip()) {
+            return Err(StartError::Exposed { address, why });
+        }
+        let metrics = match config.metrics_listen() {
+            None => None,
+            Some(address) => {
+                let (listener, address) = listen(None, address, "metrics").await?;
+                tracing::info!(metrics = %address, "metrics and health are served");
+                Some(listener)
+            }
+        };
+        Ok(Self { listener, address, tls, metrics })
+    }
+
+    /// As this process finds it.
+    fn own(&self, access: &Access) -> OwnConsole {
+        OwnConsole { address: self.address, token: access.own_token(), tls: self.tls.clone() }
+    }
+
+    /// Serves until the stop.
+    fn serve(self, web: WebOptions) -> JoinHandle<()> {
+        let Self { listener, tls, metrics, .. } = self;
+        tokio::spawn(async move {
+            let metrics_of = web.clone();
+            let metrics = async move {
+                match metrics {
+                    Some(listener) => console::serve_metrics(listener, metrics_of).await,
+                    None => Ok(()),
+                }
+            };
+            let (console, metrics) = tokio::join!(console::serve(listener, tls, web), metrics);
+            for (what, served) in [("the console", console), ("the listener of metrics", metrics)] {
+                if let Err(error) = served {
+                    tracing::error!(%error, "{what} has stopped");
+                }
+            }
+        })
     }
 }
 
@@ -340,7 +419,7 @@ async fn open_doors(
     let mut doors = vec![Door { listener, tls: None, progress: WorkProgress::default() }];
     if let Some(options) = &config.tls {
         let (listener, address) = listen(dicom_tls, options.listen, "DICOM by TLS").await?;
-        let tls = Some(Arc::new(Tls::load(options.clone())?));
+        let tls = Some(Arc::new(options.load()?));
         tracing::info!(dicom_tls = %address, "encrypted connections are accepted");
         doors.push(Door { listener, tls, progress: WorkProgress::default() });
     }

@@ -5,6 +5,8 @@
 //! all unwritten records go in one transaction: a slow disk makes the transactions larger, not the queue. Readers get the
 //! unwritten record of an exam where there is one.
 
+mod account;
+mod account_rows;
 mod backup;
 mod basis_rows;
 mod counts;
@@ -32,6 +34,8 @@ use crate::alert::Flags;
 use crate::analysis::{ExamState, ExamView};
 use crate::exam::{Contents, ExamKey};
 use crate::report::ReportBasis;
+pub use account::{Account, KeptPassword, Kiosk, Role, SecretHash, Session};
+pub use account_rows::{Accounts, SetUp};
 pub use backup::{BackupError, backup, restore};
 pub use counts::counts;
 pub use deliveries::Deliveries;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite_migration::{M, Migrations};
 
-use super::version_1;
+use super::{account_rows, version_1};
 
 /// Layout 1: an exam is one JSON document.
 const DOCUMENTS: &str = "
@@ -238,8 +238,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(OUTBOX),
         M::up(SHADOW_RESULTS),
         M::up(INDEXES),
+        M::up(account_rows::ACCOUNTS),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 6;
+pub(super) const LAYOUT: usize = 7;

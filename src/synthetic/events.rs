@@ -2,12 +2,25 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
+use crate::server_tls::ServerTls;
 use crate::triage::Verdict;
+
+/// The daemon's own console, and what lets us in.
+#[derive(Debug, Clone)]
+pub struct OwnConsole {
+    pub address: SocketAddr,
+    /// Sent as `Authorization: Bearer`.
+    pub token: String,
+    /// What it is served with, where it is encrypted.
+    pub tls: Option<Arc<ServerTls>>,
+}
 
 /// Why nothing can be read of the event stream.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +36,7 @@ pub enum EventError {
 }
 
 /// The stream of `GET /api/v1/events`, from its first event on.
-#[derive(Debug)]
-pub(super) struct Events(Lines<BufReader<TcpStream>>);
+pub(super) struct Events(Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>);
 
 /// The data of an event `synthetic`.
 #[derive(Debug, Deserialize)]
@@ -38,11 +50,26 @@ impl Events {
     ///
     /// # Errors
     /// If nobody answers, or with something else.
-    pub(super) async fn open(console: SocketAddr) -> Result<Self, EventError> {
-        let mut stream = TcpStream::connect(console).await?;
+    pub(super) async fn open(console: &OwnConsole) -> Result<Self, EventError> {
+        let OwnConsole { address, token, tls } = console;
+        let mut stream = TcpStream::connect(address).await?;
         // HTTP/1.0 has no chunks: the stream comes as it is.
-        let request = format!("GET /api/v1/events HTTP/1.0\r\nHost: {console}\r\nAccept: text/event-stream\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
+        let request = format!(
+            "GET /api/v1/events HTTP/1.0\r\nHost: {address}\r\nAccept: text/event-stream\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let stream: Box<dyn AsyncRead + Send + Unpin> = match tls {
+            None => {
+                stream.write_all(request.as_bytes()).await?;
+                Box::new(stream)
+            }
+            Some(tls) => {
+                let connector = TlsConnector::from(tls.client_of_this_server().map_err(io::Error::other)?);
+                let mut stream = connector.connect(address.ip().into(), stream).await?;
+                stream.write_all(request.as_bytes()).await?;
+                stream.flush().await?;
+                Box::new(stream)
+            }
+        };
         let mut events = Self(BufReader::new(stream).lines());
         let status = events.line().await?;
         if status.split(' ').nth(1) != Some("200") {
@@ -88,7 +115,8 @@ mod tests {
     /// The verdict on exam `s2` of a console that answers this and ends.
     async fn told(answer: &'static str) -> Result<Verdict, EventError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let console = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap();
+        let console = OwnConsole { address, token: "token".to_owned(), tls: None };
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -96,7 +124,7 @@ mod tests {
             // What is not read would take the answer with it when the connection is closed.
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap();
         });
-        Events::open(console).await?.verdict_on("s2").await
+        Events::open(&console).await?.verdict_on("s2").await
     }
 
     const HEAD: &str = "HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\nevent: status\ndata: {}\n\n";

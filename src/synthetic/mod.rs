@@ -24,7 +24,7 @@ use crate::ingest::{SyntheticScans, Traffic};
 use crate::pipeline::PipelineInput;
 use crate::spool::Spool;
 use crate::telemetry;
-pub use events::EventError;
+pub use events::{EventError, OwnConsole};
 pub use listener::PatientsOnly;
 pub use scan::Failure;
 
@@ -48,7 +48,7 @@ pub struct SyntheticOptions {
 pub struct OwnPorts {
     pub dicom: SocketAddr,
     pub ae_title: String,
-    pub console: SocketAddr,
+    pub console: OwnConsole,
 }
 
 /// What sends the synthetic patient, and watches for its verdict.
@@ -129,7 +129,7 @@ impl SyntheticPatient {
             instances: &instances,
             expected: &expected,
             target: Target { ae_title: ae_title.clone(), host: dicom.ip().to_string(), port: dicom.port() },
-            console: reachable(*console),
+            console: OwnConsole { address: reachable(console.address), ..console.clone() },
             verdict_within: self.options.verdict_within,
             listener: &self.listener,
         };

@@ -1,11 +1,10 @@
 //! One scan of the synthetic patient, from its images to its verdict.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::events::{EventError, Events};
+use super::events::{EventError, Events, OwnConsole};
 use super::listener::{Conclusion, PatientsOnly};
 use crate::dicom::{Target, UidSource};
 use crate::ingest::SyntheticScan;
@@ -70,7 +69,7 @@ pub(super) struct Scan<'a> {
     pub(super) instances: &'a [Instance],
     pub(super) expected: &'a SyntheticScan,
     pub(super) target: Target,
-    pub(super) console: SocketAddr,
+    pub(super) console: OwnConsole,
     pub(super) verdict_within: Duration,
     pub(super) listener: &'a PatientsOnly,
 }
@@ -82,7 +81,7 @@ impl Scan<'_> {
     /// # Errors
     /// Where it failed.
     pub(super) async fn run(self) -> Result<Duration, Failure> {
-        let opening = tokio::time::timeout(ANSWER, Events::open(self.console));
+        let opening = tokio::time::timeout(ANSWER, Events::open(&self.console));
         let mut events = opening.await.map_err(|_| Failure::NoEventStream)??;
         let last_slice = tokio::time::timeout(SENDING, self.send()).await.map_err(|_| Failure::StoreTimeout)??;
         let key = self.expected.exam.to_string();

@@ -7,12 +7,15 @@ const UNSENT: &str = "tableside_audit_unsent";
 const FAILURES: &str = "tableside_audit_failures_total";
 
 /// By `audit::Event::label`.
-const EVENTS: [&str; 19] = [
+const EVENTS: [&str; 22] = [
     "started",
     "stopped",
     "receiving_began",
     "received",
     "caller_refused",
+    "logged_in",
+    "logged_out",
+    "access_changed",
     "viewed",
     "acknowledged",
     "delivered",

@@ -1,6 +1,7 @@
 //! Metrics and logs. Both are part of the interface: names and labels are documented in `docs/metrics.md` and tested.
 //! Neither carries a patient's name or ID; an exam appears under its key.
 
+mod access;
 mod audit;
 mod labels;
 mod notification;
@@ -20,6 +21,7 @@ use metrics_process::Collector;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, reload};
 
+pub use access::{console_refused, log_in};
 pub use audit::{audit_failed, audit_recorded, audit_unsent};
 pub use notification::{Until, acknowledged, notification_parts, notified};
 pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
@@ -59,6 +61,7 @@ const SPOOL_SET_ASIDE: &str = "tableside_spool_set_aside_total";
 const SPOOL_BYTES: &str = "tableside_spool_bytes";
 const DISK_FREE_BYTES: &str = "tableside_disk_free_bytes";
 const CONSOLE_STREAMS: &str = "tableside_console_streams";
+const EXAMS_TRAILING: &str = "tableside_exams_trailing";
 const EXAMS_REMOVED: &str = "tableside_exams_removed_total";
 const ENGINE_FAILURES: &str = "tableside_engine_failures_total";
 const GPU_FAILURES: &str = "tableside_gpu_failures_total";
@@ -123,6 +126,7 @@ fn describe() {
     Collector::default().describe();
     scanners::describe();
     synthetic_patient::describe();
+    access::describe();
     audit::describe();
     shadow::describe();
     describe_gauge!(BUILD_INFO, "1 for the version that runs");
@@ -147,6 +151,7 @@ fn describe() {
     describe_counter!(PROCEDURE_STEPS, "Messages of scanners about their procedure steps, by the state they told");
     describe_gauge!(QUEUE_DEPTH, "Instances that wait for a stage");
     describe_gauge!(CONSOLE_STREAMS, "Event streams that are open: browsers that watch");
+    describe_gauge!(EXAMS_TRAILING, "Exams with a verdict of which more comes");
     describe_gauge!(EXAMS_OPEN, "Exams that have no verdict yet");
     describe_counter!(SLICES_PREPARED, "Slices that were decoded and resampled");
     describe_counter!(SLICES_FAILED, "Slices that could not be decoded");
@@ -261,6 +266,11 @@ pub fn ready(is_ready: bool) {
 /// Work stood still, so that a restart was called for.
 pub fn standstill() {
     counter!(STANDSTILLS).increment(1);
+}
+
+/// Exams with a verdict of which more comes.
+pub fn exams_trailing(count: usize) {
+    gauge!(EXAMS_TRAILING).set(count as f64);
 }
 
 /// Event streams that are open.

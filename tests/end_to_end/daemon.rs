@@ -41,7 +41,7 @@ pub fn config(data: &Path, extra: &str) -> String {
     let (of_data, rest): (Vec<&str>, Vec<&str>) = extra.lines().partition(|line| line.starts_with("data."));
     let of_data: Vec<&str> = of_data.iter().filter_map(|line| line.strip_prefix("data.")).collect();
     format!(
-        "[console]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{}\"\njournal_mib = 64\n{}\n[engine]\nkind = \"embedded\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n{}",
+        "[console]\nlisten = \"127.0.0.1:0\"\naccess = \"open\"\n[data]\nfolder = \"{}\"\njournal_mib = 64\n{}\n[engine]\nkind = \"embedded\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n{}",
         data.join("state").display(),
         of_data.join("\n"),
         rest.join("\n")
@@ -173,6 +173,16 @@ impl Daemon {
         &self.console
     }
 
+    /// `HOST:PORT` for Prometheus, where that is not the console's.
+    pub fn metrics(&self) -> Option<String> {
+        self.log().split_whitespace().find_map(|word| word.strip_prefix("metrics=")).map(str::to_owned)
+    }
+
+    /// The configuration file.
+    pub fn configuration(&self) -> std::path::PathBuf {
+        self.data.path().join("tableside.toml")
+    }
+
     /// The folder with spool and database.
     pub fn state(&self) -> std::path::PathBuf {
         self.data.path().join("state")
@@ -220,7 +230,8 @@ impl Daemon {
 
     /// The sum of a metric over all its labels that contain `labels`.
     pub fn metric(&self, name: &str, labels: &str) -> f64 {
-        let text = self.get("/metrics").text();
+        let address = self.metrics().unwrap_or_else(|| self.console.clone());
+        let text = http::get(&address, "/metrics").text();
         let samples = text.lines().filter(|line| line.starts_with(name) && line.contains(labels));
         samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }

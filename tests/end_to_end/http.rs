@@ -52,7 +52,8 @@ pub fn request(address: &str, method: &str, path: &str, body: Option<&Value>) ->
     request_with(address, method, path, body, "")
 }
 
-fn request_with(address: &str, method: &str, path: &str, body: Option<&Value>, header: &str) -> Response {
+/// `header`: more lines of it.
+pub fn request_with(address: &str, method: &str, path: &str, body: Option<&Value>, header: &str) -> Response {
     let mut reader = open(address, method, path, "HTTP/1.1", body, header);
     let (status, headers) = head(&mut reader);
     let mut body = Vec::new();
@@ -107,8 +108,13 @@ impl Events {
 
     /// The stream at another path, as a proxy gives it.
     pub fn open_at(address: &str, path: &str) -> Self {
+        Self::open_as(address, path, "")
+    }
+
+    /// The stream for who is named in the header.
+    pub fn open_as(address: &str, path: &str, header: &str) -> Self {
         // HTTP/1.0 has no chunks: the stream comes as it is.
-        let mut reader = open(address, "GET", path, "HTTP/1.0", None, "");
+        let mut reader = open(address, "GET", path, "HTTP/1.0", None, header);
         let (status, headers) = head(&mut reader);
         assert_eq!(status, 200, "{headers}");
         assert!(headers.contains("content-type: text/event-stream"), "{headers}");
@@ -118,6 +124,11 @@ impl Events {
     /// The stream from the event after `last` on.
     pub fn open_after(address: &str, last: &str) -> Self {
         Self::open_at(address, &format!("/api/v1/events?after={last}"))
+    }
+
+    /// Reads until the daemon ends the stream.
+    pub fn wait_for_end(&mut self) {
+        std::io::copy(&mut self.0, &mut std::io::sink()).unwrap();
     }
 
     /// The next event's name and data.

@@ -16,6 +16,7 @@ mod series;
 mod webdriver;
 
 mod abnormal;
+mod access;
 mod associations;
 mod audit;
 mod backup;

@@ -50,7 +50,7 @@ fn a_restart_can_wait_for_the_patient_on_the_table_up_to_a_limit() {
     let daemon = Daemon::start_with("[completion]\nquiet_s = 600\nleast_quiet_s = 600\n");
     let own = tempfile::tempdir().unwrap();
     let file = own.path().join("tableside.toml");
-    std::fs::write(&file, format!("[console]\nlisten = \"{}\"\n", daemon.console())).unwrap();
+    std::fs::write(&file, format!("[console]\naccess = \"open\"\nlisten = \"{}\"\n", daemon.console())).unwrap();
     let waiting = |at_most: &str| {
         let mut command = Command::new(TABLESIDE);
         command.args(["wait-idle", "--at-most", at_most, "--config", text(&file)]).stderr(Stdio::null());

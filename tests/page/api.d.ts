@@ -149,3 +149,20 @@ interface DaemonStatus {
   dicom_address: string;
   port: number;
 }
+
+type Role = "technician" | "clinic" | "administrator" | "reader" | "table";
+
+interface Who {
+  name: string | null;
+  shown_as: string | null;
+  role: Role | null;
+  sees_exams: boolean;
+  acknowledges: boolean;
+  delivers: boolean;
+}
+
+interface Session {
+  access: "accounts" | "open";
+  first_run: boolean;
+  who: Who | null;
+}

@@ -1,16 +1,15 @@
 //! Deliveries over HTTP: what is not delivered, and what becomes of it.
 
-use std::net::SocketAddr;
-
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{address_of, problem};
-use crate::audit::{Decision, Event as Audited, Person};
+use super::problem;
+use crate::audit::{Decision, Event as Audited};
+use crate::console::access::Caller;
 use crate::console::server::WebOptions;
 use crate::console::view::shown_deliveries as shown;
 use crate::database::{DatabaseError, DeliveryFilter};
@@ -31,7 +30,7 @@ pub(super) async fn of_exam(State(options): State<WebOptions>, Path(key): Path<S
 /// Takes JSON only, as [`super::exams::acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
 pub(super) async fn send_again(
     State(options): State<WebOptions>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    caller: Caller,
     chosen: Result<Json<DeliveryFilter>, JsonRejection>,
 ) -> Response {
     let Json(chosen) = match chosen {
@@ -41,7 +40,7 @@ pub(super) async fn send_again(
     let decide = move || {
         let told = chosen.to_string();
         let count = options.outbox.send_again(chosen)?;
-        options.audit.note(decision(peer, Decision::SendAgain, told, count));
+        options.audit.note(decision(&caller, Decision::SendAgain, told, count));
         Ok(count)
     };
     let count = tokio::task::spawn_blocking(decide).await;
@@ -51,7 +50,7 @@ pub(super) async fn send_again(
 /// The same; something must be chosen.
 pub(super) async fn give_up(
     State(options): State<WebOptions>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    caller: Caller,
     chosen: Result<Json<DeliveryFilter>, JsonRejection>,
 ) -> Response {
     let chosen = match chosen {
@@ -62,16 +61,15 @@ pub(super) async fn give_up(
     let decide = move || {
         let told = chosen.to_string();
         let count = options.outbox.give_up(chosen)?;
-        options.audit.note(decision(peer, Decision::GiveUp, told, count));
+        options.audit.note(decision(&caller, Decision::GiveUp, told, count));
         Ok(count)
     };
     let count = tokio::task::spawn_blocking(decide).await;
     decided(count, |count| json!({ "deliveries": count }))
 }
 
-fn decision(peer: SocketAddr, decision: Decision, chosen: String, count: usize) -> Audited {
-    let who = Person::AtConsole { address: address_of(peer), initials: None };
-    Audited::DeliveriesDecided { who, decision, chosen, count }
+fn decision(caller: &Caller, decision: Decision, chosen: String, count: usize) -> Audited {
+    Audited::DeliveriesDecided { who: caller.person(None), decision, chosen, count }
 }
 
 fn decided<T>(

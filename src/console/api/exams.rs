@@ -1,39 +1,38 @@
 //! Exams, their slabs and flags over HTTP.
 
-use std::net::SocketAddr;
-
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{address_of, answer_of, problem};
+use super::{answer_of, problem};
 use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
 use crate::audit::Subject;
+use crate::console::access::Caller;
 use crate::console::server::WebOptions;
-use crate::console::view::ShownSlab;
+use crate::console::view::{ShownExam, ShownSlab};
 use crate::exam::{ExamKey, SlabIndex};
 use crate::picture::picture;
 
-pub(super) async fn exams(State(options): State<WebOptions>) -> Response {
-    answer_of(move || Json(json!({ "exams": options.hub.exams() })).into_response()).await
+pub(super) async fn exams(State(options): State<WebOptions>, caller: Caller) -> Response {
+    answer_of(move || {
+        let exams: Vec<ShownExam> = options.hub.exams().into_iter().map(|exam| caller.names.of(exam)).collect();
+        Json(json!({ "exams": exams })).into_response()
+    })
+    .await
 }
 
-pub(super) async fn exam(
-    State(options): State<WebOptions>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(key): Path<String>,
-) -> Response {
+pub(super) async fn exam(State(options): State<WebOptions>, caller: Caller, Path(key): Path<String>) -> Response {
     let exam = move || match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
         Some(record) => {
-            options.audit.viewed(&address_of(peer), record.subject());
+            options.audit.viewed(caller.person(None), record.subject());
             let slabs: Vec<ShownSlab> =
                 record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
-            let exam = options.hub.shown(&record);
+            let exam = caller.names.of(options.hub.shown(&record));
             Json(json!({ "exam": exam, "slabs": slabs, "report": record.report })).into_response()
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
@@ -44,7 +43,7 @@ pub(super) async fn exam(
 /// A picture is drawn anew once another slice stands for its slab: browsers ask each time whether theirs still holds.
 pub(super) async fn slab_picture(
     State(options): State<WebOptions>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    caller: Caller,
     Path((key, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
@@ -57,7 +56,7 @@ pub(super) async fn slab_picture(
             Some((file, record.subject()))
         })();
         let Some((file, subject)) = found else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
-        options.audit.viewed(&address_of(peer), subject);
+        options.audit.viewed(caller.person(None), subject);
         let tag = format!("\"{}\"", edition(&file));
         let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
         let headers = [
@@ -82,13 +81,15 @@ pub(super) async fn slab_picture(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acknowledge {
-    by: String,
+    /// Who acknowledges, where nobody has logged in by name.
+    #[serde(default)]
+    by: Option<String>,
 }
 
 /// Takes JSON only: a form on another site cannot send that without asking first.
 pub(super) async fn acknowledge(
     State(options): State<WebOptions>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    caller: Caller,
     Path((key, flag)): Path<(String, String)>,
     body: Result<Json<Acknowledge>, JsonRejection>,
 ) -> Response {
@@ -97,11 +98,12 @@ pub(super) async fn acknowledge(
         Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
     };
     let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
+    let by = caller.signs_as(by);
     let acknowledged = move || {
         let exam = options.hub.acknowledge(&key, &flag, &by)?;
         let subject = options.hub.record(&key).map_or_else(|| Subject::of_exam(&key), |record| record.subject());
-        options.audit.acknowledged(&address_of(peer), &by, subject, &flag);
-        Ok(exam)
+        options.audit.acknowledged(caller.person(Some(by.trim().to_owned())), subject, &flag);
+        Ok(caller.names.of(exam))
     };
     match tokio::task::spawn_blocking(acknowledged).await {
         Ok(Ok(exam)) => Json(exam).into_response(),

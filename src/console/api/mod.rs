@@ -3,33 +3,36 @@
 mod daemon;
 mod deliveries;
 mod exams;
+mod session;
 mod slices;
 
-use std::net::SocketAddr;
-
+use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::json;
 
-pub(super) use daemon::{metrics, ready};
+pub(super) use daemon::{metrics, readiness, ready};
 
-use super::server::WebOptions;
+use super::server::Routes;
 
-pub(super) fn routes() -> Router<WebOptions> {
-    Router::new()
-        .route("/api/v1/exams", get(exams::exams))
-        .route("/api/v1/exams/{key}", get(exams::exam))
-        .route("/api/v1/exams/{key}/slabs/{picture}", get(exams::slab_picture))
-        .route("/api/v1/exams/{key}/slices", get(slices::slices))
-        .route("/api/v1/exams/{key}/slices/{id}", get(slices::hounsfield))
-        .route("/api/v1/exams/{key}/deliveries", get(deliveries::of_exam))
-        .route("/api/v1/exams/{key}/flags/{flag}/acknowledge", post(exams::acknowledge))
-        .route("/api/v1/outbox", get(deliveries::undelivered))
-        .route("/api/v1/outbox/retry", post(deliveries::send_again))
-        .route("/api/v1/outbox/drop", post(deliveries::give_up))
-        .route("/api/v1/status", get(daemon::status))
+/// Each of them is in the matrix too (`access::matrix`): who may use it.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/api/v1/session", session::session)
+        .post("/api/v1/session", session::log_in)
+        .delete("/api/v1/session", session::log_out)
+        .post("/api/v1/setup", session::set_up)
+        .get("/api/v1/exams", exams::exams)
+        .get("/api/v1/exams/{key}", exams::exam)
+        .get("/api/v1/exams/{key}/slabs/{picture}", exams::slab_picture)
+        .get("/api/v1/exams/{key}/slices", slices::slices)
+        .get("/api/v1/exams/{key}/slices/{id}", slices::hounsfield)
+        .get("/api/v1/exams/{key}/deliveries", deliveries::of_exam)
+        .post("/api/v1/exams/{key}/flags/{flag}/acknowledge", exams::acknowledge)
+        .get("/api/v1/outbox", deliveries::undelivered)
+        .post("/api/v1/outbox/retry", deliveries::send_again)
+        .post("/api/v1/outbox/drop", deliveries::give_up)
+        .get("/api/v1/status", daemon::status)
 }
 
 pub(super) fn problem(status: StatusCode, text: &str) -> Response {
@@ -40,9 +43,4 @@ pub(super) fn problem(status: StatusCode, text: &str) -> Response {
 pub(super) async fn answer_of(work: impl FnOnce() -> Response + Send + 'static) -> Response {
     let answered = tokio::task::spawn_blocking(work).await;
     answered.unwrap_or_else(|_| problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made"))
-}
-
-/// Who asks, as far as that is known: there is no log-in, and a proxy stands for all behind it.
-pub(super) fn address_of(peer: SocketAddr) -> String {
-    peer.ip().to_canonical().to_string()
 }

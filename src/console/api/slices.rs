@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::SocketAddr;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
@@ -13,9 +12,9 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{address_of, problem};
+use super::problem;
 use crate::analysis::{ExamState, SlabView};
-
+use crate::console::access::Caller;
 use crate::console::server::WebOptions;
 use crate::exam::ExamKey;
 use crate::slices::{ListedSlice, SliceList, SlicesError};
@@ -29,15 +28,11 @@ struct ShownSlice {
     hounsfield: String,
 }
 
-pub(super) async fn slices(
-    State(options): State<WebOptions>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(key): Path<String>,
-) -> Response {
+pub(super) async fn slices(State(options): State<WebOptions>, caller: Caller, Path(key): Path<String>) -> Response {
     let WebOptions { hub, audit, slices, .. } = options;
     let listed = slices.read(move |reader| {
         let Some(record) = ExamKey::parse(&key).and_then(|key| hub.record(&key)) else { return no_such_exam() };
-        audit.viewed(&address_of(peer), record.subject());
+        audit.viewed(caller.person(None), record.subject());
         let exam = &record.exam.key;
         let image_of = |slab: &SlabView| Some((slab.index, slab.image.clone()?));
         let slabs: BTreeMap<_, _> = record.slabs.values().filter_map(image_of).collect();
@@ -59,7 +54,7 @@ pub(super) async fn slices(
 
 pub(super) async fn hounsfield(
     State(options): State<WebOptions>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    caller: Caller,
     Path((key, id)): Path<(String, String)>,
     asked: HeaderMap,
 ) -> Response {
@@ -69,7 +64,7 @@ pub(super) async fn hounsfield(
         // Of an earlier exam that takes longer than its pixels do.
         let of_record = || hub.record(&key).map(|record| record.subject());
         let Some(subject) = reader.subject(&key, of_record) else { return no_such_exam() };
-        audit.viewed(&address_of(peer), subject);
+        audit.viewed(caller.person(None), subject);
         let found = match reader.find(&key, &id) {
             Ok(found) => found,
             Err(error) => return refused(&error),

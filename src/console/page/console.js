@@ -13,6 +13,7 @@ import { showLesions, startLesions } from "./lesions.js";
 import { showElsewhere, showList } from "./list.js";
 import { Look } from "./look.js";
 import { recall, remember } from "./remember.js";
+import { checkSession, seesExams, startSession } from "./session.js";
 import { soundAlarms, startSound } from "./sound.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
@@ -75,6 +76,7 @@ function loseConnection() {
   if (connection !== "lost") lostSince = new Date();
   connection = "lost";
   opening += 1;
+  checkSession();
 }
 
 function goLive() {
@@ -87,7 +89,7 @@ async function fetchEverything() {
   const askedAt = exams.now;
   isComplete = false;
   try {
-    const [newStatus, list] = await Promise.all([getStatus(), getExams()]);
+    const [newStatus, list] = await Promise.all([getStatus(), seesExams() ? getExams() : []]);
     if (mine !== opening) return;
     status = newStatus;
     exams.takeAll(list, askedAt);
@@ -435,5 +437,5 @@ startTheme();
 listenToUser();
 startDeliveries();
 startSound();
-startStream();
 writeSoon();
+startSession().then(startStream);

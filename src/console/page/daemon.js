@@ -14,6 +14,17 @@ async function request(path, options = {}) {
 
 const examPath = (/** @type {string} */ key) => `api/v1/exams/${encodeURIComponent(key)}`;
 
+/** What changes something: JSON, as the daemon wants it. @param {string} method @param {object} body */
+const asJson = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+/** @returns {Promise<Session>} */
+export const getSession = () => request("api/v1/session");
+/** @param {{ name: string, password: string } | { kiosk: string }} credentials */
+export const beginSession = (credentials) => request("api/v1/session", asJson("POST", credentials));
+export const endSession = () => request("api/v1/session", { method: "DELETE" });
+/** @param {{ token: string, name: string, shown_as: string, password: string }} account */
+export const setUp = (account) => request("api/v1/setup", asJson("POST", account));
+
 /** @returns {Promise<DaemonStatus>} */
 export const getStatus = () => request("api/v1/status");
 /** @returns {Promise<Exam[]>} */
@@ -27,20 +38,12 @@ export const getDeliveries = async (key) => (await request(`${examPath(key)}/del
 
 /** @param {string} key @param {string} flagId @param {string} by @returns {Promise<Exam>} */
 export function acknowledge(key, flagId, by) {
-  return request(`${examPath(key)}/flags/${encodeURIComponent(flagId)}/acknowledge`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ by }),
-  });
+  return request(`${examPath(key)}/flags/${encodeURIComponent(flagId)}/acknowledge`, asJson("POST", { by }));
 }
 
 /** @param {"retry" | "drop"} what @param {string} destination */
 export const decideDeliveries = (what, destination) =>
-  request(`api/v1/outbox/${what}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ destination }),
-  });
+  request(`api/v1/outbox/${what}`, asJson("POST", { destination }));
 
 /**
  * What the daemon tells: `tell` gets each message of `EventStream`. All tabs share one stream where the browser lets them.

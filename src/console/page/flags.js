@@ -3,6 +3,7 @@
 import { acknowledge } from "./daemon.js";
 import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, setText, within } from "./dom.js";
 import { recall, remember } from "./remember.js";
+import { acknowledges, ownName } from "./session.js";
 import { isOpen } from "./verdict.js";
 import { clock, quantity, slices } from "./words.js";
 
@@ -22,7 +23,7 @@ export function showFlags(exam, live, changed) {
   const create = (/** @type {Flag} */ flag) => createFlag(exam.key, flag, changed);
   const update = (/** @type {HTMLElement} */ item, /** @type {Flag} */ flag) => updateFlag(item, flag, attempts.get(keyOf(flag)), live);
   matchChildren(byId("flag-list"), [...exam.flags].sort(worstFirst), keyOf, create, update);
-  setHidden(byId("acknowledging"), initials === "");
+  setHidden(byId("acknowledging"), initials === "" || ownName() !== "" || !acknowledges());
   setText(byId("initials-now"), initials);
 }
 
@@ -64,7 +65,7 @@ function updateFlag(item, flag, attempt, live) {
   setAttribute(item, "data-acknowledged", Boolean(flag.acknowledged));
   setText(within(item, ".problem"), attempt?.problem ? `Not acknowledged: ${attempt.problem}` : "");
   const button = within(item, "button", HTMLButtonElement);
-  setHidden(button, Boolean(flag.acknowledged));
+  setHidden(button, Boolean(flag.acknowledged) || !acknowledges());
   button.disabled = !live || attempt?.pending === true;
   setText(button, attempt?.pending ? "Acknowledging" : "Acknowledge");
 }
@@ -102,7 +103,7 @@ function iconOf(flag) {
 
 /** @param {string} examKey @param {string} flagId @param {Changed} changed */
 async function acknowledgeAs(examKey, flagId, changed) {
-  const by = initials || (await askInitials());
+  const by = ownName() || initials || (await askInitials());
   if (!by) return;
   const attemptKey = `${examKey}/${flagId}`;
   attempts.set(attemptKey, { pending: true });

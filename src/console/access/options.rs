@@ -1,0 +1,117 @@
+//! What is configured of who may see and do what.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Who may use the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessMode {
+    /// Who logs in, and kiosks.
+    #[default]
+    Accounts,
+    /// Whoever reaches it, as technician.
+    Open,
+}
+
+/// How patients are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Names {
+    /// With ID, birth date and sex.
+    #[default]
+    Full,
+    /// Initials and sex.
+    Initials,
+    /// The exam's key alone.
+    Key,
+}
+
+/// Who may use the console, from where, and what is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessOptions {
+    pub mode: AccessMode,
+    /// It may be used from elsewhere without TLS, or without accounts.
+    pub insecure: bool,
+    /// Names, beside `localhost` and addresses, under which browsers reach it.
+    pub hosts: Vec<String>,
+    /// Who says on whose behalf it asks.
+    pub proxies: Vec<IpNet>,
+    /// A session ends when nothing was asked in it for so long, and at the latest after `longest`.
+    pub idle: Duration,
+    pub longest: Duration,
+    /// For people.
+    pub names: Names,
+    /// For tables.
+    pub table_names: Names,
+    /// Certificate and key; without them it is served in the clear.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where metrics and health are served beside the console, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The file with the token for metrics and health on the console's own port.
+    pub metrics_token: Option<PathBuf>,
+}
+
+impl Default for AccessOptions {
+    fn default() -> Self {
+        Self {
+            mode: AccessMode::default(),
+            insecure: false,
+            hosts: Vec::new(),
+            proxies: Vec::new(),
+            idle: Duration::from_hours(1),
+            longest: Duration::from_hours(12),
+            names: Names::Full,
+            table_names: Names::Initials,
+            tls: None,
+            metrics_listen: None,
+            metrics_token: None,
+        }
+    }
+}
+
+impl AccessOptions {
+    /// Why it may not be served at an address; `None` if it may.
+    #[must_use]
+    pub fn forbids(&self, address: IpAddr) -> Option<&'static str> {
+        let is_exposed = !address.to_canonical().is_loopback() && !self.insecure;
+        match (self.mode, &self.tls) {
+            (AccessMode::Open, _) if is_exposed => Some(
+                "console.listen is open to the network and console.access is open: use accounts, or say console.insecure = true",
+            ),
+            (_, None) if is_exposed => Some(
+                "console.listen is open to the network without TLS: give console.certificate and console.key, or say console.insecure = true",
+            ),
+            _ => None,
+        }
+    }
+
+    /// Whether browsers take only cookies that are sent encrypted: not where somebody has said that it need not be.
+    #[must_use]
+    pub fn has_secure_cookies(&self, listen: IpAddr) -> bool {
+        self.tls.is_some() || listen.to_canonical().is_loopback() || !self.insecure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn off_loopback_it_takes_tls_and_accounts_or_somebody_who_says_that_it_need_not() {
+        let files = Some((PathBuf::from("a.pem"), PathBuf::from("a.key")));
+        let forbidden = |mode, insecure, tls: &Option<_>, address: &str| {
+            let options = AccessOptions { mode, insecure, tls: tls.clone(), ..AccessOptions::default() };
+            options.forbids(address.parse().unwrap()).is_some()
+        };
+        for mode in [AccessMode::Accounts, AccessMode::Open] {
+            for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+                assert!(!forbidden(mode, false, &None, address));
+            }
+            assert!(forbidden(mode, false, &None, "0.0.0.0") && !forbidden(mode, true, &None, "0.0.0.0"));
+        }
+        assert!(!forbidden(AccessMode::Accounts, false, &files, "::"));
+        assert!(forbidden(AccessMode::Open, false, &files, "10.0.0.7"));
+    }
+}

@@ -1,0 +1,203 @@
+//! Passwords: Argon2id (RFC 9106) with 19 MiB and 2 passes, as OWASP's password storage cheat sheet has it. It is meant to be dear, so
+//! a flood of log-ins could keep slices waiting. One thread of the lowest priority does it all, with memory that it takes once: pages
+//! that come and go would stop the process's other threads. Few may wait for it; who comes when they are all there is sent away.
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use tokio::sync::oneshot;
+
+use super::secret::{random, same};
+use crate::database::KeptPassword;
+use crate::serving::lowest_priority;
+
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+
+/// Passwords that may wait for their turn, of 30 ms each.
+const MOST_WAITING: usize = 8;
+
+/// A password must have so many characters. No other rule: rules make passwords worse (NIST SP 800-63B-4 section 3.1.1).
+pub const SHORTEST_PASSWORD: usize = 12;
+/// And at most so many bytes.
+pub(super) const LONGEST_PASSWORD: usize = 256;
+
+/// Whether a password may be given to an account.
+#[must_use]
+pub fn is_acceptable(password: &str) -> bool {
+    password.chars().count() >= SHORTEST_PASSWORD && password.len() <= LONGEST_PASSWORD
+}
+
+/// A password as it is to be kept; takes as long as a log-in.
+///
+/// # Errors
+/// If there is no memory for it.
+pub fn keep_password(password: &str) -> Result<KeptPassword, argon2::Error> {
+    kept(password, &mut Vec::new())
+}
+
+fn kept(password: &str, memory: &mut Vec<Block>) -> Result<KeptPassword, argon2::Error> {
+    let (salt, memory_kib, passes) = (random(), MEMORY_KIB, PASSES);
+    let hash = hash(password, &salt, memory_kib, passes, memory)?;
+    Ok(KeptPassword { salt, hash, memory_kib, passes })
+}
+
+fn hash(
+    password: &str,
+    salt: &[u8; 16],
+    memory_kib: u32,
+    passes: u32,
+    memory: &mut Vec<Block>,
+) -> Result<[u8; 32], argon2::Error> {
+    let params = Params::new(memory_kib, passes, 1, Some(32))?;
+    memory.resize(params.block_count(), Block::default());
+    let mut hash = [0; 32];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into_with_memory(
+        password.as_bytes(),
+        salt,
+        &mut hash,
+        memory,
+    )?;
+    Ok(hash)
+}
+
+/// Too many wait already.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Busy;
+
+enum Work {
+    /// Whether a password is the one that is kept; where none is kept, it costs the same.
+    Check {
+        password: String,
+        kept: Option<KeptPassword>,
+        answer: oneshot::Sender<bool>,
+    },
+    Keep {
+        password: String,
+        answer: oneshot::Sender<Option<KeptPassword>>,
+    },
+}
+
+/// The thread that computes them.
+#[derive(Debug)]
+pub(super) struct Passwords {
+    work: Sender<Work>,
+}
+
+impl Passwords {
+    /// # Errors
+    /// If the system gives no thread.
+    pub(super) fn start() -> std::io::Result<Self> {
+        let (work, waiting) = bounded::<Work>(MOST_WAITING);
+        std::thread::Builder::new().name("passwords".to_owned()).spawn(move || {
+            lowest_priority();
+            let mut memory = Vec::new();
+            let nobody = KeptPassword { salt: random(), hash: random(), memory_kib: MEMORY_KIB, passes: PASSES };
+            for work in waiting {
+                work.done(&nobody, &mut memory);
+            }
+        })?;
+        Ok(Self { work })
+    }
+
+    /// Whether a password is the one that is kept. Of `None`, an account that is not there, `false` after the same work.
+    ///
+    /// # Errors
+    /// If too many wait already.
+    pub(super) async fn is_right(&self, password: String, kept: Option<KeptPassword>) -> Result<bool, Busy> {
+        let (answer, answered) = oneshot::channel();
+        self.give(Work::Check { password, kept, answer })?;
+        // A thread that has ended has let nobody in.
+        Ok(answered.await.unwrap_or(false))
+    }
+
+    /// A password as it is to be kept; `None` where there is no memory for it.
+    ///
+    /// # Errors
+    /// If too many wait already.
+    pub(super) async fn keep(&self, password: String) -> Result<Option<KeptPassword>, Busy> {
+        let (answer, answered) = oneshot::channel();
+        self.give(Work::Keep { password, answer })?;
+        Ok(answered.await.unwrap_or(None))
+    }
+
+    fn give(&self, work: Work) -> Result<(), Busy> {
+        self.work.try_send(work).map_err(|refused| match refused {
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => Busy,
+        })
+    }
+}
+
+impl Work {
+    fn done(self, nobody: &KeptPassword, memory: &mut Vec<Block>) {
+        // Who does not wait any more is told nothing.
+        match self {
+            Self::Check { answer, .. } if answer.is_closed() => {}
+            Self::Check { password, kept, answer } => {
+                let there = kept.is_some();
+                let _ = answer.send(matches(&password, kept.as_ref().unwrap_or(nobody), memory) && there);
+            }
+            Self::Keep { password, answer } => {
+                let _ = answer.send(kept(&password, memory).ok());
+            }
+        }
+    }
+}
+
+fn matches(password: &str, kept: &KeptPassword, memory: &mut Vec<Block>) -> bool {
+    let KeptPassword { salt, hash: right, memory_kib, passes } = kept;
+    match hash(password, salt, *memory_kib, *passes, memory) {
+        Ok(found) => same(&found, right),
+        Err(error) => {
+            tracing::error!(%error, "a password cannot be checked");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_right_or_wrong_and_nobodys_costs_the_same() {
+        let passwords = Passwords::start().unwrap();
+        let kept = passwords.keep("correct horse battery".to_owned()).await.unwrap().unwrap();
+        assert_eq!((kept.memory_kib, kept.passes), (19_456, 2));
+        assert!(passwords.is_right("correct horse battery".to_owned(), Some(kept.clone())).await.unwrap());
+        assert!(!passwords.is_right("correct horse batterx".to_owned(), Some(kept.clone())).await.unwrap());
+        assert_ne!(keep_password("correct horse battery").unwrap(), kept, "each has a salt of its own");
+        let mut costs = [Duration::MAX; 2];
+        for _ in 0..5 {
+            for (cost, kept) in costs.iter_mut().zip([Some(kept.clone()), None]) {
+                let began = Instant::now();
+                assert!(!passwords.is_right("wrong password".to_owned(), kept).await.unwrap());
+                *cost = began.elapsed().min(*cost);
+            }
+        }
+        let [known, unknown] = costs.map(|cost| cost.as_secs_f64());
+        assert!(unknown > 0.25 * known && unknown < 4.0 * known, "{costs:?}");
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_too_many_wait_is_sent_away() {
+        let passwords = std::sync::Arc::new(Passwords::start().unwrap());
+        let asked: Vec<_> = (0..64)
+            .map(|_| {
+                let passwords = passwords.clone();
+                tokio::spawn(async move { passwords.is_right("wrong".to_owned(), None).await })
+            })
+            .collect();
+        let mut busy = 0;
+        for asked in asked {
+            busy += usize::from(asked.await.unwrap() == Err(Busy));
+        }
+        assert!((1..64).contains(&busy), "{busy} of 64");
+    }
+
+    #[test]
+    fn a_password_is_long_and_that_is_all() {
+        assert!(is_acceptable("aaaaaaaaaaaa") && !is_acceptable("short") && !is_acceptable(&"a".repeat(257)));
+    }
+}

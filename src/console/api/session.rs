@@ -1,0 +1,150 @@
+//! Who uses the console: log-in, log-out, the first administrator.
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::{answer_of, problem};
+use crate::console::access::{AccessMode, Caller, Known, LogInError, Who};
+use crate::console::server::WebOptions;
+use crate::database::DatabaseError;
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// What the page is told before it knows who uses it.
+#[derive(Serialize)]
+struct Session {
+    /// `accounts` or `open`.
+    access: &'static str,
+    /// There is no account yet.
+    first_run: bool,
+    /// `null` where nobody has logged in.
+    who: Option<Known>,
+}
+
+fn told(options: &WebOptions, caller: &Caller) -> Result<Session, DatabaseError> {
+    let access = match options.access.options().mode {
+        AccessMode::Accounts => "accounts",
+        AccessMode::Open => "open",
+    };
+    Ok(Session { access, first_run: options.access.is_first_run()?, who: caller.known() })
+}
+
+pub(super) async fn session(State(options): State<WebOptions>, caller: Caller) -> Response {
+    answer_of(move || match told(&options, &caller) {
+        Ok(session) => Json(session).into_response(),
+        Err(error) => refused(&error.into()),
+    })
+    .await
+}
+
+/// By name and password, or as a kiosk.
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub(super) enum LogIn {
+    Person { name: String, password: String },
+    Kiosk { kiosk: String },
+}
+
+pub(super) async fn log_in(
+    State(options): State<WebOptions>,
+    caller: Caller,
+    asked: Result<Json<LogIn>, JsonRejection>,
+) -> Response {
+    match asked {
+        Ok(Json(LogIn::Person { name, password })) => match options.access.log_in(&name, password, &caller).await {
+            Ok((account, cookie)) => entered(&options, caller, account, &cookie).await,
+            Err(error) => refused(&error),
+        },
+        Ok(Json(LogIn::Kiosk { kiosk })) => {
+            answer_of(move || match options.access.let_kiosk_in(&kiosk, caller.address) {
+                Ok(cookie) => with_cookie(Json(serde_json::json!({ "kiosk": true })).into_response(), &cookie),
+                Err(error) => refused(&error),
+            })
+            .await
+        }
+        // What was sent may be a password: it is not told back.
+        Err(rejection) => problem(rejection.status(), "name and password, or kiosk, are wanted"),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetUp {
+    token: String,
+    name: String,
+    #[serde(default)]
+    shown_as: String,
+    password: String,
+}
+
+pub(super) async fn set_up(
+    State(options): State<WebOptions>,
+    caller: Caller,
+    asked: Result<Json<SetUp>, JsonRejection>,
+) -> Response {
+    let Ok(Json(SetUp { token, name, shown_as, password })) = asked else {
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, "token, name, shown_as and password are wanted");
+    };
+    match options.access.set_up(&token, &name, &shown_as, password, &caller).await {
+        Ok((account, cookie)) => entered(&options, caller, account, &cookie).await,
+        Err(error) => refused(&error),
+    }
+}
+
+pub(super) async fn log_out(State(options): State<WebOptions>, caller: Caller) -> Response {
+    answer_of(move || {
+        let ended = options.access.log_out(&caller).and_then(|cookie| {
+            let nobody = Caller { who: Who::Nobody, ..caller };
+            Ok((told(&options, &nobody)?, cookie))
+        });
+        match ended {
+            // Pictures that the browser has kept go too.
+            Ok((session, cookie)) => {
+                with_cookie(([(CLEAR_SITE_DATA, "\"cache\"")], Json(session)).into_response(), &cookie)
+            }
+            Err(error) => refused(&error.into()),
+        }
+    })
+    .await
+}
+
+async fn entered(options: &WebOptions, caller: Caller, account: crate::database::Account, cookie: &str) -> Response {
+    // The session itself is not needed to tell who it is.
+    let caller = Caller { who: Who::Person { account, session: [0; 32] }, ..caller };
+    with_cookie(session(State(options.clone()), caller).await, cookie)
+}
+
+fn with_cookie(mut response: Response, cookie: &str) -> Response {
+    match HeaderValue::from_str(cookie) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            response.headers_mut().insert(header::SET_COOKIE, value);
+            response
+        }
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the session cannot be told to the browser"),
+    }
+}
+
+fn refused(error: &LogInError) -> Response {
+    let status = match error {
+        LogInError::Wrong | LogInError::NoSuchLink | LogInError::NoSuchKiosk => StatusCode::UNAUTHORIZED,
+        LogInError::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
+        LogInError::Busy | LogInError::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
+        LogInError::NameIsTaken | LogInError::Open => StatusCode::CONFLICT,
+        LogInError::UnusableName | LogInError::UnusablePassword => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let wait = match error {
+        LogInError::Wait(wait) => Some(wait.as_secs() + 1),
+        LogInError::Busy => Some(1),
+        _ => None,
+    };
+    let mut response = problem(status, &error.to_string());
+    if let Some(wait) = wait {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    }
+    response
+}

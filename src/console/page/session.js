@@ -1,0 +1,166 @@
+// Who uses the console: the log-in before anything is shown, and who has logged in beside it. The page's own parts stand in this
+// file, so that the rest of the page knows of a session only whether there is one.
+
+import { beginSession, endSession, getSession, setUp } from "./daemon.js";
+import { byId, make, setHidden, setText } from "./dom.js";
+
+/** @type {Who} */
+const NOBODY = { name: null, shown_as: null, role: null, sees_exams: false, acknowledges: false, delivers: false };
+const ROLE_WORDS = { technician: "Technician", clinic: "Clinic", administrator: "Administrator", reader: "Reader", table: "Table" };
+
+let access = "accounts";
+/** @type {Who} */ let who = NOBODY;
+
+export const seesExams = () => who.sees_exams;
+export const acknowledges = () => who.acknowledges;
+/** The name beside acknowledgements, or "" where initials are to be typed. */
+export const ownName = () => who.shown_as ?? "";
+
+/** Returns once somebody may see something. */
+export async function startSession() {
+  makeParts();
+  const link = takeLink();
+  if (link?.what === "kiosk") await attempt(() => beginSession({ kiosk: link.secret }));
+  let session = await untilAnswered();
+  while (session.who === null) session = await ask(session, link?.what === "setup" ? link.secret : "");
+  take(session);
+}
+
+/** The page begins anew where the session has ended: nothing of it stays on the screen. */
+export async function checkSession() {
+  const session = await getSession().catch(() => null);
+  if (session && session.who === null) location.reload();
+}
+
+/** @param {Session} session */
+function take(session) {
+  access = session.access;
+  who = session.who ?? NOBODY;
+  const name = who.shown_as ?? who.name ?? "";
+  setText(byId("who-name"), name && who.role ? `${name}, ${ROLE_WORDS[who.role]}` : "");
+  setHidden(byId("who"), access === "open");
+  setHidden(byId("log-out"), who.role === "table");
+  document.body.dataset.role = who.role ?? "";
+}
+
+/** A secret in the address is taken out of it at once: it would stay in the history. */
+function takeLink() {
+  const found = /^#(setup|kiosk)=([\w-]{43})$/.exec(location.hash);
+  if (!found) return null;
+  history.replaceState(null, "", location.pathname);
+  return { what: found[1], secret: found[2] };
+}
+
+async function untilAnswered() {
+  for (;;) {
+    const session = await getSession().catch(() => null);
+    if (session) return session;
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+  }
+}
+
+/** What was asked for, or null where it was refused: the reason is shown. @template T @param {() => Promise<T>} ask @returns {Promise<T | null>} */
+async function attempt(ask) {
+  try {
+    return await ask();
+  } catch (error) {
+    setText(byId("log-in-problem"), /** @type {Error} */ (error).message);
+    return null;
+  }
+}
+
+/** Asks for name and password, or for those of the first administrator. @param {Session} session @param {string} setupSecret */
+async function ask(session, setupSecret) {
+  const dialog = byId("log-in", HTMLDialogElement);
+  const button = byId("log-in-button", HTMLButtonElement);
+  const passwordField = byId("log-in-password", HTMLInputElement);
+  const isSetup = setupSecret !== "";
+  setText(byId("log-in-title"), isSetup ? "Make an administrator's account" : "Log in");
+  setText(byId("log-in-hint"), hint(session, isSetup));
+  setHidden(/** @type {HTMLElement} */ (byId("log-in-shown-as").parentElement), !isSetup);
+  setHidden(byId("log-in-form"), session.first_run && !isSetup);
+  passwordField.autocomplete = isSetup ? "new-password" : "current-password";
+  if (!dialog.open) dialog.showModal();
+  for (;;) {
+    await new Promise((resolve) => byId("log-in-form").addEventListener("submit", resolve, { once: true }));
+    const [name, shown_as, password] = ["name", "shown-as", "password"].map((field) => byId(`log-in-${field}`, HTMLInputElement).value);
+    setText(byId("log-in-problem"), "");
+    button.disabled = true;
+    const entered = await attempt(() =>
+      isSetup ? setUp({ token: setupSecret, name, shown_as, password }) : beginSession({ name, password }),
+    );
+    button.disabled = false;
+    passwordField.value = "";
+    if (!entered) continue;
+    // The daemon says yes; whether the browser has kept the cookie shows only now.
+    const kept = await untilAnswered();
+    if (kept.who === null) {
+      setText(byId("log-in-problem"), "This browser does not keep the session: open the console by https, or on the machine itself.");
+      continue;
+    }
+    dialog.close();
+    return kept;
+  }
+}
+
+/** @param {Session} session @param {boolean} isSetup */
+function hint(session, isSetup) {
+  if (isSetup) return "A password has at least 12 characters. An administrator sees no patients: add the people who scan by tableside user add.";
+  if (!session.first_run) return "";
+  return "Nobody has an account yet. On the machine, run: sudo -u tableside tableside admin setup-link --config /etc/tableside/tableside.toml";
+}
+
+async function logOut() {
+  if (await attempt(endSession)) location.reload();
+}
+
+function makeParts() {
+  const dialog = make("dialog");
+  dialog.id = "log-in";
+  dialog.setAttribute("aria-labelledby", "log-in-title");
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  const title = make("h2");
+  title.id = "log-in-title";
+  const hint = make("p");
+  hint.id = "log-in-hint";
+  const form = make("form");
+  form.id = "log-in-form";
+  form.addEventListener("submit", (event) => event.preventDefault());
+  const problem = make("p");
+  problem.id = "log-in-problem";
+  problem.setAttribute("role", "alert");
+  const button = make("button", "", "Log in");
+  button.id = "log-in-button";
+  button.type = "submit";
+  const buttons = make("div");
+  buttons.append(button);
+  form.append(
+    field("name", "Name", { autocomplete: "username", required: true, maxLength: 32 }),
+    field("shown-as", "Shown beside acknowledgements as", { maxLength: 32 }),
+    field("password", "Password", { type: "password", required: true, maxLength: 256 }),
+    buttons,
+  );
+  dialog.append(title, hint, form, problem);
+  const person = make("p");
+  person.id = "who";
+  person.hidden = true;
+  const name = make("b");
+  name.id = "who-name";
+  const out = make("button", "", "Log out");
+  out.id = "log-out";
+  out.type = "button";
+  out.addEventListener("click", logOut);
+  person.append(name, out);
+  byId("connection").before(person);
+  document.body.append(dialog);
+}
+
+/** @param {string} name @param {string} label @param {object} properties */
+function field(name, label, properties) {
+  const input = make("input");
+  input.id = `log-in-${name}`;
+  Object.assign(input, properties);
+  const around = make("label", "", `${label} `);
+  around.append(input);
+  return around;
+}
