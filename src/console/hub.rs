@@ -12,7 +12,7 @@ use super::feed::Feed;
 use super::view::{ShownExam, ShownSlab, WaitingPlace};
 use crate::alert::{AcknowledgeError, Flags, Seen};
 use crate::analysis::{ExamState, ExamView, Listener, SlabView};
-use crate::database::{Database, Record};
+use crate::database::{Database, DatabaseError, ExamSearch, Record};
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::report::ReportBasis;
 use crate::telemetry::{self, Until};
@@ -67,7 +67,7 @@ impl Hub {
     #[must_use]
     pub fn exams(&self) -> Vec<ShownExam> {
         // What is on the disk is asked for first: an exam that is written in between stands in both, and the one at hand counts.
-        let kept = self.database.as_ref().map(|database| database.newest(0, SHOWN_EXAMS)).unwrap_or_default();
+        let kept = self.database.as_ref().map(|database| database.newest(SHOWN_EXAMS)).unwrap_or_default();
         let of_kept = |(exam, flags): (ExamView, Flags)| {
             let waiting = self.waiting_place(&exam.key);
             (exam.key.clone(), ShownExam::new(exam, &flags, waiting))
@@ -79,6 +79,22 @@ impl Hub {
         let mut newest = 0..SHOWN_EXAMS;
         shown.retain(|shown| newest.next().is_some() || shown.exam.state != ExamState::Complete);
         shown
+    }
+
+    /// The exams that are looked for, newest first, as the database has them: `SHOWN_EXAMS` at most, and whether there are more.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn search(&self, search: &ExamSearch) -> Result<(Vec<ShownExam>, bool), DatabaseError> {
+        let Some(database) = &self.database else { return Ok((Vec::new(), false)) };
+        let mut found = database.search(search, SHOWN_EXAMS + 1)?;
+        let has_more = found.len() > SHOWN_EXAMS;
+        found.truncate(SHOWN_EXAMS);
+        let shown = found.into_iter().map(|(exam, flags)| {
+            let waiting = self.waiting_place(&exam.key);
+            ShownExam::new(exam, &flags, waiting)
+        });
+        Ok((shown.collect(), has_more))
     }
 
     #[must_use]

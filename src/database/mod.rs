@@ -17,6 +17,7 @@ mod details;
 mod record;
 mod rows;
 mod schema;
+mod search;
 mod shadow_results;
 mod version_1;
 mod writer;
@@ -43,6 +44,7 @@ pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliverySt
 pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Outcome, Unmade};
 pub use details::Details;
 pub use record::Record;
+pub use search::ExamSearch;
 pub use shadow_results::{Judgement, ModelName, ShadowOutcome, ShadowResult, ShadowResults};
 use writer::{Wake, Writer};
 
@@ -75,6 +77,8 @@ pub enum DatabaseError {
 #[derive(Debug)]
 pub struct Database {
     reader: Mutex<Connection>,
+    /// For what people look for, which may take long: the analysis does not wait for it.
+    searcher: Mutex<Connection>,
     writer: Writer,
 }
 
@@ -86,7 +90,7 @@ impl Database {
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         let mut connection = connect(path)?;
         migrate(&mut connection)?;
-        Ok(Self { writer: Writer::start(connection)?, reader: Mutex::new(connect(path)?) })
+        Self::on(connection, path)
     }
 
     /// Opens the database of a daemon that may be running, and leaves its layout as it is.
@@ -94,7 +98,12 @@ impl Database {
     /// # Errors
     /// If there is none, or it has the layout of another version.
     pub fn open_kept(path: &Path) -> Result<Self, DatabaseError> {
-        Ok(Self { writer: Writer::start(connect_kept(path)?)?, reader: Mutex::new(connect(path)?) })
+        Self::on(connect_kept(path)?, path)
+    }
+
+    fn on(connection: Connection, path: &Path) -> Result<Self, DatabaseError> {
+        let [reader, searcher] = [connect(path)?, connect(path)?].map(Mutex::new);
+        Ok(Self { writer: Writer::start(connection)?, reader, searcher })
     }
 
     /// Enters with each later change of an exam what these get of it, and calls `wake` once it is on the disk.
@@ -156,10 +165,10 @@ impl Database {
         keys
     }
 
-    /// The newest exams on the disk with their flags, newest first: `count` of them after the first `skip`.
+    /// The newest exams on the disk with their flags, newest first: `count` of them.
     #[must_use]
-    pub fn newest(&self, skip: usize, count: usize) -> Vec<(ExamView, Flags)> {
-        let exams = self.exams("ORDER BY started_us DESC, key LIMIT ?1 OFFSET ?2", [count as i64, skip as i64]);
+    pub fn newest(&self, count: usize) -> Vec<(ExamView, Flags)> {
+        let exams = self.exams("ORDER BY started_us DESC, key LIMIT ?1", [count as i64]);
         let reader = self.reader();
         let flags = |key: &ExamKey| {
             rows::flags(&reader, key).unwrap_or_else(|error| {
@@ -168,6 +177,14 @@ impl Database {
             })
         };
         exams.into_iter().map(|exam| (flags(&exam.key), exam)).map(|(flags, exam)| (exam, flags)).collect()
+    }
+
+    /// The exams on the disk that are looked for with their flags, newest first: `count` of them at most.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn search(&self, search: &ExamSearch, count: usize) -> Result<Vec<(ExamView, Flags)>, DatabaseError> {
+        search::find(&self.searcher.lock(), search, count)
     }
 
     /// Whether something could not be written; it is tried again.

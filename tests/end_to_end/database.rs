@@ -1,15 +1,17 @@
 //! The database across versions and without the images.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tableside::scanner::PhantomKind;
 
 use crate::daemon::{Daemon, TABLESIDE, config, wait_for};
 use crate::dicom::Association;
+use crate::http::post;
 use crate::series::phantom;
 
 /// An exam as version 0.1 wrote it.
@@ -112,4 +114,36 @@ fn all_outlines_of_an_exam_are_there_after_a_restart_without_its_images() {
         assert_eq!(outlined(&after, name), outlined(&before, name), "{name}");
     }
     assert_eq!(after["report"], before["report"]);
+}
+
+#[test]
+fn exams_beyond_the_newest_are_found_by_name_and_page_by_page_and_can_be_acknowledged() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    database_of_version_1(&data.path().join("state"));
+    let daemon = Daemon::start_on(data, "");
+    let listed = |query: &str| daemon.get(&format!("/api/v1/exams{query}")).json();
+    let keys = |answer: &Value| -> Vec<String> {
+        let exams = answer["exams"].as_array().unwrap();
+        exams.iter().map(|exam| exam["key"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut all = keys(&listed(""));
+    assert_eq!(all.len(), 50);
+    loop {
+        let page = listed(&format!("?before={}", all.last().unwrap()));
+        all.extend(keys(&page));
+        if page["more"] == false {
+            break;
+        }
+    }
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), EXAMS);
+    assert_eq!(all.len(), EXAMS);
+    let oldest = all.last().unwrap();
+    assert_eq!(keys(&listed(&format!("?search={oldest}"))), [oldest.clone()]);
+    assert_eq!(listed("?search=PHANTOM")["exams"].as_array().unwrap().len(), 50);
+    assert_eq!(listed("?search=nobody")["exams"].as_array().unwrap().len(), 0);
+    assert_eq!(daemon.get("/api/v1/exams?before=x").status, 422);
+    assert_eq!(daemon.get("/api/v1/exams?sort=name").status, 400);
+    let acknowledge = format!("/api/v1/exams/{oldest}/flags/rescan/acknowledge");
+    let answer = post(daemon.console(), &acknowledge, &json!({ "by": "ab" }));
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }

@@ -1,8 +1,8 @@
 //! Exams, their slabs and flags over HTTP.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -12,16 +12,55 @@ use super::{answer_of, problem};
 use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
 use crate::audit::Subject;
-use crate::console::access::Caller;
+use crate::console::access::{Caller, Names};
 use crate::console::server::WebOptions;
 use crate::console::view::{ShownExam, ShownSlab};
+use crate::database::ExamSearch;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::picture::picture;
 
-pub(super) async fn exams(State(options): State<WebOptions>, caller: Caller) -> Response {
+/// Words of a search that count.
+const MOST_WORDS: usize = 8;
+
+/// Which exams are asked for; those of the live list where nothing is said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// Words that stand in name, ID or key.
+    search: Option<String>,
+    /// The key of the exam before which they began.
+    before: Option<String>,
+}
+
+pub(super) async fn exams(
+    State(options): State<WebOptions>,
+    caller: Caller,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let Query(Asked { search, before }) = match asked {
+        Ok(asked) => asked,
+        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
+    };
     answer_of(move || {
-        let exams: Vec<ShownExam> = options.hub.exams().into_iter().map(|exam| caller.names.of(exam)).collect();
-        Json(json!({ "exams": exams })).into_response()
+        let shown =
+            |exams: Vec<ShownExam>| -> Vec<ShownExam> { exams.into_iter().map(|exam| caller.names.of(exam)).collect() };
+        if search.is_none() && before.is_none() {
+            return Json(json!({ "exams": shown(options.hub.exams()) })).into_response();
+        }
+        let before = match before.map(|key| ExamKey::parse(&key)) {
+            None => None,
+            Some(Some(key)) => Some(key),
+            Some(None) => return problem(StatusCode::UNPROCESSABLE_ENTITY, "before is the key of an exam"),
+        };
+        let words = search.unwrap_or_default().split_whitespace().take(MOST_WORDS).map(str::to_owned).collect();
+        let by_key_alone = caller.names != Names::Full;
+        match options.hub.search(&ExamSearch { words, by_key_alone, before }) {
+            Ok((exams, more)) => Json(json!({ "exams": shown(exams), "more": more })).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "exams cannot be looked for in the database");
+                problem(StatusCode::INTERNAL_SERVER_ERROR, "the database cannot be searched")
+            }
+        }
     })
     .await
 }

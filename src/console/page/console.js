@@ -14,6 +14,7 @@ import { showElsewhere, showList } from "./list.js";
 import { Look } from "./look.js";
 import { recall, remember } from "./remember.js";
 import { checkSession, seesExams, startSession } from "./session.js";
+import { Search } from "./search.js";
 import { soundAlarms, startSound } from "./sound.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
@@ -34,6 +35,7 @@ const CONNECTION_WORDS = { connecting: "Connecting", live: "Live", lost: "Lost" 
 
 const clockSkew = new ClockSkew();
 const exams = new Exams();
+const search = new Search(takeFound);
 const stack = new Stack();
 const look = new Look(exams, stack, writeViewSoon);
 const viewer = new Viewer(look);
@@ -193,6 +195,11 @@ function choose(key) {
   writeSoon();
 }
 
+function takeFound() {
+  exams.takeFound(search.found);
+  writeSoon();
+}
+
 /** With an answer, a flag has been acknowledged; without, an attempt has begun or failed. @param {Exam} [answer] @param {string} [flagId] */
 function flagsChanged(answer, flagId) {
   if (answer && flagId) exams.takeAcknowledgement(answer, flagId);
@@ -216,6 +223,7 @@ function listenToUser() {
   byId("strip").addEventListener("wheel", wheel, { passive: false });
   startLesions(goToLesion);
   addEventListener("keydown", keyAnywhere);
+  search.start(() => exams.list);
   offerChangeOfInitials(flagsChanged);
   new ResizeObserver(writeSoon).observe(byId("strip"));
 }
@@ -299,7 +307,8 @@ function writePage() {
   if (shown && !exams.detailsBelong) fetchShownDetails();
   writeConnection();
   writeStatus();
-  showList(list, shownKey, choose);
+  search.show();
+  showList(search.listed(list), shownKey, choose);
   showElsewhere(list, shownKey, choose);
   soundAlarms(list);
   if (shown) writeExam(shown);

@@ -29,6 +29,8 @@ export const setUp = (account) => request("api/v1/setup", asJson("POST", account
 export const getStatus = () => request("api/v1/status");
 /** @returns {Promise<Exam[]>} */
 export const getExams = async () => (await request("api/v1/exams")).exams;
+/** Exams that the database has, newest first. @param {string} search @param {string | null} before @returns {Promise<{ exams: Exam[], more: boolean }>} */
+export const findExams = (search, before) => request(`api/v1/exams?${new URLSearchParams({ search, ...(before && { before }) })}`);
 /** @param {string} key @returns {Promise<{ exam: Exam, slabs: Slab[], report: Report | null }>} */
 export const getExam = (key) => request(examPath(key));
 /** @param {string} key @returns {Promise<SliceList>} */

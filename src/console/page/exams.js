@@ -12,6 +12,8 @@ export class Exams {
   #list = [];
   /** z ascending. @type {Slab[]} */
   #sortedSlabs = [];
+  /** Exams of the database that were asked for, newest first, by key. @type {Map<string, Exam>} */
+  #found = new Map();
   #now = 0;
   /** @type {string | null} */ #loadedKey = null;
 
@@ -43,7 +45,8 @@ export class Exams {
   }
 
   get shown() {
-    return this.#exams.get(this.shownKey ?? "")?.exam ?? null;
+    const key = this.shownKey ?? "";
+    return this.#exams.get(key)?.exam ?? this.#found.get(key) ?? null;
   }
 
   /** Slabs of the shown exam, z ascending. */
@@ -96,8 +99,13 @@ export class Exams {
     const since = [...this.#exams].filter(([, { at }]) => at > askedAt);
     this.#exams = new Map(exams.map((exam) => [exam.key, { exam, at: askedAt }]));
     for (const [key, known] of since) this.#exams.set(key, known);
-    if (!this.#exams.has(this.chosenKey ?? "")) this.chosenKey = null;
+    if (!this.#exams.has(this.chosenKey ?? "") && !this.#found.has(this.chosenKey ?? "")) this.chosenKey = null;
     this.#examsChanged();
+  }
+
+  /** Exams of the database: they can be chosen, and what is told of them counts more. @param {Exam[]} exams */
+  takeFound(exams) {
+    this.#found = new Map(exams.map((exam) => [exam.key, exam]));
   }
 
   /** Forgets the details of the exam shown before; slabs that come from now on belong to `key`. @param {string | null} key */

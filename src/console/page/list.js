@@ -4,8 +4,6 @@ import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, 
 import { needsAcknowledging, statements } from "./verdict.js";
 import { clock, personName, progress, waiting } from "./words.js";
 
-/** More than a night's work; the rest is a question for the PACS. */
-const LISTED_EXAMS = 200;
 /** Alarms of other exams told at once; more would push the exam itself off the screen. */
 const ALARMS_ELSEWHERE = 3;
 
@@ -17,7 +15,7 @@ const keyOf = (/** @type {Exam} */ exam) => exam.key;
 export function showList(exams, shownKey, choose) {
   const create = (/** @type {Exam} */ exam) => createEntry(exam, choose);
   const update = (/** @type {HTMLElement} */ entry, /** @type {Exam} */ exam) => updateEntry(entry, exam, shownKey);
-  matchChildren(byId("exams"), exams.slice(0, LISTED_EXAMS), keyOf, create, update);
+  matchChildren(byId("exams"), exams, keyOf, create, update);
 }
 
 /** @param {Exam} exam @param {Choose} choose */

@@ -1,0 +1,132 @@
+//! Exams that somebody looks for.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::DatabaseError;
+use super::rows;
+use crate::alert::Flags;
+use crate::analysis::ExamView;
+use crate::exam::ExamKey;
+
+/// Which exams are looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExamSearch {
+    /// Each of these words stands in the patient's name, in the Patient ID, or at the beginning of the exam's key; letters of ASCII
+    /// in either case.
+    pub words: Vec<String>,
+    /// Names and IDs are not looked at: whoever searches is not shown them, and a search would tell.
+    pub by_key_alone: bool,
+    /// They began before this one.
+    pub before: Option<ExamKey>,
+}
+
+/// Finds them, newest first, with their flags.
+pub(super) fn find(
+    connection: &Connection,
+    ExamSearch { words, by_key_alone, before }: &ExamSearch,
+    count: usize,
+) -> Result<Vec<(ExamView, Flags)>, DatabaseError> {
+    let mut conditions = vec!["TRUE".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    for word in words {
+        let word: String = word
+            .chars()
+            .flat_map(|letter| matches!(letter, '\\' | '%' | '_').then_some('\\').into_iter().chain([letter]))
+            .collect();
+        values.push(format!("{word}%").into());
+        let mut places = vec![like("key", values.len())];
+        if !by_key_alone {
+            values.push(format!("%{word}%").into());
+            places.extend(["patient_name", "patient_id"].map(|column| like(column, values.len())));
+        }
+        conditions.push(format!("({})", places.join(" OR ")));
+    }
+    if let Some(before) = before {
+        values.push(before.to_string().into());
+        let (at, began) = (values.len(), format!("(SELECT started_us FROM exam WHERE key = ?{})", values.len()));
+        conditions.push(format!("started_us <= {began} AND (started_us < {began} OR key > ?{at})"));
+    }
+    values.push((count as i64).into());
+    let condition = format!("WHERE {} ORDER BY started_us DESC, key LIMIT ?{}", conditions.join(" AND "), values.len());
+    let exams = rows::exams(connection, &condition, params_from_iter(values))?;
+    let with_flags = |exam: ExamView| -> Result<_, DatabaseError> {
+        let flags = rows::flags(connection, &exam.key)?;
+        Ok((exam, flags))
+    };
+    exams.into_iter().map(with_flags).collect()
+}
+
+fn like(column: &str, place: usize) -> String {
+    format!("{column} LIKE ?{place} ESCAPE '\\'")
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+
+    use super::*;
+    use crate::database::Database;
+    use crate::database::tests::{earlier_database, key};
+
+    /// Five exams, the newest last; the third and fourth began at the same moment.
+    fn database(folder: &tempfile::TempDir) -> Database {
+        let path = earlier_database(folder, 5);
+        drop(Database::open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let patients =
+            [("BERG^ANNA", "A-1"), ("BERGER^JAN", "a_2"), ("LI^ANNA", "C%3"), ("CHEN^WEI", "D4"), ("BERG^OLE", "E5")];
+        for (number, (name, id)) in patients.iter().enumerate() {
+            let sql = "UPDATE exam SET patient_name = ?2, patient_id = ?3, started_us = ?4 WHERE key = ?1";
+            connection.execute(sql, params![key(number).to_string(), name, id, [1, 2, 3, 3, 5][number]]).unwrap();
+        }
+        drop(connection);
+        Database::open(&path).unwrap()
+    }
+
+    fn found(database: &Database, search: &ExamSearch, count: usize) -> Vec<ExamKey> {
+        database.search(search, count).unwrap().into_iter().map(|(exam, _)| exam.key).collect()
+    }
+
+    fn words(words: &[&str]) -> ExamSearch {
+        ExamSearch { words: words.iter().map(|word| (*word).to_owned()).collect(), ..ExamSearch::default() }
+    }
+
+    #[test]
+    fn every_word_stands_in_name_or_id_or_begins_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(&folder);
+        assert_eq!(found(&database, &words(&["berg"]), 9), [key(4), key(1), key(0)]);
+        assert_eq!(found(&database, &words(&["anna", "Berg"]), 9), [key(0)]);
+        assert_eq!(found(&database, &words(&["a_2"]), 9), [key(1)], "an underscore is no wildcard");
+        assert_eq!(found(&database, &words(&["%"]), 9), [key(2)]);
+        assert_eq!(found(&database, &words(&[&key(3).to_string()]), 9), [key(3)]);
+        assert_eq!(found(&database, &words(&["' OR 1"]), 9), []);
+    }
+
+    #[test]
+    fn who_is_not_shown_names_finds_nothing_by_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(&folder);
+        let by_key = |word: &str| found(&database, &ExamSearch { by_key_alone: true, ..words(&[word]) }, 9);
+        assert_eq!(by_key("berg"), []);
+        assert_eq!(by_key("D4"), []);
+        assert_eq!(by_key(&key(3).to_string()), [key(3)]);
+    }
+
+    #[test]
+    fn page_after_page_has_every_exam_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(&folder);
+        let mut all = Vec::new();
+        loop {
+            let search = ExamSearch { before: all.last().cloned(), ..ExamSearch::default() };
+            let page = found(&database, &search, 2);
+            if page.is_empty() {
+                break;
+            }
+            all.extend(page);
+        }
+        assert_eq!(all, [key(4), key(2), key(3), key(1), key(0)]);
+    }
+}
