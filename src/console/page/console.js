@@ -307,7 +307,7 @@ function writePage() {
   if (shown && !exams.detailsBelong) fetchShownDetails();
   writeConnection();
   writeStatus();
-  search.show();
+  search.show(list);
   showList(search.listed(list), shownKey, choose);
   showElsewhere(list, shownKey, choose);
   soundAlarms(list);

@@ -48,8 +48,10 @@ export class Search {
     return [...live, ...this.#found.filter(({ key }) => !known.has(key))];
   }
 
-  show() {
-    setHidden(byId("more-exams"), !this.#hasMore || this.#isAsking);
+  /** @param {Exam[]} live */
+  show(live) {
+    const areAllListed = this.#words === "" && live.length < NEWEST_EXAMS;
+    setHidden(byId("more-exams"), areAllListed || !this.#hasMore || this.#isAsking);
     const none = this.#words !== "" && this.#found.length === 0 && !this.#isAsking ? "No exam is found" : "";
     setText(byId("search-note"), this.#problem || (this.#isAsking ? "Searching" : none));
   }
