@@ -62,7 +62,7 @@ fn a_restart_can_wait_for_the_patient_on_the_table_up_to_a_limit() {
     send(&slices[..30]);
     wait_for("the exam", || (daemon.exams().len() == 1).then_some(()));
     assert_eq!(waiting("0").status().unwrap().code(), Some(1), "a patient is on the table");
-    let mut patient = waiting("100").spawn().unwrap();
+    let mut patient = waiting("600").spawn().unwrap();
     // The verdict comes before the scan is over: it still is not the time.
     send(&slices[30..62]);
     wait_for("a verdict before the end", || (daemon.exams()[0]["state"] == "trailing").then_some(()));
