@@ -25,8 +25,9 @@ pub struct WaitIdleArgs {
 }
 
 /// The metrics that say how many exams have no verdict, and of how many more comes after theirs (docs/metrics.md): a restart would
-/// cut their scanners off.
-const EXAMS: [&str; 2] = ["tableside_exams_open ", "tableside_exams_trailing "];
+/// cut their scanners off. A daemon of an earlier version has the first alone.
+const OPEN: &str = "tableside_exams_open ";
+const TRAILING: &str = "tableside_exams_trailing ";
 
 pub fn wait_idle(args: &WaitIdleArgs) -> Outcome {
     let config = configuration(args.config.as_deref())?;
@@ -43,8 +44,8 @@ pub fn wait_idle(args: &WaitIdleArgs) -> Outcome {
                 return Ok(DONE);
             }
         };
-        let open = EXAMS.iter().map(|name| value(&metrics, name)).sum::<Option<f64>>();
-        let open = open.ok_or_else(|| format!("what answers at {daemon} is no daemon of this version"))?;
+        let open = value(&metrics, OPEN).ok_or_else(|| format!("what answers at {daemon} is no daemon"))?;
+        let open = open + value(&metrics, TRAILING).unwrap_or(0.0);
         if open == 0.0 {
             println!("Every exam is complete");
             return Ok(DONE);

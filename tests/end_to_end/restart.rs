@@ -76,6 +76,34 @@ fn a_restart_can_wait_for_the_patient_on_the_table_up_to_a_limit() {
     assert!(waiting("0").status().unwrap().success(), "nor is anybody where no daemon runs");
 }
 
+/// A daemon before there was `tableside_exams_trailing`, with its metrics on the console's port.
+#[test]
+fn a_daemon_of_an_earlier_version_is_waited_for_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = tempfile::tempdir().unwrap();
+    let file = own.path().join("tableside.toml");
+    let console = listener.local_addr().unwrap();
+    std::fs::write(&file, format!("[console]\naccess = \"open\"\nlisten = \"{console}\"\n")).unwrap();
+    std::thread::spawn(move || {
+        for open in [1, 0] {
+            let mut stream = listener.accept().unwrap().0;
+            let mut asked = [0; 4096];
+            assert_ne!(stream.read(&mut asked).unwrap(), 0);
+            let metrics = format!("tableside_exams_open {open}\n");
+            let length = metrics.len();
+            write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{metrics}")
+                .unwrap();
+        }
+    });
+    let waited = |expected: i32| {
+        let arguments = ["wait-idle", "--at-most", "0", "--config", text(&file)];
+        let output = Command::new(TABLESIDE).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(expected), "{output:?}");
+    };
+    waited(1);
+    waited(0);
+}
+
 #[test]
 fn an_exam_that_was_cut_off_by_a_kill_comes_to_its_verdict_without_another_slice() {
     let slices = phantom(PhantomKind::Normal, SLICES);
