@@ -52,13 +52,7 @@ enum UserCommand {
         daemon: DaemonArgs,
     },
     /// List who may log in
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        daemon: DaemonArgs,
-    },
+    List(ListArgs),
 }
 
 /// The roles of people (docs/access.md).
@@ -96,6 +90,15 @@ struct DaemonArgs {
 }
 
 #[derive(Args)]
+struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+#[derive(Args)]
 pub struct KioskArgs {
     #[command(subcommand)]
     command: KioskCommand,
@@ -119,13 +122,7 @@ enum KioskCommand {
         daemon: DaemonArgs,
     },
     /// List the screens
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        daemon: DaemonArgs,
-    },
+    List(ListArgs),
 }
 
 #[derive(Args)]
@@ -178,7 +175,7 @@ pub fn user(args: &UserArgs) -> Outcome {
             println!("{name} may not log in any more");
             opened.tell(&name, "removed".to_owned())
         }
-        UserCommand::List { json, daemon } => {
+        UserCommand::List(ListArgs { json, daemon }) => {
             let accounts = daemon.open()?.accounts.accounts()?;
             if *json {
                 return print_json(&accounts);
@@ -206,8 +203,7 @@ pub fn kiosk(args: &KioskArgs) -> Outcome {
             if !opened.accounts.add_kiosk(&kiosk, &secret.hash())? {
                 return Err(format!("there is a kiosk {name} already: revoke it first").into());
             }
-            let places: Vec<String> = kiosk.addresses.iter().map(ToString::to_string).collect();
-            let places = places.join(", ");
+            let places = places_of(&kiosk);
             println!(
                 "Open this once on the screen at {places}; it is not shown again:\n{}",
                 opened.link("kiosk", &secret)
@@ -222,14 +218,14 @@ pub fn kiosk(args: &KioskArgs) -> Outcome {
             println!("kiosk {name} is shown nothing any more");
             opened.tell(&name, "kiosk revoked".to_owned())
         }
-        KioskCommand::List { json, daemon } => {
+        KioskCommand::List(ListArgs { json, daemon }) => {
             let kiosks = daemon.open()?.accounts.kiosks()?;
             if *json {
                 return print_json(&kiosks);
             }
-            for Kiosk { name, addresses, created } in kiosks {
-                let places: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-                println!("{name:<32} {} since {}", places.join(", "), created.strftime("%Y-%m-%d"));
+            for kiosk in kiosks {
+                let since = kiosk.created.strftime("%Y-%m-%d");
+                println!("{:<32} {} since {since}", kiosk.name, places_of(&kiosk));
             }
             Ok(DONE)
         }
@@ -301,6 +297,11 @@ impl PasswordArgs {
         }
         Ok((password, false))
     }
+}
+
+fn places_of(kiosk: &Kiosk) -> String {
+    let places: Vec<String> = kiosk.addresses.iter().map(ToString::to_string).collect();
+    places.join(", ")
 }
 
 fn name_of(typed: &str) -> Result<String, String> {

@@ -25,8 +25,9 @@ pub(super) fn read(document: &mut Document<'_>, config: &mut Config) {
             is_host(host)
         });
         console.strings("proxies", NETWORKS, |text| {
-            access.proxies.extend(parse_network(text));
-            parse_network(text).is_some()
+            let network = parse_network(text);
+            access.proxies.extend(network);
+            network.is_some()
         });
         console.path("certificate", |path| certificate = Some(path));
         console.path("key", |path| key = Some(path));

@@ -63,15 +63,15 @@ impl Default for Feed {
 
 impl Feed {
     pub(super) fn tell(&self, name: &'static str, data: &impl Serialize) {
-        self.tell_all(name, data, None);
+        self.number(name, serde_json::to_string(data), None);
     }
 
     pub(super) fn tell_exam(&self, exam: ShownExam) {
-        self.tell_all("exam", &exam.clone(), Some(exam));
+        self.number("exam", serde_json::to_string(&exam), Some(exam));
     }
 
-    fn tell_all(&self, name: &'static str, data: &impl Serialize, exam: Option<ShownExam>) {
-        let json = match serde_json::to_string(data) {
+    fn number(&self, name: &'static str, json: serde_json::Result<String>, exam: Option<ShownExam>) {
+        let json = match json {
             Ok(json) => json,
             Err(error) => {
                 return tracing::error!(%error, event = name, "an event cannot be written as JSON: nobody is told");

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
-use super::api::problem;
+use super::api::{has, problem};
 use crate::hex::hex;
 
 #[derive(rust_embed::RustEmbed)]
@@ -17,7 +17,7 @@ pub(super) async fn page(uri: Uri, headers: HeaderMap) -> Response {
     };
     let Some(file) = Page::get(path) else { return problem(StatusCode::NOT_FOUND, "there is no such page") };
     let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+    if has(&headers, &tag) {
         return StatusCode::NOT_MODIFIED.into_response();
     }
     let headers = [

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use serde::Serialize;
 use serde_json::json;
 
 use super::feed::Feed;
@@ -26,6 +27,13 @@ const SHOWN_EXAMS: usize = 50;
 
 /// Finished exams that are kept at hand with their slabs; the database keeps them all.
 const FINISHED_AT_HAND: usize = 8;
+
+/// A slab, as those who watch are told of it.
+#[derive(Serialize)]
+struct ToldSlab<'a> {
+    exam: &'a ExamKey,
+    slab: &'a ShownSlab,
+}
 
 /// The exams and their watchers. Cheap to call from any thread; nothing waits for a slow watcher.
 #[derive(Debug)]
@@ -68,10 +76,7 @@ impl Hub {
     pub fn exams(&self) -> Vec<ShownExam> {
         // What is on the disk is asked for first: an exam that is written in between stands in both, and the one at hand counts.
         let kept = self.database.as_ref().map(|database| database.newest(SHOWN_EXAMS)).unwrap_or_default();
-        let of_kept = |(exam, flags): (ExamView, Flags)| {
-            let waiting = self.waiting_place(&exam.key);
-            (exam.key.clone(), ShownExam::new(exam, &flags, waiting))
-        };
+        let of_kept = |kept: (ExamView, Flags)| (kept.0.key.clone(), self.shown_kept(kept));
         let mut shown: BTreeMap<ExamKey, ShownExam> = kept.into_iter().map(of_kept).collect();
         shown.extend(self.records().values().map(|record| (record.exam.key.clone(), self.shown(record))));
         let mut shown: Vec<ShownExam> = shown.into_values().collect();
@@ -90,11 +95,7 @@ impl Hub {
         let mut found = database.search(search, SHOWN_EXAMS + 1)?;
         let has_more = found.len() > SHOWN_EXAMS;
         found.truncate(SHOWN_EXAMS);
-        let shown = found.into_iter().map(|(exam, flags)| {
-            let waiting = self.waiting_place(&exam.key);
-            ShownExam::new(exam, &flags, waiting)
-        });
-        Ok((shown.collect(), has_more))
+        Ok((found.into_iter().map(|kept| self.shown_kept(kept)).collect(), has_more))
     }
 
     #[must_use]
@@ -269,6 +270,12 @@ impl Hub {
         }
     }
 
+    /// An exam as the database has it.
+    fn shown_kept(&self, (exam, flags): (ExamView, Flags)) -> ShownExam {
+        let waiting = self.waiting_place(&exam.key);
+        ShownExam::new(exam, &flags, waiting)
+    }
+
     fn in_turn(&self) -> MutexGuard<'_, Vec<ExamKey>> {
         self.waiting.lock()
     }
@@ -350,7 +357,7 @@ impl Listener for Hub {
         let shown = ShownSlab::new(key, &slab);
         if let Some(record) = self.records().get_mut(key) {
             record.slabs.insert(slab.index, slab);
-            self.feed.tell("slab", &json!({ "exam": key, "slab": shown }));
+            self.feed.tell("slab", &ToldSlab { exam: key, slab: &shown });
         }
     }
 

@@ -18,7 +18,7 @@ use super::standstill::Standstill;
 use super::{Daemon, listed};
 use crate::audit::{self, Audit};
 use crate::config::Config;
-use crate::console::access::{Access, AccessError, AccessMode, AccessOptions};
+use crate::console::access::{Access, AccessError};
 use crate::console::{self, Hub, MetricsOf, StatusOf, WebOptions};
 use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage};
@@ -173,7 +173,7 @@ impl Daemon {
             standstill: Standstill::after(&config.data),
             disk: Disk::new(config.data),
             insecure: config.insecure,
-            exposed: exposed(&config.access, console_address),
+            exposed: config.access.notice(console_address.ip()).map(str::to_owned),
             trouble,
         });
         let watched = health.clone();
@@ -234,17 +234,6 @@ fn open_database(config: &Config) -> Result<Arc<Database>, StartError> {
 fn start_audit(config: &Config) -> Result<Audit, StartError> {
     let trail = audit::folder(&config.data);
     Audit::start(config.audit.clone(), trail, &config.ingest.ae_title).map_err(StartError::Threads)
-}
-
-/// What whoever looks should know of who may look.
-fn exposed(options: &AccessOptions, address: SocketAddr) -> Option<String> {
-    let is_exposed = options.insecure && !address.ip().to_canonical().is_loopback();
-    let what = match options.mode {
-        AccessMode::Open => "anyone on the network may use the console",
-        AccessMode::Accounts if options.tls.is_none() => "the console is not encrypted",
-        AccessMode::Accounts => return None,
-    };
-    is_exposed.then(|| format!("Not secured: {what} (console.insecure)"))
 }
 
 fn metrics_of(health: &Arc<Health>, metrics: Metrics) -> MetricsOf {

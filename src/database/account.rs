@@ -25,9 +25,6 @@ pub enum Role {
 impl Role {
     pub const ALL: [Self; 5] = [Self::Technician, Self::Clinic, Self::Administrator, Self::Reader, Self::Table];
 
-    /// The roles of people.
-    pub const OF_PEOPLE: [Self; 4] = [Self::Technician, Self::Clinic, Self::Administrator, Self::Reader];
-
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

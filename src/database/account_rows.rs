@@ -11,37 +11,6 @@ use super::account::{Account, KeptPassword, Kiosk, SecretHash, Session};
 use super::rows::{enumerated, time, unreadable, word};
 use super::{DatabaseError, connect_kept};
 
-/// Layout 6: who may use the console. Of tokens only the SHA-256 is kept. `addresses` are networks, a space between them.
-pub(super) const ACCOUNTS: &str = "
-CREATE TABLE account (
-    name TEXT PRIMARY KEY,
-    shown_as TEXT NOT NULL,
-    role TEXT NOT NULL,
-    password_salt BLOB NOT NULL,
-    password_hash BLOB NOT NULL,
-    password_memory_kib INTEGER NOT NULL,
-    password_passes INTEGER NOT NULL,
-    created_us INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE session (
-    token_sha256 BLOB PRIMARY KEY,
-    account TEXT NOT NULL REFERENCES account (name) ON DELETE CASCADE,
-    started_us INTEGER NOT NULL,
-    used_us INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX session_by_account ON session (account);
-CREATE TABLE kiosk (
-    name TEXT PRIMARY KEY,
-    token_sha256 BLOB NOT NULL UNIQUE,
-    addresses TEXT NOT NULL,
-    created_us INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE setup_link (
-    token_sha256 BLOB PRIMARY KEY,
-    expires_us INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-";
-
 /// All that says who may use the console.
 #[derive(Debug)]
 pub struct Accounts {

@@ -168,15 +168,10 @@ impl Database {
     /// The newest exams on the disk with their flags, newest first: `count` of them.
     #[must_use]
     pub fn newest(&self, count: usize) -> Vec<(ExamView, Flags)> {
-        let exams = self.exams("ORDER BY started_us DESC, key LIMIT ?1", [count as i64]);
-        let reader = self.reader();
-        let flags = |key: &ExamKey| {
-            rows::flags(&reader, key).unwrap_or_else(|error| {
-                tracing::error!(exam = %key, %error, "an exam's flags cannot be read");
-                Flags::default()
-            })
-        };
-        exams.into_iter().map(|exam| (flags(&exam.key), exam)).map(|(flags, exam)| (exam, flags)).collect()
+        search::find(&self.reader(), &ExamSearch::default(), count).unwrap_or_else(|error| {
+            tracing::error!(%error, "earlier exams cannot be read from the database");
+            Vec::new()
+        })
     }
 
     /// The exams on the disk that are looked for with their flags, newest first: `count` of them at most.

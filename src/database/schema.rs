@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite_migration::{M, Migrations};
 
-use super::{account_rows, version_1};
+use super::version_1;
 
 /// Layout 1: an exam is one JSON document.
 const DOCUMENTS: &str = "
@@ -229,6 +229,37 @@ CREATE INDEX revision_by_time ON revision (concluded_us);
 CREATE INDEX report_basis_by_time ON report_basis (concluded_us, exam);
 ";
 
+/// Layout 7: who may use the console. Of tokens only the SHA-256 is kept. `addresses` are networks, a space between them.
+const ACCOUNTS: &str = "
+CREATE TABLE account (
+    name TEXT PRIMARY KEY,
+    shown_as TEXT NOT NULL,
+    role TEXT NOT NULL,
+    password_salt BLOB NOT NULL,
+    password_hash BLOB NOT NULL,
+    password_memory_kib INTEGER NOT NULL,
+    password_passes INTEGER NOT NULL,
+    created_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE session (
+    token_sha256 BLOB PRIMARY KEY,
+    account TEXT NOT NULL REFERENCES account (name) ON DELETE CASCADE,
+    started_us INTEGER NOT NULL,
+    used_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_by_account ON session (account);
+CREATE TABLE kiosk (
+    name TEXT PRIMARY KEY,
+    token_sha256 BLOB NOT NULL UNIQUE,
+    addresses TEXT NOT NULL,
+    created_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE setup_link (
+    token_sha256 BLOB PRIMARY KEY,
+    expires_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -238,7 +269,7 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(OUTBOX),
         M::up(SHADOW_RESULTS),
         M::up(INDEXES),
-        M::up(account_rows::ACCOUNTS),
+        M::up(ACCOUNTS),
     ])
 });
 

@@ -21,7 +21,7 @@ pub struct ExamSearch {
     pub before: Option<ExamKey>,
 }
 
-/// Finds them, newest first, with their flags.
+/// Finds them, newest first, with their flags; without those that cannot be read.
 pub(super) fn find(
     connection: &Connection,
     ExamSearch { words, by_key_alone, before }: &ExamSearch,
@@ -50,11 +50,14 @@ pub(super) fn find(
     values.push((count as i64).into());
     let condition = format!("WHERE {} ORDER BY started_us DESC, key LIMIT ?{}", conditions.join(" AND "), values.len());
     let exams = rows::exams(connection, &condition, params_from_iter(values))?;
-    let with_flags = |exam: ExamView| -> Result<_, DatabaseError> {
-        let flags = rows::flags(connection, &exam.key)?;
-        Ok((exam, flags))
+    let with_flags = |exam: ExamView| {
+        let flags = rows::flags(connection, &exam.key).unwrap_or_else(|error| {
+            tracing::error!(exam = %exam.key, %error, "an exam's flags cannot be read");
+            Flags::default()
+        });
+        (exam, flags)
     };
-    exams.into_iter().map(with_flags).collect()
+    Ok(exams.into_iter().map(with_flags).collect())
 }
 
 fn like(column: &str, place: usize) -> String {

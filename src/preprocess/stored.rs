@@ -57,12 +57,11 @@ impl StoredImage {
     /// Applies the rescale slope and intercept to all stored values; padding is air.
     #[must_use]
     pub fn hounsfield(&self) -> HounsfieldImage {
-        let rescaled = |stored: f32| stored * self.rescale_slope + self.rescale_intercept;
         let values = match self.padding {
-            None => self.stored_values().map(rescaled).collect(),
+            None => self.stored_values().map(|stored| self.rescaled(stored)).collect(),
             Some(padding) => self
                 .stored_values()
-                .map(|stored| if padding.contains(stored) { PADDING_HU } else { rescaled(stored) })
+                .map(|stored| if padding.contains(stored) { PADDING_HU } else { self.rescaled(stored) })
                 .collect(),
         };
         HounsfieldImage { rows: self.rows, columns: self.columns, values }
@@ -72,11 +71,14 @@ impl StoredImage {
     #[must_use]
     pub fn whole_hounsfield(&self) -> Vec<i16> {
         let limit = f32::from(i16::MAX);
-        let rescaled = |stored: f32| stored * self.rescale_slope + self.rescale_intercept;
-        let whole = |stored: f32| rescaled(stored).round().clamp(-limit, limit) as i16;
+        let whole = |stored: f32| self.rescaled(stored).round().clamp(-limit, limit) as i16;
         let padding = self.padding.unwrap_or(Padding::NONE);
         let values = self.stored_values();
         values.map(|stored| if padding.contains(stored) { NO_MEASUREMENT } else { whole(stored) }).collect()
+    }
+
+    fn rescaled(&self, stored: f32) -> f32 {
+        stored * self.rescale_slope + self.rescale_intercept
     }
 
     fn stored_values(&self) -> impl Iterator<Item = f32> {

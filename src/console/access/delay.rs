@@ -59,6 +59,16 @@ impl Failures {
     }
 }
 
+impl Remembered {
+    /// Takes an attempt back where it was counted against its address and its account.
+    fn uncount_others(&mut self, pair: &(String, IpAddr)) {
+        if !self.known.contains_key(pair) {
+            uncount(&mut self.addresses, &pair.1);
+            uncount(&mut self.accounts, &pair.0);
+        }
+    }
+}
+
 impl Delays {
     /// Takes an attempt, which counts as failed until it [succeeds](Self::succeeded), so that many at once are no way around; or says
     /// how long to wait.
@@ -97,10 +107,7 @@ impl Delays {
         let (address, mut remembered) = (network_of(address), self.0.lock());
         let pair = (account.to_owned(), address);
         remembered.pairs.remove(&pair);
-        if !remembered.known.contains_key(&pair) {
-            uncount(&mut remembered.addresses, &address);
-            uncount(&mut remembered.accounts, account);
-        }
+        remembered.uncount_others(&pair);
         if remembered.known.len() >= MOST_REMEMBERED {
             let oldest = remembered.known.iter().min_by_key(|(_, at)| **at).map(|(pair, _)| pair.clone());
             oldest.and_then(|pair| remembered.known.remove(&pair));
@@ -113,10 +120,7 @@ impl Delays {
         let (address, mut remembered) = (network_of(address), self.0.lock());
         let pair = (account.to_owned(), address);
         uncount(&mut remembered.pairs, &pair);
-        if !remembered.known.contains_key(&pair) {
-            uncount(&mut remembered.addresses, &address);
-            uncount(&mut remembered.accounts, account);
-        }
+        remembered.uncount_others(&pair);
     }
 }
 

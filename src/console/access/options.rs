@@ -71,20 +71,42 @@ impl Default for AccessOptions {
     }
 }
 
+/// What is wrong with a console that others on the network reach.
+enum Weakness {
+    Open,
+    Unencrypted,
+}
+
 impl AccessOptions {
+    fn weakness(&self, address: IpAddr) -> Option<Weakness> {
+        match (self.mode, &self.tls) {
+            _ if address.to_canonical().is_loopback() => None,
+            (AccessMode::Open, _) => Some(Weakness::Open),
+            (AccessMode::Accounts, None) => Some(Weakness::Unencrypted),
+            (AccessMode::Accounts, Some(_)) => None,
+        }
+    }
+
     /// Why it may not be served at an address; `None` if it may.
     #[must_use]
     pub fn forbids(&self, address: IpAddr) -> Option<&'static str> {
-        let is_exposed = !address.to_canonical().is_loopback() && !self.insecure;
-        match (self.mode, &self.tls) {
-            (AccessMode::Open, _) if is_exposed => Some(
-                "console.listen is open to the network and console.access is open: use accounts, or say console.insecure = true",
-            ),
-            (_, None) if is_exposed => Some(
-                "console.listen is open to the network without TLS: give console.certificate and console.key, or say console.insecure = true",
-            ),
-            _ => None,
-        }
+        self.weakness(address).filter(|_| !self.insecure).map(|weakness| match weakness {
+            Weakness::Open => {
+                "console.listen is open to the network and console.access is open: use accounts, or say console.insecure = true"
+            }
+            Weakness::Unencrypted => {
+                "console.listen is open to the network without TLS: give console.certificate and console.key, or say console.insecure = true"
+            }
+        })
+    }
+
+    /// What whoever looks should know of a console that is served at an address all the same.
+    #[must_use]
+    pub fn notice(&self, address: IpAddr) -> Option<&'static str> {
+        self.weakness(address).filter(|_| self.insecure).map(|weakness| match weakness {
+            Weakness::Open => "Not secured: anyone on the network may use the console (console.insecure)",
+            Weakness::Unencrypted => "Not secured: the console is not encrypted (console.insecure)",
+        })
     }
 
     /// Whether browsers take only cookies that are sent encrypted: not where somebody has said that it need not be.

@@ -1,13 +1,12 @@
 //! Deliveries over HTTP: what is not delivered, and what becomes of it.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::problem;
+use super::{Sent, problem};
 use crate::audit::{Decision, Event as Audited};
 use crate::console::access::Caller;
 use crate::console::server::WebOptions;
@@ -31,45 +30,35 @@ pub(super) async fn of_exam(State(options): State<WebOptions>, Path(key): Path<S
 pub(super) async fn send_again(
     State(options): State<WebOptions>,
     caller: Caller,
-    chosen: Result<Json<DeliveryFilter>, JsonRejection>,
+    Sent(chosen): Sent<DeliveryFilter>,
 ) -> Response {
-    let Json(chosen) = match chosen {
-        Ok(chosen) => chosen,
-        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
-    };
-    let decide = move || {
-        let told = chosen.to_string();
-        let count = options.outbox.send_again(chosen)?;
-        options.audit.note(decision(&caller, Decision::SendAgain, told, count));
-        Ok(count)
-    };
-    let count = tokio::task::spawn_blocking(decide).await;
-    decided(count, |count| json!({ "deliveries": count }))
+    decide(options, caller, Decision::SendAgain, chosen).await
 }
 
 /// The same; something must be chosen.
 pub(super) async fn give_up(
     State(options): State<WebOptions>,
     caller: Caller,
-    chosen: Result<Json<DeliveryFilter>, JsonRejection>,
+    Sent(chosen): Sent<DeliveryFilter>,
 ) -> Response {
-    let chosen = match chosen {
-        Ok(Json(chosen)) if chosen.names_some() => chosen,
-        Ok(_) => return problem(StatusCode::UNPROCESSABLE_ENTITY, "say which: numbers, exam or destination"),
-        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
-    };
+    if !chosen.names_some() {
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, "say which: numbers, exam or destination");
+    }
+    decide(options, caller, Decision::GiveUp, chosen).await
+}
+
+async fn decide(options: WebOptions, caller: Caller, decision: Decision, chosen: DeliveryFilter) -> Response {
     let decide = move || {
         let told = chosen.to_string();
-        let count = options.outbox.give_up(chosen)?;
-        options.audit.note(decision(&caller, Decision::GiveUp, told, count));
+        let count = match decision {
+            Decision::SendAgain => options.outbox.send_again(chosen)?,
+            Decision::GiveUp => options.outbox.give_up(chosen)?,
+        };
+        options.audit.note(Audited::DeliveriesDecided { who: caller.person(None), decision, chosen: told, count });
         Ok(count)
     };
     let count = tokio::task::spawn_blocking(decide).await;
     decided(count, |count| json!({ "deliveries": count }))
-}
-
-fn decision(caller: &Caller, decision: Decision, chosen: String, count: usize) -> Audited {
-    Audited::DeliveriesDecided { who: caller.person(None), decision, chosen, count }
 }
 
 fn decided<T>(

@@ -1,14 +1,14 @@
 //! Exams, their slabs and flags over HTTP.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{answer_of, problem};
+use super::{Sent, answer_of, has, problem};
 use crate::alert::AcknowledgeError;
 use crate::analysis::edition;
 use crate::audit::Subject;
@@ -84,9 +84,8 @@ pub(super) async fn slab_picture(
     State(options): State<WebOptions>,
     caller: Caller,
     Path((key, name)): Path<(String, String)>,
-    headers: HeaderMap,
+    asked: HeaderMap,
 ) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH).cloned();
     answer_of(move || {
         let found = (|| {
             let index = SlabIndex(name.strip_suffix(".png")?.parse().ok()?);
@@ -97,7 +96,7 @@ pub(super) async fn slab_picture(
         let Some((file, subject)) = found else { return problem(StatusCode::NOT_FOUND, "there is no such picture") };
         options.audit.viewed(caller.person(None), subject);
         let tag = format!("\"{}\"", edition(&file));
-        let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        let is_known = has(&asked, &tag);
         let headers = [
             (header::CONTENT_TYPE, "image/png".to_owned()),
             (header::CACHE_CONTROL, "private, no-cache".to_owned()),
@@ -130,12 +129,8 @@ pub(super) async fn acknowledge(
     State(options): State<WebOptions>,
     caller: Caller,
     Path((key, flag)): Path<(String, String)>,
-    body: Result<Json<Acknowledge>, JsonRejection>,
+    Sent(Acknowledge { by }): Sent<Acknowledge>,
 ) -> Response {
-    let Json(Acknowledge { by }) = match body {
-        Ok(body) => body,
-        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
-    };
     let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
     let by = caller.signs_as(by);
     let acknowledged = move || {

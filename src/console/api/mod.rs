@@ -7,8 +7,10 @@ mod session;
 mod slices;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 pub(super) use daemon::{metrics, readiness, ready};
@@ -37,6 +39,23 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 pub(super) fn problem(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
+}
+
+/// What was sent as JSON; what cannot be read is told as every other problem is.
+pub(super) struct Sent<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let sent = Json::from_request(request, state).await;
+        sent.map(|Json(sent)| Self(sent)).map_err(|rejection| problem(rejection.status(), &rejection.body_text()))
+    }
+}
+
+/// Whether a browser has what this tag names.
+pub(super) fn has(asked: &HeaderMap, tag: &str) -> bool {
+    asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes())
 }
 
 /// The answer of work that reads the disk or draws: done where nothing else waits for it.

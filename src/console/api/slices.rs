@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use serde_json::json;
 
-use super::problem;
+use super::{has, problem};
 use crate::analysis::{ExamState, SlabView};
 use crate::console::access::Caller;
 use crate::console::server::WebOptions;
@@ -71,7 +71,7 @@ pub(super) async fn hounsfield(
         };
         // Weak: packed and plain bytes are the same slice.
         let tag = format!("W/\"{}\"", found.edition());
-        let is_known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        let is_known = has(&asked, &tag);
         let headers = [
             (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
             (header::CACHE_CONTROL, "private, no-cache".to_owned()),

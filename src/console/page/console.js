@@ -64,7 +64,8 @@ function startStream() {
   };
   openStream((message) => {
     takers[message.name](message);
-    writeSoon();
+    // A beat changes nothing that the next status does not show.
+    if (message.name !== "beat") writeSoon();
   });
 }
 

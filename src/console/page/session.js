@@ -26,9 +26,14 @@ export async function startSession() {
   take(session);
 }
 
-/** The page begins anew where the session has ended: nothing of it stays on the screen. */
+let isChecking = false;
+
+/** The page begins anew where the session has ended: nothing of it stays on the screen. A daemon that hangs is asked once. */
 export async function checkSession() {
+  if (isChecking) return;
+  isChecking = true;
   const session = await getSession().catch(() => null);
+  isChecking = false;
   if (session && session.who === null) location.reload();
 }
 
