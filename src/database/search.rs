@@ -1,5 +1,6 @@
 //! Exams that somebody looks for.
 
+use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -17,8 +18,8 @@ pub struct ExamSearch {
     pub words: Vec<String>,
     /// Names and IDs are not looked at: whoever searches is not shown them, and a search would tell.
     pub by_key_alone: bool,
-    /// They began before this one.
-    pub before: Option<ExamKey>,
+    /// They come after the exam of this key, which began then and need not be on the disk.
+    pub before: Option<(Timestamp, ExamKey)>,
 }
 
 /// Finds them, newest first, with their flags; without those that cannot be read.
@@ -42,10 +43,10 @@ pub(super) fn find(
         }
         conditions.push(format!("({})", places.join(" OR ")));
     }
-    if let Some(before) = before {
-        values.push(before.to_string().into());
-        let (at, began) = (values.len(), format!("(SELECT started_us FROM exam WHERE key = ?{})", values.len()));
-        conditions.push(format!("started_us <= {began} AND (started_us < {began} OR key > ?{at})"));
+    if let Some((began, key)) = before {
+        values.extend([began.as_microsecond().into(), key.to_string().into()]);
+        let (began, key) = (values.len() - 1, values.len());
+        conditions.push(format!("started_us <= ?{began} AND (started_us < ?{began} OR key > ?{key})"));
     }
     values.push((count as i64).into());
     let condition = format!("WHERE {} ORDER BY started_us DESC, key LIMIT ?{}", conditions.join(" AND "), values.len());
@@ -87,6 +88,10 @@ mod tests {
         Database::open(&path).unwrap()
     }
 
+    fn after(search: &ExamSearch, (last, _): (ExamView, Flags)) -> ExamSearch {
+        ExamSearch { before: Some((last.started, last.key)), ..search.clone() }
+    }
+
     fn found(database: &Database, search: &ExamSearch, count: usize) -> Vec<ExamKey> {
         database.search(search, count).unwrap().into_iter().map(|(exam, _)| exam.key).collect()
     }
@@ -121,15 +126,13 @@ mod tests {
     fn page_after_page_has_every_exam_once() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(&folder);
-        let mut all = Vec::new();
-        loop {
-            let search = ExamSearch { before: all.last().cloned(), ..ExamSearch::default() };
-            let page = found(&database, &search, 2);
-            if page.is_empty() {
-                break;
-            }
-            all.extend(page);
+        let (mut all, mut search) = (Vec::new(), ExamSearch::default());
+        while let Some(last) = database.search(&search, 2).unwrap().pop() {
+            all.extend(found(&database, &search, 2));
+            search = after(&search, last);
         }
         assert_eq!(all, [key(4), key(2), key(3), key(1), key(0)]);
+        let unwritten = ExamSearch { before: Some((Timestamp::from_microsecond(3).unwrap(), key(9))), ..search };
+        assert_eq!(found(&database, &unwritten, 9), [key(1), key(0)], "before one that is not on the disk");
     }
 }

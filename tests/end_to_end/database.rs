@@ -142,6 +142,14 @@ fn exams_beyond_the_newest_are_found_by_name_and_page_by_page_and_can_be_acknowl
     assert_eq!(listed("?search=PHANTOM")["exams"].as_array().unwrap().len(), 50);
     assert_eq!(listed("?search=nobody")["exams"].as_array().unwrap().len(), 0);
     assert_eq!(daemon.get("/api/v1/exams?before=x").status, 422);
+    assert_eq!(daemon.get("/api/v1/exams?before=00000000000000aa").status, 404);
+    // An exam without a verdict is listed and not on the disk: the others come before it all the same.
+    let mut association = Association::open(&daemon);
+    assert_eq!(association.store(&phantom(PhantomKind::Normal, 3)[1]), 0x0000);
+    let is_open = |exam: &Value| exam["state"] == "receiving";
+    let open = wait_for("the exam on the table", || daemon.exams().into_iter().find(is_open));
+    let page = listed(&format!("?before={}", open["key"].as_str().unwrap()));
+    assert_eq!((keys(&page).len(), &page["more"]), (50, &true.into()));
     assert_eq!(daemon.get("/api/v1/exams?sort=name").status, 400);
     let acknowledge = format!("/api/v1/exams/{oldest}/flags/rescan/acknowledge");
     let answer = post(daemon.console(), &acknowledge, &json!({ "by": "ab" }));

@@ -49,8 +49,12 @@ pub(super) async fn exams(
         }
         let before = match before.map(|key| ExamKey::parse(&key)) {
             None => None,
-            Some(Some(key)) => Some(key),
             Some(None) => return problem(StatusCode::UNPROCESSABLE_ENTITY, "before is the key of an exam"),
+            // One that waits for its turn is listed and not on the disk yet.
+            Some(Some(key)) => match options.hub.record(&key) {
+                Some(record) => Some((record.exam.started, key)),
+                None => return problem(StatusCode::NOT_FOUND, "there is no such exam"),
+            },
         };
         let words = search.unwrap_or_default().split_whitespace().take(MOST_WORDS).map(str::to_owned).collect();
         let by_key_alone = caller.names != Names::Full;
