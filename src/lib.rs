@@ -53,6 +53,7 @@
 //! - [`dicom`] is what files and the network have in common: data sets, instance files read frame by frame, PDUs, DIMSE.
 //! - [`raster`] handles sets of pixels: masks, connected regions, outlines.
 //! - [`telemetry`] is metrics and logs.
+//! - [`texts`] is everything that people read, by language.
 //! - `hex` and `words` are small helpers of texts, `pem`, `client_tls` and `backoff` of connections; `fuzzing` has the entry points of the fuzz targets.
 
 // Programs, tests and benches have nobody who could reach what they say is public; the library does.
@@ -96,6 +97,7 @@ pub mod slices;
 pub mod spool;
 pub mod synthetic;
 pub mod telemetry;
+pub mod texts;
 pub mod triage;
 pub mod validation;
 mod words;

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::api::{has, problem};
 use crate::hex::hex;
+use crate::texts;
 
 #[derive(rust_embed::RustEmbed)]
 #[folder = "src/console/page"]
@@ -15,6 +16,10 @@ pub(super) async fn page(uri: Uri, headers: HeaderMap) -> Response {
         "" => "index.html",
         path => path,
     };
+    if let Some(texts) = path.strip_prefix("texts/").and_then(|name| texts::file(name.strip_suffix(".json")?)) {
+        return ([(header::CONTENT_TYPE, content_type(path)), (header::CACHE_CONTROL, "no-cache")], texts)
+            .into_response();
+    }
     let Some(file) = Page::get(path) else { return problem(StatusCode::NOT_FOUND, "there is no such page") };
     let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
     if has(&headers, &tag) {
@@ -33,6 +38,7 @@ fn content_type(path: &str) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
+        Some("json") => "application/json",
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     }

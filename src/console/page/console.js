@@ -18,6 +18,7 @@ import { Search } from "./search.js";
 import { soundAlarms, startSound } from "./sound.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
+import { changeLanguage, loadTexts, say } from "./text.js";
 import { askDeliveries, forgetDeliveries, showTimeline } from "./timeline.js";
 import { hasVerdict, statements } from "./verdict.js";
 import { Viewer } from "./viewer.js";
@@ -31,7 +32,6 @@ const THEME = "tableside.theme";
 /** While slices come they are listed anew this often at most. */
 const LIST_AGAIN_MS = 1_000;
 /** @typedef {"connecting" | "live" | "lost"} Connection */
-const CONNECTION_WORDS = { connecting: "Connecting", live: "Live", lost: "Lost" };
 
 const clockSkew = new ClockSkew();
 const exams = new Exams();
@@ -208,6 +208,7 @@ function flagsChanged(answer, flagId) {
 }
 
 function listenToUser() {
+  byId("other-language").addEventListener("click", changeLanguage);
   byId("follow").addEventListener("click", () => choose(null));
   byId("back").addEventListener("click", () => choose(null));
   byId("towards-feet").addEventListener("click", () => look.moveBy(-1));
@@ -321,7 +322,7 @@ function writeConnection() {
   const live = connection === "live";
   setAttribute(document.body, "data-connection", live ? "live" : "lost");
   setAttribute(byId("connection"), "data-state", live ? "live" : "lost");
-  setText(byId("connection"), CONNECTION_WORDS[connection]);
+  setText(byId("connection"), say(`connection.${connection}`));
   setHidden(byId("lost"), connection !== "lost");
   const words = `Connection to Tableside lost: what you see is not current\nSince ${clock(lostSince)}, trying again`;
   setText(byId("lost"), connection === "lost" ? words : "");
@@ -443,6 +444,7 @@ document.addEventListener("visibilitychange", () => {
   writeSoon();
 });
 
+await loadTexts();
 startTheme();
 listenToUser();
 startDeliveries();
