@@ -34,7 +34,7 @@ const fn rule(method: Method, path: &'static str, allowed: Allowed) -> Rule {
 }
 
 /// All routes; the page's files are none: they show nothing by themselves.
-pub(super) static MATRIX: [Rule; 19] = [
+pub(super) static MATRIX: [Rule; 20] = [
     rule(Method::GET, "/healthz", Allowed::Everybody),
     rule(Method::GET, "/readyz", Allowed::Everybody),
     rule(Method::GET, "/metrics", Allowed::Metrics(&[Technician, Administrator])),
@@ -42,6 +42,7 @@ pub(super) static MATRIX: [Rule; 19] = [
     rule(Method::POST, "/api/v1/session", Allowed::Everybody),
     rule(Method::DELETE, "/api/v1/session", Allowed::Everybody),
     rule(Method::POST, "/api/v1/setup", Allowed::Everybody),
+    rule(Method::GET, "/api/v1/openapi.json", Allowed::Everybody),
     rule(Method::GET, "/api/v1/status", Allowed::Roles(ALL)),
     rule(Method::GET, "/api/v1/events", Allowed::Roles(ALL)),
     rule(Method::GET, "/api/v1/exams", Allowed::Roles(SEE_EXAMS)),

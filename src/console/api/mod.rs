@@ -3,6 +3,7 @@
 mod daemon;
 mod deliveries;
 mod exams;
+mod openapi;
 mod session;
 mod slices;
 
@@ -10,8 +11,9 @@ use axum::Json;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 pub(super) use daemon::{metrics, readiness, ready};
 
@@ -35,10 +37,17 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/api/v1/outbox/retry", deliveries::send_again)
         .post("/api/v1/outbox/drop", deliveries::give_up)
         .get("/api/v1/status", daemon::status)
+        .get("/api/v1/openapi.json", openapi::openapi)
+}
+
+/// Why nothing else is answered.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::console) struct Problem<'a> {
+    error: &'a str,
 }
 
 pub(super) fn problem(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "error": text }))).into_response()
+    (status, Json(Problem { error: text })).into_response()
 }
 
 /// What was sent as JSON; what cannot be read is told as every other problem is.
