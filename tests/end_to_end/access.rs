@@ -17,7 +17,7 @@ use crate::series::{folder_of, phantom};
 use crate::webdriver::Browser;
 
 const SLICES: usize = 30;
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A configuration in which people log in. `console` is more keys of `[console]`.
 fn configuration(data: &Path, console: &str) -> String {
@@ -27,21 +27,21 @@ fn configuration(data: &Path, console: &str) -> String {
 }
 
 /// A daemon in whose console people log in.
-fn start(console: &str) -> Daemon {
+pub fn start(console: &str) -> Daemon {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let configuration = configuration(data.path(), console);
     Daemon::start_configured(data, &configuration)
 }
 
 /// What a command says that is given this daemon's configuration.
-fn command(daemon: &Daemon, arguments: &[&str]) -> String {
+pub fn command(daemon: &Daemon, arguments: &[&str]) -> String {
     let file = daemon.configuration();
     let done = tableside(&[arguments, &["--config", text(&file)]].concat());
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap()
 }
 
-fn add(daemon: &Daemon, name: &str, role: &str) {
+pub fn add(daemon: &Daemon, name: &str, role: &str) {
     let file = daemon.configuration();
     let mut child = Command::new(TABLESIDE)
         .args(["user", "add", name, "--role", role, "--shown-as", &name.to_uppercase(), "--password-stdin"])
@@ -64,7 +64,7 @@ fn try_log_in(daemon: &Daemon, name: &str, password: &str) -> Response {
     http::post(daemon.console(), "/api/v1/session", &json!({ "name": name, "password": password }))
 }
 
-fn log_in(daemon: &Daemon, name: &str) -> String {
+pub fn log_in(daemon: &Daemon, name: &str) -> String {
     let answer = try_log_in(daemon, name, PASSWORD);
     assert_eq!(answer.status, 200, "{}", answer.text());
     cookie_of(&answer)
@@ -79,7 +79,7 @@ fn post_as(daemon: &Daemon, path: &str, body: &Value, header: &str) -> Response 
 }
 
 /// The secret behind `#` of a link that a command prints.
-fn secret_in(said: &str) -> String {
+pub fn secret_in(said: &str) -> String {
     said.lines().find_map(|line| line.split_once('#')?.1.split_once('=')).expect("a link").1.to_owned()
 }
 
