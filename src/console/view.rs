@@ -8,6 +8,8 @@ use crate::analysis::{ExamView, SlabView, edition};
 use crate::database::{Delivery, DeliveryKind, DeliveryState, Record};
 use crate::exam::{ExamKey, Remedy, SlabIndex};
 use crate::raster::{Outline, PackedMask, outlines};
+use crate::texts::Phrase;
+use crate::triage::CaseReport;
 
 /// An exam with its flags, and all that it says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,11 +19,20 @@ pub struct ShownExam {
     pub stage: Stage,
     /// Gravest first.
     pub statements: Vec<Statement>,
+    pub phrases: ExamPhrases,
     #[serde(serialize_with = "shown_flags")]
     pub flags: Vec<Flag>,
     /// Its slices are received and none of them is on its way to the engine; absent once its turn has come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitingPlace>,
+}
+
+/// What is said of an exam beside its statements, in no language yet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExamPhrases {
+    /// Why the verdict is what it is; absent without a verdict.
+    #[serde(skip_serializing_if = "Phrase::is_nothing")]
+    pub reason: Phrase,
 }
 
 /// Where an exam that waits for its turn stands.
@@ -36,7 +47,8 @@ impl ShownExam {
     pub fn new(exam: ExamView, flags: &Flags, waiting: Option<WaitingPlace>) -> Self {
         let (stage, statements) =
             (Stage::of(&exam), statements(&exam, flags.all(), waiting.map(|waiting| waiting.place)));
-        Self { exam, stage, statements, flags: flags.all().to_vec(), waiting }
+        let phrases = ExamPhrases { reason: exam.said_reason() };
+        Self { exam, stage, statements, phrases, flags: flags.all().to_vec(), waiting }
     }
 
     #[must_use]
@@ -60,6 +72,7 @@ struct ShownFlag<'a> {
     open: bool,
     title: String,
     text: &'a str,
+    phrases: FlagPhrases,
     remedy: Option<Remedy>,
     raised: Timestamp,
     after_slices: usize,
@@ -68,24 +81,38 @@ struct ShownFlag<'a> {
     life: Vec<ShownMoment<'a>>,
 }
 
+/// The words of a flag in no language yet.
+#[derive(Serialize)]
+struct FlagPhrases {
+    subject: Phrase,
+    title: Phrase,
+    text: Phrase,
+}
+
 #[derive(Serialize)]
 struct ShownMoment<'a> {
     #[serde(flatten)]
     moment: &'a Moment,
-    words: &'static str,
+    words: String,
+    phrase: Phrase,
 }
 
 impl<'a> ShownFlag<'a> {
     fn of(flag: &'a Flag) -> Self {
-        let shown = |moment: &'a Moment| ShownMoment { moment, words: moment.event.words() };
+        let shown = |moment: &'a Moment| {
+            let phrase = moment.event.phrase();
+            ShownMoment { moment, words: phrase.to_string(), phrase }
+        };
+        let phrases = FlagPhrases { subject: flag.subject(), title: flag.title(), text: flag.said() };
         Self {
             id: &flag.id,
             kind: flag.kind,
             severity: flag.severity,
             state: flag.state,
             open: flag.is_open(),
-            title: flag.title(),
+            title: phrases.title.to_string(),
             text: &flag.text,
+            phrases,
             remedy: flag.remedy,
             raised: flag.raised,
             after_slices: flag.after_slices,
@@ -94,6 +121,18 @@ impl<'a> ShownFlag<'a> {
             life: flag.life.iter().map(shown).collect(),
         }
     }
+}
+
+/// A case report with what it says of the scan in no language yet.
+pub(super) fn shown_report(report: &CaseReport) -> serde_json::Result<serde_json::Value> {
+    let mut shown = serde_json::to_value(report)?;
+    let issues = shown.get_mut("quality").and_then(serde_json::Value::as_array_mut);
+    for (shown, issue) in issues.into_iter().flatten().zip(&report.quality) {
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("phrase".to_owned(), serde_json::to_value(issue.phrase())?);
+        }
+    }
+    Ok(shown)
 }
 
 /// A slab's evidence. Outlines are in plane pixels.

@@ -14,7 +14,7 @@ use crate::analysis::edition;
 use crate::audit::Subject;
 use crate::console::access::{Caller, Names};
 use crate::console::server::WebOptions;
-use crate::console::view::{ShownExam, ShownSlab};
+use crate::console::view::{ShownExam, ShownSlab, shown_report};
 use crate::database::ExamSearch;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::picture::picture;
@@ -76,7 +76,13 @@ pub(super) async fn exam(State(options): State<WebOptions>, caller: Caller, Path
             let slabs: Vec<ShownSlab> =
                 record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
             let exam = caller.names.of(options.hub.shown(&record));
-            Json(json!({ "exam": exam, "slabs": slabs, "report": record.report })).into_response()
+            match record.report.as_ref().map(shown_report).transpose() {
+                Ok(report) => Json(json!({ "exam": exam, "slabs": slabs, "report": report })).into_response(),
+                Err(error) => {
+                    tracing::error!(%error, "a report cannot be written as JSON");
+                    problem(StatusCode::INTERNAL_SERVER_ERROR, "the report cannot be shown")
+                }
+            }
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
     };
