@@ -1,15 +1,23 @@
 // The way to the daemon: requests, and the stream of events.
 
 import { EventStream } from "./stream.js";
+import { Problem } from "./text.js";
 
 const REQUEST_LIMIT_MS = 10_000;
 
 /** Paths have no leading slash: they hold below whatever path a proxy puts the console. @param {string} path @param {RequestInit} options */
 async function request(path, options = {}) {
-  const response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(REQUEST_LIMIT_MS) });
+  const response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(REQUEST_LIMIT_MS) }).catch(() => {
+    throw new Problem({ text: "page.no_answer" });
+  });
   const body = await response.json().catch(() => null);
-  if (!response.ok || body === null) throw new Error(body?.error ?? `the daemon answered ${response.status}`);
+  if (!response.ok || body === null) throw refusal(response.status, body);
   return body;
+}
+
+/** What the daemon answered instead of what was asked for; its own words are English. @param {number} status @param {{ error?: string } | null} body */
+export function refusal(status, body) {
+  return new Problem(body?.error ? { english: body.error } : { text: "page.answered", parameters: { status } });
 }
 
 const examPath = (/** @type {string} */ key) => `api/v1/exams/${encodeURIComponent(key)}`;

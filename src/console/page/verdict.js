@@ -1,8 +1,10 @@
 // What the daemon says of an exam, as every view that shows a state (banner, list, title of the page, sound) asks for it. What is
 // said, how grave it is and in which words is decided by the daemon (`alert::statement`): nothing is decided here.
 
-/** All that there is to say of an exam, gravest first; at least one. @param {Exam} exam */
-export const statements = (exam) => exam.statements;
+import { phraseWords } from "./text.js";
+
+/** All that there is to say of an exam, gravest first; at least one. Badges are in the language of the page. @param {Exam} exam @returns {Statement[]} */
+export const statements = (exam) => exam.statements.map((said) => ({ ...said, badge: phraseWords(said.phrases.badge) }));
 
 /** An exam that trails has a verdict that stands, although more comes: it lies beyond the lungs. @param {Exam} exam */
 export const hasVerdict = (exam) => exam.stage !== "preliminary";
