@@ -50,6 +50,7 @@ interface Slab {
 interface Moment {
   at: string;
   event: string;
+  words: string;
   phrase: Phrase;
   score: number | null;
   scan_share: number | null;
@@ -62,6 +63,9 @@ interface Flag {
   severity: string;
   state: string;
   open: boolean;
+  /** In English, as all words that have phrases beside them. */
+  title: string;
+  text: string;
   phrases: { subject: Phrase; title: Phrase; text: Phrase };
   raised: string;
   after_slices: number;
@@ -73,7 +77,12 @@ interface Flag {
 interface Statement {
   kind: string;
   level: string;
+  lead: string;
+  headline: string;
+  detail: string;
   badge: string;
+  line: string;
+  announcement: string;
   phrases: { lead?: Phrase; headline: Phrase; detail?: Phrase; line: Phrase; badge: Phrase; announcement?: Phrase };
   flag: string | null;
 }
@@ -93,6 +102,7 @@ interface Exam {
   score: number | null;
   threshold: { early: number; suspected: number };
   verdict: string | null;
+  reason: string;
   phrases: { reason?: Phrase };
   lesions: { count: number; volume_ml: number; lung_share: number; high_opacity_share: number } | null;
   statements: Statement[];

@@ -1,7 +1,7 @@
 // The banner: the state of the exam for a reader two metres away, and the same in words for a screen reader.
 
 import { byId, make, matchChildren, setAttribute, setHidden, setIcon, setText } from "./dom.js";
-import { joined, phraseWords, setPhrase } from "./text.js";
+import { joined, setPhrase } from "./text.js";
 import { isAcknowledged } from "./verdict.js";
 import { destination } from "./words.js";
 
@@ -73,5 +73,5 @@ function writeProgress({ state, slices }) {
 
 /** @param {Statement[]} said */
 function announce(said) {
-  setText(byId("announcement"), joined("sentence", said.map(({ phrases }) => phraseWords(phrases.announcement))));
+  setText(byId("announcement"), joined("sentence", said.map(({ announcement }) => announcement)));
 }
