@@ -11,7 +11,8 @@ use crate::webdriver::Browser;
 const SLICES: usize = 40;
 
 /// Names, units and abbreviations that Chinese radiologists write as they are.
-const AS_THEY_ARE: [&str; 12] = ["Tableside", "TABLESIDE", "AE", "CT", "HU", "UID", "mL", "ml", "mm", "cm", "px", "id"];
+const AS_THEY_ARE: [&str; 13] =
+    ["Tableside", "TABLESIDE", "AE", "CT", "HU", "UID", "Shift", "mL", "ml", "mm", "cm", "px", "id"];
 
 /// What is on the page in Latin letters and not in an element that says that it is English. Left out is what the data say: patients,
 /// addresses, names of engine and model, places in space.
