@@ -9,7 +9,6 @@ use crate::database::{Delivery, DeliveryKind, DeliveryState, Record};
 use crate::exam::{ExamKey, Remedy, SlabIndex};
 use crate::raster::{Outline, PackedMask, outlines};
 use crate::texts::Phrase;
-use crate::triage::CaseReport;
 
 /// An exam with its flags, and all that it says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -121,18 +120,6 @@ impl<'a> ShownFlag<'a> {
             life: flag.life.iter().map(shown).collect(),
         }
     }
-}
-
-/// A case report with what it says of the scan in no language yet.
-pub(super) fn shown_report(report: &CaseReport) -> serde_json::Result<serde_json::Value> {
-    let mut shown = serde_json::to_value(report)?;
-    let issues = shown.get_mut("quality").and_then(serde_json::Value::as_array_mut);
-    for (shown, issue) in issues.into_iter().flatten().zip(&report.quality) {
-        if let Some(shown) = shown.as_object_mut() {
-            shown.insert("phrase".to_owned(), serde_json::to_value(issue.phrase())?);
-        }
-    }
-    Ok(shown)
 }
 
 /// A slab's evidence. Outlines are in plane pixels.

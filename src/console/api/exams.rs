@@ -14,10 +14,11 @@ use crate::analysis::edition;
 use crate::audit::Subject;
 use crate::console::access::{Caller, Names};
 use crate::console::server::WebOptions;
-use crate::console::view::{ShownExam, ShownSlab, shown_report};
+use crate::console::view::{ShownExam, ShownSlab};
 use crate::database::ExamSearch;
-use crate::exam::{ExamKey, SlabIndex};
+use crate::exam::{ExamKey, QualityIssue, SlabIndex};
 use crate::picture::picture;
+use crate::texts::Phrase;
 
 /// Words of a search that count.
 const MOST_WORDS: usize = 8;
@@ -76,13 +77,10 @@ pub(super) async fn exam(State(options): State<WebOptions>, caller: Caller, Path
             let slabs: Vec<ShownSlab> =
                 record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
             let exam = caller.names.of(options.hub.shown(&record));
-            match record.report.as_ref().map(shown_report).transpose() {
-                Ok(report) => Json(json!({ "exam": exam, "slabs": slabs, "report": report })).into_response(),
-                Err(error) => {
-                    tracing::error!(%error, "a report cannot be written as JSON");
-                    problem(StatusCode::INTERNAL_SERVER_ERROR, "the report cannot be shown")
-                }
-            }
+            let issues = record.report.iter().flat_map(|report| &report.quality);
+            let phrases: Vec<Phrase> = issues.map(QualityIssue::phrase).collect();
+            Json(json!({ "exam": exam, "slabs": slabs, "report": record.report, "issue_phrases": phrases }))
+                .into_response()
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
     };

@@ -39,8 +39,12 @@ export const getStatus = () => request("api/v1/status");
 export const getExams = async () => (await request("api/v1/exams")).exams;
 /** Exams that the database has, newest first. @param {string} search @param {string | null} before @returns {Promise<{ exams: Exam[], more: boolean }>} */
 export const findExams = (search, before) => request(`api/v1/exams?${new URLSearchParams({ search, ...(before && { before }) })}`);
-/** @param {string} key @returns {Promise<{ exam: Exam, slabs: Slab[], report: Report | null }>} */
-export const getExam = (key) => request(examPath(key));
+/** Each issue of the report gets what it says, which comes beside the report. @param {string} key @returns {Promise<{ exam: Exam, slabs: Slab[], report: Report | null }>} */
+export async function getExam(key) {
+  const { issue_phrases: phrases, ...details } = await request(examPath(key));
+  details.report?.quality.forEach((/** @type {QualityIssue} */ issue, /** @type {number} */ at) => (issue.phrase = phrases[at]));
+  return details;
+}
 /** @param {string} key @returns {Promise<SliceList>} */
 export const getSlices = (key) => request(`${examPath(key)}/slices`);
 /** @param {string} key @returns {Promise<Delivery[]>} */
