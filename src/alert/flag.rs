@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::flag_text::{Advice, FlagText, Severity, Withdrawal};
 use super::moment::{FlagEvent, FlagState, Moment, Seen};
 use crate::exam::{QualityIssue, QualityKind, QualityLimits, Remedy};
+use crate::texts::Phrase;
 use crate::triage::{CaseReport, EarlyFlag, Verdict};
 
 /// What a flag is about; an exam has at most one flag of each.
@@ -57,8 +58,11 @@ pub struct Flag {
     pub kind: FlagKind,
     pub severity: Severity,
     pub state: FlagState,
-    /// What was found and what to do: the words of a `FlagText` or a `Withdrawal`.
+    /// What was found and what to do: the English words of a `FlagText` or a `Withdrawal`.
     pub text: String,
+    /// The same in no language yet; absent from flags of versions that kept the text alone.
+    #[serde(default)]
+    pub phrase: Option<Phrase>,
     /// The gravest of what can be done about the scan; absent from flags that are about something else.
     #[serde(default)]
     pub remedy: Option<Remedy>,
@@ -78,6 +82,12 @@ impl Flag {
     #[must_use]
     pub fn id_of(kind: FlagKind) -> String {
         kind.as_str().to_owned()
+    }
+
+    /// What was found and what to do.
+    #[must_use]
+    pub fn said(&self) -> Phrase {
+        self.phrase.clone().unwrap_or_else(|| Phrase::english(&self.text))
     }
 
     /// Whether it asks for something: one that is withdrawn does not any more, one that is pending not before the next verdict.
@@ -149,7 +159,7 @@ impl Flags {
 
     /// The exam has a verdict: early flags are confirmed or withdrawn, and what else there is to say is said.
     pub fn conclude(&mut self, report: &CaseReport, limits: &QualityLimits, now: Timestamp) {
-        let reason = report.reason.as_str();
+        let reason = &report.said_reason();
         let seen = &Seen::verdict(report, now);
         let scoreless = &seen.without_score();
         match report.verdict {
@@ -233,14 +243,15 @@ impl Flags {
 
     /// Raises a flag or brings it up to date. One that says something new or graver wants a new acknowledgement.
     fn put(&mut self, kind: FlagKind, state: FlagState, text: &FlagText<'_>, seen: &Seen) {
-        let (severity, remedy) = (text.severity(), text.remedy());
+        let (severity, remedy, phrase) = (text.severity(), text.remedy(), text.phrase());
         let moment = Moment { event: state.into(), seen: seen.clone() };
         let fresh = Flag {
             id: Flag::id_of(kind),
             kind,
             severity,
             state,
-            text: text.to_string(),
+            text: phrase.to_string(),
+            phrase: Some(phrase),
             remedy,
             raised: seen.at,
             after_slices: seen.slices,
@@ -260,7 +271,7 @@ impl Flags {
                     flag.life.push(moment);
                 }
                 flag.state = state;
-                flag.text = fresh.text;
+                (flag.text, flag.phrase) = (fresh.text, fresh.phrase);
                 flag.remedy = remedy;
                 flag.score = seen.score;
                 flag.severity = severity;
@@ -281,7 +292,8 @@ impl Flags {
         if let Some(flag) = self.0.iter_mut().find(|flag| flag.kind == kind && flag.state != FlagState::Withdrawn) {
             flag.state = FlagState::Withdrawn;
             flag.life.push(Moment { event: FlagEvent::Withdrawn, seen: seen.clone() });
-            flag.text = why.to_string();
+            let phrase = why.phrase();
+            (flag.text, flag.phrase) = (phrase.to_string(), Some(phrase));
         }
     }
 }

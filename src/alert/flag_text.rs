@@ -1,8 +1,9 @@
-//! What flags say, as codes with parameters: `words` makes their text. The database keeps the text.
+//! What flags say, as codes with parameters: `words` makes phrases of it. The database keeps those, and their English words.
 
 use serde::{Deserialize, Serialize};
 
 use crate::exam::{QualityIssue, QualityLimits, Remedy};
+use crate::texts::Phrase;
 
 /// How urgent a flag is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -19,13 +20,13 @@ pub(super) enum FlagText<'a> {
     /// The running score has crossed the early threshold.
     SuspectedEarly,
     Suspected {
-        reason: &'a str,
+        reason: &'a Phrase,
     },
     Abnormal {
-        reason: &'a str,
+        reason: &'a Phrase,
     },
     NotAnalysed {
-        reason: &'a str,
+        reason: &'a Phrase,
     },
     /// What can be done about the scan.
     Advice(Advice<'a>),
@@ -52,8 +53,8 @@ impl FlagText<'_> {
 /// Why a flag does not ask for anything any more.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Withdrawal<'a> {
-    NotSuspected { reason: &'a str },
-    Abnormal { reason: &'a str },
+    NotSuspected { reason: &'a Phrase },
+    Abnormal { reason: &'a Phrase },
     SuspectedSince,
     AnalysedSince,
     ScanMended,

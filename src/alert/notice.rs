@@ -75,7 +75,7 @@ impl NoticeFlag {
             state: flag.state,
             severity: flag.severity,
             open: flag.is_open(),
-            title: flag.title(),
+            title: flag.title().to_string(),
             text: flag.text.clone(),
             raised: flag.raised,
             acknowledged: flag.acknowledged.clone(),

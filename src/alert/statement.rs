@@ -1,5 +1,5 @@
 //! What an exam says to people, gravest first. Whatever shows or sends an exam's state takes it from here (the console's banner, list
-//! and title, and what goes to other systems), so that no two of them can disagree. Decisions are made here, the sentences in `words`.
+//! and title, and what goes to other systems), so that no two of them can disagree. Decisions are made here, the phrases in `words`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use super::flag_text::Severity;
 use super::moment::FlagState;
 use crate::analysis::{ExamState, ExamView};
 use crate::exam::Remedy;
+use crate::texts::Phrase;
 use crate::triage::{SliceCounts, Verdict};
 
 /// What is said, with what its words need. The codes are part of the interface: they stay.
@@ -157,17 +158,49 @@ pub struct Statement {
     pub action: Action,
     /// The flag that says it; who has acknowledged it stands there.
     pub flag: Option<FlagKind>,
-    /// What the headline rests on; may be empty.
+    /// What the headline rests on; may be empty. All words are English here.
     pub lead: String,
     pub headline: String,
     /// What was found and why; may be empty.
     pub detail: String,
     /// A word or two for lists.
-    pub badge: &'static str,
+    pub badge: String,
     /// Headline and detail in one line.
     pub line: String,
     /// What a screen reader says; empty where it says nothing.
     pub announcement: String,
+    /// The same for people who read another language.
+    pub phrases: StatementPhrases,
+}
+
+/// The words of a statement in no language yet. Those that say nothing are left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatementPhrases {
+    #[serde(skip_serializing_if = "Phrase::is_nothing")]
+    pub lead: Phrase,
+    pub headline: Phrase,
+    #[serde(skip_serializing_if = "Phrase::is_nothing")]
+    pub detail: Phrase,
+    pub badge: Phrase,
+    pub line: Phrase,
+    #[serde(skip_serializing_if = "Phrase::is_nothing")]
+    pub announcement: Phrase,
+}
+
+impl StatementPhrases {
+    /// `reason` is the verdict's, or the text of the flag.
+    fn of(message: &Message, reason: Phrase) -> Self {
+        let detail = message.detail(reason);
+        let line = message.line(&detail);
+        Self {
+            lead: message.lead(),
+            headline: message.headline(),
+            badge: message.badge(),
+            announcement: message.announcement(&line),
+            detail,
+            line,
+        }
+    }
 }
 
 /// All that there is to say of an exam, gravest first. There is always at least one statement. `place` is the exam's among those
@@ -178,7 +211,7 @@ pub fn statements(exam: &ExamView, flags: &[Flag], place: Option<usize>) -> Vec<
     said.extend(of_verdict(exam, flags, place));
     said.extend(of_withdrawn(exam, flags));
     said.extend(of_lost_slices(exam, flags));
-    said.extend(exam.revised.then(|| statement(exam, Message::Revised {}, Level::Neutral, "")));
+    said.extend(exam.revised.then(|| statement(exam, Message::Revised {}, Level::Neutral, Phrase::nothing())));
     let is_acknowledged = |said: &Statement| {
         said.flag.is_some_and(|kind| flags.iter().any(|flag| flag.kind == kind && flag.acknowledged.is_some()))
     };
@@ -187,21 +220,21 @@ pub fn statements(exam: &ExamView, flags: &[Flag], place: Option<usize>) -> Vec<
 }
 
 /// A statement that no flag makes; `reason` is the verdict's.
-fn statement(exam: &ExamView, message: Message, level: Level, reason: &str) -> Statement {
-    let detail = message.detail(reason);
-    let line = message.line(&detail);
+fn statement(exam: &ExamView, message: Message, level: Level, reason: Phrase) -> Statement {
+    let phrases = StatementPhrases::of(&message, reason);
     Statement {
         kind: message.kind(),
         level,
         stage: message.stage(exam),
         action: message.action(),
         flag: None,
-        lead: message.lead(),
-        headline: message.headline(),
-        badge: message.badge(),
-        announcement: message.announcement(&line),
-        detail,
-        line,
+        lead: phrases.lead.to_string(),
+        headline: phrases.headline.to_string(),
+        detail: phrases.detail.to_string(),
+        badge: phrases.badge.to_string(),
+        line: phrases.line.to_string(),
+        announcement: phrases.announcement.to_string(),
+        phrases,
         message,
     }
 }
@@ -250,7 +283,7 @@ fn of_flag(flag: &Flag, exam: &ExamView) -> Statement {
     let is_of_a_verdict = matches!(flag.state, FlagState::Final | FlagState::Confirmed);
     let is_of_this_one = flag.kind.verdict().is_some_and(|verdict| exam.verdict == Some(verdict));
     let says_the_reason = is_of_a_verdict && is_of_this_one && !exam.reason.is_empty();
-    let reason = if says_the_reason { &exam.reason } else { &flag.text };
+    let reason = if says_the_reason { exam.said_reason() } else { flag.said() };
     Statement { flag: Some(flag.kind), ..statement(exam, message_of(flag, exam), flag.severity.into(), reason) }
 }
 
@@ -294,7 +327,7 @@ fn of_verdict(exam: &ExamView, flags: &[Flag], place: Option<usize>) -> Option<S
         }
     };
     let is_flagged = kind.is_some_and(|kind| has_open(flags, kind));
-    (!is_flagged).then(|| statement(exam, message, level, &exam.reason))
+    (!is_flagged).then(|| statement(exam, message, level, exam.said_reason()))
 }
 
 fn has_open(flags: &[Flag], kind: FlagKind) -> bool {
@@ -308,7 +341,7 @@ fn of_withdrawn<'a>(exam: &'a ExamView, flags: &'a [Flag]) -> impl Iterator<Item
         let has_verdict = exam.state != ExamState::Receiving;
         let level = if has_verdict { Level::Notice } else { Level::Receiving };
         let message = Message::SuspicionWithdrawn { basis: has_verdict.then(|| basis(exam)) };
-        Statement { flag: Some(flag.kind), ..statement(exam, message, level, &flag.text) }
+        Statement { flag: Some(flag.kind), ..statement(exam, message, level, flag.said()) }
     })
 }
 
@@ -323,7 +356,7 @@ fn of_lost_slices(exam: &ExamView, flags: &[Flag]) -> Option<Statement> {
     let is_over = exam.state == ExamState::Complete;
     let missing = expected.filter(|_| is_over).map_or(0, |expected| expected.saturating_sub(received));
     let message = Message::SlicesLost { failed, refused, missing };
-    (failed + refused + missing > 0).then(|| statement(exam, message, Level::Notice, ""))
+    (failed + refused + missing > 0).then(|| statement(exam, message, Level::Notice, Phrase::nothing()))
 }
 
 #[cfg(test)]

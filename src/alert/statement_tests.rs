@@ -25,6 +25,7 @@ fn exam(state: ExamState, verdict: Option<Verdict>) -> ExamView {
         threshold: Thresholds { early: 0.9, suspected: 0.5 },
         verdict,
         reason: verdict.map(|_| "because".to_owned()).unwrap_or_default(),
+        reason_phrase: None,
         revised: false,
         lesions: None,
     }
@@ -41,6 +42,7 @@ fn flag(kind: FlagKind, state: FlagState) -> Flag {
         severity,
         state,
         text: format!("{} text", kind.as_str()),
+        phrase: None,
         remedy: None,
         raised: Timestamp::UNIX_EPOCH,
         after_slices: 40,
@@ -57,7 +59,7 @@ fn advice(remedy: Remedy) -> Flag {
 
 /// Lead, headline, detail and badge of each statement.
 fn words(exam: &ExamView, flags: &[Flag]) -> Vec<[String; 4]> {
-    let of = |said: Statement| [said.lead, said.headline, said.detail, said.badge.to_owned()];
+    let of = |said: Statement| [said.lead, said.headline, said.detail, said.badge];
     statements(exam, flags, None).into_iter().map(of).collect()
 }
 
@@ -100,7 +102,7 @@ fn an_early_suspicion_says_so_and_stands_where_the_analysis_failed() {
     let early = [flag(FlagKind::Suspected, FlagState::Early)];
     let receiving = statements(&exam(ExamState::Receiving, None), &early, None);
     assert_eq!(receiving[0].lead, "Early: after 40 slices, the scan goes on");
-    assert_eq!((receiving[0].badge, receiving[0].stage), ("Suspected, early", Stage::Preliminary));
+    assert_eq!((receiving[0].badge.as_str(), receiving[0].stage), ("Suspected, early", Stage::Preliminary));
     assert_eq!(receiving[0].detail, "suspected text");
     assert_eq!(receiving[1].kind, StatementKind::Receiving);
     let failed = [early[0].clone(), flag(FlagKind::NotAnalysed, FlagState::Final)];
@@ -155,13 +157,13 @@ fn a_rescan_is_the_headline_only_where_nothing_else_is_to_be_tried_first() {
         let said = gravest(&clear, &[advice(remedy)]);
         (said.headline, said.badge, said.action)
     };
-    let rescan = ("Rescan before the patient leaves".to_owned(), "Rescan", Action::Rescan);
+    let rescan = ("Rescan before the patient leaves".to_owned(), "Rescan".to_owned(), Action::Rescan);
     assert_eq!(said(Remedy::Rescan), rescan);
     assert_eq!(said(Remedy::BreatheInAndRescan), rescan);
-    let send_again = ("Send again before the patient leaves".to_owned(), "Send again", Action::SendAgain);
+    let send_again = ("Send again before the patient leaves".to_owned(), "Send again".to_owned(), Action::SendAgain);
     assert_eq!(said(Remedy::SendAgainOrRescan), send_again);
     for remedy in [Remedy::SendAgain, Remedy::CheckSeries, Remedy::ReconstructAgain, Remedy::CorrectAndSendAgain] {
-        assert_eq!(said(remedy), ("Check the scan".to_owned(), "Check scan", Action::Check));
+        assert_eq!(said(remedy), ("Check the scan".to_owned(), "Check scan".to_owned(), Action::Check));
     }
     let without_verdict = ExamView { reason: "because".to_owned(), ..exam(ExamState::Receiving, None) };
     assert_eq!(
@@ -221,7 +223,8 @@ fn what_is_acknowledged_comes_after_what_is_not() {
 #[test]
 fn a_statement_is_one_flat_object_with_its_code_and_parameters() {
     let early = [flag(FlagKind::Suspected, FlagState::Early)];
-    let said = serde_json::to_value(gravest(&exam(ExamState::Receiving, None), &early)).unwrap();
+    let mut said = serde_json::to_value(gravest(&exam(ExamState::Receiving, None), &early)).unwrap();
+    let phrases = said.as_object_mut().unwrap().remove("phrases").unwrap();
     let expected = serde_json::json!({
         "code": "suspected_early",
         "parameters": { "after_slices": 40, "scan_goes_on": true },
@@ -238,6 +241,10 @@ fn a_statement_is_one_flat_object_with_its_code_and_parameters() {
         "announcement": "COVID-19 pneumonia suspected: isolate. suspected text",
     });
     assert_eq!(said, expected);
+    for words in ["lead", "headline", "detail", "badge", "line", "announcement"] {
+        let phrase: Phrase = serde_json::from_value(phrases[words].clone()).unwrap();
+        assert_eq!(phrase.to_string(), expected[words], "{words}");
+    }
 }
 
 #[test]

@@ -108,6 +108,7 @@ impl ExamAnalysis {
             series_instance_uid: judged.map(|(id, _)| id.series_instance_uid.clone()),
             verdict: reason.verdict(),
             reason: reason.to_string(),
+            reason_phrase: Some(reason.phrase()),
             revised: false,
             score,
             driving_slabs: self.driving_slabs(context.manifest),

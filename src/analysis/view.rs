@@ -9,7 +9,8 @@ use super::placed_image::PlacedImage;
 use crate::engine::Manifest;
 use crate::exam::{ExamKey, Patient, SlabIndex};
 use crate::raster::PackedMask;
-use crate::triage::{LesionSummary, SliceCounts, Thresholds, Verdict};
+use crate::texts::Phrase;
+use crate::triage::{CaseReport, LesionSummary, SliceCounts, Thresholds, Verdict};
 
 /// An exam as things stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,10 +37,22 @@ pub struct ExamView {
     pub score: Option<f64>,
     pub threshold: Thresholds,
     pub verdict: Option<Verdict>,
+    /// In English; empty without a verdict.
     pub reason: String,
+    /// The same in no language yet, where it is known.
+    #[serde(skip)]
+    pub reason_phrase: Option<Phrase>,
     pub revised: bool,
     /// What was found so far, final once complete; absent as long as nothing is judged.
     pub lesions: Option<LesionSummary>,
+}
+
+impl ExamView {
+    /// Why the verdict is what it is; nothing without a verdict.
+    #[must_use]
+    pub fn said_reason(&self) -> Phrase {
+        self.reason_phrase.clone().unwrap_or_else(|| Phrase::english(&self.reason))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -97,6 +110,7 @@ impl ExamAnalysis {
             threshold: Thresholds { early: point.early, suspected: point.suspected },
             verdict: report.filter(|_| has_verdict).map(|report| report.verdict),
             reason: report.filter(|_| has_verdict).map(|report| report.reason.clone()).unwrap_or_default(),
+            reason_phrase: report.filter(|_| has_verdict).map(CaseReport::said_reason),
             revised: report.is_some_and(|report| report.revised || !has_verdict),
             lesions: match report.filter(|_| has_verdict) {
                 Some(report) => Some(report.lesion_summary),

@@ -9,6 +9,7 @@ use crate::analysis::{ExamView, SlabView, edition};
 use crate::database::{Delivery, DeliveryKind, DeliveryState, Record};
 use crate::exam::{ExamKey, Remedy, SlabIndex};
 use crate::raster::{Outline, PackedMask, outlines};
+use crate::texts::Phrase;
 
 /// An exam with its flags, and all that it says.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -19,12 +20,21 @@ pub struct ShownExam {
     pub stage: Stage,
     /// Gravest first.
     pub statements: Vec<Statement>,
+    pub phrases: ExamPhrases,
     #[serde(serialize_with = "shown_flags")]
     #[schemars(with = "Vec<ShownFlag<'static>>")]
     pub flags: Vec<Flag>,
     /// Its slices are received and none of them is on its way to the engine; absent once its turn has come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitingPlace>,
+}
+
+/// What is said of an exam beside its statements, in no language yet.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ExamPhrases {
+    /// Why the verdict is what it is; absent without a verdict.
+    #[serde(skip_serializing_if = "Phrase::is_nothing")]
+    pub reason: Phrase,
 }
 
 /// Where an exam that waits for its turn stands.
@@ -39,7 +49,8 @@ impl ShownExam {
     pub fn new(exam: ExamView, flags: &Flags, waiting: Option<WaitingPlace>) -> Self {
         let (stage, statements) =
             (Stage::of(&exam), statements(&exam, flags.all(), waiting.map(|waiting| waiting.place)));
-        Self { exam, stage, statements, flags: flags.all().to_vec(), waiting }
+        let phrases = ExamPhrases { reason: exam.said_reason() };
+        Self { exam, stage, statements, phrases, flags: flags.all().to_vec(), waiting }
     }
 
     #[must_use]
@@ -64,6 +75,7 @@ struct ShownFlag<'a> {
     open: bool,
     title: String,
     text: &'a str,
+    phrases: FlagPhrases,
     remedy: Option<Remedy>,
     #[schemars(with = "String")]
     raised: Timestamp,
@@ -73,25 +85,39 @@ struct ShownFlag<'a> {
     life: Vec<ShownMoment<'a>>,
 }
 
+/// The words of a flag in no language yet.
+#[derive(Serialize, JsonSchema)]
+struct FlagPhrases {
+    subject: Phrase,
+    title: Phrase,
+    text: Phrase,
+}
+
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Moment")]
 struct ShownMoment<'a> {
     #[serde(flatten)]
     moment: &'a Moment,
-    words: &'static str,
+    words: String,
+    phrase: Phrase,
 }
 
 impl<'a> ShownFlag<'a> {
     fn of(flag: &'a Flag) -> Self {
-        let shown = |moment: &'a Moment| ShownMoment { moment, words: moment.event.words() };
+        let shown = |moment: &'a Moment| {
+            let phrase = moment.event.phrase();
+            ShownMoment { moment, words: phrase.to_string(), phrase }
+        };
+        let phrases = FlagPhrases { subject: flag.subject(), title: flag.title(), text: flag.said() };
         Self {
             id: &flag.id,
             kind: flag.kind,
             severity: flag.severity,
             state: flag.state,
             open: flag.is_open(),
-            title: flag.title(),
+            title: phrases.title.to_string(),
             text: &flag.text,
+            phrases,
             remedy: flag.remedy,
             raised: flag.raised,
             after_slices: flag.after_slices,

@@ -14,6 +14,7 @@ mod deliveries;
 mod delivery;
 mod delivery_rows;
 mod details;
+mod phrase_rows;
 mod record;
 mod rows;
 mod schema;

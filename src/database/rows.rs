@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::DatabaseError;
 use super::basis_rows;
+use super::phrase_rows;
 use super::record::Record;
 use crate::alert::{Acknowledgement, Flag, Flags, Moment, Seen};
 use crate::analysis::{ExamView, PlacedImage, SlabView};
@@ -60,6 +61,7 @@ pub(super) fn write(connection: &Connection, record: &Record) -> Result<(), Data
     let key = &record.exam.key;
     let earlier = report(connection, key)?;
     write_columns(connection, record)?;
+    phrase_rows::write(connection, record)?;
     if let Some(basis) = &record.basis {
         basis_rows::write(connection, &key.to_string(), basis)?;
     } else if record.final_report() != earlier.as_ref() {
@@ -212,7 +214,7 @@ fn write_slab(connection: &Connection, exam: &str, slab: &SlabView) -> Result<()
 
 /// The exams that a condition on `exam` chooses, in the order that it says.
 pub(super) fn exams(connection: &Connection, condition: &str, params: impl Params) -> rusqlite::Result<Vec<ExamView>> {
-    let sql = format!("SELECT {} FROM exam {condition}", EXAM_COLUMNS.join(", "));
+    let sql = format!("SELECT {}, {} FROM exam {condition}", EXAM_COLUMNS.join(", "), phrase_rows::REASON);
     connection.prepare_cached(&sql)?.query_map(params, exam)?.collect()
 }
 
@@ -243,7 +245,8 @@ pub(super) fn report(connection: &Connection, key: &ExamKey) -> Result<Option<Ca
 /// The flags of an exam, in the order in which they were first raised.
 pub(super) fn flags(connection: &Connection, key: &ExamKey) -> rusqlite::Result<Flags> {
     let name = key.to_string();
-    let mut statement = connection.prepare_cached("SELECT * FROM flag WHERE exam = ?1 ORDER BY place")?;
+    let sql = format!("SELECT *, {} FROM flag WHERE exam = ?1 ORDER BY place", phrase_rows::FLAG);
+    let mut statement = connection.prepare_cached(&sql)?;
     let flags = statement.query_map([&name], flag)?.collect::<rusqlite::Result<Vec<(i64, Flag)>>>()?;
     let mut moments =
         connection.prepare_cached("SELECT * FROM flag_moment WHERE exam = ?1 AND flag = ?2 ORDER BY place")?;
@@ -298,6 +301,7 @@ fn exam(row: &Row<'_>) -> rusqlite::Result<ExamView> {
         threshold: Thresholds { early: row.get("threshold_early")?, suspected: row.get("threshold_suspected")? },
         verdict: optional_enumerated(row, "verdict")?,
         reason: row.get("reason")?,
+        reason_phrase: phrase_rows::phrase(row, "reason_phrase")?,
         revised: row.get("revised")?,
         lesions: lesions.transpose()?,
     })
@@ -335,6 +339,7 @@ fn flag(row: &Row<'_>) -> rusqlite::Result<(i64, Flag)> {
         severity: enumerated(row, "severity")?,
         state: enumerated(row, "state")?,
         text: row.get("text")?,
+        phrase: phrase_rows::phrase(row, "flag_phrase")?,
         remedy: optional_enumerated(row, "remedy")?,
         raised: time(row, "raised_us")?,
         after_slices: count(row, "after_slices")?,

@@ -260,6 +260,17 @@ CREATE TABLE setup_link (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Layout 8: what stands as English text elsewhere, for people who read another language: the reason of the exam's verdict (`said_by` is
+/// `reason`), and the text of a flag (its kind). A phrase is the JSON of `texts::Phrase`.
+const PHRASES: &str = "
+CREATE TABLE phrase (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    said_by TEXT NOT NULL,
+    phrase TEXT NOT NULL,
+    PRIMARY KEY (exam, said_by)
+) STRICT, WITHOUT ROWID;
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -270,8 +281,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(SHADOW_RESULTS),
         M::up(INDEXES),
         M::up(ACCOUNTS),
+        M::up(PHRASES),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 7;
+pub(super) const LAYOUT: usize = 8;

@@ -293,8 +293,9 @@ fn a_database_from_before_shadow_models_takes_their_results_and_keeps_one_of_eac
     std::fs::remove_file(file(&folder)).unwrap();
     let mut connection = Connection::open(file(&folder)).unwrap();
     schema::MIGRATIONS.to_version(&mut connection, 4).unwrap();
-    rows::write(&connection, &record).unwrap();
+    rows::write_columns(&connection, &record).unwrap();
     let key = record.exam.key.clone();
+    basis_rows::write(&connection, &key.to_string(), &made_basis()).unwrap();
     let revision = "INSERT INTO revision (exam, revision, concluded_us, content) VALUES (?1, ?2, 0, 'what it says')";
     connection.execute(revision, params![key.to_string(), 1]).unwrap();
     drop(connection);

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::doubt::Doubt;
 use super::summed::Sum;
-use super::words;
 
 /// When an acquisition is found wanting.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -197,7 +196,7 @@ impl QualityIssue {
     }
 
     fn said(self) -> Self {
-        Self { text: words::of_issue(&self), ..self }
+        Self { text: self.phrase().to_string(), ..self }
     }
 
     /// An issue of the whole series.

@@ -1,24 +1,24 @@
-//! Every sentence about an acquisition: what is wrong with it, why that may not be the scan's fault, and what to do. Reports and flags
-//! are made of these words. Errors of single slices say their words where they are declared.
+//! Every phrase about an acquisition: what is wrong with it, why that may not be the scan's fault, and what to do. Reports and flags
+//! are made of these. Errors of single slices say their words where they are declared, in English.
 
 use super::doubt::Doubt;
 use super::quality::{KeySlice, QualityIssue, QualityKind, Remedy};
 use super::summed::Sum;
-use crate::words::counted;
+use crate::texts::Phrase;
 
 impl Remedy {
     /// What to do, as flags say it.
     #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Rescan => "rescan",
-            Self::BreatheInAndRescan => "let the patient breathe in deeply and scan again",
-            Self::SendAgainOrRescan => "send again, and rescan only if this stays",
-            Self::SendAgain => "send again",
-            Self::CheckSeries => "check the series",
-            Self::ReconstructAgain => "reconstruct again",
-            Self::CorrectAndSendAgain => "correct and send again",
-        }
+    pub fn phrase(self) -> Phrase {
+        Phrase::new(match self {
+            Self::Rescan => "remedy.rescan",
+            Self::BreatheInAndRescan => "remedy.breathe_in_and_rescan",
+            Self::SendAgainOrRescan => "remedy.send_again_or_rescan",
+            Self::SendAgain => "remedy.send_again",
+            Self::CheckSeries => "remedy.check_series",
+            Self::ReconstructAgain => "remedy.reconstruct_again",
+            Self::CorrectAndSendAgain => "remedy.correct_and_send_again",
+        })
     }
 }
 
@@ -28,191 +28,187 @@ impl std::fmt::Display for QualityIssue {
     }
 }
 
-/// An issue in one sentence: what is wrong, where to look, and why it may not be the scan.
-pub(super) fn of_issue(QualityIssue { kind, slice, doubt, sum, .. }: &QualityIssue) -> String {
-    let what = match sum {
-        Some(sum) => sum.words(kind),
-        None => kind.to_string(),
-    };
-    let place = match slice {
-        Some(KeySlice { instance_number: Some(number), frame_number: Some(frame), .. }) => {
-            format!(" (image {number}, frame {frame})")
+impl QualityIssue {
+    /// An issue in one sentence: what is wrong, where to look, and why it may not be the scan.
+    #[must_use]
+    pub fn phrase(&self) -> Phrase {
+        let Self { kind, slice, doubt, sum, .. } = self;
+        let what = match sum {
+            Some(sum) => sum.phrase(kind),
+            None => kind.phrase(),
+        };
+        let placed = match slice {
+            Some(KeySlice { instance_number: Some(image), frame_number: Some(frame), .. }) => {
+                let at = Phrase::new("issue.at_frame").with("image", image.to_string());
+                at.with("frame", frame.to_string()).with("issue", what)
+            }
+            Some(KeySlice { instance_number: Some(image), .. }) => {
+                Phrase::new("issue.at_image").with("image", image.to_string()).with("issue", what)
+            }
+            Some(KeySlice { z_mm, .. }) => Phrase::new("issue.at_z").figure("z", *z_mm, 1).with("issue", what),
+            None => what,
+        };
+        Phrase::joined("join.semicolon", [placed].into_iter().chain(doubt.as_ref().map(Doubt::phrase)))
+    }
+}
+
+impl QualityKind {
+    /// What is wrong, of this one issue.
+    #[must_use]
+    pub fn phrase(&self) -> Phrase {
+        let of = Phrase::new;
+        match self {
+            Self::ApexCutOff { lung_cm2 } => of("issue.apex_cut_off").figure("area", *lung_cm2, 0),
+            Self::BaseCutOff { lung_cm2 } => of("issue.base_cut_off").figure("area", *lung_cm2, 0),
+            Self::Gap { from_z_mm, to_z_mm } => between(of("issue.gap"), *from_z_mm, *to_z_mm),
+            Self::SpacingChange { from_z_mm, to_z_mm, spacing_mm, usual_mm } => {
+                let change = of("issue.spacing_change").figure("spacing", *spacing_mm, 1).figure("usual", *usual_mm, 1);
+                between(change, *from_z_mm, *to_z_mm)
+            }
+            Self::DuplicatePosition => of("issue.duplicate_position"),
+            Self::FewPositions { images, positions: 1, at_z_mm } => {
+                of("issue.one_position").with("images", *images).figure("z", *at_z_mm, 1)
+            }
+            Self::FewPositions { images, positions, at_z_mm } => {
+                let few = of("issue.few_positions").with("images", *images).with("positions", *positions);
+                few.figure("z", *at_z_mm, 1)
+            }
+            Self::FarApart { spacing_mm, limit_mm } if spacing_mm > limit_mm => {
+                of("issue.too_far_apart").figure("spacing", *spacing_mm, 1).figure("limit", *limit_mm, 0)
+            }
+            Self::FarApart { spacing_mm, .. } => of("issue.far_apart").figure("spacing", *spacing_mm, 1),
+            Self::AnatomyStep { times_usual } => of("issue.anatomy_step").figure("times", *times_usual, 1),
+            Self::RepeatedImages { slices: 1, from_z_mm, .. } => {
+                of("issue.repeated_image").figure("from", *from_z_mm, 1)
+            }
+            Self::RepeatedImages { slices, from_z_mm, to_z_mm, .. } => {
+                between(of("issue.repeated_images").with("count", *slices), *from_z_mm, *to_z_mm)
+            }
+            Self::DensityJump { jump_hu } => of("issue.density_jump").figure("jump", *jump_hu, 0),
+            Self::HardlyInflated { median_hu, gradient_hu, limit_hu } => {
+                hardly_inflated(*median_hu, *gradient_hu, *limit_hu)
+            }
+            Self::TooNoisy { noise_hu, limit_hu } => {
+                of("issue.too_noisy").figure("noise", *noise_hu, 0).figure("limit", *limit_hu, 0)
+            }
+            Self::TooThick { thickness_mm, limit_mm } => {
+                of("issue.too_thick").figure("thickness", *thickness_mm, 1).figure("limit", *limit_mm, 0)
+            }
+            Self::FieldOfViewCut { border_cm2 } => of("issue.field_of_view_cut").figure("border", *border_cm2, 0),
+            Self::MixedAcquisitions => of("issue.mixed_acquisitions"),
+            Self::NoiseUnknown { share } => of("issue.noise_unknown").figure("share", share * 100.0, 0),
+            Self::OrientationMismatch { patient_position } if patient_position.is_empty() => {
+                of("issue.orientation_mismatch")
+            }
+            Self::OrientationMismatch { patient_position } => {
+                of("issue.orientation_mismatch_of").with("position", patient_position.clone())
+            }
+            Self::BoneKernel { kernel } => of("issue.bone_kernel").with("kernel", kernel.clone()),
+            Self::UnusualPosture { posture } => of("issue.unusual_posture").with("posture", posture_phrase(posture)),
+            Self::Contrast { agent } => of("issue.contrast").with("agent", agent.clone()),
+            Self::GantryTilt { degrees } => of("issue.gantry_tilt").figure("degrees", *degrees, 0),
+            Self::UnfitSeries { count, reason } => because(of("issue.unfit_series").with("count", *count), reason),
+            Self::DefectiveSlices { count, reason } => {
+                because(of("issue.defective_slices").with("count", *count), reason)
+            }
+            Self::RefusedObjects { count, reason } => {
+                because(of("issue.refused_objects").with("count", *count), reason)
+            }
+            Self::OtherVolumes { count: 1 } => of("issue.other_volume"),
+            Self::OtherVolumes { count } => of("issue.other_volumes").with("count", *count),
+            Self::SplitAcquisition { series } => of("issue.split_acquisition").with("series", *series),
+            Self::SharedUid { count } => of("issue.shared_uid").with("count", *count),
+            Self::SharedStudy => of("issue.shared_study"),
+            Self::Corrected { count, identity } => {
+                let corrected = of("issue.corrected").with("count", *count);
+                if *identity { of("issue.corrected_identity").with("corrected", corrected) } else { corrected }
+            }
         }
-        Some(KeySlice { instance_number: Some(number), .. }) => format!(" (image {number})"),
-        Some(KeySlice { z_mm, .. }) => format!(" (z = {z_mm:.1} mm)"),
-        None => String::new(),
-    };
-    let doubt = doubt.as_ref().map(|doubt| format!("; {doubt}")).unwrap_or_default();
-    format!("{what}{place}{doubt}")
+    }
 }
 
 impl std::fmt::Display for QualityKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::ApexCutOff { lung_cm2 } => {
-                write!(f, "the lung apex is cut off: {lung_cm2:.0} cm² of lung on the uppermost slice")
-            }
-            Self::BaseCutOff { lung_cm2 } => {
-                write!(f, "the lung base is cut off: {lung_cm2:.0} cm² of lung on the lowest slice")
-            }
-            Self::Gap { from_z_mm, to_z_mm } => {
-                write!(f, "slices are missing between z = {from_z_mm:.1} mm and z = {to_z_mm:.1} mm")
-            }
-            Self::SpacingChange { from_z_mm, to_z_mm, spacing_mm, usual_mm } => write!(
-                f,
-                "slices are {spacing_mm:.1} mm apart from z = {from_z_mm:.1} mm to z = {to_z_mm:.1} mm and {usual_mm:.1} mm elsewhere: were two series mixed?"
-            ),
-            Self::DuplicatePosition => f.write_str("more than one slice at one position"),
-            Self::FewPositions { images, positions: 1, at_z_mm } => {
-                write!(f, "all {images} images claim one position, z = {at_z_mm:.1} mm: their positions are wrong")
-            }
-            Self::FewPositions { images, positions, at_z_mm } => write!(
-                f,
-                "{images} images claim only {positions} positions, the first z = {at_z_mm:.1} mm: their positions are wrong"
-            ),
-            Self::FarApart { spacing_mm, limit_mm } if spacing_mm > limit_mm => {
-                write!(f, "too far apart for the model: slices every {spacing_mm:.1} mm, tried up to {limit_mm:.0} mm")
-            }
-            Self::FarApart { spacing_mm, .. } => {
-                write!(f, "slices are {spacing_mm:.1} mm apart: lesions smaller than that can lie between them unseen")
-            }
-            Self::AnatomyStep { times_usual } => write!(
-                f,
-                "the anatomy jumps, {times_usual:.1} times the usual change between slabs: did the patient breathe or move?"
-            ),
-            Self::RepeatedImages { slices, from_z_mm, to_z_mm, .. } => {
-                f.write_str(&repeated_words(*slices, *from_z_mm, *to_z_mm))
-            }
-            Self::DensityJump { jump_hu } => write!(
-                f,
-                "all tissue, or all lung and air, is {jump_hu:.0} HU denser or less dense from one slice to the next: the Hounsfield units of one part are wrong (Rescale Slope and Intercept)"
-            ),
-            Self::HardlyInflated { median_hu, gradient_hu, limit_hu } => {
-                f.write_str(&inflation_words(*median_hu, *gradient_hu, *limit_hu))
-            }
-            Self::TooNoisy { noise_hu, limit_hu } => write!(
-                f,
-                "too noisy for the model, {noise_hu:.0} HU in soft tissue and tried up to {limit_hu:.0}: a smoother kernel or thicker slices help"
-            ),
-            Self::TooThick { thickness_mm, limit_mm } => {
-                write!(f, "too thick for the model: slices of {thickness_mm:.1} mm, tried up to {limit_mm:.0} mm")
-            }
-            Self::UnfitSeries { count, reason } => {
-                let verb = if *count == 1 { "is" } else { "are" };
-                write!(f, "no axial slice came, only {} that {verb} not analysed: {reason}", counted(*count, "image"))
-            }
-            Self::OrientationMismatch { patient_position } => {
-                f.write_str("the spine lies in front: the orientation is wrong")?;
-                if patient_position.is_empty() { Ok(()) } else { write!(f, ", patient position {patient_position}") }
-            }
-            Self::DefectiveSlices { count, reason } => {
-                write!(f, "{} cannot be analysed: {reason}", counted(*count, "slice"))
-            }
-            Self::BoneKernel { kernel } => {
-                write!(f, "kernel {kernel} is one for bone: a series for lung or soft tissue suits the model better")
-            }
-            Self::UnusualPosture { posture } => {
-                write!(f, "the patient lies {posture}: the model was tried on the back only")
-            }
-            Self::Contrast { agent } => write!(f, "contrast agent ({agent}): the model was not tried with it"),
-            Self::FieldOfViewCut { border_cm2 } => {
-                write!(f, "the field of view cuts the lungs: {border_cm2:.0} cm² of its border run through lung")
-            }
-            Self::MixedAcquisitions => f.write_str(
-                "slices of several acquisitions lie between each other in one series, and nothing in it tells them apart",
-            ),
-            Self::OtherVolumes { count: 1 } => f.write_str("the series holds another volume, which was not judged"),
-            Self::OtherVolumes { count } => write!(f, "the series holds {count} other volumes, which were not judged"),
-            Self::SplitAcquisition { series } => {
-                write!(f, "one acquisition came as {series} series: they were judged together")
-            }
-            Self::NoiseUnknown { share } => {
-                write!(f, "no noise can be measured on {:.0} % of the chest: are its Hounsfield units right?", share * 100.0)
-            }
-            Self::GantryTilt { degrees } => {
-                write!(f, "the gantry is tilted by {degrees:.0} degrees: the model was not tried with it")
-            }
-            Self::RefusedObjects { count: 1, reason } => write!(f, "1 object was refused: {reason}"),
-            Self::RefusedObjects { count, reason } => write!(f, "{count} objects were refused: {reason}"),
-            Self::SharedUid { count } => write!(
-                f,
-                "{count} images carry the same SOP Instance UID: each image needs one of its own, else the next one takes its place"
-            ),
-            Self::SharedStudy => f.write_str(
-                "another exam has the same study and patient ID but another name, birth date or sex: check whose images these are",
-            ),
-            Self::Corrected { count, identity } => f.write_str(&corrected_words(*count, *identity)),
-        }
+        self.phrase().fmt(f)
     }
 }
 
-fn inflation_words(median_hu: f64, gradient_hu: f64, limit_hu: f64) -> String {
-    let back = if gradient_hu >= 0.0 { format!("{gradient_hu:.0} HU denser") } else { "no denser".to_owned() };
-    format!(
-        "the lungs are hardly inflated, {median_hu:.0} HU where at most {limit_hu:.0} are expected, {back} at the back: in such lungs haze of \
-         breathing out and of pneumonia look alike"
-    )
+/// Errors of single slices and objects are in English.
+fn because(phrase: Phrase, reason: &str) -> Phrase {
+    phrase.with("reason", Phrase::english(reason))
 }
 
-fn corrected_words(count: usize, identity: bool) -> String {
-    let counts = match count {
-        1 => "1 image was sent again with other content: the newer one counts".to_owned(),
-        count => format!("{count} images were sent again with other content: the newer ones count"),
+fn between(phrase: Phrase, from_z_mm: f64, to_z_mm: f64) -> Phrase {
+    phrase.figure("from", from_z_mm, 1).figure("to", to_z_mm, 1)
+}
+
+fn hardly_inflated(median_hu: f64, gradient_hu: f64, limit_hu: f64) -> Phrase {
+    let phrase = if gradient_hu >= 0.0 {
+        Phrase::new("issue.hardly_inflated").figure("gradient", gradient_hu, 0)
+    } else {
+        Phrase::new("issue.hardly_inflated_evenly")
     };
-    if identity { counts + "; the patient's name, birth date or sex was corrected" } else { counts }
+    phrase.figure("median", median_hu, 0).figure("limit", limit_hu, 0)
 }
 
-fn repeated_words(slices: usize, from_z_mm: f64, to_z_mm: f64) -> String {
-    let not_sent = "what belongs there was not sent";
-    if slices == 1 {
-        return format!("the slice at z = {from_z_mm:.1} mm shows an image that lies elsewhere as well: {not_sent}");
+/// The words of `AcquisitionParameters::unusual_posture`.
+fn posture_phrase(posture: &str) -> Phrase {
+    match posture {
+        "prone" => Phrase::new("posture.prone"),
+        "on the right side" => Phrase::new("posture.on_the_right_side"),
+        "on the left side" => Phrase::new("posture.on_the_left_side"),
+        other => Phrase::english(other),
     }
-    format!(
-        "{slices} slices from z = {from_z_mm:.1} mm to z = {to_z_mm:.1} mm show images that lie at other positions as well: {not_sent}"
-    )
 }
 
 impl Sum {
     /// The sum in words, with the gravest of the kind.
-    fn words(self, gravest: &QualityKind) -> String {
+    fn phrase(self, gravest: &QualityKind) -> Phrase {
         let Self { count, lowest_z_mm, highest_z_mm, length_mm } = self;
-        let range = format!("from z = {lowest_z_mm:.1} mm to z = {highest_z_mm:.1} mm");
+        let all = |text| {
+            let summed = Phrase::new(text).with("count", count);
+            summed.figure("lowest", lowest_z_mm, 1).figure("highest", highest_z_mm, 1)
+        };
         match gravest {
-            QualityKind::Gap { from_z_mm, to_z_mm } => format!(
-                "{count} gaps {range}, {length_mm:.0} mm in all, the widest of {:.1} mm between z = {from_z_mm:.1} mm and z = {to_z_mm:.1} mm: slices are missing",
-                to_z_mm - from_z_mm
-            ),
-            QualityKind::RepeatedImages { .. } => format!(
-                "images that lie at other positions as well, {count} times {range}: what belongs there was not sent"
-            ),
-            QualityKind::DuplicatePosition => format!("more than one slice at each of {count} positions {range}"),
-            QualityKind::AnatomyStep { .. } | QualityKind::DensityJump { .. } => {
-                format!("{count} jumps {range}, the largest: {gravest}")
+            QualityKind::Gap { from_z_mm, to_z_mm } => {
+                let gaps = all("issue.gaps").figure("length", length_mm, 0).figure("width", to_z_mm - from_z_mm, 1);
+                between(gaps, *from_z_mm, *to_z_mm)
             }
-            _ => format!("{count} times {range}, the longest: {gravest}"),
+            QualityKind::RepeatedImages { .. } => all("issue.repeated_often"),
+            QualityKind::DuplicatePosition => all("issue.duplicate_positions"),
+            QualityKind::AnatomyStep { .. } | QualityKind::DensityJump { .. } => {
+                all("issue.jumps").with("gravest", gravest.phrase())
+            }
+            _ => all("issue.often").with("gravest", gravest.phrase()),
+        }
+    }
+}
+
+impl Doubt {
+    #[must_use]
+    pub fn phrase(&self) -> Phrase {
+        let of = Phrase::new;
+        match self {
+            Self::SlicesLost { count } => of("doubt.slices_lost").with("count", *count),
+            Self::Announced { came, announced } => {
+                of("doubt.announced").with("came", *came).with("announced", *announced)
+            }
+            Self::NumbersBeginAt { number } => of("doubt.numbers_begin_at").with("number", number.to_string()),
+            Self::StillSending => of("doubt.still_sending"),
+            Self::SeriesGoesFurther { .. } => of("doubt.series_goes_further"),
+            Self::Positions => of("doubt.positions"),
+            Self::Mixed => of("doubt.mixed"),
+            Self::MaybeNoLung => of("doubt.maybe_no_lung"),
         }
     }
 }
 
 impl std::fmt::Display for Doubt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::SlicesLost { count } => {
-                write!(f, "{} of the exam cannot be analysed, and may show what is missing", counted(*count, "slice"))
-            }
-            Self::Announced { came, announced } => {
-                write!(f, "{came} of the {announced} announced images came, and the others may show what is missing")
-            }
-            Self::NumbersBeginAt { number } => {
-                write!(f, "the image numbers begin at {number}, and those before may not have been sent")
-            }
-            Self::StillSending => f.write_str("more images may still come"),
-            Self::SeriesGoesFurther { .. } => f.write_str("another series of this exam goes further"),
-            Self::Positions => f.write_str("slices are missing, double or unevenly spaced there"),
-            Self::Mixed => {
-                f.write_str("the images on either side were not made alike: was another acquisition mixed in?")
-            }
-            Self::MaybeNoLung => f.write_str("it may be gas or air and no lung"),
-        }
+        self.phrase().fmt(f)
     }
 }
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;

@@ -89,6 +89,8 @@ fn said(report: &CaseReport) -> serde_json::Value {
     let mut value = serde_json::to_value(report).unwrap_or_default();
     if let Some(report) = value.as_object_mut() {
         report.remove("timing");
+        // The sentence stands there in English.
+        report.remove("reason_phrase");
     }
     value
 }

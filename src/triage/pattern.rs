@@ -187,9 +187,9 @@ mod tests {
     fn the_words_name_side_depth_height_and_density_where_they_are_plain() {
         let peripheral = |side| Lesion { peripheral_share: 0.9, basal_share: 0.8, ..lesion(20.0, side) };
         let both = Pattern::of(&[peripheral(Side::Left), peripheral(Side::Right)]);
-        assert_eq!(both.words(), "bilateral, peripheral, basal, ground-glass");
+        assert_eq!(both.phrase().to_string(), "bilateral, peripheral, basal, ground-glass");
         let mixed = Lesion { ground_glass_share: 0.5, consolidation_share: 0.5, ..lesion(20.0, Side::Left) };
-        assert_eq!(Pattern::of(&[mixed]).words(), "left lung, central, ground-glass and consolidation");
+        assert_eq!(Pattern::of(&[mixed]).phrase().to_string(), "left lung, central, ground-glass and consolidation");
     }
 
     fn any_lesion() -> impl Strategy<Value = Lesion> {

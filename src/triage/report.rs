@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Densities, DrivingSlab, Lesion, LesionSummary, LungSummary, Pattern, Verdict, ZoneScore};
 use crate::exam::{CompletionRule, Contents, ExamKey, QualityIssue};
+use crate::texts::Phrase;
 
 /// Version of the report's format; it rises when a key changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -26,6 +27,9 @@ pub struct CaseReport {
     pub verdict: Verdict,
     /// One sentence that says why the verdict is what it is.
     pub reason: String,
+    /// The same in no language yet; absent from reports of versions that kept the sentence alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_phrase: Option<Phrase>,
     /// There was an earlier verdict, and it was another one or rested on other slices. What comes after the lungs have passed
     /// and leaves the verdict as it is revises nothing.
     pub revised: bool,
@@ -54,6 +58,14 @@ pub struct CaseReport {
     pub engine: String,
     pub model: ModelIdentity,
     pub timing: Timing,
+}
+
+impl CaseReport {
+    /// Why the verdict is what it is.
+    #[must_use]
+    pub fn said_reason(&self) -> Phrase {
+        self.reason_phrase.clone().unwrap_or_else(|| Phrase::english(&self.reason))
+    }
 }
 
 /// Probabilities from which an exam is flagged.
@@ -170,6 +182,7 @@ pub(crate) fn example_report() -> CaseReport {
         series_instance_uid: Some("1.2.3".into()),
         verdict: Verdict::NotSuspected,
         reason: "because".into(),
+        reason_phrase: None,
         revised: false,
         score: Some(0.9),
         driving_slabs: Vec::new(),

@@ -1,4 +1,4 @@
-//! Every sentence about a verdict, and the report as text: what was found, and why the verdict is what it is. Words about the
+//! Every phrase about a verdict, and the report as text: what was found, and why the verdict is what it is. Words about the
 //! acquisition come from `exam`.
 
 use std::fmt::{Display, Formatter, Result};
@@ -10,110 +10,109 @@ use super::reason::{Reason, Verdict};
 use super::report::{CaseReport, SliceCounts};
 use super::zones::{Side, Zone, ZoneScore};
 use crate::exam::{QualityIssue, QualityKind};
+use crate::texts::Phrase;
 use crate::words::counted;
 
 /// Lesions of which the text says each; the JSON has them all.
 const LISTED_LESIONS: usize = 5;
 
+impl Reason {
+    #[must_use]
+    pub fn phrase(&self) -> Phrase {
+        let of = Phrase::new;
+        let reason = match self {
+            Self::Opacities { pattern, lesions, score } => opacities(pattern, lesions, *score),
+            Self::Mass { volume_ml, side } => {
+                of("reason.mass").figure("volume", *volume_ml, 0).with("side", side.phrase())
+            }
+            Self::DenseLung { side, aerated_ml, other_ml } => {
+                let dense = of("reason.dense_lung").with("side", side.phrase());
+                dense.figure("aerated", *aerated_ml, 0).figure("other", *other_ml, 0)
+            }
+            Self::DenseLungs { lung_ml, chest_share } => {
+                of("reason.dense_lungs").figure("volume", *lung_ml, 0).figure("share", chest_share * 100.0, 0)
+            }
+            Self::DenseThird { zone, aerated_ml, other_ml } => {
+                let dense = of("reason.dense_third").with("zone", zone.phrase());
+                dense.figure("aerated", *aerated_ml, 0).figure("other", *other_ml, 0)
+            }
+            Self::NoOpacities { score, is_rim } => {
+                let text = if *is_rim { "reason.no_opacities_but_rim" } else { "reason.no_opacities" };
+                of(text).figure("score", *score, 2)
+            }
+            Self::AllObjectsRefused { count: 1, refusal } => {
+                of("reason.only_object_refused").with("refusal", Phrase::english(refusal))
+            }
+            Self::AllObjectsRefused { count, refusal } => {
+                of("reason.all_objects_refused").with("count", *count).with("refusal", Phrase::english(refusal))
+            }
+            Self::RefusedAndStoredSince { count: 1 } => of("reason.refused_object_stored"),
+            Self::RefusedAndStoredSince { count } => of("reason.refused_objects_stored").with("count", *count),
+            Self::NoUsableSlice { count: 1, defect } => {
+                of("reason.only_slice_unusable").with("defect", Phrase::english(defect))
+            }
+            Self::NoUsableSlice { count, defect } => {
+                of("reason.no_slice_usable").with("count", *count).with("defect", Phrase::english(defect))
+            }
+            Self::NoAxialSlice => of("reason.no_axial_slice"),
+            Self::EngineFailure { failure } => Phrase::english(failure),
+            Self::FewPositions { issue } => of("reason.few_positions").with("issue", issue.phrase()),
+            Self::TooFewSlices { usable, at_least } => {
+                of("reason.too_few_slices").with("count", *usable).with("at_least", *at_least)
+            }
+            Self::TooFewSlicesLeft { usable, refused } => {
+                of("reason.too_few_slices_left").with("count", *usable).with("refused", refused.phrase())
+            }
+            Self::NoSlabJudged => of("reason.no_slab_judged"),
+            Self::SpineInFront => of("reason.spine_in_front"),
+            Self::NoLung { lung_ml } => of("reason.no_lung").figure("volume", *lung_ml, 0),
+            Self::TooManyDefective { defective, slices, defect } => {
+                let many = of("reason.too_many_defective").with("defective", *defective).with("slices", *slices);
+                many.with("defect", Phrase::english(defect))
+            }
+            Self::MisleadingField { issue, is_above: false } => issue.phrase(),
+            Self::MisleadingField { issue, is_above: true } => {
+                of("reason.misleading_field").with("issue", issue.phrase())
+            }
+            Self::Quality { issue } => quality(issue),
+            Self::UnknownChestShare => of("reason.unknown_chest_share"),
+            Self::NoSpine => of("reason.no_spine"),
+        };
+        match self.verdict() {
+            Verdict::Abnormal => of("reason.must_look").with("reason", reason),
+            _ => reason,
+        }
+    }
+}
+
 impl Display for Reason {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        match self {
-            Self::Opacities { pattern, lesions, score } => opacities(f, pattern, lesions, *score)?,
-            Self::Mass { volume_ml, side } => {
-                write!(f, "one mass-like lesion, {volume_ml:.0} ml, {side} lung: not the pattern of pneumonia")?;
-            }
-            Self::DenseLung { side, aerated_ml, other_ml } => write!(
-                f,
-                "{side} lung largely dense or missing, {aerated_ml:.0} ml against {other_ml:.0} ml of the other"
-            )?,
-            Self::DenseLungs { lung_ml, chest_share } => write!(
-                f,
-                "both lungs largely dense or hardly inflated, {lung_ml:.0} ml and {:.0} % of the chest",
-                chest_share * 100.0
-            )?,
-            Self::DenseThird { zone, aerated_ml, other_ml } => write!(
-                f,
-                "{zone} zone largely dense or missing, {aerated_ml:.0} ml against {other_ml:.0} ml of the other side: a mass, a collapsed lobe or fluid?"
-            )?,
-            Self::NoOpacities { score, is_rim } => {
-                let rim = if *is_rim { ", of a rim on the diaphragm alone" } else { "" };
-                write!(f, "no pneumonia-like opacities found: probability {score:.2}{rim}")?;
-            }
-            Self::AllObjectsRefused { count: 1, refusal } => write!(f, "the only object was refused: {refusal}")?,
-            Self::AllObjectsRefused { count, refusal } => write!(f, "all {count} objects were refused: {refusal}")?,
-            Self::RefusedAndStoredSince { count: 1 } => {
-                f.write_str("the object that was refused has been stored since, in its own exam")?;
-            }
-            Self::RefusedAndStoredSince { count } => {
-                write!(f, "the {count} objects that were refused have been stored since, in their own exams")?;
-            }
-            Self::NoUsableSlice { count: 1, defect } => write!(f, "the only CT slice cannot be analysed: {defect}")?,
-            Self::NoUsableSlice { count, defect } => {
-                write!(f, "none of the {count} CT slices can be analysed: {defect}")?;
-            }
-            Self::NoAxialSlice => f.write_str("no axial CT slices were received")?,
-            Self::EngineFailure { failure } => f.write_str(failure)?,
-            Self::FewPositions { issue } => write!(f, "{issue}; correct and send again")?,
-            Self::TooFewSlices { usable, at_least } => {
-                write!(f, "{}, a chest CT has at least {at_least}", usable_slices(*usable))?;
-            }
-            Self::TooFewSlicesLeft { usable, refused } => write!(f, "{}, {refused}", usable_slices(*usable))?,
-            Self::NoSlabJudged => f.write_str("no slab was judged")?,
-            Self::SpineInFront => f.write_str("the spine lies in front: is the image's orientation right?")?,
-            Self::NoLung { lung_ml } => write!(
-                f,
-                "no lung found ({lung_ml:.0} ml): is this a chest, and are its rescale intercept and orientation right?"
-            )?,
-            Self::TooManyDefective { defective, slices, defect } => {
-                write!(f, "{defective} of {slices} slices cannot be analysed: {defect}")?;
-            }
-            Self::MisleadingField { issue, is_above: false } => write!(f, "{issue}")?,
-            Self::MisleadingField { issue, is_above: true } => {
-                write!(f, "{issue}; opacities were drawn at that border only, where there may be none")?;
-            }
-            Self::Quality { issue } => quality(f, issue)?,
-            Self::UnknownChestShare => f.write_str(
-                "the body is found on too few slabs to tell how much of the chest is lung: are its Hounsfield units right?",
-            )?,
-            Self::NoSpine => {
-                f.write_str("no spine is found: are the image's orientation and its Hounsfield units right?")?;
-            }
-        }
-        if self.verdict() == Verdict::Abnormal { f.write_str("; a radiologist must look") } else { Ok(()) }
+        self.phrase().fmt(f)
     }
 }
 
 /// COVID-19 cannot be told from another pneumonia: these words must never claim it.
-fn opacities(f: &mut Formatter<'_>, pattern: &Pattern, lesions: &LesionSummary, score: f64) -> Result {
+fn opacities(pattern: &Pattern, lesions: &LesionSummary, score: f64) -> Phrase {
     let LesionSummary { count, volume_ml, lung_share, .. } = lesions;
-    let pattern = match pattern.kind {
-        PatternKind::None => String::new(),
-        _ => format!(", {}", pattern.words()),
+    let opacities = match pattern.kind {
+        PatternKind::None => Phrase::new("reason.opacities"),
+        _ => Phrase::new("reason.opacities_of").with("pattern", pattern.phrase()),
     };
-    write!(
-        f,
-        "pneumonia-like opacities{pattern}: COVID-19 possible (probability {score:.2}, {}, {volume_ml:.0} ml, {:.1} % of the lungs)",
-        counted(*count, "lesion"),
-        lung_share * 100.0
-    )
-}
-
-fn usable_slices(usable: usize) -> String {
-    format!("only {} came that can be analysed", counted(usable, "slice"))
+    let opacities = opacities.figure("score", score, 2).with("count", *count);
+    opacities.figure("volume", *volume_ml, 0).figure("share", lung_share * 100.0, 1)
 }
 
 /// What an issue hides, where its own words do not say so.
-fn quality(f: &mut Formatter<'_>, issue: &QualityIssue) -> Result {
+fn quality(issue: &QualityIssue) -> Phrase {
     match issue.kind {
-        QualityKind::Gap { from_z_mm, to_z_mm } => write!(
-            f,
-            "{:.0} mm of the scan are missing between z = {from_z_mm:.0} mm and z = {to_z_mm:.0} mm",
-            to_z_mm - from_z_mm
-        ),
-        QualityKind::ApexCutOff { .. } | QualityKind::BaseCutOff { .. } => {
-            write!(f, "{issue}: the rest was not seen")
+        QualityKind::Gap { from_z_mm, to_z_mm } => {
+            let gap = Phrase::new("reason.gap").figure("width", to_z_mm - from_z_mm, 0);
+            gap.figure("from", from_z_mm, 0).figure("to", to_z_mm, 0)
         }
-        _ => write!(f, "{issue}"),
+        QualityKind::ApexCutOff { .. } | QualityKind::BaseCutOff { .. } => {
+            Phrase::new("reason.cut_off").with("issue", issue.phrase())
+        }
+        _ => issue.phrase(),
     }
 }
 
@@ -155,7 +154,7 @@ impl Display for CaseReport {
             writeln!(f, "  zones     {zone_score}")?;
         }
         if self.pattern.kind != PatternKind::None {
-            writeln!(f, "  pattern   {}", self.pattern.words())?;
+            writeln!(f, "  pattern   {}", self.pattern.phrase())?;
         }
         writeln!(f, "  lungs     right {:.0} ml, left {:.0} ml", self.lungs.right_ml, self.lungs.left_ml)?;
         for issue in &self.quality {
@@ -170,43 +169,51 @@ impl Display for CaseReport {
 impl Pattern {
     /// Where the opacities are and how dense, such as "bilateral, peripheral, ground-glass".
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn phrase(&self) -> Phrase {
         let side = match (self.bilateral, self.right_share > 0.5) {
-            (true, _) => "bilateral",
-            (false, true) => "right lung",
-            (false, false) => "left lung",
+            (true, _) => "pattern.bilateral",
+            (false, true) => "pattern.right_lung",
+            (false, false) => "pattern.left_lung",
         };
         let depth = if self.peripheral_share >= NAMED_SHARE {
-            "peripheral"
+            Some("pattern.peripheral")
         } else if self.peripheral_share <= 1.0 - NAMED_SHARE {
-            "central"
+            Some("pattern.central")
         } else {
-            ""
+            None
         };
         let height = if self.basal_share >= NAMED_SHARE {
-            "basal"
+            Some("pattern.basal")
         } else if self.apical_share >= NAMED_SHARE {
-            "apical"
+            Some("pattern.apical")
         } else {
-            ""
+            None
         };
         let density = if self.consolidation_share >= NAMED_SHARE {
-            "consolidation"
+            "pattern.consolidation"
         } else if self.consolidation_share <= 1.0 - NAMED_SHARE {
-            "ground-glass"
+            "pattern.ground_glass"
         } else {
-            "ground-glass and consolidation"
+            "pattern.mixed"
         };
-        [side, depth, height, density].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ")
+        let named = [Some(side), depth, height, Some(density)];
+        Phrase::joined("join.comma", named.into_iter().flatten().map(Phrase::new))
+    }
+}
+
+impl Side {
+    #[must_use]
+    pub fn phrase(self) -> Phrase {
+        Phrase::new(match self {
+            Self::Left => "side.left",
+            Self::Right => "side.right",
+        })
     }
 }
 
 impl Display for Side {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        f.write_str(match self {
-            Self::Left => "left",
-            Self::Right => "right",
-        })
+        self.phrase().fmt(f)
     }
 }
 
@@ -220,16 +227,23 @@ impl Display for Lesion {
     }
 }
 
+impl Zone {
+    #[must_use]
+    pub fn phrase(self) -> Phrase {
+        Phrase::new(match self {
+            Self::RightUpper => "zone.right_upper",
+            Self::RightMiddle => "zone.right_middle",
+            Self::RightLower => "zone.right_lower",
+            Self::LeftUpper => "zone.left_upper",
+            Self::LeftMiddle => "zone.left_middle",
+            Self::LeftLower => "zone.left_lower",
+        })
+    }
+}
+
 impl Display for Zone {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        f.write_str(match self {
-            Self::RightUpper => "right upper",
-            Self::RightMiddle => "right middle",
-            Self::RightLower => "right lower",
-            Self::LeftUpper => "left upper",
-            Self::LeftMiddle => "left middle",
-            Self::LeftLower => "left lower",
-        })
+        self.phrase().fmt(f)
     }
 }
 
@@ -240,3 +254,7 @@ impl Display for ZoneScore {
         write!(f, "{} of 24; upper, middle, lower: right {r1} {r2} {r3}, left {l1} {l2} {l3}", self.total)
     }
 }
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;

@@ -34,6 +34,7 @@ mod fatbin;
 mod gpu;
 mod interface;
 mod kernels;
+mod languages;
 mod model;
 mod notifications;
 mod odd_objects;

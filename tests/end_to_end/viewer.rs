@@ -171,11 +171,23 @@ fn assert_accessible(browser: &Browser, axe: &str, state: &str) {
 
 #[test]
 fn axe_finds_no_violation_in_any_state_and_theme() {
+    assert_accessible_in("en");
+}
+
+#[test]
+fn axe_finds_no_violation_in_any_state_and_theme_in_chinese() {
+    assert_accessible_in("zh");
+}
+
+fn assert_accessible_in(language: &str) {
     let Some(path) = there(Path::new(env!("CARGO_MANIFEST_DIR")).join("build/axe/axe.min.js")) else { return };
     let Some(browser) = Browser::start() else { return };
     let axe = std::fs::read_to_string(path).unwrap();
     let daemon = Daemon::start();
     browser.open(&format!("http://{}/", daemon.console()));
+    browser.run(&format!("localStorage.setItem('tableside.language', '{language}')"));
+    browser.open(&format!("http://{}/", daemon.console()));
+    browser.wait_until("the language", &format!("document.documentElement.lang === '{language}'"));
     browser.wait_until("the live stream", "document.querySelector('#connection').dataset.state === 'live'");
     assert_accessible(&browser, &axe, "no exam");
 

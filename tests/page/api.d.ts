@@ -1,5 +1,9 @@
 // What the page gets from the daemon (docs/interface.md), as far as it uses it.
 
+/** What is said, in the language of whoever reads it; or words that there is no other language for. */
+type Phrase = { text: string; parameters?: Record<string, Parameter> } | { english: string };
+type Parameter = string | number | Phrase;
+
 interface Grid {
   series_instance_uid: string;
   description: string;
@@ -47,6 +51,7 @@ interface Moment {
   at: string;
   event: string;
   words: string;
+  phrase: Phrase;
   score: number | null;
   scan_share: number | null;
   driving_slabs: { z_mm: number }[];
@@ -58,8 +63,10 @@ interface Flag {
   severity: string;
   state: string;
   open: boolean;
+  /** In English, as all words that have phrases beside them. */
   title: string;
   text: string;
+  phrases: { subject: Phrase; title: Phrase; text: Phrase };
   raised: string;
   after_slices: number;
   score: number | null;
@@ -73,9 +80,10 @@ interface Statement {
   lead: string;
   headline: string;
   detail: string;
-  line: string;
   badge: string;
+  line: string;
   announcement: string;
+  phrases: { lead?: Phrase; headline: Phrase; detail?: Phrase; line: Phrase; badge: Phrase; announcement?: Phrase };
   flag: string | null;
 }
 
@@ -95,6 +103,7 @@ interface Exam {
   threshold: { early: number; suspected: number };
   verdict: string | null;
   reason: string;
+  phrases: { reason?: Phrase };
   lesions: { count: number; volume_ml: number; lung_share: number; high_opacity_share: number } | null;
   statements: Statement[];
   flags: Flag[];
@@ -115,6 +124,7 @@ interface Lesion {
 
 interface QualityIssue {
   text: string;
+  phrase: Phrase;
   z_mm?: number;
 }
 

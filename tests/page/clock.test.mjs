@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ClockSkew } from "../../src/console/page/clock.js";
+import "./english.mjs";
 
 const NOON = Date.parse("2026-11-30T12:00:00Z");
 

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { cellsOf, placeWords, shows } from "../../src/console/page/lesions.js";
 import { JUDGED, Stack, seriesOf } from "../../src/console/page/stack.js";
+import "./english.mjs";
 
 const grid = (uid, judged, description = "") => ({ series_instance_uid: uid, judged, description, kernel: "B70" });
 const slice = (of, z) => ({ grid: of, z_mm: z, sop_instance_uid: `${of}.${z}` });
@@ -21,9 +22,9 @@ test("an answer about another exam than the one that is shown is not taken", () 
   assert.equal(stack.slices.length, 0);
   stack.take("a", { grids: [grid("1", false)], slices: [slice(0, 1)] });
   assert.equal(stack.slices.length, 1);
-  stack.fail("a", "gone");
+  stack.fail("a", { english: "gone" });
   stack.expect("b");
-  assert.deepEqual([stack.slices.length, stack.problem], [0, ""]);
+  assert.deepEqual([stack.slices.length, stack.problem], [0, null]);
 });
 
 test("the series that somebody chose stays chosen while more of it comes", () => {

@@ -1,18 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { areSettled, momentsOf, newest, objectWords, sinceWords, stateWords } from "../../src/console/page/timeline.js";
+import { phraseWords } from "../../src/console/page/text.js";
+import { areSettled, momentsOf, newest, objectWords, sinceWords, statePhrase } from "../../src/console/page/timeline.js";
+import "./english.mjs";
 
 const START = "2026-11-30T10:00:00Z";
 const at = (seconds) => new Date(Date.parse(START) + seconds * 1000).toISOString();
 
 const flag = {
-  title: "Suspected: confirmed",
+  phrases: { subject: { text: "flag_subject.suspected" } },
   acknowledged: { by: "ab", at: at(70) },
   life: [
-    { at: at(12), event: "early", words: "raised early" },
-    { at: at(32), event: "confirmed", words: "confirmed" },
-    { at: at(70), event: "acknowledged", words: "acknowledged" },
+    { at: at(12), event: "early", phrase: { text: "flag_event.early" } },
+    { at: at(32), event: "confirmed", phrase: { text: "flag_event.confirmed" } },
+    { at: at(70), event: "acknowledged", phrase: { text: "flag_event.acknowledged" } },
   ],
 };
 const exam = { started: START, last_slice: at(30), state: "complete", slices: { received: 300 }, flags: [flag] };
@@ -57,5 +59,5 @@ test("times since the first slice are told in the unit that a person counts them
 test("objects and their states are told in words, with the reason where there is one", () => {
   assert.equal(objectWords(delivery("original", "done", at(1), { count: 300 })), "Images as received, 300");
   assert.equal(objectWords(delivery("secondary_capture", "done", at(1))), "Pictures");
-  assert.equal(stateWords(delivery("segmentation", "dead", at(1), { reason: "refused: status A900" })), "not delivered: refused: status A900");
+  assert.equal(phraseWords(statePhrase(delivery("segmentation", "dead", at(1), { reason: "refused: status A900" }))), "not delivered: refused: status A900");
 });

@@ -16,8 +16,9 @@ use crate::console::access::{Caller, Names};
 use crate::console::server::WebOptions;
 use crate::console::view::{ShownExam, ShownSlab};
 use crate::database::ExamSearch;
-use crate::exam::{ExamKey, SlabIndex};
+use crate::exam::{ExamKey, QualityIssue, SlabIndex};
 use crate::picture::picture;
+use crate::texts::Phrase;
 use crate::triage::CaseReport;
 
 /// Words of a search that count.
@@ -95,6 +96,8 @@ pub(super) struct ExamDetails {
     slabs: Vec<ShownSlab>,
     /// `null` before the verdict.
     report: Option<CaseReport>,
+    /// What the report's issues say, in no language yet, in their order.
+    issue_phrases: Vec<Phrase>,
 }
 
 /// Gives an exam with its slabs and its report.
@@ -109,7 +112,9 @@ pub(super) async fn exam(State(options): State<WebOptions>, caller: Caller, Path
             options.audit.viewed(caller.person(None), record.subject());
             let slabs = record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
             let exam = caller.names.of(options.hub.shown(&record));
-            Json(ExamDetails { exam, slabs, report: record.report }).into_response()
+            let issues = record.report.iter().flat_map(|report| &report.quality);
+            let issue_phrases = issues.map(QualityIssue::phrase).collect();
+            Json(ExamDetails { exam, slabs, report: record.report, issue_phrases }).into_response()
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
     };

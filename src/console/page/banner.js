@@ -1,6 +1,7 @@
 // The banner: the state of the exam for a reader two metres away, and the same in words for a screen reader.
 
 import { byId, make, matchChildren, setAttribute, setHidden, setIcon, setText } from "./dom.js";
+import { joined, setPhrase } from "./text.js";
 import { isAcknowledged } from "./verdict.js";
 import { destination } from "./words.js";
 
@@ -11,8 +12,8 @@ export function showBanner(exam, said) {
   const [main, ...others] = said;
   writeState(main.kind, main.level, exam.verdict ?? "");
   setAttribute(banner, "data-acknowledged", isAcknowledged(main, exam));
-  writeWords(main.lead, main.headline, main.detail);
-  writeLines(others.map(({ line }) => line));
+  writeWords(main.phrases);
+  writeLines(others.map(({ phrases }) => phrases.line));
   writeProgress(exam);
   announce(said);
 }
@@ -21,15 +22,19 @@ export function showBanner(exam, said) {
 export function showEmptyBanner(status) {
   writeState("empty", "empty", "");
   const { title, host, port } = destination(status, location.hostname);
-  writeWords("", "No exam yet", "Send the chest-CT slices from the scanner, as they are reconstructed, to:");
-  writeLines([`AE title ${title}`, `Address ${host}`, `Port ${port}`]);
+  writeWords({ headline: { text: "banner.no_exam" }, detail: { text: "banner.send_to" } });
+  writeLines([
+    { text: "banner.ae_title", parameters: { title } },
+    { text: "banner.address", parameters: { host } },
+    { text: "banner.port", parameters: { port } },
+  ]);
   setHidden(byId("banner-progress"), true);
 }
 
 /** Before the first answer there is nothing to say, and an empty list would be a lie. */
 export function showUnknownBanner() {
   writeState("empty", "empty", "");
-  writeWords("", "Nothing known yet", "Waiting for Tableside to answer.");
+  writeWords({ headline: { text: "banner.unknown" }, detail: { text: "banner.waiting" } });
   writeLines([]);
 }
 
@@ -41,17 +46,17 @@ function writeState(kind, level, verdict) {
   setIcon(byId("banner-icon"), kind);
 }
 
-/** @param {string} lead @param {string} headline @param {string} detail */
-function writeWords(lead, headline, detail) {
-  setText(byId("banner-stage"), lead);
-  setText(byId("banner-headline"), headline);
-  setText(byId("banner-detail"), detail);
+/** @param {{ lead?: Phrase, headline: Phrase, detail?: Phrase }} phrases */
+function writeWords({ lead, headline, detail }) {
+  setPhrase(byId("banner-stage"), lead);
+  setPhrase(byId("banner-headline"), headline);
+  setPhrase(byId("banner-detail"), detail);
 }
 
-/** @param {string[]} lines */
+/** @param {Phrase[]} lines */
 function writeLines(lines) {
-  const numbered = lines.map((text, place) => ({ text, place }));
-  matchChildren(byId("banner-lines"), numbered, ({ place }) => place, () => make("li"), (item, { text }) => setText(item, text));
+  const numbered = lines.map((line, place) => ({ line, place }));
+  matchChildren(byId("banner-lines"), numbered, ({ place }) => place, () => make("li"), (item, { line }) => setPhrase(item, line));
 }
 
 /** @param {Exam} exam */
@@ -68,6 +73,5 @@ function writeProgress({ state, slices }) {
 
 /** @param {Statement[]} said */
 function announce(said) {
-  const words = said.map(({ announcement }) => announcement).filter(Boolean).join(". ");
-  setText(byId("announcement"), words);
+  setText(byId("announcement"), joined("sentence", said.map(({ announcement }) => announcement)));
 }

@@ -1,5 +1,7 @@
 // The clock of this computer against the daemon's: times of the day are shown by this one.
 
+import { say } from "./text.js";
+
 /** What differs by less confuses nobody. */
 const WORTH_SAYING_S = 5;
 const MEASURED = 20;
@@ -21,7 +23,6 @@ export class ClockSkew {
   notices() {
     const seconds = Math.round(Math.abs(this.ahead));
     if (seconds < WORTH_SAYING_S) return [];
-    const side = this.ahead > 0 ? "ahead of" : "behind";
-    return [`The clock of this computer is ${seconds} s ${side} the one of Tableside: times on this page are by this computer.`];
+    return [say(this.ahead > 0 ? "clock.ahead" : "clock.behind", { seconds })];
   }
 }

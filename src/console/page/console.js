@@ -18,7 +18,7 @@ import { Search } from "./search.js";
 import { soundAlarms, startSound } from "./sound.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
-import { changeLanguage, loadTexts, say } from "./text.js";
+import { loadTexts, problemOf, say, setPhrase } from "./text.js";
 import { askDeliveries, forgetDeliveries, showTimeline } from "./timeline.js";
 import { hasVerdict, statements } from "./verdict.js";
 import { Viewer } from "./viewer.js";
@@ -32,6 +32,10 @@ const THEME = "tableside.theme";
 /** While slices come they are listed anew this often at most. */
 const LIST_AGAIN_MS = 1_000;
 /** @typedef {"connecting" | "live" | "lost"} Connection */
+
+addEventListener("error", showFault);
+addEventListener("unhandledrejection", showFault);
+await loadTexts();
 
 const clockSkew = new ClockSkew();
 const exams = new Exams();
@@ -47,7 +51,7 @@ let connection = /** @type {Connection} */ ("connecting");
 let opening = 0;
 /** Whether everything was fetched once: all that came since is known, if the stream missed nothing. */
 let isComplete = false;
-let detailsProblem = "";
+/** @type {Phrase | null} */ let detailsProblem = null;
 let gap = { name: "", heartbeats: 0 };
 
 // --- what the daemon tells -------------------------------------------------------------------------------------------
@@ -147,7 +151,7 @@ async function fetchDetails(key) {
   stack.expect(key);
   const askedAt = exams.now;
   exams.takeDetails(await getExam(key), askedAt);
-  detailsProblem = "";
+  detailsProblem = null;
   listSlicesSoon();
   askDeliveries(exams.shown, writeSoon);
 }
@@ -157,7 +161,7 @@ async function fetchShownDetails() {
   try {
     if (key) await fetchDetails(key);
   } catch (error) {
-    if (key === exams.shownKey) detailsProblem = `The slabs cannot be loaded: ${/** @type {Error} */ (error).message}`;
+    if (key === exams.shownKey) detailsProblem = { text: "page.slabs_not_loaded", parameters: { problem: problemOf(error) } };
   }
   writeSoon();
 }
@@ -179,7 +183,7 @@ async function listSlices() {
     stack.expect(key);
     if (key) stack.take(key, await getSlices(key));
   } catch (error) {
-    if (key) stack.fail(key, /** @type {Error} */ (error).message);
+    if (key) stack.fail(key, problemOf(error));
   }
   listing = { ...listing, busy: false, since: performance.now() };
   // Another exam may have been chosen meanwhile.
@@ -192,7 +196,7 @@ async function listSlices() {
 /** @param {string | null} key */
 function choose(key) {
   exams.chosenKey = key;
-  detailsProblem = "";
+  detailsProblem = null;
   writeSoon();
 }
 
@@ -208,7 +212,6 @@ function flagsChanged(answer, flagId) {
 }
 
 function listenToUser() {
-  byId("other-language").addEventListener("click", changeLanguage);
   byId("follow").addEventListener("click", () => choose(null));
   byId("back").addEventListener("click", () => choose(null));
   byId("towards-feet").addEventListener("click", () => look.moveBy(-1));
@@ -324,8 +327,7 @@ function writeConnection() {
   setAttribute(byId("connection"), "data-state", live ? "live" : "lost");
   setText(byId("connection"), say(`connection.${connection}`));
   setHidden(byId("lost"), connection !== "lost");
-  const words = `Connection to Tableside lost: what you see is not current\nSince ${clock(lostSince)}, trying again`;
-  setText(byId("lost"), connection === "lost" ? words : "");
+  setText(byId("lost"), connection === "lost" ? say("page.lost_since", { since: clock(lostSince) }) : "");
 }
 
 function writeStatus() {
@@ -333,14 +335,15 @@ function writeStatus() {
   const { title, host, port } = destination(status, location.hostname);
   setText(byId("version"), status.version);
   setText(byId("engine"), `${status.engine}, ${status.model}`);
-  setText(byId("destination"), `${title} at ${host} port ${port}`);
-  const lead = status.ready ? "Tableside has a problem:" : "Tableside is not ready: slices sent now are not analysed.";
+  setText(byId("destination"), say("page.destination", { title, host, port }));
   const sound = status.ready && status.problems.length === 0;
   setHidden(byId("problems"), sound);
-  setText(byId("problems"), sound ? "" : [lead, ...status.problems].join("\n"));
-  const notices = [...clockSkew.notices(), ...status.notices];
-  setHidden(byId("notices"), notices.length === 0);
-  setText(byId("notices"), notices.join("\n"));
+  const problems = { english: status.problems.join("\n") };
+  setPhrase(byId("problems"), sound ? null : { text: status.ready ? "page.problems" : "page.not_ready", parameters: { problems } });
+  const [skew] = clockSkew.notices();
+  const notices = { english: status.notices.join("\n") };
+  setHidden(byId("notices"), !skew && notices.english === "");
+  setPhrase(byId("notices"), skew ? { text: "page.notices", parameters: { skew, notices } } : notices);
   showDeliveries(status.destinations);
 }
 
@@ -384,14 +387,12 @@ function writeSeries() {
   if (stack.shown && select.value !== stack.shown.name) select.value = stack.shown.name;
 }
 
-/** @param {Exam} exam */
+/** @param {Exam} exam @returns {Phrase} */
 function whyNoPicture(exam) {
   if (detailsProblem) return detailsProblem;
-  if (stack.problem) return sentence(stack.problem);
-  return exam.state === "receiving" ? "No slice yet" : "No slices";
+  if (stack.problem) return { text: "viewer.slices_not_listed", parameters: { problem: stack.problem } };
+  return { text: exam.state === "receiving" ? "viewer.no_slice_yet" : "viewer.no_slices" };
 }
-
-const sentence = (/** @type {string} */ text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** @param {Exam} exam */
 function writePatient(exam) {
@@ -399,19 +400,19 @@ function writePatient(exam) {
   setHidden(byId("patient"), false);
   setText(byId("patient-name"), personName(patient.name));
   const details = [
-    patient.id && `ID ${patient.id}`,
+    patient.id && say("page.patient_id", { id: patient.id }),
     birthDate(patient.birth_date, exam.started),
     patient.sex,
     exam.description,
     exam.scanner,
-    `started ${clock(exam.started)}`,
+    say("page.started", { time: clock(exam.started) }),
     waiting(exam),
   ];
   setText(byId("patient-details"), details.filter(Boolean).join(" · "));
   const following = exams.chosenKey === null;
   setHidden(byId("earlier"), following || exam.key === exams.newestKey);
   setAttribute(byId("follow"), "aria-pressed", following);
-  setText(byId("follow"), following ? "Following the newest" : "Follow the newest");
+  setText(byId("follow"), say(following ? "page.following" : "page.follow"));
 }
 
 function writeNoExam() {
@@ -424,8 +425,8 @@ function writeNoExam() {
 
 /** @param {Exam | null} exam */
 function writeTitle(exam) {
-  const lost = connection === "lost" ? "Connection lost" : "";
-  const state = exam ? `${statements(exam)[0].badge}: ${personName(exam.patient.name)}` : "";
+  const lost = connection === "lost" ? say("page.connection_lost") : "";
+  const state = exam ? say("page.title", { state: statements(exam)[0].badge, name: personName(exam.patient.name) }) : "";
   const title = [lost, state, "Tableside"].filter(Boolean).join(" · ");
   if (document.title !== title) document.title = title;
 }
@@ -433,18 +434,14 @@ function writeTitle(exam) {
 // --- faults of the console itself ------------------------------------------------------------------------------------
 
 function showFault() {
-  setText(byId("fault"), "The console has a fault: what you see may not be current. Reload the page.");
   setHidden(byId("fault"), false);
 }
 
-addEventListener("error", showFault);
-addEventListener("unhandledrejection", showFault);
 document.addEventListener("visibilitychange", () => {
   writing = false;
   writeSoon();
 });
 
-await loadTexts();
 startTheme();
 listenToUser();
 startDeliveries();

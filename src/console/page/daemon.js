@@ -1,15 +1,23 @@
 // The way to the daemon: requests, and the stream of events.
 
 import { EventStream } from "./stream.js";
+import { Problem } from "./text.js";
 
 const REQUEST_LIMIT_MS = 10_000;
 
 /** Paths have no leading slash: they hold below whatever path a proxy puts the console. @param {string} path @param {RequestInit} options */
 async function request(path, options = {}) {
-  const response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(REQUEST_LIMIT_MS) });
+  const response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(REQUEST_LIMIT_MS) }).catch(() => {
+    throw new Problem({ text: "page.no_answer" });
+  });
   const body = await response.json().catch(() => null);
-  if (!response.ok || body === null) throw new Error(body?.error ?? `the daemon answered ${response.status}`);
+  if (!response.ok || body === null) throw refusal(response.status, body);
   return body;
+}
+
+/** What the daemon answered instead of what was asked for; its own words are English. @param {number} status @param {{ error?: string } | null} body */
+export function refusal(status, body) {
+  return new Problem(body?.error ? { english: body.error } : { text: "page.answered", parameters: { status } });
 }
 
 const examPath = (/** @type {string} */ key) => `api/v1/exams/${encodeURIComponent(key)}`;
@@ -31,8 +39,12 @@ export const getStatus = () => request("api/v1/status");
 export const getExams = async () => (await request("api/v1/exams")).exams;
 /** Exams that the database has, newest first. @param {string} search @param {string | null} before @returns {Promise<{ exams: Exam[], more: boolean }>} */
 export const findExams = (search, before) => request(`api/v1/exams?${new URLSearchParams({ search, ...(before && { before }) })}`);
-/** @param {string} key @returns {Promise<{ exam: Exam, slabs: Slab[], report: Report | null }>} */
-export const getExam = (key) => request(examPath(key));
+/** Each issue of the report gets what it says, which comes beside the report. @param {string} key @returns {Promise<{ exam: Exam, slabs: Slab[], report: Report | null }>} */
+export async function getExam(key) {
+  const { issue_phrases: phrases, ...details } = await request(examPath(key));
+  details.report?.quality.forEach((/** @type {QualityIssue} */ issue, /** @type {number} */ at) => (issue.phrase = phrases[at]));
+  return details;
+}
 /** @param {string} key @returns {Promise<SliceList>} */
 export const getSlices = (key) => request(`${examPath(key)}/slices`);
 /** @param {string} key @returns {Promise<Delivery[]>} */

@@ -2,6 +2,7 @@
 
 import { decideDeliveries } from "./daemon.js";
 import { byId, make, matchChildren, setAttribute, setHidden, setText, within } from "./dom.js";
+import { joined, problemOf, say, setPhrase } from "./text.js";
 
 /** @typedef {DaemonStatus["destinations"][number]} Destination */
 
@@ -19,7 +20,7 @@ export function showDeliveries(destinations) {
   const undelivered = destinations.reduce((sum, { to_send, dead }) => sum + to_send + dead, 0);
   const button = byId("show-deliveries");
   setHidden(button, destinations.length === 0);
-  setText(button, undelivered === 0 ? "Deliveries" : `Deliveries: ${undelivered} waiting`);
+  setText(button, undelivered === 0 ? say("deliveries.title") : say("deliveries.waiting", { count: undelivered }));
   setAttribute(button, "data-dead", destinations.some(({ dead }) => dead > 0));
   matchChildren(byId("destinations"), destinations, ({ name }) => name, makeDestination, writeDestination);
 }
@@ -27,8 +28,8 @@ export function showDeliveries(destinations) {
 /** @param {Destination} destination */
 function makeDestination({ name }) {
   const item = make("li");
-  const again = make("button", "again", "Send again");
-  const drop = make("button", "drop", "Give up");
+  const again = make("button", "again", say("deliveries.again"));
+  const drop = make("button", "drop", say("deliveries.drop"));
   again.type = drop.type = "button";
   again.addEventListener("click", () => decide("retry", name));
   drop.addEventListener("click", () => giveUp(drop, name));
@@ -38,17 +39,18 @@ function makeDestination({ name }) {
 
 /** @param {Element} item @param {Destination} destination */
 function writeDestination(item, { name, to_send, unconfirmed, dead, trouble }) {
-  const counts = [
-    to_send && `${to_send} to be sent`,
-    unconfirmed && `${unconfirmed} stored, not confirmed`,
-    dead && `${dead} refused or unreadable`,
-  ].filter(Boolean);
-  const state = counts.length === 0 ? "everything has arrived" : counts.join(", ");
-  setText(within(item, ".state"), trouble ? `${state}\n${trouble}` : state);
+  const counts = joined("comma", [
+    to_send > 0 && say("deliveries.to_send", { count: to_send }),
+    unconfirmed > 0 && say("deliveries.unconfirmed", { count: unconfirmed }),
+    dead > 0 && say("deliveries.dead", { count: dead }),
+  ]);
+  const state = counts || say("deliveries.arrived");
+  if (trouble) setPhrase(within(item, ".state"), { text: "deliveries.trouble", parameters: { state, trouble: { english: trouble } } });
+  else setText(within(item, ".state"), state);
   setHidden(within(item, ".again"), dead === 0);
   setHidden(within(item, ".drop"), to_send + dead === 0);
   const asked = sure.name === name && performance.now() < sure.until;
-  setText(within(item, ".drop"), asked ? "Press again to give up" : "Give up");
+  setText(within(item, ".drop"), say(asked ? "deliveries.sure" : "deliveries.drop"));
 }
 
 /** @param {HTMLElement} button @param {string} name */
@@ -59,7 +61,7 @@ function giveUp(button, name) {
     return;
   }
   sure = { name, until: performance.now() + SURE_MS };
-  setText(button, "Press again to give up");
+  setText(button, say("deliveries.sure"));
 }
 
 /** @param {"retry" | "drop"} what @param {string} destination */
@@ -69,7 +71,7 @@ async function decide(what, destination) {
     await decideDeliveries(what, destination);
     setHidden(problem, true);
   } catch (error) {
-    setText(problem, `This was not done: ${/** @type {Error} */ (error).message}`);
+    setPhrase(problem, { text: "deliveries.not_done", parameters: { problem: problemOf(error) } });
     setHidden(problem, false);
   }
 }

@@ -4,6 +4,7 @@ import { acknowledge } from "./daemon.js";
 import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, setText, within } from "./dom.js";
 import { recall, remember } from "./remember.js";
 import { acknowledges, ownName } from "./session.js";
+import { joined, phraseWords, problemOf, say, setPhrase } from "./text.js";
 import { isOpen } from "./verdict.js";
 import { clock, quantity, slices } from "./words.js";
 
@@ -12,7 +13,7 @@ const SEVERITIES = ["alarm", "warning", "notice"];
 
 /** @typedef {(answer?: Exam, flagId?: string) => void} Changed */
 
-/** Acknowledgements under way or failed, by exam and flag. @type {Map<string, { pending?: boolean, problem?: string }>} */
+/** Acknowledgements under way or failed, by exam and flag. @type {Map<string, { pending?: boolean, problem?: Phrase }>} */
 const attempts = new Map();
 let initials = recall(INITIALS);
 
@@ -40,7 +41,7 @@ function place(flag) {
 /** @param {string} examKey @param {Flag} flag @param {Changed} changed */
 function createFlag(examKey, { id }, changed) {
   const item = make("li");
-  const button = make("button", "acknowledge", "Acknowledge");
+  const button = make("button", "acknowledge", say("flags.acknowledge"));
   button.type = "button";
   button.dataset.acknowledge = id;
   button.addEventListener("click", () => acknowledgeAs(examKey, id, changed));
@@ -50,50 +51,54 @@ function createFlag(examKey, { id }, changed) {
   return item;
 }
 
-/** @param {HTMLElement} item @param {Flag} flag @param {{ pending?: boolean, problem?: string } | undefined} attempt @param {boolean} live */
+/** @param {HTMLElement} item @param {Flag} flag @param {{ pending?: boolean, problem?: Phrase } | undefined} attempt @param {boolean} live */
 function updateFlag(item, flag, attempt, live) {
   setAttribute(item, "data-flag", flag.id);
   setAttribute(item, "data-kind", iconOf(flag));
   setAttribute(item, "data-severity", flag.severity);
   setAttribute(item, "data-state", flag.state);
   setIcon(within(item, ".icon"), iconOf(flag));
-  setText(within(item, ".what"), flag.title);
-  setText(within(item, ".text"), flag.text);
+  setPhrase(within(item, ".what"), flag.phrases.title);
+  setPhrase(within(item, ".text"), flag.phrases.text);
   setText(within(item, ".when"), raisingOf(flag));
   setText(within(item, ".life"), lifeOf(flag));
   setText(within(item, ".who"), acknowledgementOf(flag));
   setAttribute(item, "data-acknowledged", Boolean(flag.acknowledged));
-  setText(within(item, ".problem"), attempt?.problem ? `Not acknowledged: ${attempt.problem}` : "");
+  const problem = attempt?.problem;
+  setPhrase(within(item, ".problem"), problem && { text: "flags.not_taken", parameters: { problem } });
   const button = within(item, "button", HTMLButtonElement);
   setHidden(button, Boolean(flag.acknowledged) || !acknowledges());
   button.disabled = !live || attempt?.pending === true;
-  setText(button, attempt?.pending ? "Acknowledging" : "Acknowledge");
+  setText(button, say(attempt?.pending ? "flags.acknowledging" : "flags.acknowledge"));
 }
 
 /** @param {Flag} flag */
 function raisingOf(flag) {
-  const score = flag.score === null ? "" : `, score ${quantity(flag.score, 2)}`;
   const [first] = flag.life;
-  const share = typeof first?.scan_share === "number" ? ` (${quantity(first.scan_share * 100, 0, "%")} of the scan)` : "";
-  return `Raised ${clock(flag.raised)}, after ${slices(flag.after_slices)}${share}${score}`;
+  const after = { at: clock(flag.raised), slices: slices(flag.after_slices) };
+  const raised =
+    typeof first?.scan_share === "number"
+      ? say("flags.raised_share", { ...after, share: quantity(first.scan_share * 100, 0, "%") })
+      : say("flags.raised", after);
+  return flag.score === null ? raised : say("flags.with_score", { raised, score: quantity(flag.score, 2) });
 }
 
 /** What has happened to the flag since, and where to look. @param {Flag} flag */
 function lifeOf({ life }) {
-  const wordsOf = (/** @type {Moment} */ { event, words, at, score }) => {
-    const known = score === null || event === "acknowledged" ? "" : ` at score ${quantity(score, 2)}`;
-    return `${words} ${clock(at)}${known}`;
+  const wordsOf = (/** @type {Moment} */ { event, phrase, at, score }) => {
+    const moment = { event: phraseWords(phrase), at: clock(at) };
+    if (score === null || event === "acknowledged") return say("flags.moment", moment);
+    return say("flags.moment_at_score", { ...moment, score: quantity(score, 2) });
   };
-  const since = life.slice(1).map(wordsOf).join(", then ");
+  const moments = joined("then", life.slice(1).map(wordsOf));
   const driving = life.findLast(({ driving_slabs: slabs }) => slabs.length > 0)?.driving_slabs ?? [];
   const places = driving.map(({ z_mm: z }) => quantity(z, 0)).join(", ");
-  const look = places ? `Driven by the slabs at z ${places} mm` : "";
-  return [since && `Then ${since}`, look].filter(Boolean).join(". ");
+  return joined("sentence", [moments && say("flags.then", { moments }), places && say("flags.driven_by", { places })]);
 }
 
 /** @param {Flag} flag */
 function acknowledgementOf({ acknowledged }) {
-  return acknowledged ? `Acknowledged by ${acknowledged.by}, ${clock(acknowledged.at)}` : "Not acknowledged";
+  return acknowledged ? say("flags.acknowledged", { by: acknowledged.by, at: clock(acknowledged.at) }) : say("flags.not_acknowledged");
 }
 
 /** @param {Flag} flag */
@@ -113,7 +118,7 @@ async function acknowledgeAs(examKey, flagId, changed) {
     attempts.delete(attemptKey);
     changed(answer, flagId);
   } catch (error) {
-    attempts.set(attemptKey, { problem: /** @type {Error} */ (error).message });
+    attempts.set(attemptKey, { problem: problemOf(error) });
     changed();
   }
 }

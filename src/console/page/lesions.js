@@ -1,6 +1,7 @@
 // The lesions as a table, tied to the viewer: a press goes to a lesion, and those on the slice that is shown stand out.
 
 import { byId, make, matchChildren, setAttribute, setHidden, setText } from "./dom.js";
+import { say } from "./text.js";
 import { percent, quantity } from "./words.js";
 
 /** More than anybody reads; the report's text has them all. */
@@ -28,7 +29,7 @@ export function showLesions(lesions, z) {
   setHidden(byId("no-lesions"), listed.length > 0);
   setHidden(byId("lesion-table"), listed.length === 0);
   const left = (lesions?.length ?? 0) - listed.length;
-  setText(byId("more-lesions"), left > 0 ? `${left} smaller ones are in the report's text.` : "");
+  setText(byId("more-lesions"), left > 0 ? say("lesions.more", { count: left }) : "");
   const numbered = listed.map((lesion, place) => ({ lesion, place }));
   matchChildren(byId("lesion-rows"), numbered, ({ place }) => place, makeRow, (row, { lesion, place }) => writeRow(row, lesion, place, z));
 }
@@ -54,7 +55,7 @@ function makeRow({ place }) {
 function writeRow(row, lesion, place, z) {
   setAttribute(row, "data-shown", shows(lesion, z));
   const button = row.querySelector("button");
-  if (button) setAttribute(button, "aria-label", `Go to lesion ${place + 1}, ${placeWords(lesion)}`);
+  if (button) setAttribute(button, "aria-label", say("lesions.go_to", { number: place + 1, where: placeWords(lesion) }));
   const cells = row.querySelectorAll("td");
   cellsOf(lesion).forEach((text, at) => setText(cells[at], text));
 }
@@ -64,8 +65,8 @@ export function shows({ z_mm: [low, high] }, z) {
   return z !== null && z >= low - BEYOND_MM && z <= high + BEYOND_MM;
 }
 
-/** "right_upper" reads "right upper". @param {{ zone: string }} lesion */
-export const placeWords = ({ zone }) => zone.replaceAll("_", " ");
+/** @param {{ zone: string }} lesion */
+export const placeWords = ({ zone }) => say(`zone.${zone}`);
 
 /** What stands in a row behind the number. @param {Lesion | null} lesion @returns {string[]} */
 export function cellsOf(lesion) {
@@ -76,6 +77,6 @@ export function cellsOf(lesion) {
     quantity(lesion?.mean_hu, 0),
     percent(lesion?.ground_glass_share),
     percent(lesion?.consolidation_share),
-    lesion ? `${quantity(lesion.z_mm[0], 0)} to ${quantity(lesion.z_mm[1], 0)}` : "",
+    lesion ? say("lesions.range", { from: quantity(lesion.z_mm[0], 0), to: quantity(lesion.z_mm[1], 0) }) : "",
   ];
 }

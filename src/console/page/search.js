@@ -1,7 +1,8 @@
 // Exams that are not in the live list any more: by name, ID or key, a page at a time.
 
 import { findExams } from "./daemon.js";
-import { byId, setHidden, setText } from "./dom.js";
+import { byId, setHidden } from "./dom.js";
+import { problemOf, setPhrase } from "./text.js";
 
 /** A search begins when nothing was typed for so long. */
 const TYPING_MS = 250;
@@ -15,7 +16,7 @@ export class Search {
   /** Newest first. @type {Exam[]} */
   #found = [];
   #hasMore = true;
-  #problem = "";
+  /** @type {Phrase | null} */ #problem = null;
   /** Counts questions: the answer to an older one is out of date. */
   #asked = 0;
   #isAsking = false;
@@ -52,8 +53,8 @@ export class Search {
   show(live) {
     const areAllListed = this.#words === "" && live.length < NEWEST_EXAMS;
     setHidden(byId("more-exams"), areAllListed || !this.#hasMore || this.#isAsking);
-    const none = this.#words !== "" && this.#found.length === 0 && !this.#isAsking ? "No exam is found" : "";
-    setText(byId("search-note"), this.#problem || (this.#isAsking ? "Searching" : none));
+    const none = this.#words !== "" && this.#found.length === 0 && !this.#isAsking ? { text: "search.none" } : null;
+    setPhrase(byId("search-note"), this.#problem ?? (this.#isAsking ? { text: "search.searching" } : none));
   }
 
   /** @param {string} words */
@@ -62,7 +63,7 @@ export class Search {
     this.#words = words;
     this.#found = [];
     this.#hasMore = true;
-    this.#problem = "";
+    this.#problem = null;
     this.#isAsking = false;
     this.#asked += 1;
     if (words === "") this.#changed();
@@ -79,10 +80,10 @@ export class Search {
       if (mine !== this.#asked) return;
       this.#found = [...this.#found, ...exams];
       this.#hasMore = more;
-      this.#problem = "";
+      this.#problem = null;
     } catch (error) {
       if (mine !== this.#asked) return;
-      this.#problem = `Not searched: ${/** @type {Error} */ (error).message}`;
+      this.#problem = { text: "search.failed", parameters: { problem: problemOf(error) } };
     }
     this.#isAsking = false;
     this.#changed();

@@ -3,10 +3,10 @@
 
 import { beginSession, endSession, getSession, setUp } from "./daemon.js";
 import { byId, make, setHidden, setText } from "./dom.js";
+import { problemOf, say, setPhrase } from "./text.js";
 
 /** @type {Who} */
 const NOBODY = { name: null, shown_as: null, role: null, sees_exams: false, acknowledges: false, delivers: false };
-const ROLE_WORDS = { technician: "Technician", clinic: "Clinic", administrator: "Administrator", reader: "Reader", table: "Table" };
 
 let access = "accounts";
 /** @type {Who} */ let who = NOBODY;
@@ -42,7 +42,7 @@ function take(session) {
   access = session.access;
   who = session.who ?? NOBODY;
   const name = who.shown_as ?? who.name ?? "";
-  setText(byId("who-name"), name && who.role ? `${name}, ${ROLE_WORDS[who.role]}` : "");
+  setText(byId("who-name"), name && who.role ? say("session.who", { name, role: say(`role.${who.role}`) }) : "");
   setHidden(byId("who"), access === "open");
   setHidden(byId("log-out"), who.role === "table");
   document.body.dataset.role = who.role ?? "";
@@ -69,7 +69,7 @@ async function attempt(ask) {
   try {
     return await ask();
   } catch (error) {
-    setText(byId("log-in-problem"), /** @type {Error} */ (error).message);
+    setPhrase(byId("log-in-problem"), problemOf(error));
     return null;
   }
 }
@@ -80,7 +80,7 @@ async function ask(session, setupSecret) {
   const button = byId("log-in-button", HTMLButtonElement);
   const passwordField = byId("log-in-password", HTMLInputElement);
   const isSetup = setupSecret !== "";
-  setText(byId("log-in-title"), isSetup ? "Make an administrator's account" : "Log in");
+  setText(byId("log-in-title"), say(isSetup ? "session.set_up" : "session.log_in"));
   setText(byId("log-in-hint"), hint(session, isSetup));
   setHidden(/** @type {HTMLElement} */ (byId("log-in-shown-as").parentElement), !isSetup);
   setHidden(byId("log-in-form"), session.first_run && !isSetup);
@@ -100,7 +100,7 @@ async function ask(session, setupSecret) {
     // The daemon says yes; whether the browser has kept the cookie shows only now.
     const kept = await untilAnswered();
     if (kept.who === null) {
-      setText(byId("log-in-problem"), "This browser does not keep the session: open the console by https, or on the machine itself.");
+      setText(byId("log-in-problem"), say("session.not_kept"));
       continue;
     }
     dialog.close();
@@ -110,9 +110,9 @@ async function ask(session, setupSecret) {
 
 /** @param {Session} session @param {boolean} isSetup */
 function hint(session, isSetup) {
-  if (isSetup) return "A password has at least 12 characters. An administrator sees no patients: add the people who scan by tableside user add.";
+  if (isSetup) return say("session.set_up_hint", { command: "tableside user add" });
   if (!session.first_run) return "";
-  return "Nobody has an account yet. On the machine, run: sudo -u tableside tableside admin setup-link --config /etc/tableside/tableside.toml";
+  return say("session.first_run", { command: "sudo -u tableside tableside admin setup-link --config /etc/tableside/tableside.toml" });
 }
 
 async function logOut() {
@@ -134,15 +134,15 @@ function makeParts() {
   const problem = make("p");
   problem.id = "log-in-problem";
   problem.setAttribute("role", "alert");
-  const button = make("button", "", "Log in");
+  const button = make("button", "", say("session.log_in"));
   button.id = "log-in-button";
   button.type = "submit";
   const buttons = make("div");
   buttons.append(button);
   form.append(
-    field("name", "Name", { autocomplete: "username", required: true, maxLength: 32 }),
-    field("shown-as", "Shown beside acknowledgements as", { maxLength: 32 }),
-    field("password", "Password", { type: "password", required: true, maxLength: 256 }),
+    field("name", say("session.name"), { autocomplete: "username", required: true, maxLength: 32 }),
+    field("shown-as", say("session.shown_as"), { maxLength: 32 }),
+    field("password", say("session.password"), { type: "password", required: true, maxLength: 256 }),
     buttons,
   );
   dialog.append(title, hint, form, problem);
@@ -151,7 +151,7 @@ function makeParts() {
   person.hidden = true;
   const name = make("b");
   name.id = "who-name";
-  const out = make("button", "", "Log out");
+  const out = make("button", "", say("session.log_out"));
   out.id = "log-out";
   out.type = "button";
   out.addEventListener("click", logOut);

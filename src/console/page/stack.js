@@ -1,5 +1,7 @@
 // The slices of the exam that is shown, as the daemon lists them: those that are judged, and beside them each other series.
 
+import { say } from "./text.js";
+
 /** @typedef {{ name: string, label: string, slices: Slice[] }} Series */
 
 /** What names the series that are judged: they are one scan, however many series it came in. */
@@ -10,26 +12,26 @@ export class Stack {
   /** @type {Grid[]} */ #grids = [];
   /** @type {Series[]} */ #series = [];
   /** @type {string | null} */ #chosen = null;
-  /** Why there are none, in words. */
-  problem = "";
+  /** Why there are none. @type {Phrase | null} */
+  problem = null;
 
   /** Forgets the slices of the exam shown before. @param {string | null} key */
   expect(key) {
     if (key === this.#key) return;
     this.#key = key;
     this.#chosen = null;
-    this.problem = "";
+    this.problem = null;
     this.#take({ grids: [], slices: [] });
   }
 
   /** @param {string} key @param {SliceList} list */
   take(key, list) {
     if (key !== this.#key) return;
-    this.problem = "";
+    this.problem = null;
     this.#take(list);
   }
 
-  /** @param {string} key @param {string} problem */
+  /** @param {string} key @param {Phrase} problem */
   fail(key, problem) {
     if (key === this.#key) this.problem = problem;
   }
@@ -72,7 +74,7 @@ export function seriesOf(grids, slices) {
   for (const slice of slices) {
     const grid = grids[slice.grid];
     const name = grid.judged ? JUDGED : grid.series_instance_uid;
-    const label = [grid.description, grid.kernel].filter(Boolean).join(", ") || "Series without a name";
+    const label = [grid.description, grid.kernel].filter(Boolean).join(", ") || say("viewer.no_series_name");
     if (!series.has(name)) series.set(name, { name, label, slices: [] });
     series.get(name)?.slices.push(slice);
   }

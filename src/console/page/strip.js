@@ -3,6 +3,7 @@
 
 import { axisOf, scoreLine } from "./axis.js";
 import { byId, makeSvg, setAttribute, setText, within } from "./dom.js";
+import { joined, say } from "./text.js";
 import { quantity } from "./words.js";
 
 /** Kept free of numbers at the right end, for the word "head". */
@@ -113,8 +114,8 @@ export class Strip {
     }
     this.#parts.ticks.replaceChildren(
       ...ticks,
-      below(2, "feet", "start"),
-      below(width - 2, "head", "end"),
+      below(2, say("along.feet"), "start"),
+      below(width - 2, say("along.head"), "end"),
       beside(scoreY(1) + 9, "1"),
       beside(scoreY(0), "0"),
       beside(areaY(areaMax) + 11, String(areaMax)),
@@ -129,12 +130,12 @@ export class Strip {
     const { scoreY, right } = axis;
     const [above, below] = [-4, 12];
     const limit = (/** @type {number} */ score, /** @type {string} */ name, /** @type {number} */ offset) => {
-      const words = label(right, scoreY(score) + offset, `${name} ${quantity(score, 2)}`, "end");
+      const words = label(right, scoreY(score) + offset, say(name, { score: quantity(score, 2) }), "end");
       return [levelAt(axis, scoreY(score)), words];
     };
     this.#parts.limits.replaceChildren(
-      ...limit(early, "early flag", early > suspected ? above : below),
-      ...limit(suspected, "suspected", early > suspected ? below : above),
+      ...limit(early, "along.early_flag", early > suspected ? above : below),
+      ...limit(suspected, "along.suspected", early > suspected ? below : above),
     );
   }
 
@@ -143,7 +144,7 @@ export class Strip {
     setAttribute(this.#svg, "aria-valuemin", zOf(this.#slabs[0]));
     setAttribute(this.#svg, "aria-valuemax", zOf(this.#slabs.at(-1)));
     setAttribute(this.#svg, "aria-valuenow", zOf(slice));
-    setAttribute(this.#svg, "aria-valuetext", slice ? wordsOf(slice, slab) : "no slice");
+    setAttribute(this.#svg, "aria-valuetext", slice ? wordsOf(slice, slab) : say("along.no_slice"));
     if (!slice || !this.#axis) return this.#drawPath("cursor", "");
     const { x, top, bottom } = this.#axis;
     const at = x(slice.z_mm);
@@ -165,8 +166,8 @@ const zOf = (/** @type {{ z_mm: number } | null | undefined} */ at) => at?.z_mm 
 
 /** @param {Slice} slice @param {Slab | null} slab */
 function wordsOf(slice, slab) {
-  const z = `z ${quantity(slice.z_mm, 1, "mm")}`;
-  return slab ? `${z}, lesion ${quantity(slab.lesion_cm2, 1, "cm²")}` : z;
+  const lesion = slab && say("viewer.lesion_area", { area: quantity(slab.lesion_cm2, 1, "cm²") });
+  return joined("comma", [`z ${quantity(slice.z_mm, 1, "mm")}`, lesion]);
 }
 
 /** @param {number} x @param {number} y @param {string} text @param {string} anchor */

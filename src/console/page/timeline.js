@@ -2,38 +2,16 @@
 
 import { getDeliveries } from "./daemon.js";
 import { byId, make, matchChildren, setAttribute, setHidden, setText } from "./dom.js";
-import { clock, quantity } from "./words.js";
+import { phraseWords, say, setPhrase } from "./text.js";
+import { clock, quantity, twoDigits } from "./words.js";
 
 /** @typedef {{ at: string, what: string, kind: string }} Moment */
-
-/** How each object is called, in the order in which it is sent. @type {Record<string, string>} */
-const KINDS = {
-  original: "Images as received",
-  segmentation: "Segmentation",
-  secondary_capture: "Pictures",
-  structured_report: "Report",
-  notification: "Notification",
-};
-
-/** @type {Record<string, string>} */
-const STATES = {
-  queued: "waits to be sent",
-  sending: "on its way",
-  unsure: "sent, no answer: will be sent again",
-  stored: "stored",
-  commitment_asked: "stored, confirmation asked for",
-  done: "delivered",
-  done_unconfirmed: "delivered, never confirmed",
-  dead: "not delivered",
-  superseded: "replaced by a later verdict",
-  dropped: "given up",
-};
 
 const ARRIVED = ["stored", "commitment_asked", "done", "done_unconfirmed"];
 /** States that nothing changes any more unless somebody decides so. */
 const SETTLED = ["done", "done_unconfirmed", "superseded", "dropped", "dead"];
 
-// --- words, pure -------------------------------------------------------------------------------------------------------
+// --- words -------------------------------------------------------------------------------------------------------------
 
 /**
  * What happened, in its order.
@@ -43,16 +21,18 @@ const SETTLED = ["done", "done_unconfirmed", "superseded", "dropped", "dead"];
 export function momentsOf(exam, report, deliveries) {
   const { slices } = exam;
   /** @type {Moment[]} */
-  const moments = [{ at: exam.started, what: "First slice", kind: "slice" }];
+  const moments = [{ at: exam.started, what: say("timeline.first_slice"), kind: "slice" }];
   for (const flag of exam.flags) {
-    for (const { at, event, words } of flag.life) {
-      const by = event === "acknowledged" && flag.acknowledged ? ` by ${flag.acknowledged.by}` : "";
-      moments.push({ at, what: `${subjectOf(flag)}: ${words}${by}`, kind: event === "acknowledged" ? "seen" : "flag" });
+    for (const { at, event, phrase } of flag.life) {
+      const told = { subject: phraseWords(flag.phrases.subject), event: phraseWords(phrase) };
+      const by = event === "acknowledged" && flag.acknowledged?.by;
+      const what = by ? say("timeline.flag_by", { ...told, by }) : say("timeline.flag", told);
+      moments.push({ at, what, kind: event === "acknowledged" ? "seen" : "flag" });
     }
   }
   if (exam.last_slice) {
-    const last = exam.state === "receiving" ? "Latest slice" : "Last slice";
-    moments.push({ at: exam.last_slice, what: `${last}, ${slices.received} received`, kind: "slice" });
+    const last = exam.state === "receiving" ? "timeline.latest_slice" : "timeline.last_slice";
+    moments.push({ at: exam.last_slice, what: say(last, { count: slices.received }), kind: "slice" });
   }
   if (report) {
     const verdict = laterBy(exam.started, report.timing.first_slice_to_verdict_ms);
@@ -64,12 +44,9 @@ export function momentsOf(exam, report, deliveries) {
 
 /** @param {Exam} exam @param {Report} report */
 function verdictWords({ verdict }, { revised }) {
-  if (verdict === "not_analysed") return "End of the analysis, without a verdict";
-  return revised ? "Verdict, amended" : "Verdict";
+  if (verdict === "not_analysed") return say("timeline.no_verdict");
+  return say(revised ? "timeline.amended" : "timeline.verdict");
 }
-
-/** What a flag is about; behind a colon its title says how things stand now. @param {Flag} flag */
-const subjectOf = ({ title }) => title.split(":")[0];
 
 /** When all that the newest verdict became had arrived at a destination. @param {Delivery[]} deliveries @returns {Moment[]} */
 function arrivalsOf(deliveries) {
@@ -80,7 +57,7 @@ function arrivalsOf(deliveries) {
     if (!there.every(({ state }) => ARRIVED.includes(state))) return [];
     const at = there.map(({ changed }) => changed).reduce((one, other) => (Date.parse(other) > Date.parse(one) ? other : one));
     const count = there.reduce((sum, delivery) => sum + delivery.count, 0);
-    return [{ at, what: `${count === 1 ? "1 object" : `${count} objects`} delivered to ${destination}`, kind: "delivered" }];
+    return [{ at, what: say("timeline.delivered", { count, destination }), kind: "delivered" }];
   });
 }
 
@@ -101,23 +78,22 @@ function laterBy(time, ms) {
 /** How long after the first: "+ 12 s", "+ 3 min 05 s". @param {string} first @param {string} at */
 export function sinceWords(first, at) {
   const seconds = Math.max(0, (Date.parse(at) - Date.parse(first)) / 1000);
-  if (seconds < 10) return `+ ${quantity(seconds, 1, "s")}`;
-  if (seconds < 60) return `+ ${quantity(seconds, 0, "s")}`;
+  if (seconds < 60) return say("timeline.seconds", { seconds: quantity(seconds, seconds < 10 ? 1 : 0) });
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `+ ${minutes} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
-  return `+ ${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+  if (minutes < 60) return say("timeline.minutes", { minutes, seconds: twoDigits(Math.floor(seconds % 60)) });
+  return say("timeline.hours", { hours: Math.floor(minutes / 60), minutes: twoDigits(minutes % 60) });
 }
 
 /** @param {Delivery} delivery */
 export function objectWords({ kind, count }) {
-  const name = KINDS[kind] ?? kind;
-  return count === 1 ? name : `${name}, ${count}`;
+  const name = say(`delivery_kind.${kind}`);
+  return count === 1 ? name : say("timeline.objects", { kind: name, count });
 }
 
-/** @param {Delivery} delivery */
-export function stateWords({ state, reason }) {
-  const words = STATES[state] ?? state;
-  return reason ? `${words}: ${reason}` : words;
+/** The reason is as the destination gave it. @param {Delivery} delivery @returns {Phrase} */
+export function statePhrase({ state, reason }) {
+  const phrase = { text: `delivery_state.${state}` };
+  return reason ? { text: "timeline.with_reason", parameters: { state: phrase, reason: { english: reason } } } : phrase;
 }
 
 // --- the page ----------------------------------------------------------------------------------------------------------
@@ -171,8 +147,11 @@ function showDelivered(deliveries) {
   const keyOf = (/** @type {Delivery} */ of) => [of.destination, of.kind, of.state, of.reason ?? ""].join("/");
   matchChildren(byId("delivered-rows"), deliveries, keyOf, makeDelivered, (row, delivery) => {
     setAttribute(row, "data-state", delivery.state);
-    const texts = [delivery.destination, objectWords(delivery), stateWords(delivery), clock(delivery.changed)];
-    texts.forEach((text, at) => setText(row.children[at], text));
+    const [destination, object, state, since] = row.children;
+    setText(destination, delivery.destination);
+    setText(object, objectWords(delivery));
+    setPhrase(state, statePhrase(delivery));
+    setText(since, clock(delivery.changed));
   });
 }
 

@@ -1,8 +1,31 @@
 // What the daemon says of an exam, as every view that shows a state (banner, list, title of the page, sound) asks for it. What is
 // said, how grave it is and in which words is decided by the daemon (`alert::statement`): nothing is decided here.
 
-/** All that there is to say of an exam, gravest first; at least one. @param {Exam} exam */
-export const statements = (exam) => exam.statements;
+import { phraseWords } from "./text.js";
+
+/** What was said of exams in the language of the page. @type {WeakMap<Exam, Statement[]>} */
+const known = new WeakMap();
+
+/** All that there is to say of an exam, gravest first; at least one. Its words are in the language of the page. @param {Exam} exam @returns {Statement[]} */
+export function statements(exam) {
+  const said = known.get(exam) ?? exam.statements.map(inOwnLanguage);
+  known.set(exam, said);
+  return said;
+}
+
+/** @param {Statement} statement @returns {Statement} */
+function inOwnLanguage(statement) {
+  const { lead, headline, detail, badge, line, announcement } = statement.phrases;
+  return {
+    ...statement,
+    lead: phraseWords(lead),
+    headline: phraseWords(headline),
+    detail: phraseWords(detail),
+    badge: phraseWords(badge),
+    line: phraseWords(line),
+    announcement: phraseWords(announcement),
+  };
+}
 
 /** An exam that trails has a verdict that stands, although more comes: it lies beyond the lungs. @param {Exam} exam */
 export const hasVerdict = (exam) => exam.stage !== "preliminary";

@@ -1,6 +1,8 @@
 // The slices' Hounsfield units in this browser: those around the one that is looked at are loaded before they are wanted, and those
 // that were not wanted for longest go where they would be too many.
 
+import { refusal } from "./daemon.js";
+
 /** As much as some five hundred slices of 512 by 512 take. */
 const MOST_BYTES = 256 << 20;
 /** Browsers open six connections: one has the events, and the rest of the page wants some. */
@@ -109,8 +111,7 @@ export class SliceCache {
 async function loadSlice(address, signal) {
   const response = await fetch(address, { signal: AbortSignal.any([signal, AbortSignal.timeout(LOAD_LIMIT_MS)]) });
   if (!response.ok) {
-    const told = await response.json().catch(() => null);
-    throw new Error(told?.error ?? `the daemon answered ${response.status}`);
+    throw refusal(response.status, await response.json().catch(() => null));
   }
   return new Uint16Array(await response.arrayBuffer());
 }

@@ -4,6 +4,7 @@
 import { byId, setAttribute, setText } from "./dom.js";
 import { recall, remember } from "./remember.js";
 import { shows } from "./lesions.js";
+import { problemOf, say, setPhrase } from "./text.js";
 import { SliceCache, around } from "./viewer-cache.js";
 import { Painter } from "./viewer-canvas.js";
 import { movedBy, placeOf, sidesOf, toSlice, wholeOf, zoomedAt } from "./viewer-geometry.js";
@@ -76,7 +77,7 @@ export class Viewer {
     new ResizeObserver(() => this.#drawSoon()).observe(this.#frame);
   }
 
-  /** `wanted` null: there is nothing to show, and `note` says why. @param {string} key of the exam @param {Shown | null} wanted @param {string} note */
+  /** `wanted` null: there is nothing to show, and `note` says why. @param {string} key of the exam @param {Shown | null} wanted @param {Phrase} note */
   show(key, wanted, note) {
     if (this.#key !== key) {
       this.#key = key;
@@ -91,7 +92,7 @@ export class Viewer {
     }
     this.#wanted = wanted;
     if (!wanted) return;
-    if (!this.#drawn) setText(byId("picture-note"), "Loading");
+    if (!this.#drawn) setText(byId("picture-note"), say("viewer.loading"));
     this.#load(wanted);
     this.#takeWanted();
   }
@@ -163,7 +164,7 @@ export class Viewer {
     for (const button of byId("presets").querySelectorAll("button")) {
       setAttribute(button, "aria-pressed", preset?.key === button.dataset.preset);
     }
-    setText(byId("at-window"), `W ${this.#window.width} L ${this.#window.level}`.replace("-", "−"));
+    setText(byId("at-window"), say("viewer.level", { width: this.#window.width, level: quantity(this.#window.level, 0) }));
   }
 
   /** @param {import("./viewer-window.js").HuWindow} window */
@@ -215,13 +216,13 @@ export class Viewer {
       return;
     }
     const failure = this.#cache.failure(address);
-    if (failure) this.#clear(`The slice at z ${quantity(wanted.slice.z_mm, 1, "mm")} cannot be shown: ${failure.message}`);
+    if (failure) this.#clear(notShown(wanted.slice, failure));
     else setAttribute(this.#frame, "data-loading", true);
   }
 
-  /** @param {string} note */
+  /** @param {Phrase} note */
   #clear(note) {
-    setText(byId("picture-note"), note);
+    setPhrase(byId("picture-note"), note);
     setAttribute(this.#frame, "data-loading", false);
     if (!this.#drawn) return;
     this.#drawn = null;
@@ -273,16 +274,17 @@ export class Viewer {
     setAttribute(canvas, "data-sop", shown?.slice.sop_instance_uid ?? "");
     setAttribute(canvas, "data-z", shown?.slice.z_mm ?? "");
     if (!shown) {
-      setAttribute(canvas, "aria-label", "No picture");
+      setAttribute(canvas, "aria-label", say("viewer.no_picture"));
       for (const id of ["caption", "at-slice", "at-point", "at-zoom"]) setText(byId(id), "");
       return;
     }
     const { slice, slices, place, slab } = shown;
     const caption = captionOf(slice, slab);
-    setAttribute(canvas, "aria-label", `Slice ${place + 1} of ${slices.length}, ${caption}`);
+    setAttribute(canvas, "aria-label", say("viewer.slice", { place: place + 1, slices: slices.length, caption }));
     setText(byId("caption"), caption);
-    const number = slice.instance_number === null ? "" : `, image ${slice.instance_number}`;
-    setText(byId("at-slice"), `${place + 1} / ${slices.length}${number}`);
+    const number = slice.instance_number;
+    const at = number === null ? `${place + 1} / ${slices.length}` : say("viewer.image", { place: place + 1, slices: slices.length, number });
+    setText(byId("at-slice"), at);
     setText(byId("at-zoom"), this.#view && this.#view.zoom > 1 ? `× ${quantity(this.#view.zoom, 1)}` : "");
     this.#sayPoint(shown);
   }
@@ -297,7 +299,7 @@ export class Viewer {
     const [column, row] = toSlice(view, grid, size, [at[0], at[1]]).map(Math.floor);
     const inside = column >= 0 && row >= 0 && column < grid.columns && row < grid.rows;
     const hu = inside ? (values[row * grid.columns + column] << 16) >> 16 : NO_MEASUREMENT;
-    const measured = hu === NO_MEASUREMENT ? "not measured" : quantity(hu, 0, "HU");
+    const measured = hu === NO_MEASUREMENT ? say("viewer.not_measured") : quantity(hu, 0, "HU");
     const z = quantity(slice.z_mm, 1);
     setText(byId("at-point"), inside ? `${measured} · x ${column} y ${row} z ${z}` : "");
   }
@@ -309,16 +311,21 @@ function areAlike(one, other) {
   return of(one) === of(other);
 }
 
+/** @param {Slice} slice @param {Error} failure @returns {Phrase} */
+function notShown({ z_mm: z }, failure) {
+  return { text: "viewer.slice_not_shown", parameters: { z: quantity(z, 1, "mm"), problem: problemOf(failure) } };
+}
+
 /** @param {Slice} slice @param {Slab | null} slab */
 function captionOf(slice, slab) {
   const z = `z ${quantity(slice.z_mm, 1, "mm")}`;
-  if (!slab) return `${z} · not judged`;
+  if (!slab) return `${z} · ${say("viewer.not_judged")}`;
   const share = slab.lung_cm2 > 0 ? ` (${percent(slab.lesion_cm2 / slab.lung_cm2)})` : "";
   return [
     z,
-    `lung ${quantity(slab.lung_cm2, 0, "cm²")}`,
-    `lesion ${quantity(slab.lesion_cm2, 1, "cm²")}${share}`,
-    `attention ${quantity(slab.attention, 2)}`,
-    `logit ${quantity(slab.logit, 2)}`,
+    say("viewer.lung_area", { area: quantity(slab.lung_cm2, 0, "cm²") }),
+    say("viewer.lesion_area", { area: quantity(slab.lesion_cm2, 1, "cm²") }) + share,
+    say("viewer.attention", { value: quantity(slab.attention, 2) }),
+    say("viewer.logit", { value: quantity(slab.logit, 2) }),
   ].join(" · ");
 }

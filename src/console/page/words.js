@@ -1,4 +1,6 @@
-// How values from the daemon are written for people. Pure: text in, text out.
+// How values from the daemon are written for people.
+
+import { say } from "./text.js";
 
 const NO_VALUE = "–";
 
@@ -10,7 +12,7 @@ export function personName(value) {
   const western = [family, forenames, suffix].filter(Boolean).join(", ");
   const native = components(ideographic).filter(Boolean).join(" ");
   if (western && native) return `${western} (${native})`;
-  return western || native || "No name";
+  return western || native || say("words.no_name");
 }
 
 /** @param {string} group */
@@ -32,7 +34,7 @@ export function birthDate(value, examTime) {
   const [year, month, day] = digits.slice(1).map(Number);
   const then = new Date(examTime);
   const beforeBirthday = then.getMonth() + 1 < month || (then.getMonth() + 1 === month && then.getDate() < day);
-  return `${digits.slice(1).join("-")}, ${then.getFullYear() - year - (beforeBirthday ? 1 : 0)} y`;
+  return say("words.born", { date: digits.slice(1).join("-"), age: then.getFullYear() - year - (beforeBirthday ? 1 : 0) });
 }
 
 /** Local time of day, with the date where it is not today's. @param {string | Date | null} time */
@@ -45,7 +47,7 @@ export function clock(time, now = new Date()) {
 }
 
 /** @param {number} number */
-function twoDigits(number) {
+export function twoDigits(number) {
   return String(number).padStart(2, "0");
 }
 
@@ -62,18 +64,16 @@ export function percent(share) {
 }
 
 /** @param {number} count */
-export function slices(count) {
-  return count === 1 ? "1 slice" : `${count} slices`;
-}
+export const slices = (count) => say("count.slices", { count });
 
 /** @param {{ received: number, expected: number | null }} slices */
 export function progress({ received, expected }) {
-  return expected === null ? `${slices(received)} so far` : `${received} of ${slices(expected)}`;
+  return expected === null ? say("words.so_far", { slices: slices(received) }) : say("words.received_of", { received, expected });
 }
 
 /** An exam that is received and whose turn has not come; "" for any other. @param {Exam} exam */
 export function waiting(exam) {
-  return exam.waiting ? `received, waiting, place ${exam.waiting.place}` : "";
+  return exam.waiting ? say("words.waiting", { place: exam.waiting.place }) : "";
 }
 
 /** Where to send, as a person types it into a scanner; an address that means "every interface" is this page's host. @param {DaemonStatus} status @param {string} pageHost */
