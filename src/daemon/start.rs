@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::disk::Disk;
 use super::health::Health;
 use super::kept_exams::KeptExams;
+use super::machine::MachineParts;
 use super::resume::resume;
 use super::standstill::Standstill;
 use super::{Daemon, listed};
@@ -110,9 +111,10 @@ impl Daemon {
     pub async fn start(config: Config, listening: Listening) -> Result<Self, StartError> {
         let holds = Mutex::new(config.clone());
         let metrics = telemetry::metrics()?;
-        let (package, serving) = load_model(&config)?;
+        let (package, source, serving) = load_model(&config)?;
         let engine_state = serving.state().clone();
         let spool = Arc::new(open_spool(&config)?);
+        let mut machine = MachineParts::of(&config, &engine_state, package.title(), source, &spool);
         let database = open_database(&config)?;
         let hub = Arc::new(Hub::new(Some(database.clone())));
         let audit = Arc::new(start_audit(&config)?);
@@ -135,6 +137,8 @@ impl Daemon {
         let retention = start_retention(&config, &spool, &hub, &outbox)?;
 
         let shadow = start_shadow(&config, &spool, &hub, &pipeline).map_err(StartError::Threads)?;
+        machine = machine.with_shadow(&config, shadow.as_ref());
+        machine.certificates = certificates(&doors_of_console, &doors);
 
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
@@ -154,7 +158,7 @@ impl Daemon {
         let ingest = tokio::spawn(ingest::serve(
             doors,
             config.ingest,
-            senders,
+            senders.clone(),
             Hearers { spool: spool.clone(), sink: input, commitments: outbox.clone(), audit: audit.clone() },
             stopping.clone(),
         ));
@@ -184,6 +188,8 @@ impl Daemon {
             outbox: outbox.clone(),
             metrics: metrics_of(&health, metrics),
             status: status_of(&health),
+            machine: machine.look(),
+            senders,
             plane: package.manifest.input,
             audit: audit.clone(),
             slices: Arc::new(slices),
@@ -356,8 +362,14 @@ fn start_shadow(
     })
 }
 
+/// The certificates that TLS is served with, and for whom.
+fn certificates(console: &ConsoleDoors, doors: &[Door]) -> Vec<(&'static str, Arc<Tls>)> {
+    let of_console = console.tls.iter().map(|tls| ("console", tls.clone()));
+    of_console.chain(doors.iter().filter_map(|door| Some(("dicom", door.tls.clone()?)))).collect()
+}
+
 /// Loads the package that serves, and its engine.
-fn load_model(config: &Config) -> Result<(ModelPackage, Serving), StartError> {
+fn load_model(config: &Config) -> Result<(ModelPackage, ModelSource, Serving), StartError> {
     let source = config.model_source()?;
     let package = source.load()?;
     let serving = load_engine(&package, &config.engine).map_err(|error| match (error, &source) {
@@ -365,7 +377,7 @@ fn load_model(config: &Config) -> Result<(ModelPackage, Serving), StartError> {
         (error, _) => error,
     })?;
     tracing::info!(model = package.title(), package = package.sha256(), %source, "the model serves");
-    Ok((package, serving))
+    Ok((package, source, serving))
 }
 
 /// Loads the engine in a thread of lower priority, which the engine's own threads inherit.
