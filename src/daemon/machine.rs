@@ -5,12 +5,11 @@ use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 
-use crate::config::Config;
 use crate::console::{Certificate, Disk, Engine, Machine, MachineOf, ShadowModel};
 use crate::promotion::ModelSource;
 use crate::server_tls::ServerTls;
 use crate::serving::EngineState;
-use crate::shadow::{Shadow, ShadowLife};
+use crate::shadow::ShadowLife;
 use crate::spool::Spool;
 
 /// Where it is looked.
@@ -31,33 +30,6 @@ pub(super) struct MachineParts {
 }
 
 impl MachineParts {
-    /// Those of a daemon that begins now.
-    pub(super) fn of(
-        config: &Config,
-        engine: &EngineState,
-        model: String,
-        source: ModelSource,
-        spool: &Arc<Spool>,
-    ) -> Self {
-        Self {
-            started: Timestamp::now(),
-            engine: engine.clone(),
-            model,
-            source,
-            configured: config.model.clone(),
-            shadow: None,
-            data: config.data.clone(),
-            database: config.database(),
-            spool: Arc::downgrade(spool),
-            certificates: Vec::new(),
-        }
-    }
-
-    /// With the shadow model, where there is one.
-    pub(super) fn with_shadow(self, config: &Config, shadow: Option<&Shadow>) -> Self {
-        Self { shadow: config.shadow.model.clone().zip(shadow.map(Shadow::life)), ..self }
-    }
-
     pub(super) fn look(self) -> MachineOf {
         Arc::new(move || self.machine())
     }

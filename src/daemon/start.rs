@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use listenfd::ListenFd;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use super::{Daemon, listed};
 use crate::audit::{self, Audit};
 use crate::config::Config;
 use crate::console::access::{Access, AccessError};
-use crate::console::{self, Hub, MetricsOf, StatusOf, WebOptions};
+use crate::console::{self, Hub, MachineOf, MetricsOf, StatusOf, WebOptions};
 use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage};
 use crate::ingest::{self, Door, Hearers, Senders, Tls, TlsError};
@@ -28,7 +29,7 @@ use crate::outbox::{Outbox, OutboxError, OutboxOptions};
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::promotion::{ModelSource, PromotionError};
 use crate::serving::choice::{self, EngineOptions};
-use crate::serving::{Serving, lower_priority};
+use crate::serving::{EngineState, Serving, lower_priority};
 use crate::shadow::{Shadow, ShadowParts};
 use crate::slices::Slices;
 use crate::spool::{Retention, Spool, SpoolError};
@@ -114,7 +115,6 @@ impl Daemon {
         let (package, source, serving) = load_model(&config)?;
         let engine_state = serving.state().clone();
         let spool = Arc::new(open_spool(&config)?);
-        let mut machine = MachineParts::of(&config, &engine_state, package.title(), source, &spool);
         let database = open_database(&config)?;
         let hub = Arc::new(Hub::new(Some(database.clone())));
         let audit = Arc::new(start_audit(&config)?);
@@ -137,8 +137,8 @@ impl Daemon {
         let retention = start_retention(&config, &spool, &hub, &outbox)?;
 
         let shadow = start_shadow(&config, &spool, &hub, &pipeline).map_err(StartError::Threads)?;
-        machine = machine.with_shadow(&config, shadow.as_ref());
-        machine.certificates = certificates(&doors_of_console, &doors);
+        let certificates = certificates(&doors_of_console, &doors);
+        let machine = machine(&config, &package, source, &engine_state, &spool, shadow.as_ref(), certificates);
 
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
@@ -155,13 +155,8 @@ impl Daemon {
             let patient = SyntheticPatient { options, ports, scans, traffic, pipeline, listener, spool, trouble };
             tokio::spawn(patient.send_regularly())
         });
-        let ingest = tokio::spawn(ingest::serve(
-            doors,
-            config.ingest,
-            senders.clone(),
-            Hearers { spool: spool.clone(), sink: input, commitments: outbox.clone(), audit: audit.clone() },
-            stopping.clone(),
-        ));
+        let hearers = Hearers { spool: spool.clone(), sink: input, commitments: outbox.clone(), audit: audit.clone() };
+        let ingest = tokio::spawn(ingest::serve(doors, config.ingest, senders.clone(), hearers, stopping.clone()));
         let health = Arc::new(Health {
             engine: engine_state.clone(),
             model: package.title(),
@@ -188,7 +183,7 @@ impl Daemon {
             outbox: outbox.clone(),
             metrics: metrics_of(&health, metrics),
             status: status_of(&health),
-            machine: machine.look(),
+            machine,
             senders,
             plane: package.manifest.input,
             audit: audit.clone(),
@@ -360,6 +355,31 @@ fn start_shadow(
         spool: spool.clone(),
         is_idle: Box::new(is_idle),
     })
+}
+
+/// How the machine is looked at.
+fn machine(
+    config: &Config,
+    package: &ModelPackage,
+    source: ModelSource,
+    engine: &EngineState,
+    spool: &Arc<Spool>,
+    shadow: Option<&Shadow>,
+    certificates: Vec<(&'static str, Arc<Tls>)>,
+) -> MachineOf {
+    let parts = MachineParts {
+        started: Timestamp::now(),
+        engine: engine.clone(),
+        model: package.title(),
+        source,
+        configured: config.model.clone(),
+        shadow: config.shadow.model.clone().zip(shadow.map(Shadow::life)),
+        data: config.data.clone(),
+        database: config.database(),
+        spool: Arc::downgrade(spool),
+        certificates,
+    };
+    parts.look()
 }
 
 /// The certificates that TLS is served with, and for whom.

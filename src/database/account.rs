@@ -122,6 +122,16 @@ pub enum Changed<T = ()> {
     LastAdministrator,
 }
 
+impl<T> Changed<T> {
+    pub(super) fn map<U>(self, map: impl FnOnce(T) -> U) -> Changed<U> {
+        match self {
+            Self::Done(done) => Changed::Done(map(done)),
+            Self::NoSuchAccount => Changed::NoSuchAccount,
+            Self::LastAdministrator => Changed::LastAdministrator,
+        }
+    }
+}
+
 /// A person's log-in that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {

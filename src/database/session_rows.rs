@@ -26,12 +26,12 @@ impl Accounts {
         if let Some(before) = instead_of {
             transaction.execute("DELETE FROM session WHERE token_sha256 = ?1", [before])?;
         }
-        let begin = "INSERT INTO session (token_sha256, account, started_us, used_us, address)
+        let insert = "INSERT INTO session (token_sha256, account, started_us, used_us, address)
             SELECT ?1, name, ?3, ?3, ?4 FROM account WHERE name = ?2 AND disabled_us IS NULL AND password_hash = ?5";
         let (now, address) = (now.as_microsecond(), address.to_string());
-        let begun = transaction.execute(begin, params![token, account, now, address, password.hash])?;
+        let inserted = transaction.execute(insert, params![token, account, now, address, password.hash])?;
         transaction.commit()?;
-        Ok(begun == 1)
+        Ok(inserted == 1)
     }
 
     /// A session, whether it has ended by its limits or not.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tableside::scanner::PhantomKind;
 
-use crate::accounts::{PASSWORD, add, command, configuration, cookie_of, get_as, log_in, post_as, secret_in, start, try_log_in};
+use crate::accounts::{
+    PASSWORD, add, command, configuration, cookie_of, get_as, log_in, post_as, secret_in, start, try_log_in,
+};
 use crate::daemon::{Daemon, wait_for, wait_patiently_for};
 use crate::dicom::Association;
 use crate::http::{self, Events};
