@@ -1,6 +1,7 @@
 //! The moments of a flag's life.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::triage::{CaseReport, DrivingSlab, EarlyFlag, SliceCounts};
@@ -32,7 +33,7 @@ impl FlagState {
 }
 
 /// What happens to a flag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagEvent {
     Early,
@@ -56,8 +57,9 @@ impl From<FlagState> for FlagEvent {
 }
 
 /// What was known of the exam at that moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Seen {
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The case probability.
     pub score: Option<f64>,
@@ -98,7 +100,7 @@ impl Seen {
 }
 
 /// One moment of a flag's life.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moment {
     pub event: FlagEvent,
     #[serde(flatten)]

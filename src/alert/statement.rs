@@ -12,7 +12,7 @@ use crate::exam::Remedy;
 use crate::triage::{SliceCounts, Verdict};
 
 /// What is said, with what its words need. The codes are part of the interface: they stay.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "code", content = "parameters", rename_all = "snake_case")]
 pub enum Message {
     /// The running score has crossed the early threshold, and no verdict has confirmed or withdrawn it. `scan_goes_on`: one will.
@@ -66,7 +66,7 @@ pub enum Message {
 }
 
 /// What a verdict rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The lungs have passed and more comes.
@@ -75,7 +75,7 @@ pub enum Basis {
 }
 
 /// What a statement is about, gravest first: its icon and colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StatementKind {
     Suspected,
@@ -147,7 +147,7 @@ pub enum Action {
 }
 
 /// One thing that an exam says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Statement {
     #[serde(flatten)]
     pub message: Message,

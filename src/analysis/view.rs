@@ -1,6 +1,7 @@
 //! An exam and its slabs in plain types, as things stand while it is analysed.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::exam_analysis::{ExamAnalysis, Stage};
@@ -11,7 +12,7 @@ use crate::raster::PackedMask;
 use crate::triage::{LesionSummary, SliceCounts, Thresholds, Verdict};
 
 /// An exam as things stand.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExamView {
     pub key: ExamKey,
     pub state: ExamState,
@@ -19,10 +20,13 @@ pub struct ExamView {
     /// Calling AE title.
     pub scanner: String,
     pub description: String,
+    #[schemars(with = "String")]
     pub started: Timestamp,
     /// When the last slice was on the disk.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub last_slice: Option<Timestamp>,
+    #[schemars(with = "String")]
     pub updated: Timestamp,
     pub slices: SliceCounts,
     /// Lowest and highest slice of the judged series.
@@ -38,7 +42,7 @@ pub struct ExamView {
     pub lesions: Option<LesionSummary>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExamState {
     Receiving,

@@ -37,9 +37,19 @@ pub(super) struct After {
 /// Whether a watcher may still watch is asked so often: one who may not any more is cut off within a second.
 const ASKED_AGAIN: Duration = Duration::from_millis(500);
 
-/// Exams and slabs as they change, for whoever may see them, and a heartbeat. The first event, `begin`, says whether what the watcher
+/// Tells of exams and slabs as they change, and of the daemon.
+///
+/// Exams and slabs go to whoever may see them, a heartbeat to all. The first event, `begin`, says whether what the watcher
 /// missed follows, or everything has to be fetched. Who lags too far behind is told so and cut off, and comes back in the same way.
 /// Proxies are told to pass each event on at once: an alarm in a buffer is none.
+#[utoipa::path(
+    get, path = "/api/v1/events", tag = "exams",
+    params(
+        ("after" = Option<String>, Query, description = "Id of the last event that came."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The same, as browsers say it."),
+    ),
+    responses((status = 200, description = "Events without end.", body = String, content_type = "text/event-stream")),
+)]
 pub(super) async fn events(
     State(options): State<WebOptions>,
     caller: Caller,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::database::ScannerExams;
@@ -15,10 +16,11 @@ use crate::spool::Room;
 pub type MachineOf = Arc<dyn Fn() -> Machine + Send + Sync>;
 
 /// The machine, as it is now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Machine {
     pub version: &'static str,
     /// When the daemon was started.
+    #[schemars(with = "String")]
     pub started: Timestamp,
     pub engine: Engine,
     pub disk: Disk,
@@ -26,7 +28,7 @@ pub struct Machine {
     pub certificates: Vec<Certificate>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Engine {
     /// What runs the model at present.
     pub serves: String,
@@ -41,34 +43,34 @@ pub struct Engine {
 }
 
 /// The model that judges beside the one that serves.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ShadowModel {
     pub package: PathBuf,
     /// Whether its thread goes on: it ends where the package cannot be used.
     pub works: bool,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Disk {
     pub folder: PathBuf,
     /// `None` until the spool was looked at for the first time.
-    #[serde(flatten)]
     pub room: Option<Room>,
     /// The database with its write-ahead log.
     pub database_bytes: u64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Certificate {
     /// `console` or `dicom`.
     pub of: &'static str,
     pub file: PathBuf,
     /// `None` where the certificate does not say it in a way that can be read.
+    #[schemars(with = "Option<String>")]
     pub valid_until: Option<Timestamp>,
 }
 
 /// A scanner that is listed, has called since the start, or whose exams are on the disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct SeenScanner {
     /// The calling AE title.
     ae_title: String,
@@ -76,6 +78,7 @@ pub(super) struct SeenScanner {
     listed: Option<bool>,
     exams_today: usize,
     /// When its newest exam began.
+    #[schemars(with = "Option<String>")]
     last_exam: Option<Timestamp>,
     /// What it has done since the start, address by address.
     addresses: Vec<CallerSeen>,

@@ -117,7 +117,12 @@ pub(super) fn routes() -> Routes {
         .stream("/api/v1/events", events)
 }
 
-async fn alive() -> &'static str {
+/// Says that the process runs.
+#[utoipa::path(
+    get, path = "/healthz", tag = "daemon",
+    responses((status = 200, description = "It runs.", body = String, content_type = "text/plain")),
+)]
+pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
 

@@ -1,11 +1,12 @@
 //! What the console shows of the daemon.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::outbox::DestinationState;
 
 /// The daemon's own state.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Status {
     pub version: String,
     pub ready: bool,

@@ -1,6 +1,7 @@
 //! Exams and slabs as the console shows them.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::alert::{Acknowledgement, Flag, FlagKind, FlagState, Flags, Moment, Severity, Stage, Statement, statements};
@@ -10,7 +11,8 @@ use crate::exam::{ExamKey, Remedy, SlabIndex};
 use crate::raster::{Outline, PackedMask, outlines};
 
 /// An exam with its flags, and all that it says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Exam")]
 pub struct ShownExam {
     #[serde(flatten)]
     pub exam: ExamView,
@@ -18,6 +20,7 @@ pub struct ShownExam {
     /// Gravest first.
     pub statements: Vec<Statement>,
     #[serde(serialize_with = "shown_flags")]
+    #[schemars(with = "Vec<ShownFlag<'static>>")]
     pub flags: Vec<Flag>,
     /// Its slices are received and none of them is on its way to the engine; absent once its turn has come.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +28,7 @@ pub struct ShownExam {
 }
 
 /// Where an exam that waits for its turn stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WaitingPlace {
     /// 1 for the exam that is next.
     pub place: usize,
@@ -50,7 +53,8 @@ fn shown_flags<S: Serializer>(flags: &[Flag], serializer: S) -> Result<S::Ok, S:
 }
 
 /// A flag, and its words.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Flag")]
 struct ShownFlag<'a> {
     id: &'a str,
     kind: FlagKind,
@@ -61,6 +65,7 @@ struct ShownFlag<'a> {
     title: String,
     text: &'a str,
     remedy: Option<Remedy>,
+    #[schemars(with = "String")]
     raised: Timestamp,
     after_slices: usize,
     score: Option<f64>,
@@ -68,7 +73,8 @@ struct ShownFlag<'a> {
     life: Vec<ShownMoment<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Moment")]
 struct ShownMoment<'a> {
     #[serde(flatten)]
     moment: &'a Moment,
@@ -97,7 +103,8 @@ impl<'a> ShownFlag<'a> {
 }
 
 /// A slab's evidence. Outlines are in plane pixels.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Slab")]
 pub struct ShownSlab {
     pub index: SlabIndex,
     pub z_mm: f64,
@@ -135,7 +142,8 @@ impl ShownSlab {
 
 /// What became of the objects of one kind that a verdict became, at one destination. Instances as they were received are hundreds:
 /// those in one state are told together.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "ExamDelivery")]
 pub(super) struct ShownDelivery {
     /// Which of the exam's verdicts it belongs to, from 1.
     revision: u32,
@@ -145,7 +153,9 @@ pub(super) struct ShownDelivery {
     count: usize,
     reason: Option<String>,
     /// When the first of them was entered, and when the last of them changed its state.
+    #[schemars(with = "String")]
     queued: Timestamp,
+    #[schemars(with = "String")]
     changed: Timestamp,
 }
 

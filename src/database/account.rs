@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::hex::hex;
 
 /// What somebody is to the console; `console::access` says what each may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Scans: sees exams, acknowledges, decides about deliveries.
@@ -61,15 +62,17 @@ impl std::fmt::Debug for KeptPassword {
 }
 
 /// A person who may log in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Account {
     /// What the person types to log in, lower case.
     pub name: String,
     /// How acknowledgements name the person.
     pub shown_as: String,
     pub role: Role,
+    #[schemars(with = "String")]
     pub created: Timestamp,
     /// Since when the person may not log in; `None` for who may.
+    #[schemars(with = "Option<String>")]
     pub disabled: Option<Timestamp>,
 }
 
@@ -167,11 +170,13 @@ pub struct NewSession<'a> {
 }
 
 /// A screen that is let in by a token, from its own addresses alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Kiosk {
     pub name: String,
     #[serde(serialize_with = "as_texts")]
+    #[schemars(with = "Vec<String>")]
     pub addresses: Vec<IpNet>,
+    #[schemars(with = "String")]
     pub created: Timestamp,
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Notice;
@@ -10,7 +11,7 @@ use crate::exam::ExamKey;
 use crate::report::ObjectKind;
 
 /// What is delivered, in the order in which a destination gets it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryKind {
     /// An instance as it was received.
@@ -49,7 +50,7 @@ impl From<ObjectKind> for DeliveryKind {
 }
 
 /// How far a delivery has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// It waits to be made, or to be sent.
@@ -112,7 +113,7 @@ impl DeliveryState {
 }
 
 /// One object for one destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Delivery {
     pub id: i64,
     pub exam: ExamKey,
@@ -124,7 +125,9 @@ pub struct Delivery {
     /// Why it is in its state, or what became of the last attempt.
     pub reason: Option<String>,
     /// When it was entered; of a notification that waits for somebody to see a flag, when it is due.
+    #[schemars(with = "String")]
     pub queued: Timestamp,
+    #[schemars(with = "String")]
     pub changed: Timestamp,
     /// How often it was refused or lost on its way.
     pub failures: u32,
@@ -136,7 +139,7 @@ pub struct Delivery {
 }
 
 /// What is sent: a Part 10 file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeliveryObject {
     pub path: PathBuf,
     pub sop_class_uid: String,

@@ -1,6 +1,7 @@
 //! Acquisition quality: what the technician can still mend while the patient lies on the table. What each issue means and
 //! asks for stands in `docs/quality.md`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::doubt::Doubt;
@@ -150,7 +151,7 @@ pub enum QualityKind {
 }
 
 /// What the technician can do about an issue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
     /// Only another scan helps.

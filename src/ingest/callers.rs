@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Callers that are remembered: where nobody says who may send, anybody can make more.
 const MOST_CALLERS: usize = 256;
 
 /// A calling AE title at an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CallerSeen {
     #[serde(skip)]
     pub ae_title: String,
@@ -20,12 +21,15 @@ pub struct CallerSeen {
     pub associations: u64,
     pub associations_refused: u64,
     /// When it called last, whatever came of it.
+    #[schemars(with = "Option<String>")]
     pub last_called: Option<Timestamp>,
     /// Objects that were stored and acknowledged, and those that were refused.
     pub stored: u64,
     pub refused: u64,
     /// When an object was stored last, and refused.
+    #[schemars(with = "Option<String>")]
     pub last_stored: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
     pub last_refused: Option<Timestamp>,
 }
 

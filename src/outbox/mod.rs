@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan as _};
 use parking_lot::{Condvar, Mutex};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use crate::backoff::RetryLimits;
@@ -247,7 +248,7 @@ impl Outbox {
 }
 
 /// What is not settled with a destination.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DestinationState {
     pub name: String,
     /// Objects and notifications that wait to be sent.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::known::KnownSlice;
@@ -12,7 +13,7 @@ use crate::exam::{GridOnPlane, Lps, PlaneCentre, SlabIndex};
 use crate::preprocess::InputGeometry;
 
 /// The slices of an exam that are here.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct SliceList {
     pub grids: Vec<Grid>,
     /// Those of judged series first, series by series, in ascending z.
@@ -20,7 +21,7 @@ pub struct SliceList {
 }
 
 /// Slices of one series whose pixels lie alike, but for their position.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Grid {
     pub series_instance_uid: String,
     /// Series Description (0008,103E) and Convolution Kernel (0018,1210), as far as they are there.
@@ -39,7 +40,7 @@ pub struct Grid {
 }
 
 /// A slice that can be shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ListedSlice {
     #[serde(skip)]
     pub id: String,
@@ -49,6 +50,7 @@ pub struct ListedSlice {
     pub grid: usize,
     pub z_mm: f64,
     /// The centre of its first pixel, LPS.
+    #[schemars(with = "[f64; 3]")]
     pub position_mm: Lps,
     pub instance_number: Option<i32>,
     pub frame_number: Option<u32>,

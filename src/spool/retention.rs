@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Spool, entries, files_of, refused, versions};
@@ -29,7 +30,7 @@ pub struct RetentionOptions {
 }
 
 /// The room that there is, as it was when the disk was looked at last: a second ago.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Room {
     /// What the exams take, bytes.
     pub used_bytes: u64,

@@ -1,12 +1,14 @@
 //! The stream of events through losses of the connection: nothing missed, nothing twice; the page says when it is not current.
 
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tableside::scanner::PhantomKind;
+use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
 
-use crate::daemon::{Daemon, flag, wait_for};
+use crate::daemon::{Daemon, flag, wait_for, wait_patiently_for};
 use crate::dicom::Association;
 use crate::http::Events;
 use crate::peers::scan;
@@ -137,4 +139,86 @@ fn how_soon_a_flag_is_painted() {
         .collect();
     took.sort_unstable();
     println!("{FLAGS} flags painted after ms: p50 {}, worst {}", took[FLAGS / 2], took[FLAGS - 1]);
+}
+
+/// How long each slice of eight exams took to be acknowledged, sorted: all at once, 60 slices of 512 x 512 a second from each.
+fn acknowledged_in(daemon: &Daemon) -> Vec<Duration> {
+    const EXAMS: usize = 8;
+    const SLICES: usize = 180;
+    let of_exam = || {
+        let exam = Phantom::new(PhantomKind::Pneumonia, PhantomOptions::coarse(SLICES, 512));
+        exam.instances(UidSource::fresh()).unwrap()
+    };
+    let exams: Vec<Vec<Instance>> = (0..EXAMS).map(|_| of_exam()).collect();
+    let send = |slices: &[Instance]| {
+        let mut association = Association::open(daemon);
+        let began = Instant::now();
+        let took = slices.iter().zip(0_u32..).map(|(slice, number)| {
+            let due = Duration::from_secs(1) * number / 60;
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+            let sent = Instant::now();
+            assert_eq!(association.store(slice), 0x0000);
+            sent.elapsed()
+        });
+        let took: Vec<Duration> = took.collect();
+        association.release();
+        took
+    };
+    let mut took: Vec<Duration> = std::thread::scope(|scope| {
+        let sending: Vec<_> = exams.iter().map(|slices| scope.spawn(|| send(slices))).collect();
+        sending.into_iter().flat_map(|sent| sent.join().unwrap()).collect()
+    });
+    took.sort();
+    wait_patiently_for(Duration::from_mins(10), "the verdicts", || {
+        let exams = daemon.exams();
+        exams.iter().all(|exam| exam["state"] == "complete").then_some(())
+    });
+    took
+}
+
+/// Does what an open page does: reads the stream, and once a second lists the slices of the newest exam and reads one of them.
+fn watch(daemon: &Daemon, is_over: &AtomicBool) {
+    let mut events = Events::open(daemon.console());
+    let (mut asked, mut shown) = (Instant::now(), String::new());
+    while !is_over.load(Relaxed) {
+        let (name, data) = events.next();
+        if name == "exam" {
+            data["key"].as_str().unwrap().clone_into(&mut shown);
+        }
+        if asked.elapsed() > Duration::from_secs(1) && !shown.is_empty() {
+            asked = Instant::now();
+            let listed = daemon.get(&format!("/api/v1/exams/{shown}/slices")).json();
+            if let Some(slice) = listed["slices"].as_array().and_then(|slices| slices.last()) {
+                daemon.get(&format!("/{}", slice["hounsfield"].as_str().unwrap()));
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "measures: cargo test --locked --all-features --test end_to_end twenty_browsers -- --ignored --nocapture"]
+fn twenty_browsers_delay_no_slice() {
+    const BROWSERS: usize = 20;
+    let daemon = Daemon::start();
+    acknowledged_in(&daemon);
+    let (mut alone, mut watched) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        alone.extend(acknowledged_in(&daemon));
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            (0..BROWSERS).for_each(|_| drop(scope.spawn(|| watch(&daemon, &is_over))));
+            watched.extend(acknowledged_in(&daemon));
+            is_over.store(true, Relaxed);
+        });
+    }
+    let of = |mut took: Vec<Duration>| {
+        took.sort();
+        [50, 99].map(|percent| took[took.len() * percent / 100].as_secs_f64() * 1e3)
+    };
+    let ([alone_median, alone_p99], [watched_median, watched_p99]) = (of(alone), of(watched));
+    println!("C-STORE to its response, ms: p50 {alone_median:.2}, p99 {alone_p99:.2}");
+    println!(
+        "with {BROWSERS} that watch:        p50 {watched_median:.2}, p99 {watched_p99:.2}: {:.2} times",
+        watched_p99 / alone_p99
+    );
 }

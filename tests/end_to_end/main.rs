@@ -39,6 +39,7 @@ mod kernels;
 mod model;
 mod notifications;
 mod odd_objects;
+mod openapi;
 mod order_of_arrival;
 mod outbox;
 mod pictures;

@@ -226,15 +226,10 @@ interface Machine {
     gpu_failure: string | null;
     shadow: { package: string; works: boolean } | null;
   };
-  /** The room is not there until the spool was looked at for the first time. */
   disk: {
     folder: string;
     database_bytes: number;
-    used_bytes?: number;
-    free_bytes?: number;
-    keep_days?: number | null;
-    quota_bytes?: number | null;
-    min_free_bytes?: number;
+    room: { used_bytes: number; free_bytes: number; keep_days: number | null; quota_bytes: number | null; min_free_bytes: number } | null;
   };
   certificates: { of: string; file: string; valid_until: string | null }[];
 }

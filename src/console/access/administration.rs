@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::change::AccessChange;
@@ -48,7 +49,7 @@ pub(in crate::console) struct NewPerson {
 }
 
 /// A person who has an account.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::console) struct ListedPerson {
     #[serde(flatten)]
     account: Account,
@@ -57,7 +58,7 @@ pub(in crate::console) struct ListedPerson {
 }
 
 /// A log-in that holds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::console) struct ListedSession {
     id: String,
     name: String,
@@ -65,19 +66,23 @@ pub(in crate::console) struct ListedSession {
     role: Role,
     /// From where the person logged in; `None` for sessions that an earlier version began.
     address: Option<String>,
+    #[schemars(with = "String")]
     started: Timestamp,
     /// When something was asked in it last, to the minute.
+    #[schemars(with = "String")]
     used: Timestamp,
     /// When it ends if nothing is asked in it any more.
+    #[schemars(with = "String")]
     ends_unused: Timestamp,
     /// When it ends at the latest.
+    #[schemars(with = "String")]
     ends: Timestamp,
     /// It is the one that asks.
     own: bool,
 }
 
 /// A kiosk, and when it was here last since the daemon's start.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::console) struct ListedKiosk {
     #[serde(flatten)]
     kiosk: Kiosk,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::matrix;
@@ -39,7 +40,7 @@ pub(in crate::console) struct Caller {
 }
 
 /// What the page is told of who uses it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::console) struct Known {
     /// `None` where nobody has logged in by name.
     name: Option<String>,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::database::{Account, Kiosk};
@@ -42,8 +43,9 @@ pub fn kiosk_of(name: &str, addresses: &[String]) -> Result<Kiosk, UnusableKiosk
 }
 
 /// When a kiosk was here last, and from where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub(in crate::console) struct KioskSeen {
+    #[schemars(with = "String")]
     pub at: Timestamp,
     pub address: IpAddr,
 }

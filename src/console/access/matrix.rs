@@ -36,7 +36,7 @@ const fn rule(method: Method, path: &'static str, allowed: Allowed) -> Rule {
 }
 
 /// All routes; the page's files are none: they show nothing by themselves.
-pub(super) static MATRIX: [Rule; 34] = [
+pub(super) static MATRIX: [Rule; 35] = [
     rule(Method::GET, "/healthz", Allowed::Everybody),
     rule(Method::GET, "/readyz", Allowed::Everybody),
     rule(Method::GET, "/metrics", Allowed::Metrics(&[Technician, Administrator])),
@@ -44,6 +44,7 @@ pub(super) static MATRIX: [Rule; 34] = [
     rule(Method::POST, "/api/v1/session", Allowed::Everybody),
     rule(Method::DELETE, "/api/v1/session", Allowed::Everybody),
     rule(Method::POST, "/api/v1/setup", Allowed::Everybody),
+    rule(Method::GET, "/api/v1/openapi.json", Allowed::Everybody),
     rule(Method::GET, "/api/v1/status", Allowed::Roles(ALL)),
     rule(Method::GET, "/api/v1/events", Allowed::Roles(ALL)),
     rule(Method::GET, "/api/v1/exams", Allowed::Roles(SEE_EXAMS)),
@@ -58,14 +59,14 @@ pub(super) static MATRIX: [Rule; 34] = [
     rule(Method::POST, "/api/v1/outbox/drop", Allowed::Roles(DELIVER)),
     rule(Method::GET, "/api/v1/account", Allowed::Roles(PEOPLE)),
     rule(Method::POST, "/api/v1/account/password", Allowed::Roles(PEOPLE)),
-    rule(Method::DELETE, "/api/v1/account/sessions/{id}", Allowed::Roles(PEOPLE)),
+    rule(Method::DELETE, "/api/v1/account/sessions/{session}", Allowed::Roles(PEOPLE)),
     rule(Method::GET, "/api/v1/people", Allowed::Roles(ADMINISTER)),
     rule(Method::POST, "/api/v1/people", Allowed::Roles(ADMINISTER)),
     rule(Method::POST, "/api/v1/people/{name}", Allowed::Roles(ADMINISTER)),
     rule(Method::DELETE, "/api/v1/people/{name}", Allowed::Roles(ADMINISTER)),
     rule(Method::POST, "/api/v1/people/{name}/password", Allowed::Roles(ADMINISTER)),
     rule(Method::GET, "/api/v1/sessions", Allowed::Roles(ADMINISTER)),
-    rule(Method::DELETE, "/api/v1/sessions/{id}", Allowed::Roles(ADMINISTER)),
+    rule(Method::DELETE, "/api/v1/sessions/{session}", Allowed::Roles(ADMINISTER)),
     rule(Method::GET, "/api/v1/kiosks", Allowed::Roles(ADMINISTER)),
     rule(Method::POST, "/api/v1/kiosks", Allowed::Roles(ADMINISTER)),
     rule(Method::DELETE, "/api/v1/kiosks/{name}", Allowed::Roles(ADMINISTER)),

@@ -26,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::audit::{Audit, Event, Outcome, Peer, Person};
 use crate::database::{Account, Accounts, DatabaseError, KeptPassword, NewSession, Role, SecretHash, Session, SetUp};
 use crate::telemetry;
-pub(super) use administration::{AdministrationError, NewPerson};
+pub(super) use administration::{AdministrationError, ListedKiosk, ListedPerson, ListedSession, NewPerson};
 pub(super) use caller::{Caller, Known, Who};
 pub use change::AccessChange;
 use cookie::{Cookies, TokenKind};

@@ -4,29 +4,65 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{Sent, problem};
 use crate::audit::{Decision, Event as Audited};
 use crate::console::access::Caller;
 use crate::console::server::WebOptions;
-use crate::console::view::shown_deliveries as shown;
-use crate::database::{DatabaseError, DeliveryFilter};
+use crate::console::view::{ShownDelivery, shown_deliveries as shown};
+use crate::database::{DatabaseError, Delivery, DeliveryFilter};
 use crate::exam::ExamKey;
 
-pub(super) async fn undelivered(State(options): State<WebOptions>) -> Response {
-    let listed = tokio::task::spawn_blocking(move || options.outbox.undelivered()).await;
-    decided(listed, |deliveries| json!({ "deliveries": deliveries }))
+/// Deliveries, the oldest first.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Deliveries")]
+pub(super) struct Listed {
+    deliveries: Vec<Delivery>,
 }
 
-/// What became of each object of an exam, destination by destination.
+/// What became of an exam's objects.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExamDeliveries")]
+pub(super) struct OfExam {
+    deliveries: Vec<ShownDelivery>,
+}
+
+/// How many deliveries were decided about.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Decided {
+    deliveries: usize,
+}
+
+/// Lists what is not delivered, the oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/outbox", tag = "deliveries",
+    responses((status = 200, description = "What is not delivered.", body = ref("#/components/schemas/Deliveries"))),
+)]
+pub(super) async fn undelivered(State(options): State<WebOptions>) -> Response {
+    let listed = tokio::task::spawn_blocking(move || options.outbox.undelivered()).await;
+    decided(listed, |deliveries| Listed { deliveries })
+}
+
+/// Says what became of each object of an exam, destination by destination.
+#[utoipa::path(
+    get, path = "/api/v1/exams/{key}/deliveries", tag = "deliveries",
+    params(("key" = String, Path, description = "Key of the exam.")),
+    responses((status = 200, description = "What became of them.", body = ref("#/components/schemas/ExamDeliveries"))),
+)]
 pub(super) async fn of_exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Response {
     let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
     let listed = tokio::task::spawn_blocking(move || options.outbox.of_exam(&key)).await;
-    decided(listed, |deliveries| json!({ "deliveries": shown(&deliveries) }))
+    decided(listed, |deliveries| OfExam { deliveries: shown(&deliveries) })
 }
 
-/// Takes JSON only, as [`super::exams::acknowledge`] does: what is chosen by `numbers`, `exam` and `destination`.
+/// Sends again what is dead of the chosen deliveries; of all where nothing is chosen.
+#[utoipa::path(
+    post, path = "/api/v1/outbox/retry", tag = "deliveries",
+    request_body = ref("#/components/schemas/DeliveryFilter"),
+    responses((status = 200, description = "How many are sent again.", body = ref("#/components/schemas/Decided"))),
+)]
 pub(super) async fn send_again(
     State(options): State<WebOptions>,
     caller: Caller,
@@ -35,7 +71,12 @@ pub(super) async fn send_again(
     decide(options, caller, Decision::SendAgain, chosen).await
 }
 
-/// The same; something must be chosen.
+/// Gives up what has not arrived of the chosen deliveries; something must be chosen.
+#[utoipa::path(
+    post, path = "/api/v1/outbox/drop", tag = "deliveries",
+    request_body = ref("#/components/schemas/DeliveryFilter"),
+    responses((status = 200, description = "How many are given up.", body = ref("#/components/schemas/Decided"))),
+)]
 pub(super) async fn give_up(
     State(options): State<WebOptions>,
     caller: Caller,
@@ -58,12 +99,12 @@ async fn decide(options: WebOptions, caller: Caller, decision: Decision, chosen:
         Ok(count)
     };
     let count = tokio::task::spawn_blocking(decide).await;
-    decided(count, |count| json!({ "deliveries": count }))
+    decided(count, |deliveries| Decided { deliveries })
 }
 
-fn decided<T>(
+fn decided<T, A: Serialize>(
     outcome: Result<Result<T, DatabaseError>, tokio::task::JoinError>,
-    answer: impl FnOnce(T) -> serde_json::Value,
+    answer: impl FnOnce(T) -> A,
 ) -> Response {
     match outcome {
         Ok(Ok(done)) => Json(answer(done)).into_response(),

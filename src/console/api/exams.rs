@@ -5,8 +5,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Sent, answer_of, has, problem};
 use crate::alert::AcknowledgeError;
@@ -18,6 +18,7 @@ use crate::console::view::{ShownExam, ShownSlab};
 use crate::database::ExamSearch;
 use crate::exam::{ExamKey, SlabIndex};
 use crate::picture::picture;
+use crate::triage::CaseReport;
 
 /// Words of a search that count.
 const MOST_WORDS: usize = 8;
@@ -32,6 +33,24 @@ pub(super) struct Asked {
     before: Option<String>,
 }
 
+/// Exams, newest first.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ExamList {
+    exams: Vec<ShownExam>,
+    /// There are earlier ones; absent from the live list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<bool>,
+}
+
+/// Lists the newest exams, or looks for exams in the database.
+#[utoipa::path(
+    get, path = "/api/v1/exams", tag = "exams",
+    params(
+        ("search" = Option<String>, Query, description = "Words in the name, the Patient ID or at the beginning of the key."),
+        ("before" = Option<String>, Query, description = "Key of the exam before which they began."),
+    ),
+    responses((status = 200, description = "Exams, newest first.", body = ref("#/components/schemas/ExamList"))),
+)]
 pub(super) async fn exams(
     State(options): State<WebOptions>,
     caller: Caller,
@@ -45,7 +64,7 @@ pub(super) async fn exams(
         let shown =
             |exams: Vec<ShownExam>| -> Vec<ShownExam> { exams.into_iter().map(|exam| caller.names.of(exam)).collect() };
         if search.is_none() && before.is_none() {
-            return Json(json!({ "exams": shown(options.hub.exams()) })).into_response();
+            return Json(ExamList { exams: shown(options.hub.exams()), more: None }).into_response();
         }
         let before = match before.map(|key| ExamKey::parse(&key)) {
             None => None,
@@ -59,7 +78,7 @@ pub(super) async fn exams(
         let words = search.unwrap_or_default().split_whitespace().take(MOST_WORDS).map(str::to_owned).collect();
         let by_key_alone = caller.names != Names::Full;
         match options.hub.search(&ExamSearch { words, by_key_alone, before }) {
-            Ok((exams, more)) => Json(json!({ "exams": shown(exams), "more": more })).into_response(),
+            Ok((exams, more)) => Json(ExamList { exams: shown(exams), more: Some(more) }).into_response(),
             Err(error) => {
                 tracing::error!(%error, "exams cannot be looked for in the database");
                 problem(StatusCode::INTERNAL_SERVER_ERROR, "the database cannot be searched")
@@ -69,21 +88,48 @@ pub(super) async fn exams(
     .await
 }
 
+/// An exam with all that is known of it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ExamDetails {
+    exam: ShownExam,
+    slabs: Vec<ShownSlab>,
+    /// `null` before the verdict.
+    report: Option<CaseReport>,
+}
+
+/// Gives an exam with its slabs and its report.
+#[utoipa::path(
+    get, path = "/api/v1/exams/{key}", tag = "exams",
+    params(("key" = String, Path, description = "Key of the exam.")),
+    responses((status = 200, description = "The exam.", body = ref("#/components/schemas/ExamDetails"))),
+)]
 pub(super) async fn exam(State(options): State<WebOptions>, caller: Caller, Path(key): Path<String>) -> Response {
     let exam = move || match ExamKey::parse(&key).and_then(|key| options.hub.record(&key)) {
         Some(record) => {
             options.audit.viewed(caller.person(None), record.subject());
-            let slabs: Vec<ShownSlab> =
-                record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
+            let slabs = record.slabs.values().map(|slab| ShownSlab::new(&record.exam.key, slab)).collect();
             let exam = caller.names.of(options.hub.shown(&record));
-            Json(json!({ "exam": exam, "slabs": slabs, "report": record.report })).into_response()
+            Json(ExamDetails { exam, slabs, report: record.report }).into_response()
         }
         None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
     };
     answer_of(exam).await
 }
 
+/// Gives the picture of a slab.
+///
 /// A picture is drawn anew once another slice stands for its slab: browsers ask each time whether theirs still holds.
+#[utoipa::path(
+    get, path = "/api/v1/exams/{key}/slabs/{picture}", tag = "exams",
+    params(
+        ("key" = String, Path, description = "Key of the exam."),
+        ("picture" = String, Path, description = "Index of the slab and `.png`."),
+    ),
+    responses(
+        (status = 200, description = "The picture.", body = Vec<u8>, content_type = "image/png"),
+        (status = 304, description = "The browser has it."),
+    ),
+)]
 pub(super) async fn slab_picture(
     State(options): State<WebOptions>,
     caller: Caller,
@@ -120,7 +166,8 @@ pub(super) async fn slab_picture(
     .await
 }
 
-#[derive(Deserialize)]
+/// An acknowledgement.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acknowledge {
     /// Who acknowledges, where nobody has logged in by name.
@@ -128,7 +175,18 @@ pub(super) struct Acknowledge {
     by: Option<String>,
 }
 
+/// Notes who has seen a flag.
+///
 /// Takes JSON only: a form on another site cannot send that without asking first.
+#[utoipa::path(
+    post, path = "/api/v1/exams/{key}/flags/{flag}/acknowledge", tag = "exams",
+    params(
+        ("key" = String, Path, description = "Key of the exam."),
+        ("flag" = String, Path, description = "Id of the flag."),
+    ),
+    request_body = ref("#/components/schemas/Acknowledge"),
+    responses((status = 200, description = "The exam, once that is on the disk.", body = ref("#/components/schemas/Exam"))),
+)]
 pub(super) async fn acknowledge(
     State(options): State<WebOptions>,
     caller: Caller,

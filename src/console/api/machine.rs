@@ -5,17 +5,33 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::{Timestamp, Zoned};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{answer_of, problem};
-use crate::console::machine::seen_scanners;
+use crate::console::machine::{SeenScanner, seen_scanners};
 use crate::console::server::WebOptions;
 
+/// The scanners that are known.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Scanners {
+    scanners: Vec<SeenScanner>,
+}
+
+/// Says how the machine is.
+#[utoipa::path(
+    get, path = "/api/v1/machine", tag = "administration",
+    responses((status = 200, description = "The machine.", body = ref("#/components/schemas/Machine"))),
+)]
 pub(super) async fn machine(State(options): State<WebOptions>) -> Response {
     answer_of(move || Json((options.machine)()).into_response()).await
 }
 
-/// Today is the day of the machine's own clock and time zone.
+/// Lists the scanners that are listed, have called since the start, or have exams here. Today is the day of the machine's own clock.
+#[utoipa::path(
+    get, path = "/api/v1/scanners", tag = "administration",
+    responses((status = 200, description = "They.", body = ref("#/components/schemas/Scanners"))),
+)]
 pub(super) async fn scanners(State(options): State<WebOptions>) -> Response {
     answer_of(move || {
         let midnight = Zoned::now().start_of_day().map_or(Timestamp::MIN, |midnight| midnight.timestamp());
@@ -23,7 +39,7 @@ pub(super) async fn scanners(State(options): State<WebOptions>) -> Response {
             Ok(exams) => {
                 let listed = options.senders.scanners.borrow().clone();
                 let scanners = seen_scanners(&listed, options.senders.callers.seen(), exams);
-                Json(json!({ "scanners": scanners })).into_response()
+                Json(Scanners { scanners }).into_response()
             }
             Err(error) => {
                 tracing::error!(%error, "the scanners' exams cannot be looked for in the database");

@@ -5,6 +5,7 @@ mod deliveries;
 mod exams;
 mod kiosks;
 mod machine;
+mod openapi;
 mod people;
 mod session;
 mod slices;
@@ -13,8 +14,9 @@ use axum::Json;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 pub(super) use daemon::{metrics, readiness, ready};
 
@@ -40,23 +42,30 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/status", daemon::status)
         .get("/api/v1/account", people::account)
         .post("/api/v1/account/password", people::change_password)
-        .delete("/api/v1/account/sessions/{id}", people::end_own_session)
+        .delete("/api/v1/account/sessions/{session}", people::end_own_session)
         .get("/api/v1/people", people::people)
         .post("/api/v1/people", people::add)
         .post("/api/v1/people/{name}", people::edit)
         .delete("/api/v1/people/{name}", people::remove)
         .post("/api/v1/people/{name}/password", people::reset)
         .get("/api/v1/sessions", people::sessions)
-        .delete("/api/v1/sessions/{id}", people::end_session)
+        .delete("/api/v1/sessions/{session}", people::end_session)
         .get("/api/v1/kiosks", kiosks::kiosks)
         .post("/api/v1/kiosks", kiosks::add)
         .delete("/api/v1/kiosks/{name}", kiosks::revoke)
         .get("/api/v1/scanners", machine::scanners)
         .get("/api/v1/machine", machine::machine)
+        .get("/api/v1/openapi.json", openapi::openapi)
+}
+
+/// Why nothing else is answered.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::console) struct Problem<'a> {
+    error: &'a str,
 }
 
 pub(super) fn problem(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "error": text }))).into_response()
+    (status, Json(Problem { error: text })).into_response()
 }
 
 /// What was sent as JSON; what cannot be read is told as every other problem is.

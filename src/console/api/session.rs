@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{answer_of, problem};
@@ -15,8 +16,8 @@ use crate::database::DatabaseError;
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// What the page is told before it knows who uses it.
-#[derive(Serialize)]
-struct Session {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Session {
     /// `accounts` or `open`.
     access: &'static str,
     /// There is no account yet.
@@ -33,6 +34,11 @@ fn told(options: &WebOptions, caller: &Caller) -> Result<Session, DatabaseError>
     Ok(Session { access, first_run: options.access.is_first_run()?, who: caller.known() })
 }
 
+/// Says who uses the console.
+#[utoipa::path(
+    get, path = "/api/v1/session", tag = "session",
+    responses((status = 200, description = "Who it is.", body = ref("#/components/schemas/Session"))),
+)]
 pub(super) async fn session(State(options): State<WebOptions>, caller: Caller) -> Response {
     answer_of(move || match told(&options, &caller) {
         Ok(session) => Json(session).into_response(),
@@ -42,13 +48,29 @@ pub(super) async fn session(State(options): State<WebOptions>, caller: Caller) -
 }
 
 /// By name and password, or as a kiosk.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum LogIn {
     Person { name: String, password: String },
     Kiosk { kiosk: String },
 }
 
+/// What a kiosk is told that has been let in.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct KioskEntered {
+    kiosk: bool,
+}
+
+/// Begins a session and sets its cookie.
+#[utoipa::path(
+    post, path = "/api/v1/session", tag = "session",
+    request_body = ref("#/components/schemas/LogIn"),
+    responses((
+        status = 200,
+        description = "It has begun; of a person, who it is. `Set-Cookie` has the session.",
+        body = ref("#/components/schemas/LoggedIn"),
+    )),
+)]
 pub(super) async fn log_in(
     State(options): State<WebOptions>,
     caller: Caller,
@@ -61,7 +83,7 @@ pub(super) async fn log_in(
         },
         Ok(Json(LogIn::Kiosk { kiosk })) => {
             answer_of(move || match options.access.let_kiosk_in(&kiosk, caller.address) {
-                Ok(cookie) => with_cookie(Json(serde_json::json!({ "kiosk": true })).into_response(), &cookie),
+                Ok(cookie) => with_cookie(Json(KioskEntered { kiosk: true }).into_response(), &cookie),
                 Err(error) => refused(&error),
             })
             .await
@@ -71,7 +93,7 @@ pub(super) async fn log_in(
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SetUp {
     token: String,
@@ -81,6 +103,12 @@ pub(super) struct SetUp {
     password: String,
 }
 
+/// Makes the first administrator by the token of a set-up link, and lets the person in.
+#[utoipa::path(
+    post, path = "/api/v1/setup", tag = "session",
+    request_body = ref("#/components/schemas/SetUp"),
+    responses((status = 200, description = "Who it is.", body = ref("#/components/schemas/Session"))),
+)]
 pub(super) async fn set_up(
     State(options): State<WebOptions>,
     caller: Caller,
@@ -95,6 +123,11 @@ pub(super) async fn set_up(
     }
 }
 
+/// Ends the session.
+#[utoipa::path(
+    delete, path = "/api/v1/session", tag = "session",
+    responses((status = 200, description = "Nobody uses the console now.", body = ref("#/components/schemas/Session"))),
+)]
 pub(super) async fn log_out(State(options): State<WebOptions>, caller: Caller) -> Response {
     answer_of(move || {
         let ended = options.access.log_out(&caller).and_then(|cookie| {

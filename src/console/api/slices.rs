@@ -9,18 +9,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{has, problem};
 use crate::analysis::{ExamState, SlabView};
 use crate::console::access::Caller;
 use crate::console::server::WebOptions;
 use crate::exam::ExamKey;
-use crate::slices::{ListedSlice, SliceList, SlicesError};
+use crate::slices::{Grid, ListedSlice, SliceList, SlicesError};
 
 /// A slice, and where its Hounsfield units are.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Slice")]
 struct ShownSlice {
     #[serde(flatten)]
     slice: ListedSlice,
@@ -28,6 +29,20 @@ struct ShownSlice {
     hounsfield: String,
 }
 
+/// The slices of an exam that are here.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Slices")]
+pub(super) struct ShownSlices {
+    grids: Vec<Grid>,
+    slices: Vec<ShownSlice>,
+}
+
+/// Lists the slices of an exam that are here, also while it is received.
+#[utoipa::path(
+    get, path = "/api/v1/exams/{key}/slices", tag = "slices",
+    params(("key" = String, Path, description = "Key of the exam.")),
+    responses((status = 200, description = "Its slices.", body = ref("#/components/schemas/Slices"))),
+)]
 pub(super) async fn slices(State(options): State<WebOptions>, caller: Caller, Path(key): Path<String>) -> Response {
     let WebOptions { hub, audit, slices, .. } = options;
     let listed = slices.read(move |reader| {
@@ -46,12 +61,24 @@ pub(super) async fn slices(State(options): State<WebOptions>, caller: Caller, Pa
             let hounsfield = format!("api/v1/exams/{exam}/slices/{}?v={}", slice.id, slice.edition);
             ShownSlice { slice, hounsfield }
         };
-        let slices: Vec<ShownSlice> = list.slices.into_iter().map(shown).collect();
-        Json(json!({ "grids": list.grids, "slices": slices })).into_response()
+        let slices = list.slices.into_iter().map(shown).collect();
+        Json(ShownSlices { grids: list.grids, slices }).into_response()
     });
     listed.await.unwrap_or_else(no_answer)
 }
 
+/// Gives the Hounsfield units of a slice: 16 bits a value, signed, little endian, row by row.
+#[utoipa::path(
+    get, path = "/api/v1/exams/{key}/slices/{id}", tag = "slices",
+    params(
+        ("key" = String, Path, description = "Key of the exam."),
+        ("id" = String, Path, description = "Name of the slice, as its `hounsfield` has it."),
+    ),
+    responses(
+        (status = 200, description = "Its values.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 304, description = "The browser has them."),
+    ),
+)]
 pub(super) async fn hounsfield(
     State(options): State<WebOptions>,
     caller: Caller,

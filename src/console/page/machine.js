@@ -64,9 +64,9 @@ export function showTargets(destinations) {
 
 /** @param {Machine} machine */
 export function showMachine({ version, started, engine, disk, certificates }) {
-  const { shadow } = engine;
-  const keep = disk.keep_days === null ? say("administration.kept_for_ever") : say("administration.kept_days", { days: disk.keep_days ?? "–" });
-  const quota = disk.quota_bytes ? say("administration.quota", { quota: size(disk.quota_bytes) }) : "";
+  const [{ shadow }, { room }] = [engine, disk];
+  const quota = room?.quota_bytes ? say("administration.quota", { quota: size(room.quota_bytes) }) : "";
+  const keep = room?.keep_days ? say("administration.kept_days", { days: room.keep_days }) : say("administration.kept_for_ever");
   /** @type {[string, string][]} */
   const lines = [
     ["version", say("administration.running", { version, since: clock(started), time: duration(Date.now() - Date.parse(started)) })],
@@ -74,8 +74,8 @@ export function showMachine({ version, started, engine, disk, certificates }) {
     ["model", `${engine.model}\n${engine.source}`],
     ["next_model", engine.next ?? ""],
     ["shadow", shadow ? `${shadow.package}\n${say(shadow.works ? "administration.shadow_works" : "administration.shadow_ended")}` : say("administration.no_shadow")],
-    ["spool", [say("administration.used", { used: size(disk.used_bytes) }), quota, keep].filter(Boolean).join(", ")],
-    ["disk", `${say("administration.free", { free: size(disk.free_bytes), least: size(disk.min_free_bytes) })}\n${disk.folder}`],
+    ["spool", [say("administration.used", { used: size(room?.used_bytes) }), quota, keep].filter(Boolean).join(", ")],
+    ["disk", `${say("administration.free", { free: size(room?.free_bytes), least: size(room?.min_free_bytes) })}\n${disk.folder}`],
     ["database", size(disk.database_bytes)],
     ["certificates", certificates.map(certificate).join("\n") || say("administration.no_certificate")],
   ];

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{OPEN, UNSETTLED, delivery};
@@ -14,7 +15,7 @@ use crate::database::rows::{count, enumerated};
 use crate::exam::ExamKey;
 
 /// Which deliveries are meant: all that it does not exclude.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeliveryFilter {
     #[serde(rename = "numbers")]
