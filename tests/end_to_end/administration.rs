@@ -407,7 +407,10 @@ fn the_machine_and_the_scanners_are_seen_as_they_are() {
     });
     assert_eq!((&machine["engine"]["serves"], &machine["engine"]["next"]), (&json!("embedded"), &Value::Null));
     let disk = &machine["disk"];
-    assert!(disk["room"]["free_bytes"].as_u64().unwrap() > 0 && disk["database_bytes"].as_u64().unwrap() > 4096, "{disk}");
+    assert!(
+        disk["room"]["free_bytes"].as_u64().unwrap() > 0 && disk["database_bytes"].as_u64().unwrap() > 4096,
+        "{disk}"
+    );
     assert_eq!(disk["room"]["keep_days"], 30.0);
     let shown = &machine["certificates"][0];
     assert_eq!((&shown["of"], &shown["file"]), (&json!("dicom"), &json!(certificate)));

@@ -40,7 +40,8 @@ fn every_operation_of_the_document_can_succeed_and_none_fails_inside() {
     for role in ["technician", "administrator", "reader"] {
         add(&daemon, role, role);
     }
-    let [technician, administrator, reader] = ["technician", "administrator", "reader"].map(|role| log_in(&daemon, role));
+    let [technician, administrator, reader] =
+        ["technician", "administrator", "reader"].map(|role| log_in(&daemon, role));
     let document = http::get(daemon.console(), "/api/v1/openapi.json").json();
     let mut seeds = seeds(&daemon, &technician, &setup);
     seeds.parameters.extend(seeds_of_administration(&daemon, &administrator));

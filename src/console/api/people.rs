@@ -249,15 +249,15 @@ pub(super) fn told<T, A: Serialize>(outcome: Result<T, AdministrationError>, ans
 fn refused(error: &AdministrationError) -> Response {
     let status = match error {
         AdministrationError::Access(error) => return session::refused(error),
-        AdministrationError::NoSuchPerson
-        | AdministrationError::NoSuchSession
-        | AdministrationError::NoSuchKiosk => StatusCode::NOT_FOUND,
+        AdministrationError::NoSuchPerson | AdministrationError::NoSuchSession | AdministrationError::NoSuchKiosk => {
+            StatusCode::NOT_FOUND
+        }
         AdministrationError::KioskNameIsTaken
         | AdministrationError::LastAdministrator
         | AdministrationError::OwnAccount => StatusCode::CONFLICT,
-        AdministrationError::Kiosk(_)
-        | AdministrationError::UnusableShownName
-        | AdministrationError::UnusableRole => StatusCode::UNPROCESSABLE_ENTITY,
+        AdministrationError::Kiosk(_) | AdministrationError::UnusableShownName | AdministrationError::UnusableRole => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
     };
     problem(status, &error.to_string())
 }
