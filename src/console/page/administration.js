@@ -3,8 +3,9 @@
 
 import { startAccount } from "./account.js";
 import { getSession, openStream, request } from "./daemon.js";
-import { byId, make, setAttribute, setHidden, setText, within } from "./dom.js";
-import { showMachine, showScanners, showTargets } from "./machine.js";
+import { byId, make, setAttribute, setHidden, setText } from "./dom.js";
+import { words } from "./parts.js";
+import { showDestinations, showMachine, showScanners } from "./machine.js";
 import { showKiosks, showPeople, showSessions, startPeople } from "./people.js";
 import { recall } from "./remember.js";
 import { changeLanguage, loadTexts, say } from "./text.js";
@@ -12,35 +13,32 @@ import { clock } from "./words.js";
 
 /** What is asked by itself is no use of the session (docs/access.md). */
 const WATCHING = { headers: { "Tableside-Watching": "yes" } };
-const SHOWN = {
-  people: (/** @type {{ people: Person[] }} */ answer) => showPeople(answer.people),
-  sessions: (/** @type {{ sessions: PersonSession[] }} */ answer) => showSessions(answer.sessions),
-  kiosks: (/** @type {{ kiosks: Kiosk[] }} */ answer) => showKiosks(answer.kiosks),
-  scanners: (/** @type {{ scanners: SeenScanner[] }} */ answer) => showScanners(answer.scanners),
-  machine: showMachine,
-};
+const SHOWN = { people: showPeople, sessions: showSessions, kiosks: showKiosks, scanners: showScanners, machine: showMachine };
+
+/** @param {string} id @param {string[]} lines nothing is shown where there is none */
+function showBar(id, ...lines) {
+  setHidden(byId(id), lines.length === 0);
+  setText(byId(id), lines.join("\n"));
+}
 
 /** @param {DaemonStatus} status */
-function showStatus(status) {
-  const isSound = status.ready && status.problems.length === 0;
-  setHidden(byId("problems"), isSound);
-  setText(byId("problems"), isSound ? "" : [say(status.ready ? "administration.problems" : "administration.not_ready"), ...status.problems].join("\n"));
-  setHidden(byId("notices"), status.notices.length === 0);
-  setText(byId("notices"), status.notices.join("\n"));
-  showTargets(status.destinations);
+function showStatus({ ready, problems, notices, destinations }) {
+  if (ready && problems.length === 0) showBar("problems");
+  else showBar("problems", words(ready ? "problems" : "not_ready"), ...problems);
+  showBar("notices", ...notices);
+  showDestinations(destinations);
 }
 
 let connection = "connecting";
 
-/** @param {"live" | "lost"} state */
+/** @param {string} state */
 function showConnection(state) {
   if (state === connection) return;
   connection = state;
   setAttribute(document.body, "data-connection", state);
   setAttribute(byId("connection"), "data-state", state);
   setText(byId("connection"), say(`connection.${state}`));
-  setHidden(byId("lost"), state === "live");
-  setText(byId("lost"), state === "live" ? "" : say("administration.lost", { since: clock(new Date()) }));
+  showBar("lost", ...(state === "lost" ? [words("lost", { since: clock(new Date()) })] : []));
 }
 
 /** Whoever may not be here any more is taken to the log-in. */
@@ -66,37 +64,20 @@ async function refresh() {
     const failed = (await Promise.allSettled(asked)).find((outcome) => outcome.status === "rejected");
     if (failed) await leaveUnlessAdministrator();
     if (failed) tellProblem(failed.reason);
-    else if (hasFailed) setHidden(byId("not-done"), true);
+    else if (hasFailed) showBar("not-done");
     hasFailed = failed !== undefined;
   }
   isAsking = false;
 }
 
 /** @param {Error} problem */
-function tellProblem(problem) {
-  setText(byId("not-done"), say("administration.not_done", { reason: problem.message }));
-  setHidden(byId("not-done"), false);
-}
+const tellProblem = ({ message }) => showBar("not-done", words("not_done", { reason: message }));
 
 /** Does what was pressed, and shows what is then. @param {() => Promise<unknown>} act */
 async function change(act) {
-  setHidden(byId("not-done"), true);
-  try {
-    await act();
-  } catch (error) {
-    tellProblem(/** @type {Error} */ (error));
-  }
+  showBar("not-done");
+  await act().catch(tellProblem);
   await refresh();
-}
-
-/** The way to each part of the page. */
-function showParts() {
-  for (const part of document.querySelectorAll("section")) {
-    const title = within(part, "h2");
-    title.id = `${part.id}-title`;
-    setAttribute(part, "aria-labelledby", title.id);
-    byId("parts").append(Object.assign(make("a", "", title.textContent ?? ""), { href: `#${part.id}` }));
-  }
 }
 
 function watch() {
@@ -105,21 +86,20 @@ function watch() {
     if (name === "lost") showConnection("lost");
     if (name === "lost") leaveUnlessAdministrator();
     if (name === "status") showStatus(data);
-    if ((name === "status" || name === "opened") && !document.hidden) refresh();
+    if (name === "status" && !document.hidden) refresh();
   });
-  document.addEventListener("visibilitychange", () => document.hidden || refresh());
+  document.onvisibilitychange = () => document.hidden || refresh();
 }
 
 await loadTexts();
 setAttribute(document.documentElement, "data-theme", recall("tableside.theme") || "dark");
-document.title = `${say("administration.title")} · Tableside`;
-byId("other-language").addEventListener("click", changeLanguage);
+document.title = `${words("title")} · Tableside`;
+byId("other-language").onclick = changeLanguage;
+for (const section of document.querySelectorAll("section")) section.prepend(make("h2", "", words(section.id)));
 const who = await leaveUnlessAdministrator();
 if (who?.role === "administrator") {
   setText(byId("who-name"), who.shown_as ?? "");
-  setAttribute(document.body, "data-role", who.role);
   startAccount();
-  showParts();
   startPeople(who.name ?? "", change);
   watch();
 }

@@ -2,10 +2,7 @@
 
 import { asJson, request } from "./daemon.js";
 import { byId, make, setAttribute, setHidden, setText } from "./dom.js";
-import { field, makeButton, makeDialog, openDialog, tryIn } from "./form.js";
-import { showTable } from "./rows.js";
-import { askOnce } from "./sure.js";
-import { say } from "./text.js";
+import { askOnce, field, makeButton, makeDialog, openDialog, showTable, tryIn, words } from "./parts.js";
 import { clock } from "./words.js";
 
 /** @type {Role[]} */
@@ -17,62 +14,45 @@ let ownName = "";
 /** Does something, and shows what is then. @type {(act: () => Promise<unknown>) => Promise<void>} */ let change = async () => {};
 /** The person whose dialog is open; none for a new one. @type {Person | undefined} */ let chosen;
 
-const words = (/** @type {string} */ key, /** @type {import("./text.js").Parameters} */ parameters = {}) => say(`administration.${key}`, parameters);
 const roleName = (/** @type {Role} */ role) => words(`role_${role}`);
-const personPath = (/** @type {string} */ name) => `api/v1/people/${encodeURIComponent(name)}`;
+const pathOf = (/** @type {string} */ what, /** @type {string} */ name) => `api/v1/${what}/${encodeURIComponent(name)}`;
 const remove = (/** @type {string} */ path) => request(path, { method: "DELETE" });
 const input = (/** @type {string} */ id) => byId(id, HTMLInputElement);
 const role = () => byId("person-role", HTMLSelectElement);
+const typedName = (/** @type {string} */ id) => input(id).value.trim().toLowerCase();
 
 /** @param {string} name of who uses the page @param {typeof change} doChange */
 export function startPeople(name, doChange) {
   [ownName, change] = [name, doChange];
-  makePersonDialog();
-  makeKioskDialog();
-  makeSecretDialog();
+  const select = make("select");
+  select.append(...ROLES.map((role) => new Option(words(`option_${role}`), role)));
+  const more = make("div");
+  for (const what of ["reset", "remove"]) more.append(Object.assign(makeButton(), { id: `person-${what}` }));
+  makeDialog("person", [
+    field("person-name", "name", make("input"), NAME),
+    field("person-shown-as", "shown_as", make("input"), { ...NAME, required: false }),
+    field("person-role", "role", select),
+    Object.assign(make("p"), { id: "person-hint" }),
+    field("person-may-log-in", "may_log_in", make("input"), { type: "checkbox" }),
+    more,
+  ], "save", closing(savePerson));
+  makeDialog("kiosk", [
+    field("kiosk-name", "name", make("input"), NAME),
+    field("kiosk-addresses", "addresses", make("input"), { ...NAME, maxLength: 400, placeholder: "10.0.0.21" }),
+    make("p", "", words("kiosk_hint")),
+  ], "save", closing(saveKiosk));
+  const secret = Object.assign(make("output"), { id: "secret-text" });
+  const copy = async () => {
+    getSelection()?.selectAllChildren(secret);
+    // Browsers have it where the page is encrypted.
+    await navigator.clipboard?.writeText(secret.value);
+  };
+  makeDialog("secret", [make("p", "", words("shown_once")), secret], "copy", copy).onclose = () => (secret.value = "");
   byId("add-person").onclick = () => openPerson();
   byId("add-kiosk").onclick = () => {
     input("kiosk-name").value = input("kiosk-addresses").value = "";
     openDialog(byId("kiosk", HTMLDialogElement), words("add_kiosk"));
   };
-}
-
-function makePersonDialog() {
-  const select = make("select");
-  select.append(...ROLES.map((role) => new Option(roleName(role), role)));
-  select.onchange = hintAtRole;
-  const [hint, more] = [make("p"), make("div", "more")];
-  hint.id = "person-hint";
-  more.append(Object.assign(makeButton(), { id: "person-reset" }), Object.assign(makeButton(), { id: "person-remove" }));
-  const parts = [
-    field("person-name", "administration.name", make("input"), NAME),
-    field("person-shown-as", "administration.shown_as", make("input"), { ...NAME, required: false }),
-    field("person-role", "administration.role", select),
-    field("person-may-log-in", "administration.may_log_in", make("input"), { type: "checkbox" }),
-    hint,
-    more,
-  ];
-  makeDialog("person", parts, words("save"), closing(savePerson));
-}
-
-function makeKioskDialog() {
-  const parts = [
-    field("kiosk-name", "administration.name", make("input"), NAME),
-    field("kiosk-addresses", "administration.addresses", make("input"), { ...NAME, maxLength: 400, placeholder: "10.0.0.21" }),
-    make("p", "", words("kiosk_hint")),
-  ];
-  makeDialog("kiosk", parts, words("save"), closing(saveKiosk));
-}
-
-function makeSecretDialog() {
-  const output = make("output");
-  output.id = "secret-text";
-  const copy = async () => {
-    getSelection()?.selectAllChildren(output);
-    // Browsers have it where the page is encrypted.
-    await navigator.clipboard?.writeText(output.value);
-  };
-  makeDialog("secret", [make("p", "", words("shown_once")), output], words("copy"), copy).onclose = () => (output.value = "");
 }
 
 /** The dialog is closed once it is done, and what is then is shown. @param {() => Promise<unknown>} act */
@@ -84,30 +64,30 @@ function closing(act) {
   };
 }
 
-/** @param {Person[]} all */
-export function showPeople(all) {
-  people = all;
+/** @param {{ people: Person[] }} answer */
+export function showPeople(answer) {
+  people = answer.people;
   const open = (/** @type {Person} */ { name }) => {
     const button = makeButton(words("change"), () => openPerson(people.find((person) => person.name === name)));
     setAttribute(button, "aria-label", words("change_person", { name }));
     return button;
   };
-  showTable("people", all, ({ name }) => name, {
+  showTable("people", people, ({ name }) => name, {
     name: ({ name }) => name,
     shown_as: ({ shown_as }) => shown_as,
     role: ({ role }) => roleName(role),
     since: ({ created }) => clock(created),
     sessions: ({ sessions }) => String(sessions),
-    state: ({ disabled }) => (disabled ? words("disabled", { since: clock(disabled) }) : words("enabled")),
+    state: ({ disabled }) => words(disabled ? "disabled" : "enabled", { since: clock(disabled) }),
   }, open, ({ disabled }) => disabled !== null);
 }
 
-/** @param {PersonSession[]} sessions */
-export function showSessions(sessions) {
+/** @param {{ sessions: PersonSession[] }} answer */
+export function showSessions({ sessions }) {
   const end = (/** @type {PersonSession} */ { id, name, own }) =>
     own
       ? make("span", "", words("yours"))
-      : askOnce(makeButton(), words("end"), words("sure_end", { name }), () => change(() => remove(`api/v1/sessions/${id}`)));
+      : askOnce(makeButton(), words("end"), words("sure_end", { name }), () => change(() => remove(pathOf("sessions", id))));
   showTable("sessions", sessions, ({ id }) => id, {
     name: ({ name }) => name,
     role: ({ role }) => roleName(role),
@@ -119,10 +99,10 @@ export function showSessions(sessions) {
   }, end);
 }
 
-/** @param {Kiosk[]} kiosks */
-export function showKiosks(kiosks) {
+/** @param {{ kiosks: Kiosk[] }} answer */
+export function showKiosks({ kiosks }) {
   const revoke = (/** @type {Kiosk} */ { name }) =>
-    askOnce(makeButton(), words("revoke"), words("sure_revoke", { name }), () => change(() => remove(`api/v1/kiosks/${encodeURIComponent(name)}`)));
+    askOnce(makeButton(), words("revoke"), words("sure_revoke", { name }), () => change(() => remove(pathOf("kiosks", name))));
   showTable("kiosks", kiosks, ({ name }) => name, {
     name: ({ name }) => name,
     addresses: ({ addresses }) => addresses.join(", "),
@@ -141,48 +121,41 @@ function openPerson(person) {
   Object.assign(role(), { value: person?.role ?? "technician", disabled: isOwn });
   Object.assign(input("person-may-log-in"), { checked: !person?.disabled, disabled: isOwn || !person });
   const dialog = byId("person", HTMLDialogElement);
-  const more = { reset: resetPerson, remove: () => remove(personPath(name)) };
-  for (const [what, act] of Object.entries(more)) {
+  for (const [what, act] of Object.entries({ reset: resetPerson, remove: () => remove(pathOf("people", name)) })) {
     const button = byId(`person-${what}`, HTMLButtonElement);
     askOnce(button, words(what), words(`sure_${what}`, { name }), () => tryIn(dialog, () => closing(act)(dialog)));
     setHidden(button, isOwn || !person);
   }
-  hintAtRole();
+  setText(byId("person-hint"), isOwn ? words("own_hint") : person ? "" : words("new_hint"));
   openDialog(dialog, person ? words("change_person", { name }) : words("add_person"));
 }
 
-function hintAtRole() {
-  const more = chosen ? (chosen.name === ownName ? words("own_hint") : "") : words("new_hint");
-  setText(byId("person-hint"), `${words(`hint_${role().value}`)} ${more}`);
-}
-
 async function savePerson() {
-  const [shown_as, may_log_in] = [input("person-shown-as").value, input("person-may-log-in").checked];
+  const edit = { shown_as: input("person-shown-as").value, role: role().value, may_log_in: input("person-may-log-in").checked };
   if (!chosen) {
-    const name = input("person-name").value.trim().toLowerCase();
-    const { password } = await request("api/v1/people", asJson("POST", { name, shown_as, role: role().value }));
-    return showSecret(words("password_of", { name }), password);
+    const { may_log_in: _, ...person } = { ...edit, name: typedName("person-name") };
+    return showPassword(person.name, await request("api/v1/people", asJson("POST", person)));
   }
   // What somebody else has changed meanwhile, and this person has not, stays.
-  await request(personPath(chosen.name), asJson("POST", {
-    ...(shown_as !== chosen.shown_as && { shown_as }),
-    ...(role().value !== chosen.role && { role: role().value }),
-    ...(may_log_in !== !chosen.disabled && { may_log_in }),
-  }));
+  const before = { ...chosen, may_log_in: !chosen.disabled };
+  const changed = Object.entries(edit).filter(([what, value]) => value !== Object(before)[what]);
+  await request(pathOf("people", chosen.name), asJson("POST", Object.fromEntries(changed)));
 }
 
 async function resetPerson() {
   const name = chosen?.name ?? "";
-  const { password } = await request(`${personPath(name)}/password`, asJson("POST", {}));
-  showSecret(words("password_of", { name }), password);
+  showPassword(name, await request(`${pathOf("people", name)}/password`, asJson("POST", {})));
 }
 
 async function saveKiosk() {
-  const name = input("kiosk-name").value.trim().toLowerCase();
+  const name = typedName("kiosk-name");
   const addresses = input("kiosk-addresses").value.split(/[\s,;，；]+/).filter(Boolean);
   const { token } = await request("api/v1/kiosks", asJson("POST", { name, addresses }));
   showSecret(words("link_of", { name }), new URL(`./#kiosk=${token}`, location.href).href);
 }
+
+/** @param {string} name @param {{ password: string }} answer */
+const showPassword = (name, { password }) => showSecret(words("password_of", { name }), password);
 
 /** @param {string} title @param {string} secret */
 function showSecret(title, secret) {
