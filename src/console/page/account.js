@@ -8,7 +8,7 @@ import { clock } from "./words.js";
 const FIELDS = ["before", "password", "again"];
 const typed = () => FIELDS.map((name) => byId(`account-${name}`, HTMLInputElement));
 
-/** Puts a button beside the person's name; at a kiosk there is no person. */
+/** The person's name opens it; at a kiosk there is no person. */
 export function startAccount() {
   if (document.body.dataset.role === "table") return;
   const sessions = Object.assign(make("ul"), { id: "account-sessions" });
@@ -26,7 +26,10 @@ export function startAccount() {
     openDialog(dialog, words("account"));
     tryIn(dialog, showSessions);
   };
-  byId("who-name").after(Object.assign(makeButton(words("account"), open), { id: "show-account" }));
+  const name = byId("who-name");
+  const button = Object.assign(makeButton("", open), { id: "show-account", title: words("account") });
+  name.replaceWith(button);
+  button.append(name);
 }
 
 /** What was typed does not stay. */
