@@ -92,12 +92,13 @@ fn administrators_administer_people_see_to_their_own_account_and_nobody_else_doe
             http::request_with(daemon.console(), method, path, body.as_ref(), cookie).status
         };
         for request in &administer {
-            let refused = match *who {
-                "administrator" => !matches!(ask(request), 200 | 404 | 422),
-                "nobody" => ask(request) == 401,
-                _ => ask(request) == 403,
+            let expected: &[u16] = match *who {
+                "nobody" => &[401],
+                "administrator" => &[200, 404, 422],
+                _ => &[403],
             };
-            assert_eq!(refused, *who != "administrator", "{who}: {request:?} {}", ask(request));
+            let status = ask(request);
+            assert!(expected.contains(&status), "{who}: {request:?} {status}");
         }
         for request in &own {
             let expected: &[u16] = match *who {
@@ -105,7 +106,8 @@ fn administrators_administer_people_see_to_their_own_account_and_nobody_else_doe
                 "table" => &[403],
                 _ => &[200, 404, 422],
             };
-            assert!(expected.contains(&ask(request)), "{who}: {request:?} {}", ask(request));
+            let status = ask(request);
+            assert!(expected.contains(&status), "{who}: {request:?} {status}");
         }
     }
 }
@@ -382,7 +384,7 @@ fn the_machine_and_the_scanners_are_seen_as_they_are() {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let certificate = path("tableside.pem");
     let tls = format!(
-        "[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{certificate}\"\nkey = \"{}\"\nca = \"{}\"\n",
+        "[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{certificate}\"\nkey = \"{}\"\nauthorities = \"{}\"\n",
         path("tableside.key"),
         path("authority.pem")
     );
@@ -431,7 +433,7 @@ fn who_only_watches_does_not_use_the_session() {
     assert_ne!(used(), before);
 }
 
-const LIVE: &str = "document.querySelector('#connection').dataset.state === 'live'";
+const LIVE: &str = "document.querySelector('#connection')?.dataset.state === 'live'";
 
 fn enter(browser: &Browser, name: &str, password: &str) {
     browser.wait_until(
