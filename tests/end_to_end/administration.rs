@@ -48,12 +48,11 @@ fn sessions_of(daemon: &Daemon, name: &str, administrator: &str) -> Vec<Value> {
 }
 
 /// Stops the daemon: its audit trail and its log.
-fn records_of(daemon: Daemon) -> (String, String) {
-    let state = daemon.state();
-    let (status, log) = daemon.stop();
-    assert!(status.success());
-    let files = crate::peers::files(&state.join("audit"));
-    (files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect(), log)
+fn records_of(mut daemon: Daemon) -> (String, String) {
+    daemon.ask_to_stop();
+    wait_for("the daemon to stop", || (!daemon.is_running()).then_some(()));
+    let files = crate::peers::files(&daemon.state().join("audit"));
+    (files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect(), daemon.log())
 }
 
 #[test]
