@@ -1,10 +1,11 @@
 //! Encrypted connections that others open: TLS 1.2 and 1.3 with ephemeral keys and authenticated ciphers, from PEM files that are read
 //! again when they change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -84,6 +85,16 @@ impl ServerTls {
             }
         }
         current.config.clone()
+    }
+
+    /// The file with our certificate.
+    pub(crate) fn certificate_file(&self) -> &Path {
+        &self.files.certificate
+    }
+
+    /// Until when the certificate is valid that the last connection was served with; `None` if it does not say so.
+    pub(crate) fn valid_until(&self) -> Option<Timestamp> {
+        pem::valid_until(&self.current.lock().certificate)
     }
 
     /// For connections of this process to itself: the peer must have the certificate that is in use here, whoever signed it and

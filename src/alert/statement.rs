@@ -174,7 +174,7 @@ pub struct Statement {
 }
 
 /// The words of a statement in no language yet. Those that say nothing are left out.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StatementPhrases {
     #[serde(skip_serializing_if = "Phrase::is_nothing")]
     pub lead: Phrase,

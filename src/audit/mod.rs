@@ -138,9 +138,9 @@ impl Audit {
     }
 
     /// Notes that somebody could not log in, once in a while for the same account and address.
-    pub fn log_in_failed(&self, who: Person) {
+    pub fn log_in_failed(&self, who: Person, reason: String) {
         if self.failed.is_due(who.clone(), Instant::now()) {
-            self.note(Event::LoggedIn { who, outcome: Outcome::Failed("name or password is wrong".to_owned()) });
+            self.note(Event::LoggedIn { who, outcome: Outcome::Failed(reason) });
         }
     }
 

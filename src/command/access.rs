@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use tableside::audit::{Event, person_at_shell};
 use tableside::config::Config;
 use tableside::console::access::{
-    AccessMode, SETUP_LINK_HOLDS, SHORTEST_PASSWORD, Secret, is_acceptable, keep_password,
+    AccessChange, AccessMode, SETUP_LINK_HOLDS, SHORTEST_PASSWORD, Secret, is_acceptable, keep_password, kiosk_of,
+    made_password,
 };
-use tableside::database::{Account, Accounts, Kiosk, Role};
-use tableside::ingest::parse_network;
+use tableside::database::{Account, AccountEdit, Accounts, Changed, Role};
 
 use super::{DONE, Outcome, configuration, print_json, tell_audit};
 
@@ -42,6 +42,18 @@ enum UserCommand {
         name: String,
         #[command(flatten)]
         password: PasswordArgs,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Let a person not log in any more and end all sessions of the person; the account stays
+    Disable {
+        name: String,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Let a person log in again who was disabled
+    Enable {
+        name: String,
         #[command(flatten)]
         daemon: DaemonArgs,
     },
@@ -149,31 +161,29 @@ pub fn user(args: &UserArgs) -> Outcome {
             let opened = daemon.open()?;
             let (text, is_made) = password.read()?;
             let (role, created) = (Role::from(*role), Timestamp::now());
-            let account = Account { name: name.clone(), shown_as, role, created };
+            let account = Account { name: name.clone(), shown_as, role, created, disabled: None };
             if !opened.accounts.add(&account, &keep_password(&text)?)? {
                 return Err(
                     format!("there is a user {name} already: tableside user reset gives another password").into()
                 );
             }
             told(&format!("{name} may log in as {}", role.as_str()), &text, is_made);
-            opened.tell(&name, format!("added as {}", role.as_str()))
+            opened.tell(&name, &AccessChange::Added(role))
         }
         UserCommand::Reset { name, password, daemon } => {
             let (name, opened) = (name_of(name)?, daemon.open()?);
             let (text, is_made) = password.read()?;
-            if !opened.accounts.set_password(&name, &keep_password(&text)?)? {
-                return Err(no_user(&name).into());
-            }
+            done(opened.accounts.set_password(&name, &keep_password(&text)?)?, &name)?;
             told(&format!("{name} has another password"), &text, is_made);
-            opened.tell(&name, "given another password".to_owned())
+            opened.tell(&name, &AccessChange::OtherPassword)
         }
+        UserCommand::Disable { name, daemon } => set_may_log_in(name, false, daemon),
+        UserCommand::Enable { name, daemon } => set_may_log_in(name, true, daemon),
         UserCommand::Remove { name, daemon } => {
             let (name, opened) = (name_of(name)?, daemon.open()?);
-            if !opened.accounts.remove(&name)? {
-                return Err(no_user(&name).into());
-            }
+            done(opened.accounts.remove(&name)?, &name)?;
             println!("{name} may not log in any more");
-            opened.tell(&name, "removed".to_owned())
+            opened.tell(&name, &AccessChange::Removed)
         }
         UserCommand::List(ListArgs { json, daemon }) => {
             let accounts = daemon.open()?.accounts.accounts()?;
@@ -183,8 +193,10 @@ pub fn user(args: &UserArgs) -> Outcome {
             if accounts.is_empty() {
                 println!("nobody may log in: tableside admin setup-link makes the first administrator");
             }
-            for Account { name, shown_as, role, created } in accounts {
-                println!("{name:<32} {:<14} {shown_as:<32} since {}", role.as_str(), created.strftime("%Y-%m-%d"));
+            for Account { name, shown_as, role, created, disabled } in accounts {
+                let (role, since) = (role.as_str(), created.strftime("%Y-%m-%d"));
+                let disabled = disabled.map(|at| format!(", disabled since {}", at.strftime("%Y-%m-%d")));
+                println!("{name:<32} {role:<14} {shown_as:<32} since {since}{}", disabled.unwrap_or_default());
             }
             Ok(DONE)
         }
@@ -194,21 +206,14 @@ pub fn user(args: &UserArgs) -> Outcome {
 pub fn kiosk(args: &KioskArgs) -> Outcome {
     match &args.command {
         KioskCommand::Add { name, addresses, daemon } => {
-            let (name, opened) = (name_of(name)?, daemon.open()?);
-            let network =
-                |text: &String| parse_network(text).ok_or_else(|| format!("{text} is no address and no network"));
-            let addresses = addresses.iter().map(network).collect::<Result<Vec<_>, _>>()?;
+            let (kiosk, opened) = (kiosk_of(name, addresses)?, daemon.open()?);
             let secret = Secret::new();
-            let kiosk = Kiosk { name: name.clone(), addresses, created: Timestamp::now() };
             if !opened.accounts.add_kiosk(&kiosk, &secret.hash())? {
-                return Err(format!("there is a kiosk {name} already: revoke it first").into());
+                return Err(format!("there is a kiosk {} already: revoke it first", kiosk.name).into());
             }
-            let places = places_of(&kiosk);
-            println!(
-                "Open this once on the screen at {places}; it is not shown again:\n{}",
-                opened.link("kiosk", &secret)
-            );
-            opened.tell(&name, format!("kiosk added, at {places}"))
+            let (places, link) = (kiosk.places(), opened.link("kiosk", &secret));
+            println!("Open this once on the screen at {places}; it is not shown again:\n{link}");
+            opened.tell(&kiosk.name, &AccessChange::KioskAdded(&kiosk))
         }
         KioskCommand::Revoke { name, daemon } => {
             let (name, opened) = (name_of(name)?, daemon.open()?);
@@ -216,7 +221,7 @@ pub fn kiosk(args: &KioskArgs) -> Outcome {
                 return Err(format!("there is no kiosk {name}").into());
             }
             println!("kiosk {name} is shown nothing any more");
-            opened.tell(&name, "kiosk revoked".to_owned())
+            opened.tell(&name, &AccessChange::KioskRevoked)
         }
         KioskCommand::List(ListArgs { json, daemon }) => {
             let kiosks = daemon.open()?.accounts.kiosks()?;
@@ -225,7 +230,7 @@ pub fn kiosk(args: &KioskArgs) -> Outcome {
             }
             for kiosk in kiosks {
                 let since = kiosk.created.strftime("%Y-%m-%d");
-                println!("{:<32} {} since {since}", kiosk.name, places_of(&kiosk));
+                println!("{:<32} {} since {since}", kiosk.name, kiosk.places());
             }
             Ok(DONE)
         }
@@ -239,7 +244,7 @@ pub fn admin(args: &AdminArgs) -> Outcome {
     opened.accounts.put_setup_link(&secret.hash(), Timestamp::now() + SETUP_LINK_HOLDS)?;
     let minutes = SETUP_LINK_HOLDS.as_secs() / 60;
     println!("Open this within {minutes} minutes; it makes one administrator:\n{}", opened.link("setup", &secret));
-    opened.tell("setup-link", "made".to_owned())
+    opened.tell("setup-link", &AccessChange::SetUpLink)
 }
 
 /// The accounts of a daemon, and its configuration.
@@ -260,8 +265,9 @@ impl DaemonArgs {
 }
 
 impl Opened {
-    fn tell(&self, whose: &str, change: String) -> Outcome {
-        let event = Event::AccessChanged { who: person_at_shell(), whose: whose.to_owned(), change };
+    fn tell(&self, whose: &str, change: &AccessChange<'_>) -> Outcome {
+        let (whose, change) = (whose.to_owned(), change.to_string());
+        let event = Event::AccessChanged { who: person_at_shell(), whose, change };
         tell_audit(&self.config, event)?;
         Ok(DONE)
     }
@@ -283,7 +289,7 @@ impl PasswordArgs {
     /// The password, and whether it was made here.
     fn read(&self) -> Result<(String, bool), Box<dyn std::error::Error>> {
         if !self.password_stdin {
-            return Ok((Secret::new().text()[..20].to_owned(), true));
+            return Ok((made_password(), true));
         }
         let input = std::io::stdin();
         if input.is_terminal() {
@@ -299,9 +305,25 @@ impl PasswordArgs {
     }
 }
 
-fn places_of(kiosk: &Kiosk) -> String {
-    let places: Vec<String> = kiosk.addresses.iter().map(ToString::to_string).collect();
-    places.join(", ")
+fn set_may_log_in(name: &str, may_log_in: bool, daemon: &DaemonArgs) -> Outcome {
+    let (name, opened) = (name_of(name)?, daemon.open()?);
+    let edit = AccountEdit { may_log_in: Some(may_log_in), ..AccountEdit::default() };
+    let (before, now) = done(opened.accounts.edit(&name, &edit, Timestamp::now())?, &name)?;
+    println!("{name} {}", if may_log_in { "may log in" } else { "may not log in any more" });
+    match AccessChange::between(&before, &now).first() {
+        Some(change) => opened.tell(&name, change),
+        None => Ok(DONE),
+    }
+}
+
+fn done<T>(changed: Changed<T>, name: &str) -> Result<T, String> {
+    match changed {
+        Changed::Done(done) => Ok(done),
+        Changed::NoSuchAccount => Err(no_user(name)),
+        Changed::LastAdministrator => Err(format!(
+            "nobody could administer the console without {name}: give somebody else the role administrator first"
+        )),
+    }
 }
 
 fn name_of(typed: &str) -> Result<String, String> {

@@ -13,7 +13,7 @@ use super::feed::Feed;
 use super::view::{ShownExam, ShownSlab, WaitingPlace};
 use crate::alert::{AcknowledgeError, Flags, Seen};
 use crate::analysis::{ExamState, ExamView, Listener, SlabView};
-use crate::database::{Database, DatabaseError, ExamSearch, Record};
+use crate::database::{Database, DatabaseError, ExamSearch, Record, ScannerExams};
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::report::ReportBasis;
 use crate::telemetry::{self, Until};
@@ -96,6 +96,14 @@ impl Hub {
         let has_more = found.len() > SHOWN_EXAMS;
         found.truncate(SHOWN_EXAMS);
         Ok((found.into_iter().map(|kept| self.shown_kept(kept)).collect(), has_more))
+    }
+
+    /// The scanners whose exams are on the disk, with the number of exams that began at `since` or later.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn scanners(&self, since: Timestamp) -> Result<Vec<ScannerExams>, DatabaseError> {
+        self.database.as_ref().map_or_else(|| Ok(Vec::new()), |database| database.scanners(since))
     }
 
     #[must_use]

@@ -23,7 +23,9 @@ use super::connection;
 use super::events::events;
 use super::files::page;
 use super::hub::Hub;
+use super::machine::MachineOf;
 use crate::audit::Audit;
+use crate::ingest::Senders;
 use crate::outbox::Outbox;
 use crate::preprocess::InputGeometry;
 use crate::server_tls::{ServerFiles, ServerTls, TlsError};
@@ -44,6 +46,10 @@ pub struct WebOptions {
     pub metrics: MetricsOf,
     /// The daemon's state, asked anew each time.
     pub status: StatusOf,
+    /// The machine, looked at anew each time.
+    pub machine: MachineOf,
+    /// Who may send, and who has called.
+    pub senders: Senders,
     /// The model's plane, which pictures cover.
     pub plane: InputGeometry,
     pub audit: Arc<Audit>,

@@ -3,6 +3,7 @@
 mod disk;
 mod health;
 mod kept_exams;
+mod machine;
 mod resume;
 mod standstill;
 mod start;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use listenfd::ListenFd;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -13,13 +14,14 @@ use tokio::task::JoinHandle;
 use super::disk::Disk;
 use super::health::Health;
 use super::kept_exams::KeptExams;
+use super::machine::MachineParts;
 use super::resume::resume;
 use super::standstill::Standstill;
 use super::{Daemon, listed};
 use crate::audit::{self, Audit};
 use crate::config::Config;
 use crate::console::access::{Access, AccessError};
-use crate::console::{self, Hub, MetricsOf, StatusOf, WebOptions};
+use crate::console::{self, Hub, MachineOf, MetricsOf, StatusOf, WebOptions};
 use crate::database::{Database, DatabaseError};
 use crate::engine::{EngineError, ModelPackage};
 use crate::ingest::{self, Door, Hearers, Senders, Tls, TlsError};
@@ -27,7 +29,7 @@ use crate::outbox::{Outbox, OutboxError, OutboxOptions};
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::promotion::{ModelSource, PromotionError};
 use crate::serving::choice::{self, EngineOptions};
-use crate::serving::{Serving, lower_priority};
+use crate::serving::{EngineState, Serving, lower_priority};
 use crate::shadow::{Shadow, ShadowParts};
 use crate::slices::Slices;
 use crate::spool::{Retention, Spool, SpoolError};
@@ -110,7 +112,7 @@ impl Daemon {
     pub async fn start(config: Config, listening: Listening) -> Result<Self, StartError> {
         let holds = Mutex::new(config.clone());
         let metrics = telemetry::metrics()?;
-        let (package, serving) = load_model(&config)?;
+        let (package, source, serving) = load_model(&config)?;
         let engine_state = serving.state().clone();
         let spool = Arc::new(open_spool(&config)?);
         let database = open_database(&config)?;
@@ -135,6 +137,8 @@ impl Daemon {
         let retention = start_retention(&config, &spool, &hub, &outbox)?;
 
         let shadow = start_shadow(&config, &spool, &hub, &pipeline).map_err(StartError::Threads)?;
+        let certificates = certificates(&doors_of_console, &doors);
+        let machine = machine(&config, &package, source, &engine_state, &spool, shadow.as_ref(), certificates);
 
         let accepting = doors.iter().map(|door| door.progress.clone()).collect();
         let (stop, stopping) = watch::channel(None);
@@ -151,13 +155,8 @@ impl Daemon {
             let patient = SyntheticPatient { options, ports, scans, traffic, pipeline, listener, spool, trouble };
             tokio::spawn(patient.send_regularly())
         });
-        let ingest = tokio::spawn(ingest::serve(
-            doors,
-            config.ingest,
-            senders,
-            Hearers { spool: spool.clone(), sink: input, commitments: outbox.clone(), audit: audit.clone() },
-            stopping.clone(),
-        ));
+        let hearers = Hearers { spool: spool.clone(), sink: input, commitments: outbox.clone(), audit: audit.clone() };
+        let ingest = tokio::spawn(ingest::serve(doors, config.ingest, senders.clone(), hearers, stopping.clone()));
         let health = Arc::new(Health {
             engine: engine_state.clone(),
             model: package.title(),
@@ -184,6 +183,8 @@ impl Daemon {
             outbox: outbox.clone(),
             metrics: metrics_of(&health, metrics),
             status: status_of(&health),
+            machine,
+            senders,
             plane: package.manifest.input,
             audit: audit.clone(),
             slices: Arc::new(slices),
@@ -356,8 +357,39 @@ fn start_shadow(
     })
 }
 
+/// How the machine is looked at.
+fn machine(
+    config: &Config,
+    package: &ModelPackage,
+    source: ModelSource,
+    engine: &EngineState,
+    spool: &Arc<Spool>,
+    shadow: Option<&Shadow>,
+    certificates: Vec<(&'static str, Arc<Tls>)>,
+) -> MachineOf {
+    let parts = MachineParts {
+        started: Timestamp::now(),
+        engine: engine.clone(),
+        model: package.title(),
+        source,
+        configured: config.model.clone(),
+        shadow: config.shadow.model.clone().zip(shadow.map(Shadow::life)),
+        data: config.data.clone(),
+        database: config.database(),
+        spool: Arc::downgrade(spool),
+        certificates,
+    };
+    parts.look()
+}
+
+/// The certificates that TLS is served with, and for whom.
+fn certificates(console: &ConsoleDoors, doors: &[Door]) -> Vec<(&'static str, Arc<Tls>)> {
+    let of_console = console.tls.iter().map(|tls| ("console", tls.clone()));
+    of_console.chain(doors.iter().filter_map(|door| Some(("dicom", door.tls.clone()?)))).collect()
+}
+
 /// Loads the package that serves, and its engine.
-fn load_model(config: &Config) -> Result<(ModelPackage, Serving), StartError> {
+fn load_model(config: &Config) -> Result<(ModelPackage, ModelSource, Serving), StartError> {
     let source = config.model_source()?;
     let package = source.load()?;
     let serving = load_engine(&package, &config.engine).map_err(|error| match (error, &source) {
@@ -365,7 +397,7 @@ fn load_model(config: &Config) -> Result<(ModelPackage, Serving), StartError> {
         (error, _) => error,
     })?;
     tracing::info!(model = package.title(), package = package.sha256(), %source, "the model serves");
-    Ok((package, serving))
+    Ok((package, source, serving))
 }
 
 /// Loads the engine in a thread of lower priority, which the engine's own threads inherit.

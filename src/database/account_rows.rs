@@ -1,5 +1,6 @@
-//! Accounts, sessions, kiosks and the set-up link. They have a connection of their own: nobody who reads or writes exams waits for it,
-//! but for the file's own lock. Commands change them while a daemon runs, so nothing of them is remembered outside the file.
+//! Accounts, kiosks and the set-up link; `account_changes` changes accounts, `session_rows` has their sessions. They have a connection of
+//! their own: nobody who reads or writes exams waits for it, but for the file's own lock. Commands change them while a daemon runs, so
+//! nothing of them is remembered outside the file.
 
 use std::path::Path;
 
@@ -7,14 +8,14 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::account::{Account, KeptPassword, Kiosk, SecretHash, Session};
-use super::rows::{enumerated, time, unreadable, word};
+use super::account::{Account, KeptPassword, Kiosk, SecretHash};
+use super::rows::{enumerated, optional_time, time, unreadable, word};
 use super::{DatabaseError, connect_kept};
 
 /// All that says who may use the console.
 #[derive(Debug)]
 pub struct Accounts {
-    connection: Mutex<Connection>,
+    pub(super) connection: Mutex<Connection>,
 }
 
 impl Accounts {
@@ -62,98 +63,6 @@ impl Accounts {
     /// If the database cannot be written.
     pub fn add(&self, account: &Account, password: &KeptPassword) -> Result<bool, DatabaseError> {
         insert(&self.connection.lock(), account, password)
-    }
-
-    /// Gives an account another password and ends its sessions; `false` if there is none of this name.
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub fn set_password(&self, name: &str, password: &KeptPassword) -> Result<bool, DatabaseError> {
-        let mut connection = self.connection.lock();
-        let transaction = connection.transaction()?;
-        let set =
-            "UPDATE account SET password_salt = ?2, password_hash = ?3, password_memory_kib = ?4, password_passes = ?5
-            WHERE name = ?1";
-        let KeptPassword { salt, hash, memory_kib, passes } = password;
-        let changed = transaction.execute(set, params![name, salt, hash, memory_kib, passes])?;
-        transaction.execute("DELETE FROM session WHERE account = ?1", [name])?;
-        transaction.commit()?;
-        Ok(changed == 1)
-    }
-
-    /// Removes an account and its sessions; `false` if there is none of this name.
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub fn remove(&self, name: &str) -> Result<bool, DatabaseError> {
-        Ok(self.connection.lock().execute("DELETE FROM account WHERE name = ?1", [name])? == 1)
-    }
-
-    /// Begins a session of an account, in place of another one where the browser had one.
-    ///
-    /// # Errors
-    /// If the database cannot be written, or the account is gone.
-    pub fn begin_session(
-        &self,
-        token: &SecretHash,
-        account: &str,
-        now: Timestamp,
-        instead_of: Option<&SecretHash>,
-    ) -> Result<(), DatabaseError> {
-        let mut connection = self.connection.lock();
-        let transaction = connection.transaction()?;
-        if let Some(before) = instead_of {
-            transaction.execute("DELETE FROM session WHERE token_sha256 = ?1", [before])?;
-        }
-        let (begin, now) = ("INSERT INTO session VALUES (?1, ?2, ?3, ?3)", now.as_microsecond());
-        transaction.execute(begin, params![token, account, now])?;
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// A session, whether it has ended by its limits or not.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn session(&self, token: &SecretHash) -> Result<Option<Session>, DatabaseError> {
-        let connection = self.connection.lock();
-        let mut statement = connection.prepare_cached(
-            "SELECT account.*, started_us, used_us FROM session JOIN account ON account.name = session.account
-                WHERE token_sha256 = ?1",
-        )?;
-        let read = |row: &Row<'_>| {
-            Ok(Session { account: account(row)?, started: time(row, "started_us")?, used: time(row, "used_us")? })
-        };
-        Ok(statement.query_row([token], read).optional()?)
-    }
-
-    /// Notes that a session was used.
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub fn used(&self, token: &SecretHash, now: Timestamp) -> Result<(), DatabaseError> {
-        let note = "UPDATE session SET used_us = ?2 WHERE token_sha256 = ?1";
-        self.connection.lock().execute(note, params![token, now.as_microsecond()])?;
-        Ok(())
-    }
-
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub fn end_session(&self, token: &SecretHash) -> Result<(), DatabaseError> {
-        self.connection.lock().execute("DELETE FROM session WHERE token_sha256 = ?1", [token])?;
-        Ok(())
-    }
-
-    /// Removes sessions that have ended by their limits.
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub fn remove_sessions(&self, used_before: Timestamp, started_before: Timestamp) -> Result<(), DatabaseError> {
-        let (used, started) = (used_before.as_microsecond(), started_before.as_microsecond());
-        self.connection.lock().execute("DELETE FROM session WHERE used_us < ?1 OR started_us < ?2", [used, started])?;
-        Ok(())
     }
 
     /// Adds a kiosk; `false` if there is one of this name.
@@ -253,19 +162,20 @@ pub enum SetUp {
 }
 
 fn insert(connection: &Connection, account: &Account, password: &KeptPassword) -> Result<bool, DatabaseError> {
-    let add = "INSERT INTO account VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (name) DO NOTHING";
-    let Account { name, shown_as, role, created } = account;
+    let add = "INSERT INTO account VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL) ON CONFLICT (name) DO NOTHING";
+    let Account { name, shown_as, role, created, disabled: _ } = account;
     let KeptPassword { salt, hash, memory_kib, passes } = password;
     let (role, created) = (word(role)?, created.as_microsecond());
     Ok(connection.execute(add, params![name, shown_as, role, salt, hash, memory_kib, passes, created])? == 1)
 }
 
-fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         name: row.get("name")?,
         shown_as: row.get("shown_as")?,
         role: enumerated(row, "role")?,
         created: time(row, "created_us")?,
+        disabled: optional_time(row, "disabled_us")?,
     })
 }
 
@@ -289,65 +199,27 @@ fn kiosk(row: &Row<'_>) -> rusqlite::Result<Kiosk> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use jiff::ToSpan as _;
 
     use super::*;
     use crate::database::{Database, Role};
 
-    fn accounts(folder: &tempfile::TempDir) -> Accounts {
+    pub(in crate::database) fn accounts(folder: &tempfile::TempDir) -> Accounts {
         let path = folder.path().join("tableside.db");
         drop(Database::open(&path).unwrap());
         Accounts::open(&path).unwrap()
     }
 
-    fn person(name: &str) -> (Account, KeptPassword) {
+    pub(in crate::database) fn person(name: &str) -> (Account, KeptPassword) {
         let account = Account {
             name: name.to_owned(),
             shown_as: name.to_uppercase(),
             role: Role::Technician,
             created: Timestamp::from_microsecond(1_700_000_000_000_000).unwrap(),
+            disabled: None,
         };
         (account, KeptPassword { salt: [1; 16], hash: [2; 32], memory_kib: 64, passes: 1 })
-    }
-
-    #[test]
-    fn an_account_has_one_name_and_its_sessions_go_with_it_or_with_its_password() {
-        let folder = tempfile::tempdir().unwrap();
-        let accounts = accounts(&folder);
-        assert!(!accounts.has_accounts().unwrap());
-        let (ann, password) = person("ann");
-        assert!(accounts.add(&ann, &password).unwrap() && !accounts.add(&ann, &password).unwrap());
-        assert_eq!(accounts.account("ann").unwrap(), Some((ann.clone(), password.clone())));
-        let (one, two, now) = ([1; 32], [2; 32], ann.created);
-        accounts.begin_session(&one, "ann", now, None).unwrap();
-        accounts.begin_session(&two, "ann", now + 1.minute(), Some(&one)).unwrap();
-        assert_eq!(accounts.session(&one).unwrap(), None, "a log-in ends the session before");
-        accounts.used(&two, now + 2.minutes()).unwrap();
-        let session = accounts.session(&two).unwrap().unwrap();
-        assert_eq!((session.started, session.used), (now + 1.minute(), now + 2.minutes()));
-        assert!(accounts.set_password("ann", &password).unwrap() && !accounts.set_password("bob", &password).unwrap());
-        assert_eq!(accounts.session(&two).unwrap(), None);
-        accounts.begin_session(&one, "ann", now, None).unwrap();
-        assert!(accounts.remove("ann").unwrap() && !accounts.remove("ann").unwrap());
-        assert_eq!(accounts.session(&one).unwrap(), None);
-        assert!(accounts.begin_session(&one, "ann", now, None).is_err());
-    }
-
-    #[test]
-    fn sessions_past_either_limit_are_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let accounts = accounts(&folder);
-        let (ann, password) = person("ann");
-        accounts.add(&ann, &password).unwrap();
-        for (token, minute) in [([1; 32], 0), ([2; 32], 10)] {
-            accounts.begin_session(&token, "ann", ann.created + minute.minutes(), None).unwrap();
-        }
-        accounts.used(&[1; 32], ann.created + 10.minutes()).unwrap();
-        accounts.remove_sessions(ann.created + 5.minutes(), ann.created).unwrap();
-        assert!(accounts.session(&[1; 32]).unwrap().is_some() && accounts.session(&[2; 32]).unwrap().is_some());
-        accounts.remove_sessions(ann.created, ann.created + 5.minutes()).unwrap();
-        assert!(accounts.session(&[1; 32]).unwrap().is_none() && accounts.session(&[2; 32]).unwrap().is_some());
     }
 
     #[test]
@@ -386,10 +258,14 @@ mod tests {
     #[test]
     fn names_are_plain_and_case_counts_for_nothing() {
         assert_eq!(Account::name_of(" A.Berg "), Some("a.berg".to_owned()));
-        for wrong in ["", "a b", "ä", &"a".repeat(33)] {
+        for wrong in ["", "a b", "ä", ".", "..", "../root", "a/b", "a%2fb", "аnn", "a\u{200b}", &"a".repeat(33)] {
             assert_eq!(Account::name_of(wrong), None, "{wrong}");
         }
         assert_eq!(Account::shown_as_of(" Ann Berg, MTR "), Some("Ann Berg, MTR".to_owned()));
-        assert_eq!(Account::shown_as_of(" \n"), None);
+        assert_eq!(Account::shown_as_of("王伟"), Some("王伟".to_owned()));
+        let hidden = ["A\u{200b}nn", "A\u{202e}nnA", "A\u{7}nn", "A\u{2028}nn", "\u{3164}", "A\u{e0041}", "A\u{ad}"];
+        for wrong in [" \n", &"a".repeat(33)].into_iter().chain(hidden) {
+            assert_eq!(Account::shown_as_of(wrong), None, "{wrong:?}");
+        }
     }
 }

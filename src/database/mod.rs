@@ -6,6 +6,7 @@
 //! unwritten record of an exam where there is one.
 
 mod account;
+mod account_changes;
 mod account_rows;
 mod backup;
 mod basis_rows;
@@ -17,8 +18,10 @@ mod details;
 mod phrase_rows;
 mod record;
 mod rows;
+mod scanners;
 mod schema;
 mod search;
+mod session_rows;
 mod shadow_results;
 mod version_1;
 mod writer;
@@ -28,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 use rusqlite_migration::MigrationDefinitionError;
@@ -36,7 +40,9 @@ use crate::alert::Flags;
 use crate::analysis::{ExamState, ExamView};
 use crate::exam::{Contents, ExamKey};
 use crate::report::ReportBasis;
-pub use account::{Account, KeptPassword, Kiosk, Role, SecretHash, Session};
+pub use account::{
+    Account, AccountEdit, Changed, KeptPassword, Kiosk, NewSession, Role, SecretHash, Session, session_id,
+};
 pub use account_rows::{Accounts, SetUp};
 pub use backup::{BackupError, backup, restore};
 pub use counts::counts;
@@ -45,6 +51,7 @@ pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliverySt
 pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Outcome, Unmade};
 pub use details::Details;
 pub use record::Record;
+pub use scanners::ScannerExams;
 pub use search::ExamSearch;
 pub use shadow_results::{Judgement, ModelName, ShadowOutcome, ShadowResult, ShadowResults};
 use writer::{Wake, Writer};
@@ -181,6 +188,14 @@ impl Database {
     /// If the database cannot be read.
     pub fn search(&self, search: &ExamSearch, count: usize) -> Result<Vec<(ExamView, Flags)>, DatabaseError> {
         search::find(&self.searcher.lock(), search, count)
+    }
+
+    /// The scanners whose exams are on the disk, with the number of exams that began at `since` or later.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn scanners(&self, since: Timestamp) -> Result<Vec<ScannerExams>, DatabaseError> {
+        scanners::scanners(&self.searcher.lock(), since)
     }
 
     /// Whether something could not be written; it is tried again.

@@ -271,6 +271,14 @@ CREATE TABLE phrase (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Layout 9: what an administrator sees of people, sessions and scanners. `disabled_us` is since when somebody may not log in; `address` is
+/// from where somebody has logged in.
+const ADMINISTRATION: &str = "
+ALTER TABLE account ADD COLUMN disabled_us INTEGER;
+ALTER TABLE session ADD COLUMN address TEXT;
+CREATE INDEX exam_by_scanner ON exam (scanner, started_us);
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -282,8 +290,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(INDEXES),
         M::up(ACCOUNTS),
         M::up(PHRASES),
+        M::up(ADMINISTRATION),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 8;
+pub(super) const LAYOUT: usize = 9;

@@ -210,6 +210,9 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
         Ok((negotiated, requestor))
     });
     let deadline = Instant::now() + options.idle_timeout;
+    if !matches!(agreed, Ok((_, Requestor::Synthetic(_)))) {
+        shared.senders.callers.called(&ae_title, &address.to_string(), agreed.is_ok());
+    }
     match agreed {
         Ok((negotiated, requestor)) => {
             let answer = encode(&Pdu::AssociationAC(negotiated.answer.clone()))?;
@@ -250,7 +253,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         Requestor::Synthetic(scan) => Some(scan.clone()),
         Requestor::Peer { .. } => None,
     };
-    let transfers = synthetic.is_none().then(|| Transfers::new(shared.audit.clone(), from));
+    let transfers =
+        synthetic.is_none().then(|| Transfers::new(shared.audit.clone(), shared.senders.callers.clone(), from));
     let refusals = AssociationRefusals::new(id, ae_title, shared.spool.clone(), sink.clone(), transfers);
     let mut conversation = Conversation {
         stream,

@@ -2,6 +2,7 @@
 
 mod access;
 mod association;
+mod callers;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 
 pub use access::{Scanner, parse_network};
 pub use association::AssociationError;
+pub use callers::{CallerSeen, Callers};
 pub use file::{CheckedFile, RefusedFile, check_file};
 pub use procedure_step::ended_steps;
 pub use refusals::may_be_slice;
@@ -136,13 +138,20 @@ pub struct Senders {
     pub synthetic: SyntheticScans,
     /// What all others do.
     pub traffic: Traffic,
+    /// Who has called since the start.
+    pub callers: Callers,
 }
 
 impl Senders {
     /// Nobody has come yet.
     #[must_use]
     pub fn new(scanners: watch::Receiver<Vec<Scanner>>) -> Self {
-        Self { scanners, synthetic: SyntheticScans::default(), traffic: Traffic::default() }
+        Self {
+            scanners,
+            synthetic: SyntheticScans::default(),
+            traffic: Traffic::default(),
+            callers: Callers::default(),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the audit trail is told of an association: for each study that a peer begins to send, and, once the association is over, what
-//! came of it and what was refused.
+//! came of it and what was refused. Each object is counted for its caller.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::callers::Callers;
 use crate::audit::{Audit, Event, Instances, Outcome, Peer, Subject};
 
 /// Studies of one association that are counted at a time. A scanner sends one; who sends more has the earlier ones told before the
@@ -13,6 +14,7 @@ const MOST_STUDIES: usize = 64;
 /// The studies of one association. They are told when this is dropped, so also where the association is cut off.
 pub(super) struct Transfers {
     audit: Arc<Audit>,
+    callers: Callers,
     from: Peer,
     studies: BTreeMap<Subject, Study>,
 }
@@ -27,18 +29,20 @@ struct Study {
 }
 
 impl Transfers {
-    pub(super) fn new(audit: Arc<Audit>, from: Peer) -> Self {
-        Self { audit, from, studies: BTreeMap::new() }
+    pub(super) fn new(audit: Arc<Audit>, callers: Callers, from: Peer) -> Self {
+        Self { audit, callers, from, studies: BTreeMap::new() }
     }
 
     /// An instance is on the disk.
     pub(super) fn stored(&mut self, subject: Subject, sop_class_uid: &str) {
+        self.callers.stored(&self.from.ae_title, &self.from.address);
         let study = self.study(subject);
         *study.stored.entry(sop_class_uid.to_owned()).or_default() += 1;
     }
 
     /// An object was refused.
     pub(super) fn refused(&mut self, subject: Subject, sop_class_uid: &str, reason: &str) {
+        self.callers.refused(&self.from.ae_title, &self.from.address);
         let study = self.study(subject);
         *study.refused.entry(sop_class_uid.to_owned()).or_default() += 1;
         reason.clone_into(&mut study.reason);

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -108,11 +109,30 @@ impl Shadow {
             let _span = tracing::info_span!("shadow").entered();
             let ended = catch_unwind(AssertUnwindSafe(|| run(parts, &folder, &of_thread)));
             telemetry::shadow_ended(!matches!(ended, Ok(Ok(()))));
+            of_thread.has_ended.store(true, Ordering::Relaxed);
             if let Err(error) = ended.unwrap_or_else(|panic| resume_unwind(panic)) {
                 tracing::error!(%error, "there is no shadow model: correct shadow.model and restart tableside");
             }
         })?;
         Ok(Some(Self { stop, thread: Some(thread) }))
+    }
+
+    /// For whoever shows whether it goes on.
+    #[must_use]
+    pub fn life(&self) -> ShadowLife {
+        ShadowLife(self.stop.clone())
+    }
+}
+
+/// Says whether the thread goes on.
+#[derive(Debug, Clone)]
+pub struct ShadowLife(Arc<StopSignal>);
+
+impl ShadowLife {
+    /// It ends where the package cannot be used.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        !self.0.has_ended.load(Ordering::Relaxed)
     }
 }
 
@@ -130,6 +150,7 @@ impl Drop for Shadow {
 struct StopSignal {
     stopped: Mutex<bool>,
     changed: Condvar,
+    has_ended: AtomicBool,
 }
 
 impl StopSignal {

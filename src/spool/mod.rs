@@ -59,7 +59,7 @@ pub(crate) use placing::make_folders;
 use recovery::Folders;
 pub use recovery::Recovery;
 use refused::Refused;
-pub use retention::{ImageUser, Retention, RetentionOptions};
+pub use retention::{ImageUser, Retention, RetentionOptions, Room};
 use segment::{Entry, SEGMENT_BYTES};
 
 /// Larger instances are written and synced as files of their own: they would fill a segment of the journal.
@@ -135,6 +135,8 @@ pub struct Spool {
     stored_bytes: AtomicU64,
     /// Why there is too little room to store anything.
     shortage: Mutex<Option<String>>,
+    /// `None` until somebody has looked.
+    room: Mutex<Option<Room>>,
     /// Locked while it is open.
     _lock: File,
 }
@@ -190,6 +192,7 @@ impl Spool {
             recovery,
             stored_bytes: AtomicU64::new(0),
             shortage: Mutex::default(),
+            room: Mutex::default(),
             _lock: lock,
         })
     }
@@ -204,6 +207,12 @@ impl Spool {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         self.journal.problem().map(|problem| problem.message).or_else(|| self.shortage().clone())
+    }
+
+    /// The room that there is; `None` until somebody has looked.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        *self.room.lock()
     }
 
     fn shortage(&self) -> MutexGuard<'_, Option<String>> {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{Spool, entries, files_of, refused, versions};
 use crate::exam::{Contents, ExamKey};
@@ -21,6 +23,21 @@ use crate::telemetry;
 pub struct RetentionOptions {
     /// Exams whose last instance is older go; `None` keeps them.
     pub keep: Option<Duration>,
+    /// What the exams may take in all, bytes; `None` for no limit.
+    pub quota_bytes: Option<u64>,
+    /// What must stay free on the disk, bytes.
+    pub min_free_bytes: u64,
+}
+
+/// The room that there is, as it was when the disk was looked at last: a second ago.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Room {
+    /// What the exams take, bytes.
+    pub used_bytes: u64,
+    /// What the disk has left for this user, bytes.
+    pub free_bytes: u64,
+    /// Exams whose last instance is older go, days; `None` keeps them.
+    pub keep_days: Option<f64>,
     /// What the exams may take in all, bytes; `None` for no limit.
     pub quota_bytes: Option<u64>,
     /// What must stay free on the disk, bytes.
@@ -168,6 +185,10 @@ impl Keeper {
         let used = measured.as_ref().map_or(0, |measured| measured.now(&self.spool));
         let free = free_bytes(&self.spool.exams)?;
         telemetry::room(used, free);
+        let RetentionOptions { keep, quota_bytes, min_free_bytes } = *self.options.lock();
+        let keep_days = keep.map(|keep| keep.as_secs_f64() / 86_400.0);
+        let room = Room { used_bytes: used, free_bytes: free, keep_days, quota_bytes, min_free_bytes };
+        *self.spool.room.lock() = Some(room);
         self.spool.set_shortage(self.shortage(used, free).map(|shortage| match shortage {
             Shortage::Quota => "the spool has reached data.quota_gib and nothing in it may be removed".to_owned(),
             Shortage::Free => format!("only {} MiB are free on the disk (data.min_free_gib)", free >> 20),

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions, UidSource};
+use tableside::dicom::UidSource;
+use tableside::scanner::{Instance, Phantom, PhantomKind, PhantomOptions};
 
 use crate::daemon::{Daemon, flag, wait_for, wait_patiently_for};
 use crate::dicom::Association;

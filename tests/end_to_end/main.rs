@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod accounts;
 mod archive;
 mod daemon;
 mod dicom;
@@ -17,6 +18,7 @@ mod webdriver;
 
 mod abnormal;
 mod access;
+mod administration;
 mod associations;
 mod audit;
 mod backup;

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tableside::scanner::PhantomKind;
 
-use crate::access::{PASSWORD, add, command, log_in, secret_in, start};
+use crate::accounts::{PASSWORD, add, command, log_in, secret_in, start};
 use crate::daemon::{Daemon, wait_for};
 use crate::http::{self, Events};
 use crate::peers::{scan, text};
@@ -19,11 +19,13 @@ const SLICES: usize = 30;
 const STREAM: &str = "/api/v1/events";
 /// What begins and ends sessions is asked last: other operations need theirs.
 const SESSION: [&str; 2] = ["/api/v1/session", "/api/v1/setup"];
+/// The own account is asked for by somebody whose log-in nobody else needs: who fails to say the password has to wait.
+const ACCOUNT: &str = "/api/v1/account";
 
 /// Method and path of an operation.
 type Operation = (String, String);
 
-/// Examples of what parameters and bodies can be, by their name or schema.
+/// Examples of what parameters and bodies can be, by their name or schema; of a parameter first by method, path and name.
 struct Seeds {
     parameters: BTreeMap<&'static str, String>,
     bodies: BTreeMap<&'static str, Value>,
@@ -35,18 +37,23 @@ fn every_operation_of_the_document_can_succeed_and_none_fails_inside() {
     let daemon = start("");
     let setup = secret_in(&command(&daemon, &["admin", "setup-link"]));
     scan(&daemon, folder_of(&phantom(PhantomKind::Pneumonia, SLICES)).path(), &["--rate", "0"]);
-    for role in ["technician", "administrator"] {
+    for role in ["technician", "administrator", "reader"] {
         add(&daemon, role, role);
     }
-    let [technician, administrator] = ["technician", "administrator"].map(|role| log_in(&daemon, role));
+    let [technician, administrator, reader] =
+        ["technician", "administrator", "reader"].map(|role| log_in(&daemon, role));
     let document = http::get(daemon.console(), "/api/v1/openapi.json").json();
-    let seeds = seeds(&daemon, &technician, &setup);
+    let mut seeds = seeds(&daemon, &technician, &setup);
+    seeds.parameters.extend(seeds_of_administration(&daemon, &administrator));
 
     let everything = operations(&document);
     let (sessions, others): (BTreeSet<Operation>, BTreeSet<Operation>) =
         everything.iter().cloned().partition(|(_, path)| SESSION.contains(&path.as_str()));
+    let (account, others): (BTreeSet<Operation>, BTreeSet<Operation>) =
+        others.into_iter().partition(|(_, path)| path.starts_with(ACCOUNT));
     let mut succeeded = succeeded(&daemon, &tools, &seeded(&document, &others, &seeds), &technician);
     succeeded.extend(self::succeeded(&daemon, &tools, &seeded(&document, &others, &seeds), &administrator));
+    succeeded.extend(self::succeeded(&daemon, &tools, &seeded(&document, &account, &seeds), &reader));
     succeeded.extend(self::succeeded(&daemon, &tools, &seeded(&document, &sessions, &seeds), ""));
     let mut events = Events::open_as(daemon.console(), STREAM, &log_in(&daemon, "technician"));
     assert_eq!(events.next().0, "begin");
@@ -81,8 +88,36 @@ fn seeds(daemon: &Daemon, technician: &str, setup: &str) -> Seeds {
         ("DeliveryFilter", json!({ "exam": key })),
         ("LogIn", json!({ "name": "technician", "password": PASSWORD })),
         ("SetUp", json!({ "token": setup, "name": "first", "shown_as": "First", "password": PASSWORD })),
+        ("NewPerson", json!({ "name": "new", "role": "reader" })),
+        ("PersonEdit", json!({ "shown_as": "Changed" })),
+        ("PasswordReset", json!({})),
+        ("OwnPassword", json!({ "before": PASSWORD, "password": PASSWORD })),
+        ("NewKiosk", json!({ "name": "new", "addresses": ["10.0.0.21"] })),
     ];
     Seeds { parameters: parameters.into(), bodies: bodies.into() }
+}
+
+/// People, log-ins and a kiosk of which nobody else needs anything.
+fn seeds_of_administration(daemon: &Daemon, administrator: &str) -> [(&'static str, String); 5] {
+    for name in ["changed", "removed", "logged-in"] {
+        add(daemon, name, "reader");
+    }
+    for name in ["logged-in", "reader"] {
+        log_in(daemon, name);
+    }
+    command(daemon, &["kiosk", "add", "removed", "--address", "10.0.0.22"]);
+    let sessions = http::request_with(daemon.console(), "GET", "/api/v1/sessions", None, administrator).json();
+    let session_of = |name: &str| {
+        let sessions = sessions["sessions"].as_array().unwrap().iter();
+        sessions.filter(|session| session["name"] == name).next_back().unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    [
+        ("name", "changed".to_owned()),
+        ("DELETE /api/v1/people/{name} name", "removed".to_owned()),
+        ("DELETE /api/v1/kiosks/{name} name", "removed".to_owned()),
+        ("DELETE /api/v1/sessions/{session} session", session_of("logged-in")),
+        ("DELETE /api/v1/account/sessions/{session} session", session_of("reader")),
+    ]
 }
 
 fn operations(document: &Value) -> BTreeSet<Operation> {
@@ -102,9 +137,14 @@ fn seeded(document: &Value, operations: &BTreeSet<Operation>, seeds: &Seeds) -> 
         of.as_object_mut().unwrap().retain(|method, _| operations.contains(&(method.to_uppercase(), path.clone())));
         path != STREAM && !of.as_object().unwrap().is_empty()
     });
-    for operation in paths.values_mut().flat_map(|of| of.as_object_mut().unwrap().values_mut()) {
+    let of_all = paths.iter_mut().flat_map(|(path, of)| {
+        of.as_object_mut().unwrap().iter_mut().map(move |(method, operation)| (path, method, operation))
+    });
+    for (path, method, operation) in of_all {
         for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(seed) = seeds.parameters.get(parameter["name"].as_str().unwrap()) {
+            let name = parameter["name"].as_str().unwrap();
+            let own = format!("{} {path} {name}", method.to_uppercase());
+            if let Some(seed) = seeds.parameters.get(own.as_str()).or_else(|| seeds.parameters.get(name)) {
                 parameter["example"] = json!(seed);
             }
         }

@@ -176,3 +176,70 @@ interface Session {
   first_run: boolean;
   who: Who | null;
 }
+
+interface Person {
+  name: string;
+  shown_as: string;
+  role: Role;
+  created: string;
+  disabled: string | null;
+  sessions: number;
+}
+
+interface PersonSession {
+  id: string;
+  name: string;
+  shown_as: string;
+  role: Role;
+  address: string | null;
+  started: string;
+  used: string;
+  ends_unused: string;
+  ends: string;
+  own: boolean;
+}
+
+interface Kiosk {
+  name: string;
+  addresses: string[];
+  created: string;
+  seen: { at: string; address: string } | null;
+}
+
+interface CallerSeen {
+  address: string;
+  associations: number;
+  associations_refused: number;
+  last_called: string | null;
+  stored: number;
+  refused: number;
+  last_stored: string | null;
+  last_refused: string | null;
+}
+
+interface SeenScanner {
+  ae_title: string;
+  listed: boolean | null;
+  exams_today: number;
+  last_exam: string | null;
+  addresses: CallerSeen[];
+}
+
+interface Machine {
+  version: string;
+  started: string;
+  engine: {
+    serves: string;
+    model: string;
+    source: string;
+    next: string | null;
+    gpu_failure: string | null;
+    shadow: { package: string; works: boolean } | null;
+  };
+  disk: {
+    folder: string;
+    database_bytes: number;
+    room: { used_bytes: number; free_bytes: number; keep_days: number | null; quota_bytes: number | null; min_free_bytes: number } | null;
+  };
+  certificates: { of: string; file: string; valid_until: string | null }[];
+}

@@ -80,6 +80,11 @@ impl Caller {
         }
     }
 
+    /// The account of the person who has logged in.
+    pub(in crate::console) fn account(&self) -> Option<&str> {
+        if let Who::Person { account, .. } = &self.who { Some(&account.name) } else { None }
+    }
+
     /// As the audit trail knows this one.
     pub(in crate::console) fn person(&self, initials: Option<String>) -> Person {
         let (account, initials) = match &self.who {

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::matrix::{Allowed, Verdict, allowed};
-use super::{Access, Caller, Who, origin};
+use super::{Access, Caller, WATCHING, Who, origin};
 use crate::console::api::problem;
 use crate::database::DatabaseError;
 use crate::telemetry;
@@ -56,6 +56,11 @@ enum Refusal {
     NotLoggedIn,
     #[error("your role may not do this")]
     Role,
+    #[error(
+        "the console is open (console.access): nobody is an administrator in it; set console.access to accounts, or use tableside user and \
+         tableside kiosk on the machine"
+    )]
+    Open,
     #[error("accounts cannot be looked up: {0}")]
     Unknown(#[from] DatabaseError),
     #[error("it is not known who asks")]
@@ -68,7 +73,7 @@ impl Refusal {
             Self::Host => "host",
             Self::Site => "site",
             Self::NotJson | Self::Method => "form",
-            Self::Unlisted | Self::Role => "role",
+            Self::Unlisted | Self::Role | Self::Open => "role",
             Self::NotLoggedIn => "not_logged_in",
             Self::Unknown(_) | Self::NoPeer => "unknown",
         }
@@ -77,7 +82,7 @@ impl Refusal {
     fn answer(&self) -> Response {
         let status = match self {
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
-            Self::Site | Self::Unlisted | Self::Role => StatusCode::FORBIDDEN,
+            Self::Site | Self::Unlisted | Self::Role | Self::Open => StatusCode::FORBIDDEN,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotLoggedIn => StatusCode::UNAUTHORIZED,
@@ -119,7 +124,8 @@ async fn admit(access: &Arc<Access>, request: &Parts) -> Result<Caller, Refusal>
     if path.is_none() {
         return Ok(Caller { who: Who::Nobody, address, names: access.options().names });
     }
-    let (counts, headers) = (path != Some(STREAM), headers.clone());
+    let counts = path != Some(STREAM) && !headers.contains_key(WATCHING);
+    let headers = headers.clone();
     let caller = if shows_something {
         let access = access.clone();
         let looked_up = tokio::task::spawn_blocking(move || access.caller(&headers, address, counts)).await;
@@ -132,6 +138,7 @@ async fn admit(access: &Arc<Access>, request: &Parts) -> Result<Caller, Refusal>
         (Allowed::Metrics(_), None) if caller.who == Who::Monitoring => Ok(caller),
         (_, None) => Err(Refusal::NotLoggedIn),
         (Allowed::Roles(roles) | Allowed::Metrics(roles), Some(role)) if roles.contains(&role) => Ok(caller),
+        (Allowed::Roles(_) | Allowed::Metrics(_), Some(_)) if caller.who == Who::Anybody => Err(Refusal::Open),
         (Allowed::Roles(_) | Allowed::Metrics(_), Some(_)) => Err(Refusal::Role),
     }
 }

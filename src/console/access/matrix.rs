@@ -28,13 +28,15 @@ const ALL: &[Role] = &[Technician, Clinic, Administrator, Reader, Table];
 const SEE_EXAMS: &[Role] = &[Technician, Clinic, Reader, Table];
 const ACKNOWLEDGE: &[Role] = &[Technician, Clinic, Table];
 const DELIVER: &[Role] = &[Technician, Administrator];
+const ADMINISTER: &[Role] = &[Administrator];
+const PEOPLE: &[Role] = &[Technician, Clinic, Administrator, Reader];
 
 const fn rule(method: Method, path: &'static str, allowed: Allowed) -> Rule {
     Rule { method, path, allowed }
 }
 
 /// All routes; the page's files are none: they show nothing by themselves.
-pub(super) static MATRIX: [Rule; 20] = [
+pub(super) static MATRIX: [Rule; 35] = [
     rule(Method::GET, "/healthz", Allowed::Everybody),
     rule(Method::GET, "/readyz", Allowed::Everybody),
     rule(Method::GET, "/metrics", Allowed::Metrics(&[Technician, Administrator])),
@@ -55,6 +57,21 @@ pub(super) static MATRIX: [Rule; 20] = [
     rule(Method::GET, "/api/v1/outbox", Allowed::Roles(DELIVER)),
     rule(Method::POST, "/api/v1/outbox/retry", Allowed::Roles(DELIVER)),
     rule(Method::POST, "/api/v1/outbox/drop", Allowed::Roles(DELIVER)),
+    rule(Method::GET, "/api/v1/account", Allowed::Roles(PEOPLE)),
+    rule(Method::POST, "/api/v1/account/password", Allowed::Roles(PEOPLE)),
+    rule(Method::DELETE, "/api/v1/account/sessions/{session}", Allowed::Roles(PEOPLE)),
+    rule(Method::GET, "/api/v1/people", Allowed::Roles(ADMINISTER)),
+    rule(Method::POST, "/api/v1/people", Allowed::Roles(ADMINISTER)),
+    rule(Method::POST, "/api/v1/people/{name}", Allowed::Roles(ADMINISTER)),
+    rule(Method::DELETE, "/api/v1/people/{name}", Allowed::Roles(ADMINISTER)),
+    rule(Method::POST, "/api/v1/people/{name}/password", Allowed::Roles(ADMINISTER)),
+    rule(Method::GET, "/api/v1/sessions", Allowed::Roles(ADMINISTER)),
+    rule(Method::DELETE, "/api/v1/sessions/{session}", Allowed::Roles(ADMINISTER)),
+    rule(Method::GET, "/api/v1/kiosks", Allowed::Roles(ADMINISTER)),
+    rule(Method::POST, "/api/v1/kiosks", Allowed::Roles(ADMINISTER)),
+    rule(Method::DELETE, "/api/v1/kiosks/{name}", Allowed::Roles(ADMINISTER)),
+    rule(Method::GET, "/api/v1/scanners", Allowed::Roles(ADMINISTER)),
+    rule(Method::GET, "/api/v1/machine", Allowed::Roles(ADMINISTER)),
 ];
 
 /// What the table says of a request.

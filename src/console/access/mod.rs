@@ -1,10 +1,14 @@
 //! Who may see and do what. Each request passes the `gate`, which asks in this order: under which name it was sent (`origin`), from
 //! which site, for which route (`matrix`), by whom. What is not known is refused. `docs/access.md` is for those who run it.
 
+mod administration;
 mod caller;
+mod change;
 mod cookie;
 mod delay;
 mod gate;
+mod kiosks;
+mod log_in;
 mod matrix;
 mod names;
 mod options;
@@ -15,53 +19,37 @@ mod secret;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::audit::{Audit, Event, Outcome, Peer, Person};
-use crate::database::{Account, Accounts, DatabaseError, Role, SecretHash, Session, SetUp};
+use crate::audit::{Audit, Event, Peer};
+use crate::database::{Accounts, DatabaseError, SecretHash, Session};
 use crate::telemetry;
+pub(super) use administration::{AdministrationError, ListedKiosk, ListedPerson, ListedSession, NewPerson};
 pub(super) use caller::{Caller, Known, Who};
+pub use change::AccessChange;
 use cookie::{Cookies, TokenKind};
 use delay::Delays;
 pub(super) use gate::{gate, is_ours};
+use kiosks::KiosksSeen;
+pub use kiosks::{UnusableKiosk, kiosk_of};
+pub(super) use log_in::LogInError;
 pub use options::{AccessMode, AccessOptions, Names};
-use passwords::{Busy, Passwords};
-pub use passwords::{SHORTEST_PASSWORD, is_acceptable, keep_password};
+use passwords::Passwords;
+pub use passwords::{SHORTEST_PASSWORD, is_acceptable, keep_password, made_password};
 pub use secret::Secret;
 
 /// How long a set-up link holds.
 pub const SETUP_LINK_HOLDS: Duration = Duration::from_mins(15);
 
+/// Whoever sends this header only looks at what goes on by itself, as the page of administration does every few seconds: it is no use of
+/// a session. Who lies with it shortens the own session.
+const WATCHING: HeaderName = HeaderName::from_static("tableside-watching");
+
 /// The use of a session is written down no more often than this: each time is a write with a sync.
 const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
-
-/// Why somebody is not let in.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LogInError {
-    #[error("name or password is wrong")]
-    Wrong,
-    #[error("too many failures: try again in {} s", .0.as_secs() + 1)]
-    Wait(Duration),
-    #[error("too many people log in at once: try again in a moment")]
-    Busy,
-    #[error("this link was used or has expired: tableside admin setup-link makes another")]
-    NoSuchLink,
-    #[error("this kiosk is not known here, or stands elsewhere")]
-    NoSuchKiosk,
-    #[error("there is an account of this name already")]
-    NameIsTaken,
-    #[error("a name has 1 to 32 letters, digits and .-_@")]
-    UnusableName,
-    #[error("a password has at least {SHORTEST_PASSWORD} characters and at most {} bytes", passwords::LONGEST_PASSWORD)]
-    UnusablePassword,
-    #[error("the console is open: nobody logs in")]
-    Open,
-    #[error("accounts cannot be looked up: {0}")]
-    Database(#[from] DatabaseError),
-}
 
 /// Decides about each request.
 #[derive(Debug)]
@@ -80,6 +68,7 @@ struct Kept {
     accounts: Accounts,
     passwords: Passwords,
     delays: Delays,
+    kiosks_seen: KiosksSeen,
 }
 
 /// Why nobody can be told who may use the console.
@@ -108,6 +97,7 @@ impl Access {
                 accounts: Accounts::open(database)?,
                 passwords: Passwords::start()?,
                 delays: Delays::default(),
+                kiosks_seen: KiosksSeen::default(),
             }),
         };
         let cookies = Cookies { secure: options.has_secure_cookies(listen.ip()) };
@@ -185,19 +175,22 @@ impl Access {
 
     /// A session that holds.
     fn session(&self, kept: &Kept, hash: &SecretHash, now: Timestamp) -> Result<Option<Session>, DatabaseError> {
+        Ok(kept.accounts.session(hash)?.filter(|session| self.holds(session, now)))
+    }
+
+    /// Whether a session has not come to either limit.
+    fn holds(&self, session: &Session, now: Timestamp) -> bool {
         let within = |since: Timestamp, limit: Duration| {
             SignedDuration::try_from(limit).is_ok_and(|limit| now.duration_since(since) < limit)
         };
-        let holds = |session: &Session| {
-            within(session.used, self.options.idle) && within(session.started, self.options.longest)
-        };
-        Ok(kept.accounts.session(hash)?.filter(holds))
+        within(session.used, self.options.idle) && within(session.started, self.options.longest)
     }
 
     /// A kiosk at an address of its own.
     fn kiosk(&self, kept: &Kept, hash: &SecretHash, address: IpAddr) -> Result<Option<Who>, DatabaseError> {
         let Some(kiosk) = kept.accounts.kiosk(hash)? else { return Ok(None) };
         if kiosk.stands_at(address) {
+            kept.kiosks_seen.note(&kiosk.name, address);
             return Ok(Some(Who::Table { kiosk: kiosk.name, token: *hash }));
         }
         tracing::warn!(kiosk = kiosk.name, %address, "a kiosk's token comes from elsewhere: refused");
@@ -235,112 +228,10 @@ impl Access {
         done.await.unwrap_or(Err(LogInError::Busy))
     }
 
-    /// Lets a person in, by name and password. The header that has the browser keep the session.
-    pub(super) async fn log_in(
-        self: &Arc<Self>,
-        name: &str,
-        password: String,
-        caller: &Caller,
-    ) -> Result<(Account, String), LogInError> {
-        let kept = self.kept.as_ref().ok_or(LogInError::Open)?;
-        // Whoever tries what is no name has to wait too.
-        let name = Account::name_of(name).unwrap_or_default();
-        let now = Instant::now();
-        kept.delays.attempt(&name, caller.address, now).map_err(|wait| {
-            telemetry::log_in("delayed");
-            LogInError::Wait(wait)
-        })?;
-        let asked = name.clone();
-        let found = self.on_disk(move |_, kept| kept.accounts.account(&asked)).await?;
-        let (account, right) = found.map_or((None, None), |(account, password)| (Some(account), Some(password)));
-        let password = if password.len() <= passwords::LONGEST_PASSWORD { password } else { String::new() };
-        let is_right = kept.passwords.is_right(password, right).await.map_err(|Busy| {
-            kept.delays.not_tried(&name, caller.address);
-            telemetry::log_in("busy");
-            LogInError::Busy
-        })?;
-        if !is_right {
-            kept.delays.failed(&name, caller.address, Instant::now());
-            telemetry::log_in("failed");
-            // A name that nobody has is not told: it may be a password that was typed into the wrong field.
-            let account = account.map(|account| account.name);
-            tracing::info!(account, address = %caller.address, "a log-in failed");
-            let who = Person::AtConsole { address: caller.address.to_string(), account, initials: None };
-            self.audit.log_in_failed(who);
-            return Err(LogInError::Wrong);
-        }
-        let account = account.ok_or(LogInError::Wrong)?;
-        kept.delays.succeeded(&name, caller.address, now);
-        let header = self.begin_session(&account, caller).await?;
-        Ok((account, header))
-    }
-
-    async fn begin_session(self: &Arc<Self>, account: &Account, caller: &Caller) -> Result<String, LogInError> {
-        let (secret, now) = (Secret::new(), Timestamp::now());
-        let before = if let Who::Person { session, .. } = &caller.who { Some(*session) } else { None };
-        let (hash, name) = (secret.hash(), account.name.clone());
-        self.on_disk(move |access, kept| {
-            let ago = |limit: Duration| now.checked_sub(limit).unwrap_or(Timestamp::MIN);
-            kept.accounts.remove_sessions(ago(access.options.idle), ago(access.options.longest))?;
-            kept.accounts.begin_session(&hash, &name, now, before.as_ref())
-        })
-        .await?;
-        telemetry::log_in("succeeded");
-        let who = Who::Person { account: account.clone(), session: hash };
-        let who = Caller { who, ..caller.clone() }.person(None);
-        tracing::info!(account = account.name, address = %caller.address, "logged in");
-        self.audit.note(Event::LoggedIn { who, outcome: Outcome::Done });
-        Ok(self.cookies.keep(TokenKind::Session, &secret))
-    }
-
-    /// Lets a kiosk in, by its token. The header that has the browser keep it.
-    pub(super) fn let_kiosk_in(&self, token: &str, address: IpAddr) -> Result<String, LogInError> {
-        let kept = self.kept.as_ref().ok_or(LogInError::Open)?;
-        let secret = Secret::presented(token).ok_or(LogInError::NoSuchKiosk)?;
-        self.kiosk(kept, &secret.hash(), address)?.ok_or(LogInError::NoSuchKiosk)?;
-        Ok(self.cookies.keep(TokenKind::Kiosk, &secret))
-    }
-
-    /// Makes an administrator by a set-up link, and lets the person in.
-    pub(super) async fn set_up(
-        self: &Arc<Self>,
-        token: &str,
-        name: &str,
-        shown_as: &str,
-        password: String,
-        caller: &Caller,
-    ) -> Result<(Account, String), LogInError> {
-        let kept = self.kept.as_ref().ok_or(LogInError::Open)?;
-        let token = Secret::presented(token).ok_or(LogInError::NoSuchLink)?.hash();
-        if !self.on_disk(move |_, kept| kept.accounts.setup_link_holds(&token, Timestamp::now())).await? {
-            return Err(LogInError::NoSuchLink);
-        }
-        let name = Account::name_of(name).ok_or(LogInError::UnusableName)?;
-        let shown_as = Account::shown_as_of(shown_as).unwrap_or_else(|| name.clone());
-        if !is_acceptable(&password) {
-            return Err(LogInError::UnusablePassword);
-        }
-        let password = kept.passwords.keep(password).await.map_err(|Busy| LogInError::Busy)?;
-        let password = password.ok_or(LogInError::Busy)?;
-        let account = Account { name, shown_as, role: Role::Administrator, created: Timestamp::now() };
-        let made = account.clone();
-        match self.on_disk(move |_, kept| kept.accounts.set_up(&token, &made, &password)).await? {
-            SetUp::Done => {}
-            SetUp::NoSuchLink => return Err(LogInError::NoSuchLink),
-            SetUp::NameIsTaken => return Err(LogInError::NameIsTaken),
-        }
-        let change = format!("made by a set-up link: {}", account.role.as_str());
-        self.audit.note(Event::AccessChanged { who: caller.person(None), whose: account.name.clone(), change });
-        let header = self.begin_session(&account, caller).await?;
-        Ok((account, header))
-    }
-
-    /// Ends a person's session. The header that has the browser forget it.
-    pub(super) fn log_out(&self, caller: &Caller) -> Result<String, DatabaseError> {
-        if let (Some(kept), Who::Person { session, .. }) = (&self.kept, &caller.who) {
-            kept.accounts.end_session(session)?;
-            self.audit.note(Event::LoggedOut { who: caller.person(None) });
-        }
-        Ok(self.cookies.forget())
+    /// Tells the log and the audit trail what somebody has changed.
+    fn tell(&self, caller: &Caller, whose: &str, change: &AccessChange<'_>) {
+        tracing::info!(whose, by = caller.account(), address = %caller.address, %change, "who may use the console was changed");
+        let (who, whose, change) = (caller.person(None), whose.to_owned(), change.to_string());
+        self.audit.note(Event::AccessChanged { who, whose, change });
     }
 }

@@ -6,7 +6,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-use super::secret::{random, same};
+use super::secret::{Secret, random, same};
 use crate::database::KeptPassword;
 use crate::serving::lowest_priority;
 
@@ -25,6 +25,14 @@ pub(super) const LONGEST_PASSWORD: usize = 256;
 #[must_use]
 pub fn is_acceptable(password: &str) -> bool {
     password.chars().count() >= SHORTEST_PASSWORD && password.len() <= LONGEST_PASSWORD
+}
+
+/// A password that nobody has thought of: 20 letters, digits, `-` and `_`, 120 random bits.
+#[must_use]
+pub fn made_password() -> String {
+    let mut text = Secret::new().text();
+    text.truncate(20);
+    text
 }
 
 /// A password as it is to be kept; takes as long as a log-in.
@@ -198,6 +206,7 @@ mod tests {
 
     #[test]
     fn a_password_is_long_and_that_is_all() {
+        assert!(is_acceptable(&made_password()) && made_password() != made_password());
         assert!(is_acceptable("aaaaaaaaaaaa") && !is_acceptable("short") && !is_acceptable(&"a".repeat(257)));
     }
 }

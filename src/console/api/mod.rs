@@ -3,7 +3,10 @@
 mod daemon;
 mod deliveries;
 mod exams;
+mod kiosks;
+mod machine;
 mod openapi;
+mod people;
 mod session;
 mod slices;
 
@@ -37,6 +40,21 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/api/v1/outbox/retry", deliveries::send_again)
         .post("/api/v1/outbox/drop", deliveries::give_up)
         .get("/api/v1/status", daemon::status)
+        .get("/api/v1/account", people::account)
+        .post("/api/v1/account/password", people::change_password)
+        .delete("/api/v1/account/sessions/{session}", people::end_own_session)
+        .get("/api/v1/people", people::people)
+        .post("/api/v1/people", people::add)
+        .post("/api/v1/people/{name}", people::edit)
+        .delete("/api/v1/people/{name}", people::remove)
+        .post("/api/v1/people/{name}/password", people::reset)
+        .get("/api/v1/sessions", people::sessions)
+        .delete("/api/v1/sessions/{session}", people::end_session)
+        .get("/api/v1/kiosks", kiosks::kiosks)
+        .post("/api/v1/kiosks", kiosks::add)
+        .delete("/api/v1/kiosks/{name}", kiosks::revoke)
+        .get("/api/v1/scanners", machine::scanners)
+        .get("/api/v1/machine", machine::machine)
         .get("/api/v1/openapi.json", openapi::openapi)
 }
 

@@ -8,7 +8,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{daemon, deliveries, exams, session, slices};
+use super::{daemon, deliveries, exams, kiosks, machine, people, session, slices};
 use crate::console::{events, server};
 use crate::database::DeliveryFilter;
 
@@ -42,6 +42,21 @@ use crate::database::DeliveryFilter;
         deliveries::of_exam,
         deliveries::send_again,
         deliveries::give_up,
+        people::account,
+        people::change_password,
+        people::end_own_session,
+        people::people,
+        people::add,
+        people::edit,
+        people::remove,
+        people::reset,
+        people::sessions,
+        people::end_session,
+        kiosks::kiosks,
+        kiosks::add,
+        kiosks::revoke,
+        machine::scanners,
+        machine::machine,
     )
 )]
 struct Operations;
@@ -87,6 +102,11 @@ fn schemas() -> Map<String, Value> {
     define::<session::SetUp>(&mut taken);
     define::<exams::Acknowledge>(&mut taken);
     define::<DeliveryFilter>(&mut taken);
+    define::<people::Added>(&mut taken);
+    define::<people::Edited>(&mut taken);
+    define::<people::Reset>(&mut taken);
+    define::<people::OwnPassword>(&mut taken);
+    define::<kiosks::Added>(&mut taken);
     let mut answered = settings.for_serialize().into_generator();
     define::<super::Problem<'_>>(&mut answered);
     define::<crate::console::Status>(&mut answered);
@@ -98,6 +118,15 @@ fn schemas() -> Map<String, Value> {
     define::<deliveries::Listed>(&mut answered);
     define::<deliveries::OfExam>(&mut answered);
     define::<deliveries::Decided>(&mut answered);
+    define::<people::People>(&mut answered);
+    define::<people::MadePassword>(&mut answered);
+    define::<people::Sessions>(&mut answered);
+    define::<people::OwnAccount>(&mut answered);
+    define::<people::Done>(&mut answered);
+    define::<kiosks::Kiosks>(&mut answered);
+    define::<kiosks::KioskToken>(&mut answered);
+    define::<machine::Scanners>(&mut answered);
+    define::<crate::console::Machine>(&mut answered);
     let mut schemas = taken.take_definitions(true);
     schemas.extend(answered.take_definitions(true));
     let either = ["Session", "KioskEntered"].map(|name| json!({ "$ref": format!("#/components/schemas/{name}") }));

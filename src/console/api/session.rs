@@ -162,8 +162,9 @@ fn with_cookie(mut response: Response, cookie: &str) -> Response {
     }
 }
 
-fn refused(error: &LogInError) -> Response {
+pub(super) fn refused(error: &LogInError) -> Response {
     let status = match error {
+        LogInError::Disabled => StatusCode::FORBIDDEN,
         LogInError::Wrong | LogInError::NoSuchLink | LogInError::NoSuchKiosk => StatusCode::UNAUTHORIZED,
         LogInError::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
         LogInError::Busy | LogInError::Database(_) => StatusCode::SERVICE_UNAVAILABLE,

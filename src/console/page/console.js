@@ -1,6 +1,7 @@
 // The console: what the daemon tells goes into `exams` and `status`, and the page is written from those, at most once a
 // frame. Data goes one way: daemon, exams, verdict, views.
 
+import { startAccount } from "./account.js";
 import { showBanner, showEmptyBanner, showUnknownBanner } from "./banner.js";
 import { ClockSkew } from "./clock.js";
 import { getExam, getExams, getSlices, getStatus, openStream } from "./daemon.js";
@@ -447,4 +448,7 @@ listenToUser();
 startDeliveries();
 startSound();
 writeSoon();
-startSession().then(startStream);
+startSession().then(() => {
+  startAccount();
+  startStream();
+});

@@ -6,7 +6,7 @@ import { Problem } from "./text.js";
 const REQUEST_LIMIT_MS = 10_000;
 
 /** Paths have no leading slash: they hold below whatever path a proxy puts the console. @param {string} path @param {RequestInit} options */
-async function request(path, options = {}) {
+export async function request(path, options = {}) {
   const response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(REQUEST_LIMIT_MS) }).catch(() => {
     throw new Problem({ text: "page.no_answer" });
   });
@@ -23,7 +23,7 @@ export function refusal(status, body) {
 const examPath = (/** @type {string} */ key) => `api/v1/exams/${encodeURIComponent(key)}`;
 
 /** What changes something: JSON, as the daemon wants it. @param {string} method @param {object} body */
-const asJson = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+export const asJson = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 /** @returns {Promise<Session>} */
 export const getSession = () => request("api/v1/session");
