@@ -7,6 +7,7 @@ mod events;
 mod feed;
 mod files;
 mod hub;
+mod outcomes;
 mod server;
 mod status;
 mod view;

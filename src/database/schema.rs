@@ -260,6 +260,20 @@ CREATE TABLE setup_link (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Layout 8: what became of verdicts, as radiologists answered. The last of an exam counts; none is changed or taken away. `verdict` is
+/// the one that it is about, absent where there was none.
+const OUTCOMES: &str = "
+CREATE TABLE outcome (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    verdict TEXT,
+    recorded_by TEXT NOT NULL,
+    recorded_us INTEGER NOT NULL,
+    PRIMARY KEY (exam, place)
+) STRICT, WITHOUT ROWID;
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -270,8 +284,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(SHADOW_RESULTS),
         M::up(INDEXES),
         M::up(ACCOUNTS),
+        M::up(OUTCOMES),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 7;
+pub(super) const LAYOUT: usize = 8;

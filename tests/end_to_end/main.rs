@@ -39,6 +39,7 @@ mod notifications;
 mod odd_objects;
 mod order_of_arrival;
 mod outbox;
+mod outcomes;
 mod pictures;
 mod procedure_step;
 mod promotion;

@@ -48,6 +48,7 @@ pub(in crate::console) struct Known {
     role: Role,
     sees_exams: bool,
     acknowledges: bool,
+    records_outcomes: bool,
     delivers: bool,
 }
 
@@ -102,6 +103,7 @@ impl Caller {
             role,
             sees_exams: matrix::sees_exams(role),
             acknowledges: matrix::acknowledges(role),
+            records_outcomes: matrix::records_outcomes(role),
             delivers: matrix::delivers(role),
         })
     }

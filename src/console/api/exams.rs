@@ -5,17 +5,18 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Sent, answer_of, has, problem};
-use crate::alert::AcknowledgeError;
+use crate::alert::{AcknowledgeError, in_order};
 use crate::analysis::edition;
 use crate::audit::Subject;
 use crate::console::access::{Caller, Names};
 use crate::console::server::WebOptions;
 use crate::console::view::{ShownExam, ShownSlab};
-use crate::database::ExamSearch;
+use crate::database::{ExamFilter, ExamSearch};
 use crate::exam::{ExamKey, SlabIndex};
 use crate::picture::picture;
 
@@ -28,6 +29,10 @@ const MOST_WORDS: usize = 8;
 pub(super) struct Asked {
     /// Words that stand in name, ID or key.
     search: Option<String>,
+    /// Only these.
+    filter: Option<ExamFilter>,
+    /// They began then or later.
+    since: Option<Timestamp>,
     /// The key of the exam before which they began.
     before: Option<String>,
 }
@@ -37,15 +42,18 @@ pub(super) async fn exams(
     caller: Caller,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
-    let Query(Asked { search, before }) = match asked {
+    let Query(Asked { search, filter, since, before }) = match asked {
         Ok(asked) => asked,
         Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
     };
     answer_of(move || {
         let shown =
             |exams: Vec<ShownExam>| -> Vec<ShownExam> { exams.into_iter().map(|exam| caller.names.of(exam)).collect() };
-        if search.is_none() && before.is_none() {
-            return Json(json!({ "exams": shown(options.hub.exams()) })).into_response();
+        if search.is_none() && filter.is_none() && since.is_none() && before.is_none() {
+            let exams = options.hub.exams();
+            let standings: Vec<_> = exams.iter().map(ShownExam::standing).collect();
+            let order: Vec<ExamKey> = in_order(&standings, Timestamp::now()).into_iter().cloned().collect();
+            return Json(json!({ "exams": shown(exams), "order": order })).into_response();
         }
         let before = match before.map(|key| ExamKey::parse(&key)) {
             None => None,
@@ -58,7 +66,7 @@ pub(super) async fn exams(
         };
         let words = search.unwrap_or_default().split_whitespace().take(MOST_WORDS).map(str::to_owned).collect();
         let by_key_alone = caller.names != Names::Full;
-        match options.hub.search(&ExamSearch { words, by_key_alone, before }) {
+        match options.hub.search(&ExamSearch { words, by_key_alone, filter, since, before }) {
             Ok((exams, more)) => Json(json!({ "exams": shown(exams), "more": more })).into_response(),
             Err(error) => {
                 tracing::error!(%error, "exams cannot be looked for in the database");

@@ -5,7 +5,7 @@ import { beginSession, endSession, getSession, setUp } from "./daemon.js";
 import { byId, make, setHidden, setText } from "./dom.js";
 
 /** @type {Who} */
-const NOBODY = { name: null, shown_as: null, role: null, sees_exams: false, acknowledges: false, delivers: false };
+const NOBODY = { name: null, shown_as: null, role: null, sees_exams: false, acknowledges: false, records_outcomes: false, delivers: false };
 const ROLE_WORDS = { technician: "Technician", clinic: "Clinic", administrator: "Administrator", reader: "Reader", table: "Table" };
 
 let access = "accounts";
@@ -13,6 +13,7 @@ let access = "accounts";
 
 export const seesExams = () => who.sees_exams;
 export const acknowledges = () => who.acknowledges;
+export const recordsOutcomes = () => who.records_outcomes;
 /** The name beside acknowledgements, or "" where initials are to be typed. */
 export const ownName = () => who.shown_as ?? "";
 
