@@ -63,7 +63,8 @@ pub fn write(out: impl std::io::Write, cases: &[LabelledCase]) -> std::io::Resul
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(REQUIRED)?;
     for LabelledCase { name, folder, positive } in cases {
-        writer.write_record([name, &*folder.to_string_lossy(), if *positive { "1" } else { "0" }])?;
+        let label = if *positive { "1" } else { "0" };
+        writer.write_record([name.as_str(), &folder.to_string_lossy(), label])?;
     }
     writer.flush()
 }

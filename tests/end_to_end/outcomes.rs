@@ -59,7 +59,7 @@ fn a_flagged_exam_rises_above_a_newer_plain_one_and_falls_once_it_is_acknowledge
     let says = |exam: &Value, part: &str, words: &str| {
         format!("document.querySelector('{}').textContent.includes('{words}')", entry(exam, part))
     };
-    one.wait_until("what it asks for", &says(&sick, ".ask-words", "Alarm, not acknowledged"));
+    one.wait_until("what it asks for", &says(&sick, ".ask-words", "Alarm: acknowledge"));
     one.click("#elsewhere button");
     let button = "#flag-list button[data-acknowledge=suspected]";
     one.wait_until("the button", &format!("document.querySelector('{button}')?.disabled === false"));
