@@ -40,6 +40,7 @@ pub(in crate::console) struct Caller {
 
 /// What the page is told of who uses it.
 #[derive(Debug, Serialize)]
+#[allow(clippy::struct_excessive_bools)]
 pub(in crate::console) struct Known {
     /// `None` where nobody has logged in by name.
     name: Option<String>,
