@@ -54,7 +54,7 @@
 //! - [`raster`] handles sets of pixels: masks, connected regions, outlines.
 //! - [`telemetry`] is metrics and logs.
 //! - [`texts`] is everything that people read, by language.
-//! - `hex` and `words` are small helpers of texts, `pem`, `client_tls` and `backoff` of connections; `fuzzing` has the entry points of the fuzz targets.
+//! - `hex` and `words` are small helpers of texts, `wilson` of shares, `pem`, `client_tls` and `backoff` of connections; `fuzzing` has the entry points of the fuzz targets.
 
 // Programs, tests and benches have nobody who could reach what they say is public; the library does.
 #![warn(unreachable_pub)]
@@ -100,4 +100,5 @@ pub mod telemetry;
 pub mod texts;
 pub mod triage;
 pub mod validation;
+mod wilson;
 mod words;

@@ -18,6 +18,7 @@ use command::gpu_check::{GpuCheckArgs, gpu_check};
 use command::gpu_probe::gpu_probe;
 use command::model::{ModelArgs, model};
 use command::outbox::{OutboxArgs, outbox};
+use command::outcome::{OutcomeArgs, outcome};
 use command::report::{ReportArgs, report};
 use command::scan::{ScanArgs, scan};
 use command::serve::{ServeArgs, serve};
@@ -57,6 +58,9 @@ enum Command {
     /// List what is to be delivered, send it again or give it up
     #[command(after_help = EXIT_CODES)]
     Outbox(OutboxArgs),
+    /// Write the outcomes that people recorded as a list of labelled cases
+    #[command(after_help = EXIT_CODES)]
+    Outcome(OutcomeArgs),
     /// Add, list and remove the people who may log in to the console
     #[command(after_help = EXIT_CODES)]
     User(UserArgs),
@@ -120,6 +124,7 @@ fn main() -> ExitCode {
         Command::Triage(args) => triage(&args),
         Command::Report(args) => report(&args),
         Command::Outbox(args) => outbox(&args),
+        Command::Outcome(args) => outcome(&args),
         Command::User(args) => user(&args),
         Command::Kiosk(args) => kiosk(&args),
         Command::Admin(args) => admin(&args),

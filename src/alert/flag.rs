@@ -97,6 +97,15 @@ impl Flag {
     }
 }
 
+/// How many characters a name or initials may have.
+const LONGEST_SIGNATURE: usize = 64;
+
+/// The name or the initials by which somebody signs; `None` if it is none.
+pub(super) fn signature(by: &str) -> Option<&str> {
+    let by = by.trim();
+    (!by.is_empty() && by.chars().count() <= LONGEST_SIGNATURE).then_some(by)
+}
+
 /// All flags of one exam.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -205,10 +214,7 @@ impl Flags {
     /// # Errors
     /// If there is no such flag or nobody is named.
     pub fn acknowledge(&mut self, id: &str, by: &str, seen: Seen) -> Result<bool, AcknowledgeError> {
-        let by = by.trim();
-        if by.is_empty() || by.chars().count() > 64 {
-            return Err(AcknowledgeError::NoName);
-        }
+        let by = signature(by).ok_or(AcknowledgeError::NoName)?;
         let flag = self.0.iter_mut().find(|flag| flag.id == id).ok_or(AcknowledgeError::NoSuchFlag)?;
         let is_first = flag.acknowledged.is_none();
         if is_first {

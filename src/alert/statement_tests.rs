@@ -5,52 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::alert::Acknowledgement;
-use crate::exam::{ExamKey, Patient};
-use crate::triage::Thresholds;
-
-fn exam(state: ExamState, verdict: Option<Verdict>) -> ExamView {
-    ExamView {
-        key: ExamKey::new("1.2", &Patient::default()),
-        state,
-        patient: Patient::default(),
-        scanner: "CT1".to_owned(),
-        description: String::new(),
-        started: Timestamp::UNIX_EPOCH,
-        last_slice: None,
-        updated: Timestamp::UNIX_EPOCH,
-        slices: SliceCounts { received: 100, instances: 100, analysed: 99, kept: 1, ..SliceCounts::default() },
-        z_mm: None,
-        slabs: 0,
-        score: None,
-        threshold: Thresholds { early: 0.9, suspected: 0.5 },
-        verdict,
-        reason: verdict.map(|_| "because".to_owned()).unwrap_or_default(),
-        reason_phrase: None,
-        revised: false,
-        lesions: None,
-    }
-}
-
-fn flag(kind: FlagKind, state: FlagState) -> Flag {
-    let severity = match kind {
-        FlagKind::Suspected => Severity::Alarm,
-        FlagKind::Abnormal | FlagKind::Rescan | FlagKind::NotAnalysed => Severity::Warning,
-    };
-    Flag {
-        id: Flag::id_of(kind),
-        kind,
-        severity,
-        state,
-        text: format!("{} text", kind.as_str()),
-        phrase: None,
-        remedy: None,
-        raised: Timestamp::UNIX_EPOCH,
-        after_slices: 40,
-        score: None,
-        acknowledged: None,
-        life: Vec::new(),
-    }
-}
+use crate::alert::made::{exam, flag};
 
 fn advice(remedy: Remedy) -> Flag {
     let severity = if remedy.needs_the_patient() { Severity::Warning } else { Severity::Notice };

@@ -38,6 +38,7 @@ pub(super) const RESTRICTED_FUNCTION: Code = dicom("110132", "Use of Restricted 
 pub(super) const RECORDING_STOPPED: Code = dicom("110133", "Audit Recording Stopped");
 pub(super) const USER_SECURITY: Code = dicom("110137", "User Security Attributes Changed");
 pub(super) const FLAG_ACKNOWLEDGED: Code = own("acknowledged", "Flag acknowledged");
+pub(super) const OUTCOME_RECORDED: Code = own("outcome-recorded", "Outcome recorded");
 pub(super) const NOTIFICATION: Code = own("notification", "Notification");
 pub(super) const TRAIL_SHORTENED: Code = own("trail-shortened", "Audit records removed for their age");
 pub(super) const TRAIL_DAMAGED: Code = own("trail-damaged", "Audit trail found damaged");

@@ -55,6 +55,7 @@ pub enum ExportKind {
     Report,
     Backup,
     SupportBundle,
+    Cases,
 }
 
 /// What somebody decided about deliveries.
@@ -108,6 +109,12 @@ pub enum Event {
         who: Person,
         subject: Subject,
         flag: String,
+    },
+    /// Somebody recorded what became of a verdict.
+    OutcomeRecorded {
+        who: Person,
+        subject: Subject,
+        outcome: String,
     },
     /// Objects for a destination, or what it refused of them.
     Delivered {
@@ -196,6 +203,7 @@ impl Event {
             Self::AccessChanged { .. } => "access_changed",
             Self::Viewed { .. } => "viewed",
             Self::Acknowledged { .. } => "acknowledged",
+            Self::OutcomeRecorded { .. } => "outcome_recorded",
             Self::Delivered { .. } => "delivered",
             Self::Notified { .. } => "notified",
             Self::Exported { .. } => "exported",

@@ -37,13 +37,12 @@ impl Event {
                 message(codes::INSTANCES_ACCESSED, Action::Read, &Outcome::Done, participants, objects)
             }
             Self::Acknowledged { who, subject, flag } => {
-                let mut objects = subject.objects(&Instances::new());
-                if let Some(study) = objects.first_mut() {
-                    study.details.push(("flag", flag.clone()));
-                }
-                let changed =
-                    message(codes::PROCEDURE_RECORD, Action::Update, &Outcome::Done, vec![who.asks(), own()], objects);
+                let changed = record_changed(who, own(), subject, ("flag", flag));
                 Message { kind: Some(codes::FLAG_ACKNOWLEDGED), ..changed }
+            }
+            Self::OutcomeRecorded { who, subject, outcome } => {
+                let changed = record_changed(who, own(), subject, ("outcome", outcome));
+                Message { kind: Some(codes::OUTCOME_RECORDED), ..changed }
             }
             Self::Delivered { destination, address, subject, instances, outcome } => {
                 let (node, address) = (destination.clone(), Some(address.clone()));
@@ -118,8 +117,18 @@ impl ExportKind {
             Self::Report => "report",
             Self::Backup => "copy of the database",
             Self::SupportBundle => "support bundle, without patients",
+            Self::Cases => "list of labelled cases, without patients",
         }
     }
+}
+
+/// Somebody added something to what is known of an exam.
+fn record_changed(who: &Person, own: Participant, subject: &Subject, (name, value): (&'static str, &str)) -> Message {
+    let mut objects = subject.objects(&Instances::new());
+    if let Some(study) = objects.first_mut() {
+        study.details.push((name, value.to_owned()));
+    }
+    message(codes::PROCEDURE_RECORD, Action::Update, &Outcome::Done, vec![who.asks(), own], objects)
 }
 
 /// This program, as a participant.

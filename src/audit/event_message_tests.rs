@@ -35,6 +35,7 @@ fn events() -> Vec<Event> {
         Event::AccessChanged { who: who.clone(), whose: worst.clone(), change: worst.clone() },
         Event::Viewed { who: who.clone(), subject: subject.clone() },
         Event::Acknowledged { who: who.clone(), subject: subject.clone(), flag: worst.clone() },
+        Event::OutcomeRecorded { who: who.clone(), subject: subject.clone(), outcome: worst.clone() },
         Event::Delivered {
             destination: destination.clone(),
             address: address.clone(),

@@ -137,6 +137,11 @@ impl Audit {
         self.note(Event::Acknowledged { who, subject: self.completed(subject), flag: flag.to_owned() });
     }
 
+    /// Notes that somebody recorded what became of a verdict.
+    pub fn outcome_recorded(&self, who: Person, subject: Subject, outcome: &str) {
+        self.note(Event::OutcomeRecorded { who, subject: self.completed(subject), outcome: outcome.to_owned() });
+    }
+
     /// Notes that somebody could not log in, once in a while for the same account and address.
     pub fn log_in_failed(&self, who: Person, reason: String) {
         if self.failed.is_due(who.clone(), Instant::now()) {

@@ -13,6 +13,7 @@ pub mod gpu_check;
 pub mod gpu_probe;
 pub mod model;
 pub mod outbox;
+pub mod outcome;
 pub mod report;
 pub mod scan;
 pub mod serve;

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde::Serialize;
 use serde_json::json;
 
 use super::feed::Feed;
 use super::view::{ShownExam, ShownSlab, WaitingPlace};
-use crate::alert::{AcknowledgeError, Flags, Seen};
+use crate::alert::{AcknowledgeError, Flags, Outcomes, Seen};
 use crate::analysis::{ExamState, ExamView, Listener, SlabView};
-use crate::database::{Database, DatabaseError, ExamSearch, Record, ScannerExams};
+use crate::database::{Database, DatabaseError, ExamFilter, ExamSearch, ListedExam, Record, ScannerExams};
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::report::ReportBasis;
 use crate::telemetry::{self, Until};
@@ -24,6 +24,11 @@ const CONCLUSION_POLL: Duration = Duration::from_millis(200);
 
 /// Exams that are shown.
 const SHOWN_EXAMS: usize = 50;
+
+/// Exams before those that are shown too because they ask for something: so many of the newest, for so long. An order by urgency is none
+/// where what has waited longest has left the list. A day later somebody else has the patient, and the filter still finds the exam.
+const ASKING_EXAMS: usize = 100;
+const ASKING_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Finished exams that are kept at hand with their slabs; the database keeps them all.
 const FINISHED_AT_HAND: usize = 8;
@@ -71,18 +76,20 @@ impl Hub {
         &self.feed
     }
 
-    /// The newest exams, newest first, and all that have no verdict yet.
+    /// The newest exams, newest first, and all that have no verdict yet or ask for something.
     #[must_use]
     pub fn exams(&self) -> Vec<ShownExam> {
         // What is on the disk is asked for first: an exam that is written in between stands in both, and the one at hand counts.
-        let kept = self.database.as_ref().map(|database| database.newest(SHOWN_EXAMS)).unwrap_or_default();
-        let of_kept = |kept: (ExamView, Flags)| (kept.0.key.clone(), self.shown_kept(kept));
+        let mut kept = self.database.as_ref().map(|database| database.newest(SHOWN_EXAMS)).unwrap_or_default();
+        kept.extend(self.database.as_ref().map(|database| asking(database)).unwrap_or_default());
+        let of_kept = |kept: ListedExam| (kept.exam.key.clone(), self.shown_kept(kept));
         let mut shown: BTreeMap<ExamKey, ShownExam> = kept.into_iter().map(of_kept).collect();
         shown.extend(self.records().values().map(|record| (record.exam.key.clone(), self.shown(record))));
         let mut shown: Vec<ShownExam> = shown.into_values().collect();
         shown.sort_by_key(|shown| std::cmp::Reverse(shown.exam.started));
         let mut newest = 0..SHOWN_EXAMS;
-        shown.retain(|shown| newest.next().is_some() || shown.exam.state != ExamState::Complete);
+        shown
+            .retain(|shown| newest.next().is_some() || shown.exam.state != ExamState::Complete || shown.urgency.asks());
         shown
     }
 
@@ -213,11 +220,11 @@ impl Hub {
         let known = self.record(key).ok_or(AcknowledgeError::NoSuchFlag)?.exam;
         let seen = Seen { at: now, score: known.score, ..Seen::of(&known.slices, now) };
         let mut outcome = Err(AcknowledgeError::NoSuchFlag);
-        let record = self.change_flags(key, |flags| outcome = flags.acknowledge(flag, by, seen));
+        let record = self.change(key, |record| outcome = record.flags.acknowledge(flag, by, seen));
         let is_first = outcome?;
         let record = record.ok_or(AcknowledgeError::NoSuchFlag)?;
         let exam = self.shown(&record);
-        if !self.database.as_ref().is_none_or(|database| database.save_now(record)) {
+        if !self.save_now(record) {
             return Err(AcknowledgeError::NotKept);
         }
         if is_first {
@@ -232,6 +239,7 @@ impl Hub {
             self.kept(&exam.key).unwrap_or_else(|| Record {
                 exam: exam.clone(),
                 flags: Flags::default(),
+                outcomes: Outcomes::default(),
                 slabs: BTreeMap::new(),
                 report: None,
                 basis: None,
@@ -241,15 +249,15 @@ impl Hub {
         record
     }
 
-    /// Changes the flags of an exam, of one that the database alone has as well. The record as it is then: it may leave memory at any
-    /// time, so what is to be kept of the change is kept from that.
-    fn change_flags(&self, key: &ExamKey, change: impl FnOnce(&mut Flags)) -> Option<Record> {
+    /// Changes an exam, one that the database alone has as well. The record as it is then: it may leave memory at any time, so what is to
+    /// be kept of the change is kept from that.
+    pub(super) fn change(&self, key: &ExamKey, change: impl FnOnce(&mut Record)) -> Option<Record> {
         let mut records = self.records();
         if !records.contains_key(key) {
             records.insert(key.clone(), self.kept(key)?);
         }
         let record = records.get_mut(key)?;
-        change(&mut record.flags);
+        change(record);
         self.feed.tell_exam(self.shown(record));
         Some(record.clone())
     }
@@ -258,6 +266,17 @@ impl Hub {
         if let Some((database, record)) = self.database.as_ref().zip(self.record(key)) {
             database.save(record);
         }
+    }
+
+    /// Keeps an exam; it is on the disk when this returns `true`.
+    #[must_use]
+    pub(super) fn save_now(&self, record: Record) -> bool {
+        self.database.as_ref().is_none_or(|database| database.save_now(record))
+    }
+
+    /// The database; `None` where all exams are at hand alone.
+    pub(super) fn database(&self) -> Option<&Database> {
+        self.database.as_deref()
     }
 
     /// Lets the longest finished exams go, which the database has; those that have no verdict yet stay.
@@ -279,9 +298,9 @@ impl Hub {
     }
 
     /// An exam as the database has it.
-    fn shown_kept(&self, (exam, flags): (ExamView, Flags)) -> ShownExam {
-        let waiting = self.waiting_place(&exam.key);
-        ShownExam::new(exam, &flags, waiting)
+    fn shown_kept(&self, kept: ListedExam) -> ShownExam {
+        let waiting = self.waiting_place(&kept.exam.key);
+        ShownExam::new(kept, waiting)
     }
 
     fn in_turn(&self) -> MutexGuard<'_, Vec<ExamKey>> {
@@ -371,7 +390,7 @@ impl Listener for Hub {
 
     fn raise_early(&self, key: &ExamKey, early: &EarlyFlag) -> bool {
         let mut raised = false;
-        self.change_flags(key, |flags| raised = flags.raise_early(early, Timestamp::now()));
+        self.change(key, |record| raised = record.flags.raise_early(early, Timestamp::now()));
         if raised {
             telemetry::flag("suspected", "early");
             self.save(key);
@@ -383,7 +402,7 @@ impl Listener for Hub {
         let mut raised = false;
         let slices = self.record(key).map(|record| record.exam.slices).unwrap_or_default();
         let seen = Seen::of(&slices, Timestamp::now());
-        self.change_flags(key, |flags| raised = flags.raise_rescan(issue, limits, &seen));
+        self.change(key, |record| raised = record.flags.raise_rescan(issue, limits, &seen));
         if raised {
             telemetry::flag("rescan", "early");
             self.save(key);
@@ -412,6 +431,16 @@ impl Listener for Hub {
         }
         self.save(key);
     }
+}
+
+/// Exams of the last while that ask for something.
+fn asking(database: &Database) -> Vec<ListedExam> {
+    let since = Timestamp::now().checked_sub(ASKING_FOR).ok();
+    let search = ExamSearch { filter: Some(ExamFilter::ToDo), since, ..ExamSearch::default() };
+    database.search(&search, ASKING_EXAMS).unwrap_or_else(|error| {
+        tracing::error!(%error, "exams that ask for something cannot be read from the database");
+        Vec::new()
+    })
 }
 
 /// How long it took until somebody knew.

@@ -8,6 +8,7 @@ mod feed;
 mod files;
 mod hub;
 mod machine;
+mod outcomes;
 mod server;
 mod status;
 mod view;

@@ -4,9 +4,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::alert::{Acknowledgement, Flag, FlagKind, FlagState, Flags, Moment, Severity, Stage, Statement, statements};
+use crate::alert::{
+    Acknowledgement, CaseOutcome, Flag, FlagKind, FlagState, Moment, OutcomeKind, Outcomes, Severity, Stage, Standing,
+    Statement, Urgency, statements,
+};
 use crate::analysis::{ExamView, SlabView, edition};
-use crate::database::{Delivery, DeliveryKind, DeliveryState, Record};
+use crate::database::{Delivery, DeliveryKind, DeliveryState, ExamFilter, ListedExam, Record};
 use crate::exam::{ExamKey, Remedy, SlabIndex};
 use crate::raster::{Outline, PackedMask, outlines};
 use crate::texts::Phrase;
@@ -24,6 +27,15 @@ pub struct ShownExam {
     #[serde(serialize_with = "shown_flags")]
     #[schemars(with = "Vec<ShownFlag<'static>>")]
     pub flags: Vec<Flag>,
+    pub urgency: Urgency,
+    /// The filters of lists that let it through.
+    pub filters: Vec<ExamFilter>,
+    /// What became of the verdict that it has now.
+    pub outcome: Option<CaseOutcome>,
+    /// All outcomes that were recorded, also of earlier verdicts, oldest first.
+    pub outcomes: Vec<CaseOutcome>,
+    /// The outcomes that can be recorded now.
+    pub outcome_choices: &'static [OutcomeKind],
     /// Its slices are received and none of them is on its way to the engine; absent once its turn has come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitingPlace>,
@@ -46,16 +58,35 @@ pub struct WaitingPlace {
 
 impl ShownExam {
     #[must_use]
-    pub fn new(exam: ExamView, flags: &Flags, waiting: Option<WaitingPlace>) -> Self {
-        let (stage, statements) =
-            (Stage::of(&exam), statements(&exam, flags.all(), waiting.map(|waiting| waiting.place)));
-        let phrases = ExamPhrases { reason: exam.said_reason() };
-        Self { exam, stage, statements, phrases, flags: flags.all().to_vec(), waiting }
+    pub fn new(listed: ListedExam, waiting: Option<WaitingPlace>) -> Self {
+        let ListedExam { exam, flags, outcomes } = &listed;
+        let said = statements(exam, flags.all(), waiting.map(|waiting| waiting.place));
+        let urgency = Urgency::of(exam, flags.all(), &said, outcomes);
+        Self {
+            phrases: ExamPhrases { reason: exam.said_reason() },
+            stage: Stage::of(exam),
+            statements: said,
+            flags: flags.all().to_vec(),
+            filters: ExamFilter::of(&listed, &urgency),
+            urgency,
+            outcome: outcomes.of(exam).cloned(),
+            outcomes: outcomes.all().to_vec(),
+            outcome_choices: Outcomes::choices(exam),
+            waiting,
+            exam: listed.exam,
+        }
     }
 
     #[must_use]
     pub fn of(record: &Record, waiting: Option<WaitingPlace>) -> Self {
-        Self::new(record.exam.clone(), &record.flags, waiting)
+        let Record { exam, flags, outcomes, .. } = record;
+        let listed = ListedExam { exam: exam.clone(), flags: flags.clone(), outcomes: outcomes.clone() };
+        Self::new(listed, waiting)
+    }
+
+    /// What decides where it stands in lists.
+    pub(in crate::console) fn standing(&self) -> Standing<'_> {
+        Standing { key: &self.exam.key, started: self.exam.started, urgency: &self.urgency }
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::Path;
 use super::{DatabaseError, connect_kept};
 
 /// Each yields lines of a text and a number.
-const COUNTED: [&str; 5] = [
+const COUNTED: [&str; 6] = [
     "SELECT 'exams ' || state || coalesce(' ' || verdict, ''), count(*) FROM exam GROUP BY state, verdict",
     "SELECT 'exams with a report', count(*) FROM report",
     "SELECT 'exams with what their objects are made from', count(*) FROM report_basis",
     "SELECT 'deliveries to ' || destination || ' ' || kind || ' ' || state, count(*) FROM delivery
         GROUP BY destination, kind, state",
+    "SELECT 'outcomes ' || kind, count(*) FROM outcome GROUP BY kind",
     "SELECT 'results of shadow models' || iif(failure IS NULL, '', ' that failed'), count(*) FROM shadow_result
         GROUP BY failure IS NULL",
 ];

@@ -1,4 +1,4 @@
-//! What must survive a restart: exams with their verdicts, slabs with their masks, flags and their moments, in one `SQLite` file
+//! What must survive a restart: exams with their verdicts, slabs with their masks, flags and their moments, outcomes, in one `SQLite` file
 //! (`schema` says how). Instances are not here: they lie in the spool.
 //!
 //! A thread of its own writes, so that no analysis waits for a disk. A record replaces the unwritten one of the same exam, and
@@ -15,6 +15,8 @@ mod deliveries;
 mod delivery;
 mod delivery_rows;
 mod details;
+mod exam_filter;
+mod outcome_rows;
 mod phrase_rows;
 mod record;
 mod rows;
@@ -36,7 +38,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 use rusqlite_migration::MigrationDefinitionError;
 
-use crate::alert::Flags;
+use crate::alert::OutcomeCounts;
 use crate::analysis::{ExamState, ExamView};
 use crate::exam::{Contents, ExamKey};
 use crate::report::ReportBasis;
@@ -50,7 +52,9 @@ pub use deliveries::Deliveries;
 pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliveryState, Gets};
 pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Outcome, Unmade};
 pub use details::Details;
-pub use record::Record;
+pub use exam_filter::ExamFilter;
+pub use outcome_rows::last_outcomes;
+pub use record::{ListedExam, Record};
 pub use scanners::ScannerExams;
 pub use search::ExamSearch;
 pub use shadow_results::{Judgement, ModelName, ShadowOutcome, ShadowResult, ShadowResults};
@@ -173,20 +177,20 @@ impl Database {
         keys
     }
 
-    /// The newest exams on the disk with their flags, newest first: `count` of them.
+    /// The newest exams on the disk, newest first: `count` of them.
     #[must_use]
-    pub fn newest(&self, count: usize) -> Vec<(ExamView, Flags)> {
+    pub fn newest(&self, count: usize) -> Vec<ListedExam> {
         search::find(&self.reader(), &ExamSearch::default(), count).unwrap_or_else(|error| {
             tracing::error!(%error, "earlier exams cannot be read from the database");
             Vec::new()
         })
     }
 
-    /// The exams on the disk that are looked for with their flags, newest first: `count` of them at most.
+    /// The exams on the disk that are looked for, newest first: `count` of them at most.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn search(&self, search: &ExamSearch, count: usize) -> Result<Vec<(ExamView, Flags)>, DatabaseError> {
+    pub fn search(&self, search: &ExamSearch, count: usize) -> Result<Vec<ListedExam>, DatabaseError> {
         search::find(&self.searcher.lock(), search, count)
     }
 
@@ -196,6 +200,21 @@ impl Database {
     /// If the database cannot be read.
     pub fn scanners(&self, since: Timestamp) -> Result<Vec<ScannerExams>, DatabaseError> {
         scanners::scanners(&self.searcher.lock(), since)
+    }
+
+    /// What became of verdicts: on exams that began at `since` or later, or else of all since the first exam that has an outcome. From
+    /// when on they are counted; `None` where no outcome was recorded yet.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn outcome_counts(
+        &self,
+        since: Option<Timestamp>,
+    ) -> Result<(Option<Timestamp>, OutcomeCounts), DatabaseError> {
+        let connection = self.searcher.lock();
+        let since = if since.is_some() { since } else { outcome_rows::first(&connection)? };
+        let counts = since.map(|since| outcome_rows::count(&connection, since)).transpose()?;
+        Ok((since, counts.unwrap_or_default()))
     }
 
     /// Whether something could not be written; it is tried again.

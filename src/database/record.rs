@@ -3,18 +3,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::alert::Flags;
+use crate::alert::{Flags, Outcomes};
 use crate::analysis::{ExamState, ExamView, SlabView};
 use crate::audit::Subject;
 use crate::exam::SlabIndex;
 use crate::report::ReportBasis;
 use crate::triage::CaseReport;
 
+/// An exam as lists have it: without slabs and report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedExam {
+    pub exam: ExamView,
+    pub flags: Flags,
+    pub outcomes: Outcomes,
+}
+
 /// An exam with all that is known of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     pub exam: ExamView,
     pub flags: Flags,
+    pub outcomes: Outcomes,
     pub slabs: BTreeMap<SlabIndex, SlabView>,
     pub report: Option<CaseReport>,
     /// What the report was made from, where that is at hand; [`super::Database::basis`] has it of every complete exam.

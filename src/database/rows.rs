@@ -8,10 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::DatabaseError;
-use super::basis_rows;
-use super::phrase_rows;
 use super::record::Record;
+use super::{DatabaseError, basis_rows, outcome_rows, phrase_rows};
 use crate::alert::{Acknowledgement, Flag, Flags, Moment, Seen};
 use crate::analysis::{ExamView, PlacedImage, SlabView};
 use crate::dicom::ImageFile;
@@ -62,6 +60,7 @@ pub(super) fn write(connection: &Connection, record: &Record) -> Result<(), Data
     let earlier = report(connection, key)?;
     write_columns(connection, record)?;
     phrase_rows::write(connection, record)?;
+    outcome_rows::write(connection, key, &record.outcomes)?;
     if let Some(basis) = &record.basis {
         basis_rows::write(connection, &key.to_string(), basis)?;
     } else if record.final_report() != earlier.as_ref() {
@@ -229,6 +228,7 @@ pub(super) fn record(connection: &Connection, key: &ExamKey) -> Result<Option<Re
     Ok(Some(Record {
         exam,
         flags: flags(connection, key)?,
+        outcomes: outcome_rows::of(connection, key)?,
         slabs: slabs.into_iter().map(|slab| (slab.index, slab)).collect::<BTreeMap<SlabIndex, SlabView>>(),
         report: report(connection, key)?,
         basis: None,
@@ -373,7 +373,7 @@ pub(super) fn enumerated<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> ru
     serde_json::from_value(word.into()).map_err(|error| unreadable(row, column, error))
 }
 
-fn optional_enumerated<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+pub(super) fn optional_enumerated<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
     row.get::<_, Option<String>>(column)?.map(|_| enumerated(row, column)).transpose()
 }
 

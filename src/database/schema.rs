@@ -279,6 +279,20 @@ ALTER TABLE session ADD COLUMN address TEXT;
 CREATE INDEX exam_by_scanner ON exam (scanner, started_us);
 ";
 
+/// Layout 10: what became of verdicts, as radiologists answered. The last of an exam counts; none is changed or taken away. `verdict` is
+/// the one that it is about, absent where there was none.
+const OUTCOMES: &str = "
+CREATE TABLE outcome (
+    exam TEXT NOT NULL REFERENCES exam (key) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    verdict TEXT,
+    recorded_by TEXT NOT NULL,
+    recorded_us INTEGER NOT NULL,
+    PRIMARY KEY (exam, place)
+) STRICT, WITHOUT ROWID;
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -291,8 +305,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(ACCOUNTS),
         M::up(PHRASES),
         M::up(ADMINISTRATION),
+        M::up(OUTCOMES),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 9;
+pub(super) const LAYOUT: usize = 10;

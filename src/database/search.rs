@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::DatabaseError;
-use super::rows;
-use crate::alert::Flags;
+use super::exam_filter::ExamFilter;
+use super::record::ListedExam;
+use super::{DatabaseError, outcome_rows, rows};
+use crate::alert::{Flags, Outcomes};
 use crate::analysis::ExamView;
 use crate::exam::ExamKey;
 
@@ -18,17 +19,21 @@ pub struct ExamSearch {
     pub words: Vec<String>,
     /// Names and IDs are not looked at: whoever searches is not shown them, and a search would tell.
     pub by_key_alone: bool,
+    /// Only these.
+    pub filter: Option<ExamFilter>,
+    /// They began then or later.
+    pub since: Option<Timestamp>,
     /// They come after the exam of this key, which began then and need not be on the disk.
     pub before: Option<(Timestamp, ExamKey)>,
 }
 
-/// Finds them, newest first, with their flags; without those that cannot be read.
+/// Finds them, newest first, with flags and outcomes; without those that cannot be read.
 pub(super) fn find(
     connection: &Connection,
-    ExamSearch { words, by_key_alone, before }: &ExamSearch,
+    ExamSearch { words, by_key_alone, filter, since, before }: &ExamSearch,
     count: usize,
-) -> Result<Vec<(ExamView, Flags)>, DatabaseError> {
-    let mut conditions = vec!["TRUE".to_owned()];
+) -> Result<Vec<ListedExam>, DatabaseError> {
+    let mut conditions: Vec<String> = filter.iter().map(|filter| filter.condition()).collect();
     let mut values: Vec<Value> = Vec::new();
     for word in words {
         let word: String = word
@@ -43,22 +48,31 @@ pub(super) fn find(
         }
         conditions.push(format!("({})", places.join(" OR ")));
     }
+    if let Some(since) = since {
+        values.push(since.as_microsecond().into());
+        conditions.push(format!("started_us >= ?{}", values.len()));
+    }
     if let Some((began, key)) = before {
         values.extend([began.as_microsecond().into(), key.to_string().into()]);
         let (began, key) = (values.len() - 1, values.len());
         conditions.push(format!("started_us <= ?{began} AND (started_us < ?{began} OR key > ?{key})"));
     }
     values.push((count as i64).into());
-    let condition = format!("WHERE {} ORDER BY started_us DESC, key LIMIT ?{}", conditions.join(" AND "), values.len());
+    let conditions = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
+    let condition = format!("WHERE {conditions} ORDER BY started_us DESC, key LIMIT ?{}", values.len());
     let exams = rows::exams(connection, &condition, params_from_iter(values))?;
-    let with_flags = |exam: ExamView| {
+    let listed = |exam: ExamView| {
         let flags = rows::flags(connection, &exam.key).unwrap_or_else(|error| {
             tracing::error!(exam = %exam.key, %error, "an exam's flags cannot be read");
             Flags::default()
         });
-        (exam, flags)
+        let outcomes = outcome_rows::of(connection, &exam.key).unwrap_or_else(|error| {
+            tracing::error!(exam = %exam.key, %error, "an exam's outcomes cannot be read");
+            Outcomes::default()
+        });
+        ListedExam { exam, flags, outcomes }
     };
-    Ok(exams.into_iter().map(with_flags).collect())
+    Ok(exams.into_iter().map(listed).collect())
 }
 
 fn like(column: &str, place: usize) -> String {
@@ -88,12 +102,12 @@ mod tests {
         Database::open(&path).unwrap()
     }
 
-    fn after(search: &ExamSearch, (last, _): (ExamView, Flags)) -> ExamSearch {
+    fn after(search: &ExamSearch, ListedExam { exam: last, .. }: ListedExam) -> ExamSearch {
         ExamSearch { before: Some((last.started, last.key)), ..search.clone() }
     }
 
     fn found(database: &Database, search: &ExamSearch, count: usize) -> Vec<ExamKey> {
-        database.search(search, count).unwrap().into_iter().map(|(exam, _)| exam.key).collect()
+        database.search(search, count).unwrap().into_iter().map(|listed| listed.exam.key).collect()
     }
 
     fn words(words: &[&str]) -> ExamSearch {

@@ -102,7 +102,8 @@ fn what_is_written_comes_back_as_it_was_and_again_after_a_restart() {
     drop(database);
     let database = Database::open(&file(&folder)).unwrap();
     assert_eq!(database.record(&record.exam.key), Some(record.clone()));
-    assert_eq!(database.newest(50), [(record.exam.clone(), record.flags.clone())]);
+    let Record { exam, flags, outcomes, .. } = record.clone();
+    assert_eq!(database.newest(50), [ListedExam { exam, flags, outcomes }]);
     assert_eq!(database.judged_contents(&record.exam.key), None, "there is no report any more");
 }
 
@@ -166,7 +167,7 @@ fn an_earlier_exam_that_cannot_be_read_stays_where_it_is_and_the_others_move() {
     let connection = Connection::open(&path).unwrap();
     connection.execute("UPDATE exam SET record = '{' WHERE key = ?1", [key(1).to_string()]).unwrap();
     let database = Database::open(&path).unwrap();
-    let keys: Vec<ExamKey> = database.newest(50).into_iter().map(|(exam, _)| exam.key).collect();
+    let keys: Vec<ExamKey> = database.newest(50).into_iter().map(|listed| listed.exam.key).collect();
     assert_eq!(keys, [key(2), key(0)]);
     let kept: String = connection.query_row("SELECT key FROM document", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, key(1).to_string());
@@ -176,7 +177,7 @@ fn an_earlier_exam_that_cannot_be_read_stays_where_it_is_and_the_others_move() {
 fn the_newest_come_first() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&earlier_database(&folder, 7)).unwrap();
-    let newest: Vec<ExamKey> = database.newest(3).into_iter().map(|(exam, _)| exam.key).collect();
+    let newest: Vec<ExamKey> = database.newest(3).into_iter().map(|listed| listed.exam.key).collect();
     assert_eq!(newest, [key(6), key(5), key(4)]);
 }
 

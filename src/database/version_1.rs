@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::record::Record;
 use super::rows;
-use crate::alert::Flags;
+use crate::alert::{Flags, Outcomes};
 use crate::analysis::{ExamView, PlacedImage, SlabView};
 use crate::exam::SlabIndex;
 use crate::raster::{Mask, Outline, PackedMask};
@@ -74,7 +74,14 @@ impl From<Document> for Record {
             let image = pictures.remove(&slab.index);
             (slab.index, slab.with_image(image))
         };
-        Self { slabs: slabs.into_iter().map(slab).collect(), exam, flags, report, basis: None }
+        Self {
+            slabs: slabs.into_iter().map(slab).collect(),
+            exam,
+            flags,
+            outcomes: Outcomes::default(),
+            report,
+            basis: None,
+        }
     }
 }
 

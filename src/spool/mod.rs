@@ -429,6 +429,12 @@ fn path_component(uid: &str) -> Cow<'_, str> {
     Cow::Owned(format!("uid-{}", hex(&Sha256::digest(uid)[..16])))
 }
 
+/// The folder with the images of an exam, in the spool at `root`; they may have been removed.
+#[must_use]
+pub fn exam_folder(root: &Path, exam: &ExamKey) -> PathBuf {
+    root.join("exams").join(exam.to_string())
+}
+
 /// Makes the spool's folder, and keeps every other program from it for as long as the file is open.
 ///
 /// # Errors

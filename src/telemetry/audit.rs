@@ -7,7 +7,7 @@ const UNSENT: &str = "tableside_audit_unsent";
 const FAILURES: &str = "tableside_audit_failures_total";
 
 /// By `audit::Event::label`.
-const EVENTS: [&str; 22] = [
+const EVENTS: [&str; 23] = [
     "started",
     "stopped",
     "receiving_began",
@@ -18,6 +18,7 @@ const EVENTS: [&str; 22] = [
     "access_changed",
     "viewed",
     "acknowledged",
+    "outcome_recorded",
     "delivered",
     "notified",
     "exported",

@@ -9,7 +9,8 @@ use super::{
     ASSOCIATIONS_ENDED, ASSOCIATIONS_OPEN, C_STORE_RESPONSES, COMPLETIONS, ENGINE_FAILURES, EXAMS_OPEN, EXAMS_REMOVED,
     FLAGS, GPU_FAILURES, INSTANCES_CORRECTED, INSTANCES_RECEIVED, OBJECTS_ODD, OBJECTS_REFUSED, OLDEST_OPEN_EXAM,
     PROCEDURE_STEPS, QUEUE_DEPTH, RECEIVED_BYTES, SLICES_FAILED, SLICES_PREPARED, SPOOL_BLOCKED, SPOOL_RECOVERED,
-    SPOOL_SET_ASIDE, STAGE_DURATION, STANDSTILLS, VERDICTS, access, audit, notification, shadow, synthetic_patient,
+    SPOOL_SET_ASIDE, STAGE_DURATION, STANDSTILLS, VERDICTS, access, audit, notification, outcomes, shadow,
+    synthetic_patient,
 };
 
 pub(super) const REFUSAL_REASONS: [&str; 9] = [
@@ -119,5 +120,6 @@ pub(super) fn start_at_zero() {
     synthetic_patient::start_at_zero();
     access::start_at_zero();
     audit::start_at_zero();
+    outcomes::start_at_zero();
     shadow::start_at_zero();
 }

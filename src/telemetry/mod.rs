@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod labels;
 mod notification;
+mod outcomes;
 mod scanners;
 mod shadow;
 mod synthetic_patient;
@@ -24,6 +25,7 @@ use tracing_subscriber::{EnvFilter, reload};
 pub use access::{console_refused, log_in};
 pub use audit::{audit_failed, audit_recorded, audit_unsent};
 pub use notification::{Until, acknowledged, notification_parts, notified};
+pub use outcomes::outcome_recorded;
 pub use scanners::{scanner_called, scanner_sent, scanner_verdict, scanners_listed};
 pub use shadow::{shadow_ended, shadow_interrupted, shadow_judged, shadow_runs, shadow_waiting};
 pub use synthetic_patient::{
@@ -128,6 +130,7 @@ fn describe() {
     synthetic_patient::describe();
     access::describe();
     audit::describe();
+    outcomes::describe();
     shadow::describe();
     describe_gauge!(BUILD_INFO, "1 for the version that runs");
     describe_gauge!(READY, "1 while slices can be received and analysed, as /readyz says");

@@ -43,6 +43,32 @@ pub struct CaseInput {
     pub lesion_mask: Option<MaskFile>,
 }
 
+/// A case with a label, to be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelledCase {
+    /// Unique in the list; fit to be part of a file's name.
+    pub name: String,
+    /// The folder with the exam's DICOM files, absolute.
+    pub folder: PathBuf,
+    /// Whether the case must be flagged.
+    pub positive: bool,
+}
+
+/// Writes a list of cases, as [`read`] takes it. No cell begins as a formula of a spreadsheet does: a name is an exam's key, and an
+/// absolute path begins with a slash.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(out: impl std::io::Write, cases: &[LabelledCase]) -> std::io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(REQUIRED)?;
+    for LabelledCase { name, folder, positive } in cases {
+        let label = if *positive { "1" } else { "0" };
+        writer.write_record([name.as_str(), &folder.to_string_lossy(), label])?;
+    }
+    writer.flush()
+}
+
 const REQUIRED: [&str; 3] = ["name", "folder", "label"];
 const OPTIONAL: [&str; 4] = ["site", "group", "lung_mask", "lesion_mask"];
 
@@ -183,6 +209,28 @@ mod tests {
         let mask = cases[0].input.lesion_mask.as_ref().unwrap();
         assert_eq!((mask.path.clone(), mask.label), (folder.path().join("lesions.nii.gz"), Some(2)));
         assert_eq!((cases[1].name.as_str(), cases[1].positive, &cases[1].input.lesion_mask), ("b", false, &None));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_whatever_the_folder_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let exam = folder.path().join("data, \"spool\"");
+        std::fs::create_dir(&exam).unwrap();
+        let case = |name: &str, positive| LabelledCase { name: name.to_owned(), folder: exam.clone(), positive };
+        let mut text = Vec::new();
+        write(&mut text, &[case("00000000000000aa", true), case("00000000000000ab", false)]).unwrap();
+        let path = folder.path().join("cases.csv");
+        std::fs::write(&path, text).unwrap();
+        let read = read(&path).unwrap();
+        let told =
+            |case: &ListedCase| (case.name.clone(), case.positive, case.input.folder.clone(), case.fault.clone());
+        assert_eq!(
+            read.iter().map(told).collect::<Vec<_>>(),
+            [
+                ("00000000000000aa".to_owned(), true, exam.clone(), None),
+                ("00000000000000ab".to_owned(), false, exam, None)
+            ]
+        );
     }
 
     #[test]

@@ -4,8 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-/// The normal distribution's 97.5 % quantile: what makes an interval one of 95 %.
-const Z: f64 = 1.959_963_984_540_054;
+use crate::wilson::{self, Z};
 
 /// Resamples of a bootstrap, and the seed that makes it repeatable.
 const RESAMPLES: usize = 2000;
@@ -57,17 +56,10 @@ pub fn share(count: usize, n: usize) -> Option<Estimate> {
     })
 }
 
-/// Wilson's score interval of `count / n`, `n` above 0. E. B. Wilson, Probable inference, the law of succession, and
-/// statistical inference, JASA 22 (1927) 209-212.
+/// Wilson's score interval of `count / n`, `n` above 0.
 #[must_use]
 pub fn wilson(count: usize, n: usize) -> Interval {
-    let (k, size) = (count as f64, n as f64);
-    let p = k / size;
-    let centre = (k + Z * Z / 2.0) / (size + Z * Z);
-    let half = Z / (size + Z * Z) * (size * p * (1.0 - p) + Z * Z / 4.0).sqrt();
-    // At the ends the two terms are equal but for rounding.
-    let low = if count == 0 { 0.0 } else { centre - half };
-    let high = if count == n { 1.0 } else { centre + half };
+    let [low, high] = wilson::wilson(count, n);
     Interval { low, high, method: Method::Wilson }
 }
 

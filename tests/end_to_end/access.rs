@@ -54,11 +54,18 @@ fn each_role_sees_and_does_its_own_and_who_has_not_logged_in_nothing() {
         // Whatever the request says, who has logged in acknowledges.
         let answer = post_as(&daemon, &acknowledge, &json!({ "by": "SOMEBODY ELSE" }), &cookie);
         assert_eq!(answer.status, acknowledges, "{role}");
+        // The radiologist's answer is anybody's to record who sees exams.
+        let outcome = format!("/api/v1/exams/{key}/outcome");
+        let answer = post_as(&daemon, &outcome, &json!({ "outcome": "agree", "by": "SOMEBODY ELSE" }), &cookie);
+        assert_eq!(answer.status, if role == "administrator" { 403 } else { 200 }, "{role}");
     }
     let shown = get_as(&daemon, "/api/v1/exams", &technician).json();
     let flags = shown["exams"][0]["flags"].as_array().unwrap();
     let by = flags.iter().find(|flag| flag["id"] == id).unwrap()["acknowledged"]["by"].clone();
     assert_eq!(by, "CLINIC");
+    let outcomes = shown["exams"][0]["outcomes"].as_array().unwrap();
+    let recorded_by: Vec<&Value> = outcomes.iter().map(|outcome| &outcome["by"]).collect();
+    assert_eq!(recorded_by, ["READER", "CLINIC", "TECHNICIAN"]);
     // The administrator's stream tells of the daemon and not of exams.
     let administrator = log_in(&daemon, "administrator");
     let mut events = Events::open_as(daemon.console(), "/api/v1/events", &administrator);

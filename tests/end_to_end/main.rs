@@ -43,6 +43,7 @@ mod odd_objects;
 mod openapi;
 mod order_of_arrival;
 mod outbox;
+mod outcomes;
 mod pictures;
 mod procedure_step;
 mod promotion;

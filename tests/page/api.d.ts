@@ -87,6 +87,31 @@ interface Statement {
   flag: string | null;
 }
 
+interface Ask {
+  class: string;
+  since: string;
+  overdue: string;
+}
+
+interface Urgency {
+  class: string;
+  asks: Ask[];
+}
+
+interface Outcome {
+  kind: string;
+  verdict: string | null;
+  by: string;
+  at: string;
+}
+
+interface OutcomeFigures {
+  since: string | null;
+  counts: { true_alarms: number; false_alarms: number; unclear_alarms: number; open_alarms: number; missed: number; true_negatives: number };
+  predictive_value: { count: number; of: number; value: number | null; interval: [number, number] | null };
+  fewest_cases: number;
+}
+
 interface Exam {
   key: string;
   state: "receiving" | "trailing" | "complete";
@@ -107,6 +132,11 @@ interface Exam {
   lesions: { count: number; volume_ml: number; lung_share: number; high_opacity_share: number } | null;
   statements: Statement[];
   flags: Flag[];
+  urgency: Urgency;
+  filters: string[];
+  outcome: Outcome | null;
+  outcomes: Outcome[];
+  outcome_choices: string[];
   waiting?: { place: number };
 }
 
@@ -168,6 +198,7 @@ interface Who {
   role: Role | null;
   sees_exams: boolean;
   acknowledges: boolean;
+  records_outcomes: boolean;
   delivers: boolean;
 }
 

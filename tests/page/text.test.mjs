@@ -66,8 +66,8 @@ test("texts that cannot be fetched are asked for again, and that is said meanwhi
 const PAGE = "src/console/page/";
 const files = (folder, ending) => readdirSync(new URL(folder, ROOT), { recursive: true }).filter((name) => name.endsWith(ending)).map((name) => read(folder + name));
 
-/** Sections whose texts are named by what the daemon tells, as in `say(`zone.${zone}`)`: all of each is used. */
-const BY_CODE = ["connection", "delivery_kind", "delivery_state", "role", "zone"];
+/** Beginnings of texts that are named by what the daemon tells, as in `say(`zone.${zone}`)`, or through a helper: all of each are used. */
+const BY_CODE = ["connection.", "delivery_kind.", "delivery_state.", "role.", "zone.", "administration.", "outcome.", "list.alarm", "list.warning", "list.check"];
 
 test("every text that the page or the daemon names is there, and every text is named", () => {
   const english = textsOf("en");
@@ -82,11 +82,15 @@ test("every text that the page or the daemon names is there, and every text is n
   // What `say` and `data-text` name is a text, whatever its section is called.
   for (const source of page) {
     for (const [, name] of source.matchAll(/(?:say\(|data-(?:text|label|title|placeholder)=|text: )"([\w.]+)"/g)) named.add(name);
+    // Pages of administration name theirs by `words`.
+    if (/import \{[^}]*\bwords\b[^}]*\} from "\.\/parts\.js"/.test(source)) {
+      for (const [, key] of source.matchAll(/\bwords\("(\w+)"/g)) named.add(`administration.${key}`);
+    }
     for (const [, joint] of source.matchAll(/joined\("(\w+)"/g)) named.add(`join.${joint}`);
   }
   const unknown = [...named].filter((name) => !known.has(name) && !/\.(js|css|html)$/.test(name));
   assert.deepEqual(unknown, []);
-  const unused = [...known].filter((name) => !named.has(name) && !BY_CODE.includes(name.split(".")[0]));
+  const unused = [...known].filter((name) => !named.has(name) && !BY_CODE.some((beginning) => name.startsWith(beginning)));
   assert.deepEqual(unused, []);
 });
 

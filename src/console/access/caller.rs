@@ -41,6 +41,7 @@ pub(in crate::console) struct Caller {
 
 /// What the page is told of who uses it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[allow(clippy::struct_excessive_bools)]
 pub(in crate::console) struct Known {
     /// `None` where nobody has logged in by name.
     name: Option<String>,
@@ -49,6 +50,7 @@ pub(in crate::console) struct Known {
     role: Role,
     sees_exams: bool,
     acknowledges: bool,
+    records_outcomes: bool,
     delivers: bool,
 }
 
@@ -108,6 +110,7 @@ impl Caller {
             role,
             sees_exams: matrix::sees_exams(role),
             acknowledges: matrix::acknowledges(role),
+            records_outcomes: matrix::records_outcomes(role),
             delivers: matrix::delivers(role),
         })
     }

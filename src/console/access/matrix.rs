@@ -27,6 +27,7 @@ use Role::{Administrator, Clinic, Reader, Table, Technician};
 const ALL: &[Role] = &[Technician, Clinic, Administrator, Reader, Table];
 const SEE_EXAMS: &[Role] = &[Technician, Clinic, Reader, Table];
 const ACKNOWLEDGE: &[Role] = &[Technician, Clinic, Table];
+const RECORD_OUTCOMES: &[Role] = &[Technician, Clinic, Reader];
 const DELIVER: &[Role] = &[Technician, Administrator];
 const ADMINISTER: &[Role] = &[Administrator];
 const PEOPLE: &[Role] = &[Technician, Clinic, Administrator, Reader];
@@ -36,7 +37,7 @@ const fn rule(method: Method, path: &'static str, allowed: Allowed) -> Rule {
 }
 
 /// All routes; the page's files are none: they show nothing by themselves.
-pub(super) static MATRIX: [Rule; 35] = [
+pub(super) static MATRIX: [Rule; 37] = [
     rule(Method::GET, "/healthz", Allowed::Everybody),
     rule(Method::GET, "/readyz", Allowed::Everybody),
     rule(Method::GET, "/metrics", Allowed::Metrics(&[Technician, Administrator])),
@@ -54,6 +55,8 @@ pub(super) static MATRIX: [Rule; 35] = [
     rule(Method::GET, "/api/v1/exams/{key}/slices/{id}", Allowed::Roles(SEE_EXAMS)),
     rule(Method::GET, "/api/v1/exams/{key}/deliveries", Allowed::Roles(SEE_EXAMS)),
     rule(Method::POST, "/api/v1/exams/{key}/flags/{flag}/acknowledge", Allowed::Roles(ACKNOWLEDGE)),
+    rule(Method::POST, "/api/v1/exams/{key}/outcome", Allowed::Roles(RECORD_OUTCOMES)),
+    rule(Method::GET, "/api/v1/outcomes", Allowed::Roles(ALL)),
     rule(Method::GET, "/api/v1/outbox", Allowed::Roles(DELIVER)),
     rule(Method::POST, "/api/v1/outbox/retry", Allowed::Roles(DELIVER)),
     rule(Method::POST, "/api/v1/outbox/drop", Allowed::Roles(DELIVER)),
@@ -101,6 +104,11 @@ pub(in crate::console) fn sees_exams(role: Role) -> bool {
 /// Whether a role may acknowledge flags.
 pub(in crate::console) fn acknowledges(role: Role) -> bool {
     ACKNOWLEDGE.contains(&role)
+}
+
+/// Whether a role may record what became of verdicts.
+pub(in crate::console) fn records_outcomes(role: Role) -> bool {
+    RECORD_OUTCOMES.contains(&role)
 }
 
 /// Whether a role decides about deliveries.

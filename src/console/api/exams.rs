@@ -5,17 +5,18 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Sent, answer_of, has, problem};
-use crate::alert::AcknowledgeError;
+use crate::alert::{AcknowledgeError, in_order};
 use crate::analysis::edition;
 use crate::audit::Subject;
 use crate::console::access::{Caller, Names};
 use crate::console::server::WebOptions;
 use crate::console::view::{ShownExam, ShownSlab};
-use crate::database::ExamSearch;
+use crate::database::{ExamFilter, ExamSearch};
 use crate::exam::{ExamKey, QualityIssue, SlabIndex};
 use crate::picture::picture;
 use crate::texts::Phrase;
@@ -30,6 +31,10 @@ const MOST_WORDS: usize = 8;
 pub(super) struct Asked {
     /// Words that stand in name, ID or key.
     search: Option<String>,
+    /// Only these.
+    filter: Option<ExamFilter>,
+    /// They began then or later.
+    since: Option<Timestamp>,
     /// The key of the exam before which they began.
     before: Option<String>,
 }
@@ -38,6 +43,9 @@ pub(super) struct Asked {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ExamList {
     exams: Vec<ShownExam>,
+    /// Their keys by urgency, now; of the live list alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<Vec<ExamKey>>,
     /// There are earlier ones; absent from the live list.
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<bool>,
@@ -48,6 +56,8 @@ pub(super) struct ExamList {
     get, path = "/api/v1/exams", tag = "exams",
     params(
         ("search" = Option<String>, Query, description = "Words in the name, the Patient ID or at the beginning of the key."),
+        ("filter" = Option<String>, Query, description = "Only these."),
+        ("since" = Option<String>, Query, description = "They began then or later (RFC 3339)."),
         ("before" = Option<String>, Query, description = "Key of the exam before which they began."),
     ),
     responses((status = 200, description = "Exams, newest first.", body = ref("#/components/schemas/ExamList"))),
@@ -57,15 +67,18 @@ pub(super) async fn exams(
     caller: Caller,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
-    let Query(Asked { search, before }) = match asked {
+    let Query(Asked { search, filter, since, before }) = match asked {
         Ok(asked) => asked,
         Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
     };
     answer_of(move || {
         let shown =
             |exams: Vec<ShownExam>| -> Vec<ShownExam> { exams.into_iter().map(|exam| caller.names.of(exam)).collect() };
-        if search.is_none() && before.is_none() {
-            return Json(ExamList { exams: shown(options.hub.exams()), more: None }).into_response();
+        if search.is_none() && filter.is_none() && since.is_none() && before.is_none() {
+            let exams = options.hub.exams();
+            let standings: Vec<_> = exams.iter().map(ShownExam::standing).collect();
+            let order: Vec<ExamKey> = in_order(&standings, Timestamp::now()).into_iter().cloned().collect();
+            return Json(ExamList { exams: shown(exams), order: Some(order), more: None }).into_response();
         }
         let before = match before.map(|key| ExamKey::parse(&key)) {
             None => None,
@@ -78,8 +91,8 @@ pub(super) async fn exams(
         };
         let words = search.unwrap_or_default().split_whitespace().take(MOST_WORDS).map(str::to_owned).collect();
         let by_key_alone = caller.names != Names::Full;
-        match options.hub.search(&ExamSearch { words, by_key_alone, before }) {
-            Ok((exams, more)) => Json(ExamList { exams: shown(exams), more: Some(more) }).into_response(),
+        match options.hub.search(&ExamSearch { words, by_key_alone, filter, since, before }) {
+            Ok((exams, more)) => Json(ExamList { exams: shown(exams), order: None, more: Some(more) }).into_response(),
             Err(error) => {
                 tracing::error!(%error, "exams cannot be looked for in the database");
                 problem(StatusCode::INTERNAL_SERVER_ERROR, "the database cannot be searched")

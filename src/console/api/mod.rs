@@ -6,6 +6,7 @@ mod exams;
 mod kiosks;
 mod machine;
 mod openapi;
+mod outcomes;
 mod people;
 mod session;
 mod slices;
@@ -36,6 +37,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/exams/{key}/slices/{id}", slices::hounsfield)
         .get("/api/v1/exams/{key}/deliveries", deliveries::of_exam)
         .post("/api/v1/exams/{key}/flags/{flag}/acknowledge", exams::acknowledge)
+        .post("/api/v1/exams/{key}/outcome", outcomes::record)
+        .get("/api/v1/outcomes", outcomes::figures)
         .get("/api/v1/outbox", deliveries::undelivered)
         .post("/api/v1/outbox/retry", deliveries::send_again)
         .post("/api/v1/outbox/drop", deliveries::give_up)

@@ -8,7 +8,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{daemon, deliveries, exams, kiosks, machine, people, session, slices};
+use super::{daemon, deliveries, exams, kiosks, machine, outcomes, people, session, slices};
 use crate::console::{events, server};
 use crate::database::DeliveryFilter;
 
@@ -42,6 +42,8 @@ use crate::database::DeliveryFilter;
         deliveries::of_exam,
         deliveries::send_again,
         deliveries::give_up,
+        outcomes::record,
+        outcomes::figures,
         people::account,
         people::change_password,
         people::end_own_session,
@@ -102,6 +104,7 @@ fn schemas() -> Map<String, Value> {
     define::<session::SetUp>(&mut taken);
     define::<exams::Acknowledge>(&mut taken);
     define::<DeliveryFilter>(&mut taken);
+    define::<outcomes::Recorded>(&mut taken);
     define::<people::Added>(&mut taken);
     define::<people::Edited>(&mut taken);
     define::<people::Reset>(&mut taken);
@@ -113,6 +116,7 @@ fn schemas() -> Map<String, Value> {
     define::<session::Session>(&mut answered);
     define::<session::KioskEntered>(&mut answered);
     define::<exams::ExamList>(&mut answered);
+    define::<crate::console::outcomes::OutcomeFigures>(&mut answered);
     define::<exams::ExamDetails>(&mut answered);
     define::<slices::ShownSlices>(&mut answered);
     define::<deliveries::Listed>(&mut answered);

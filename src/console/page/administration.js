@@ -8,7 +8,7 @@ import { words } from "./parts.js";
 import { showDestinations, showMachine, showScanners } from "./machine.js";
 import { showKiosks, showPeople, showSessions, startPeople } from "./people.js";
 import { recall } from "./remember.js";
-import { changeLanguage, loadTexts, say } from "./text.js";
+import { loadTexts, say } from "./text.js";
 import { clock } from "./words.js";
 
 /** What is asked by itself is no use of the session (docs/access.md). */
@@ -94,7 +94,6 @@ function watch() {
 await loadTexts();
 setAttribute(document.documentElement, "data-theme", recall("tableside.theme") || "dark");
 document.title = `${words("title")} · Tableside`;
-byId("other-language").onclick = changeLanguage;
 for (const section of document.querySelectorAll("section")) section.prepend(make("h2", "", words(section.id)));
 const who = await leaveUnlessAdministrator();
 if (who?.role === "administrator") {

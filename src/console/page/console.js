@@ -11,8 +11,9 @@ import { Exams } from "./exams.js";
 import { showFigures, showReport } from "./figures.js";
 import { offerChangeOfInitials, showFlags } from "./flags.js";
 import { showLesions, startLesions } from "./lesions.js";
-import { showElsewhere, showList } from "./list.js";
+import { showElsewhere, showList, startList } from "./list.js";
 import { Look } from "./look.js";
+import { forgetFigures, showOutcome } from "./outcome.js";
 import { recall, remember } from "./remember.js";
 import { checkSession, seesExams, startSession } from "./session.js";
 import { Search } from "./search.js";
@@ -104,6 +105,8 @@ async function fetchEverything() {
     if (exams.shownKey) await fetchShownDetails();
     if (mine !== opening) return;
     isComplete = true;
+    forgetFigures();
+    search.resume();
     goLive();
   } catch {
     if (mine !== opening) return;
@@ -118,6 +121,7 @@ async function fetchEverything() {
 function takeExam(exam) {
   const before = exams.shown;
   exams.takeExam(exam);
+  if (exam.state === "complete") forgetFigures();
   // While more comes after a verdict there are many events, and one new report.
   const isNews = exam.state === "complete" || (hasVerdict(exam) && !(before?.key === exam.key && hasVerdict(before)));
   if (exam.key === exams.shownKey && isNews) {
@@ -230,6 +234,7 @@ function listenToUser() {
   startLesions(goToLesion);
   addEventListener("keydown", keyAnywhere);
   search.start(() => exams.list);
+  startList(writeSoon);
   offerChangeOfInitials(flagsChanged);
   new ResizeObserver(writeSoon).observe(byId("strip"));
 }
@@ -314,7 +319,8 @@ function writePage() {
   writeConnection();
   writeStatus();
   search.show(list);
-  showList(search.listed(list), shownKey, choose);
+  const [tableKey, now] = [exams.tableKey, Date.now() - clockSkew.ahead * 1000];
+  showList(search.listed(list, tableKey, now), { shownKey, tableKey, now }, choose);
   showElsewhere(list, shownKey, choose);
   soundAlarms(list);
   if (shown) writeExam(shown);
@@ -356,6 +362,7 @@ function writeExam(exam) {
   writePatient(exam);
   showBanner(exam, statements(exam));
   showFlags(exam, live, flagsChanged);
+  showOutcome(exam, live, writeSoon);
   showFigures(exam, exams.report);
   showReport(exam, exams.report, (z) => look.moveToZ(z));
   showTimeline(exam, hasVerdict(exam) ? exams.report : null);

@@ -37,8 +37,8 @@ export const setUp = (account) => request("api/v1/setup", asJson("POST", account
 export const getStatus = () => request("api/v1/status");
 /** @returns {Promise<Exam[]>} */
 export const getExams = async () => (await request("api/v1/exams")).exams;
-/** Exams that the database has, newest first. @param {string} search @param {string | null} before @returns {Promise<{ exams: Exam[], more: boolean }>} */
-export const findExams = (search, before) => request(`api/v1/exams?${new URLSearchParams({ search, ...(before && { before }) })}`);
+/** Exams that the database has, newest first. @param {Record<string, string>} query @returns {Promise<{ exams: Exam[], more: boolean }>} */
+export const findExams = (query) => request(`api/v1/exams?${new URLSearchParams(query)}`);
 /** Each issue of the report gets what it says, which comes beside the report. @param {string} key @returns {Promise<{ exam: Exam, slabs: Slab[], report: Report | null }>} */
 export async function getExam(key) {
   const { issue_phrases: phrases, ...details } = await request(examPath(key));
@@ -54,6 +54,11 @@ export const getDeliveries = async (key) => (await request(`${examPath(key)}/del
 export function acknowledge(key, flagId, by) {
   return request(`${examPath(key)}/flags/${encodeURIComponent(flagId)}/acknowledge`, asJson("POST", { by }));
 }
+
+/** @param {string} key @param {string} outcome @param {string} by @returns {Promise<Exam>} */
+export const recordOutcome = (key, outcome, by) => request(`${examPath(key)}/outcome`, asJson("POST", { outcome, by }));
+/** @returns {Promise<OutcomeFigures>} */
+export const getOutcomes = () => request("api/v1/outcomes");
 
 /** @param {"retry" | "drop"} what @param {string} destination */
 export const decideDeliveries = (what, destination) =>

@@ -40,6 +40,11 @@ export class Exams {
     return (this.#list.find((exam) => exam.state === "receiving") ?? this.#list[0])?.key ?? null;
   }
 
+  /** The exam that is being received; null while there is none. */
+  get tableKey() {
+    return this.#list.find((exam) => exam.state === "receiving" && !exam.waiting)?.key ?? null;
+  }
+
   get shownKey() {
     return this.chosenKey ?? this.newestKey;
   }
@@ -140,14 +145,14 @@ export class Exams {
   }
 }
 
-/** @param {Exam} one @param {Exam} other */
-function newestFirst(one, other) {
+/** As the daemon lists them. @param {Exam} one @param {Exam} other */
+export function newestFirst(one, other) {
   const [first, second] = [exactTime(other.started), exactTime(one.started)];
-  return first === second ? (one.key < other.key ? 1 : -1) : first < second ? -1 : 1;
+  return first === second ? (one.key < other.key ? -1 : 1) : first < second ? -1 : 1;
 }
 
 /** A time of the API as text that sorts as time does: with all nine digits of its second, where a Date knows three. @param {string} time */
-function exactTime(time) {
+export function exactTime(time) {
   return time.replace(/(?:\.(\d*))?Z$/, (_, digits = "") => `.${digits.padEnd(9, "0")}Z`);
 }
 

@@ -108,7 +108,7 @@ function iconOf(flag) {
 
 /** @param {string} examKey @param {string} flagId @param {Changed} changed */
 async function acknowledgeAs(examKey, flagId, changed) {
-  const by = ownName() || initials || (await askInitials());
+  const by = await signature();
   if (!by) return;
   const attemptKey = `${examKey}/${flagId}`;
   attempts.set(attemptKey, { pending: true });
@@ -122,6 +122,9 @@ async function acknowledgeAs(examKey, flagId, changed) {
     changed();
   }
 }
+
+/** The name or the initials of whoever presses; "" when the user thinks better of it. */
+export const signature = async () => ownName() || initials || (await askInitials());
 
 /** The initials, or "" when the user thinks better of it. @returns {Promise<string>} */
 function askInitials() {

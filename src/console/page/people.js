@@ -3,6 +3,7 @@
 import { asJson, request } from "./daemon.js";
 import { byId, make, setAttribute, setHidden, setText } from "./dom.js";
 import { askOnce, field, makeButton, makeDialog, openDialog, showTable, tryIn, words } from "./parts.js";
+import { say } from "./text.js";
 import { clock } from "./words.js";
 
 /** @type {Role[]} */
@@ -14,7 +15,7 @@ let ownName = "";
 /** Does something, and shows what is then. @type {(act: () => Promise<unknown>) => Promise<void>} */ let change = async () => {};
 /** The person whose dialog is open; none for a new one. @type {Person | undefined} */ let chosen;
 
-const roleName = (/** @type {Role} */ role) => words(`role_${role}`);
+const roleName = (/** @type {Role} */ role) => say(`role.${role}`);
 const pathOf = (/** @type {string} */ what, /** @type {string} */ name) => `api/v1/${what}/${encodeURIComponent(name)}`;
 const remove = (/** @type {string} */ path) => request(path, { method: "DELETE" });
 const input = (/** @type {string} */ id) => byId(id, HTMLInputElement);

@@ -1,8 +1,11 @@
-// Exams that are not in the live list any more: by name, ID or key, a page at a time.
+// The exams to choose from: the live ones by urgency, and those that are not in the live list any more, by name, ID or key, or by a
+// filter, a page at a time.
 
 import { findExams } from "./daemon.js";
-import { byId, setHidden } from "./dom.js";
-import { problemOf, setPhrase } from "./text.js";
+import { byId, setHidden, setText } from "./dom.js";
+import { Filter } from "./filter.js";
+import { inOrder } from "./order.js";
+import { problemOf, say, setPhrase } from "./text.js";
 
 /** A search begins when nothing was typed for so long. */
 const TYPING_MS = 250;
@@ -20,6 +23,7 @@ export class Search {
   /** Counts questions: the answer to an older one is out of date. */
   #asked = 0;
   #isAsking = false;
+  #filter = new Filter();
 
   /** @param {() => void} changed called when something was found, or could not be */
   constructor(changed) {
@@ -32,9 +36,10 @@ export class Search {
     let typing = 0;
     field.addEventListener("input", () => {
       clearTimeout(typing);
-      typing = setTimeout(() => this.#begin(field.value.trim()), TYPING_MS);
+      typing = setTimeout(() => this.#look(field.value.trim()), TYPING_MS);
     });
-    byId("more-exams").addEventListener("click", () => this.#ask(this.#found.at(-1)?.key ?? lastOf(live())));
+    this.#filter.start(() => this.#begin());
+    byId("more-exams").addEventListener("click", () => this.#ask(this.#found.at(-1)?.key ?? (this.#isAsIs ? lastOf(live()) : null)));
   }
 
   /** Exams that were found. */
@@ -42,31 +47,57 @@ export class Search {
     return this.#found;
   }
 
-  /** The exams to choose from. @param {Exam[]} live */
-  listed(live) {
-    if (this.#words !== "") return this.#found.map((exam) => live.find(({ key }) => key === exam.key) ?? exam);
+  /**
+   * The exams to choose from. The one on the table comes first whatever is filtered: nobody has to look for it.
+   * @param {Exam[]} live @param {string | null} tableKey @param {number} now ms since 1970, by the daemon's clock
+   */
+  listed(live, tableKey, now) {
+    const letsThrough = (/** @type {Exam} */ exam) => this.#filter.letsThrough(exam);
+    if (this.#words !== "") {
+      return this.#found.map((exam) => live.find(({ key }) => key === exam.key) ?? exam).filter(letsThrough);
+    }
     const known = new Set(live.map(({ key }) => key));
-    return [...live, ...this.#found.filter(({ key }) => !known.has(key))];
+    const onTable = live.filter(({ key }) => key === tableKey);
+    const others = live.filter((exam) => exam.key !== tableKey && letsThrough(exam));
+    const earlier = this.#found.filter((exam) => !known.has(exam.key) && letsThrough(exam));
+    return [...onTable, ...inOrder(others, now), ...earlier];
   }
 
   /** @param {Exam[]} live */
   show(live) {
-    const areAllListed = this.#words === "" && live.length < NEWEST_EXAMS;
+    const areAllListed = this.#isAsIs && live.length < NEWEST_EXAMS;
     setHidden(byId("more-exams"), areAllListed || !this.#hasMore || this.#isAsking);
-    const none = this.#words !== "" && this.#found.length === 0 && !this.#isAsking ? { text: "search.none" } : null;
+    const none = !this.#isAsIs && this.#found.length === 0 && !this.#isAsking ? { text: "search.none" } : null;
     setPhrase(byId("search-note"), this.#problem ?? (this.#isAsking ? { text: "search.searching" } : none));
+    const hidden = live.filter((exam) => exam.urgency.asks.length > 0 && !this.#filter.letsThrough(exam)).length;
+    setText(byId("filter-note"), hidden > 0 ? say("list.hidden", { count: hidden }) : "");
+  }
+
+  /** Neither words nor a filter choose exams: the live list is the beginning of all there is. */
+  get #isAsIs() {
+    return this.#words === "" && this.#filter.isOff;
   }
 
   /** @param {string} words */
-  #begin(words) {
+  #look(words) {
     if (words === this.#words) return;
     this.#words = words;
+    this.#begin();
+  }
+
+  /** A filter that this browser remembers is looked by as soon as somebody may look. */
+  resume() {
+    if (!this.#isAsIs && this.#asked === 0) this.#begin();
+  }
+
+  /** Looks anew, by what is chosen now. */
+  #begin() {
     this.#found = [];
     this.#hasMore = true;
     this.#problem = null;
     this.#isAsking = false;
     this.#asked += 1;
-    if (words === "") this.#changed();
+    if (this.#isAsIs) this.#changed();
     else this.#ask(null);
   }
 
@@ -76,7 +107,8 @@ export class Search {
     this.#isAsking = true;
     this.#changed();
     try {
-      const { exams, more } = await findExams(this.#words, before);
+      const query = { search: this.#words, ...this.#filter.query(), ...(before !== null && { before }) };
+      const { exams, more } = await findExams(query);
       if (mine !== this.#asked) return;
       this.#found = [...this.#found, ...exams];
       this.#hasMore = more;

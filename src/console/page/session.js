@@ -6,13 +6,14 @@ import { byId, make, setHidden, setText } from "./dom.js";
 import { problemOf, say, setPhrase } from "./text.js";
 
 /** @type {Who} */
-const NOBODY = { name: null, shown_as: null, role: null, sees_exams: false, acknowledges: false, delivers: false };
+const NOBODY = { name: null, shown_as: null, role: null, sees_exams: false, acknowledges: false, records_outcomes: false, delivers: false };
 
 let access = "accounts";
 /** @type {Who} */ let who = NOBODY;
 
 export const seesExams = () => who.sees_exams;
 export const acknowledges = () => who.acknowledges;
+export const recordsOutcomes = () => who.records_outcomes;
 /** The name beside acknowledgements, or "" where initials are to be typed. */
 export const ownName = () => who.shown_as ?? "";
 
