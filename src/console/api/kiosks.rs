@@ -5,8 +5,8 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Sent;
 use super::people::{done, told};
+use super::{Sent, to_its_end};
 use crate::console::access::{Caller, ListedKiosk};
 use crate::console::server::WebOptions;
 
@@ -52,7 +52,8 @@ pub(super) async fn add(
     caller: Caller,
     Sent(Added { name, addresses }): Sent<Added>,
 ) -> Response {
-    told(options.access.add_kiosk(&name, &addresses, &caller).await, |token| KioskToken { token })
+    let added = to_its_end(async move { options.access.add_kiosk(&name, &addresses, &caller).await });
+    told(added.await, |token| KioskToken { token })
 }
 
 /// Takes a kiosk's token back.
@@ -62,5 +63,5 @@ pub(super) async fn add(
     responses((status = 200, description = "It is shown nothing any more.", body = ref("#/components/schemas/Done"))),
 )]
 pub(super) async fn revoke(State(options): State<WebOptions>, caller: Caller, Path(name): Path<String>) -> Response {
-    told(options.access.revoke_kiosk(&name, &caller).await, done)
+    told(to_its_end(async move { options.access.revoke_kiosk(&name, &caller).await }).await, done)
 }

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub(super) use daemon::{metrics, readiness, ready};
 
+use super::access::LogInError;
 use super::server::Routes;
 
 /// Each of them is in the matrix too (`access::matrix`): who may use it.
@@ -86,6 +87,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
 /// Whether a browser has what this tag names.
 pub(super) fn has(asked: &HeaderMap, tag: &str) -> bool {
     asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes())
+}
+
+/// Goes on to its end though nobody may wait for it any more: what somebody has changed is in the audit trail also where the browser
+/// has gone in the middle of it.
+pub(super) async fn to_its_end<T: Send + 'static, E: From<LogInError> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(LogInError::Busy.into()))
 }
 
 /// The answer of work that reads the disk or draws: done where nothing else waits for it.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Sent, problem, session};
+use super::{Sent, problem, session, to_its_end};
 use crate::console::access::{AdministrationError, Caller, Known, ListedPerson, ListedSession, LogInError, NewPerson};
 use crate::console::server::WebOptions;
 use crate::database::{AccountEdit, Role};
@@ -112,7 +112,8 @@ pub(super) async fn add(State(options): State<WebOptions>, caller: Caller, asked
         Err(rejection) => return problem(rejection.status(), "name and role are wanted; shown_as, password"),
     };
     let person = NewPerson { name, shown_as, role, password };
-    told(options.access.add_person(person, &caller).await, |password| MadePassword { password })
+    let added = to_its_end(async move { options.access.add_person(person, &caller).await });
+    told(added.await, |password| MadePassword { password })
 }
 
 /// Changes how a person is shown, the role, and whether the person may log in.
@@ -129,7 +130,7 @@ pub(super) async fn edit(
     Sent(Edited { shown_as, role, may_log_in }): Sent<Edited>,
 ) -> Response {
     let edit = AccountEdit { shown_as, role, may_log_in };
-    told(options.access.edit_person(&name, edit, &caller).await, done)
+    told(to_its_end(async move { options.access.edit_person(&name, edit, &caller).await }).await, done)
 }
 
 /// Gives a person another password and ends the person's sessions.
@@ -149,7 +150,8 @@ pub(super) async fn reset(
         Ok(Json(asked)) => asked,
         Err(rejection) => return problem(rejection.status(), "password, or nothing, is wanted"),
     };
-    told(options.access.reset_password(&name, password, &caller).await, |password| MadePassword { password })
+    let reset = to_its_end(async move { options.access.reset_password(&name, password, &caller).await });
+    told(reset.await, |password| MadePassword { password })
 }
 
 /// Removes a person's account and ends the person's sessions.
@@ -159,7 +161,7 @@ pub(super) async fn reset(
     responses((status = 200, description = "The person may not log in any more.", body = ref("#/components/schemas/Done"))),
 )]
 pub(super) async fn remove(State(options): State<WebOptions>, caller: Caller, Path(name): Path<String>) -> Response {
-    told(options.access.remove_person(&name, &caller).await, done)
+    told(to_its_end(async move { options.access.remove_person(&name, &caller).await }).await, done)
 }
 
 /// Lists the log-ins that hold.
@@ -182,7 +184,7 @@ pub(super) async fn end_session(
     caller: Caller,
     Path(session): Path<String>,
 ) -> Response {
-    told(options.access.end_session(session, None, &caller).await, done)
+    told(to_its_end(async move { options.access.end_session(session, None, &caller).await }).await, done)
 }
 
 /// Says who asks, and where else this person has logged in.
@@ -207,8 +209,8 @@ pub(super) async fn end_own_session(
     caller: Caller,
     Path(session): Path<String>,
 ) -> Response {
-    let Some(name) = caller.account() else { return refused(&LogInError::Open.into()) };
-    told(options.access.end_session(session, Some(name), &caller).await, done)
+    let Some(name) = caller.account().map(str::to_owned) else { return refused(&LogInError::Open.into()) };
+    told(to_its_end(async move { options.access.end_session(session, Some(&name), &caller).await }).await, done)
 }
 
 /// Changes the own password and ends the person's other sessions.
@@ -226,7 +228,8 @@ pub(super) async fn change_password(
         Ok(Json(asked)) => asked,
         Err(rejection) => return problem(rejection.status(), "before and password are wanted"),
     };
-    match options.access.change_own_password(before, password, &caller).await {
+    let changed = to_its_end(async move { options.access.change_own_password(before, password, &caller).await });
+    match changed.await {
         // 401 says that the session has ended, which it has not.
         Err(AdministrationError::Access(LogInError::Wrong)) => {
             problem(StatusCode::FORBIDDEN, "the password before is wrong")

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{answer_of, problem};
+use super::{answer_of, problem, to_its_end};
 use crate::console::access::{AccessMode, Caller, Known, LogInError, Who};
 use crate::console::server::WebOptions;
 use crate::database::DatabaseError;
@@ -117,7 +117,9 @@ pub(super) async fn set_up(
     let Ok(Json(SetUp { token, name, shown_as, password })) = asked else {
         return problem(StatusCode::UNPROCESSABLE_ENTITY, "token, name, shown_as and password are wanted");
     };
-    match options.access.set_up(&token, &name, &shown_as, password, &caller).await {
+    let (access, asking) = (options.access.clone(), caller.clone());
+    let made = to_its_end(async move { access.set_up(&token, &name, &shown_as, password, &asking).await });
+    match made.await {
         Ok((account, cookie)) => entered(&options, caller, account, &cookie).await,
         Err(error) => refused(&error),
     }
