@@ -221,7 +221,7 @@ fn multiply(database: &Path, exams: usize) {
     connection.execute_batch("COMMIT").unwrap();
 }
 
-/// Not a test: a measurement, which `docs/measurements.md` quotes.
+/// Not a test: a measurement, which `docs/interface.md` quotes.
 #[test]
 #[ignore = "measures: cargo test --release --locked --all-features --test end_to_end how_fast_five_thousand -- --ignored --nocapture"]
 fn how_fast_five_thousand_exams_are_listed() {
