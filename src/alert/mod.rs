@@ -11,4 +11,4 @@ pub use flag::{AcknowledgeError, Acknowledgement, Flag, FlagKind, Flags};
 pub use flag_text::Severity;
 pub use moment::{FlagEvent, FlagState, Moment, Seen};
 pub use notice::{Notice, NoticeFlag, NoticeStatement, notice_schema};
-pub use statement::{Action, Basis, Level, Message, Stage, Statement, StatementKind, statements};
+pub use statement::{Action, AlarmPriority, Basis, Level, Message, Stage, Statement, StatementKind, statements};

@@ -20,21 +20,21 @@ const SLICES: usize = 30;
 const PASSWORD: &str = "correct horse battery";
 
 /// A configuration in which people log in. `console` is more keys of `[console]`.
-fn configuration(data: &Path, console: &str) -> String {
+pub fn configuration(data: &Path, console: &str) -> String {
     let open = crate::daemon::config(data, "");
     let accounts = format!("access = \"accounts\"\n{console}");
     open.replace("access = \"open\"\n", &accounts) + "[metrics]\nlisten = \"127.0.0.1:0\"\n"
 }
 
 /// A daemon in whose console people log in.
-fn start(console: &str) -> Daemon {
+pub fn start(console: &str) -> Daemon {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let configuration = configuration(data.path(), console);
     Daemon::start_configured(data, &configuration)
 }
 
 /// What a command says that is given this daemon's configuration.
-fn command(daemon: &Daemon, arguments: &[&str]) -> String {
+pub fn command(daemon: &Daemon, arguments: &[&str]) -> String {
     let file = daemon.configuration();
     let done = tableside(&[arguments, &["--config", text(&file)]].concat());
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -79,7 +79,7 @@ fn post_as(daemon: &Daemon, path: &str, body: &Value, header: &str) -> Response 
 }
 
 /// The secret behind `#` of a link that a command prints.
-fn secret_in(said: &str) -> String {
+pub fn secret_in(said: &str) -> String {
     said.lines().find_map(|line| line.split_once('#')?.1.split_once('=')).expect("a link").1.to_owned()
 }
 

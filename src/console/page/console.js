@@ -2,72 +2,54 @@
 // frame. Data goes one way: daemon, exams, verdict, views.
 
 import { showBanner, showEmptyBanner, showUnknownBanner } from "./banner.js";
-import { ClockSkew } from "./clock.js";
-import { getExam, getExams, getSlices, getStatus, openStream } from "./daemon.js";
+import { getExam, getSlices } from "./daemon.js";
 import { showDeliveries, startDeliveries } from "./deliveries.js";
 import { byId, make, matchChildren, setAttribute, setHidden, setText } from "./dom.js";
 import { Exams } from "./exams.js";
 import { showFigures, showReport } from "./figures.js";
 import { offerChangeOfInitials, showFlags } from "./flags.js";
+import { loadIcons } from "./icons.js";
 import { showLesions, startLesions } from "./lesions.js";
 import { showElsewhere, showList } from "./list.js";
 import { Look } from "./look.js";
-import { recall, remember } from "./remember.js";
-import { checkSession, seesExams, startSession } from "./session.js";
+import { currentRole, startSession } from "./session.js";
 import { Search } from "./search.js";
-import { soundAlarms, startSound } from "./sound.js";
+import { showSound, startSoundControls } from "./sound-controls.js";
+import { tick } from "./sound.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
 import { changeLanguage, loadTexts, say } from "./text.js";
+import { startTheme } from "./theme.js";
 import { askDeliveries, forgetDeliveries, showTimeline } from "./timeline.js";
 import { hasVerdict, statements } from "./verdict.js";
 import { Viewer } from "./viewer.js";
 import { Notches, WHEEL_NOTCH_PX } from "./viewer-gestures.js";
+import { Watch } from "./watch.js";
 import { birthDate, clock, destination, personName, waiting } from "./words.js";
 
 /** A hidden page has no frames, but its title and its alarms must go on. */
 const HIDDEN_PAGE_MS = 250;
-const RETRY_MS = 1_000;
-const THEME = "tableside.theme";
 /** While slices come they are listed anew this often at most. */
 const LIST_AGAIN_MS = 1_000;
-/** @typedef {"connecting" | "live" | "lost"} Connection */
 
-const clockSkew = new ClockSkew();
 const exams = new Exams();
+const watch = new Watch(exams, {
+  changed: writeSoon,
+  exam: takeExam,
+  slab: takeSlab,
+  status: mend,
+  beat: tick,
+  fetchMore: async () => void (exams.shownKey && (await fetchShownDetails())),
+});
 const search = new Search(takeFound);
 const stack = new Stack();
 const look = new Look(exams, stack, writeViewSoon);
 const viewer = new Viewer(look);
 const strip = new Strip(look);
-/** @type {DaemonStatus | null} */ let status = null;
-let connection = /** @type {Connection} */ ("connecting");
-/** @type {Date | null} */ let lostSince = null;
-/** Counts openings and losses of the stream: an answer to an older opening is out of date. */
-let opening = 0;
-/** Whether everything was fetched once: all that came since is known, if the stream missed nothing. */
-let isComplete = false;
 let detailsProblem = "";
 let gap = { name: "", heartbeats: 0 };
 
 // --- what the daemon tells -------------------------------------------------------------------------------------------
-
-function startStream() {
-  /** @type {Record<string, (message: import("./stream.js").Message) => void>} */
-  const takers = {
-    opened: ({ resumed }) => (resumed && isComplete ? goLive() : fetchEverything()),
-    lost: loseConnection,
-    exam: ({ data }) => takeExam(data),
-    slab: ({ data }) => takeSlab(data.exam, data.slab),
-    status: ({ data }) => takeStatus(data),
-    beat: ({ data }) => clockSkew.take(data.now, new Date()),
-  };
-  openStream((message) => {
-    takers[message.name](message);
-    // A beat changes nothing that the next status does not show.
-    if (message.name !== "beat") writeSoon();
-  });
-}
 
 /** @param {string} exam @param {Slab} slab */
 function takeSlab(exam, slab) {
@@ -75,44 +57,8 @@ function takeSlab(exam, slab) {
   if (exam === exams.shownKey) listSlicesSoon();
 }
 
-function loseConnection() {
-  if (connection !== "lost") lostSince = new Date();
-  connection = "lost";
-  opening += 1;
-  checkSession();
-}
-
-function goLive() {
-  connection = "live";
-}
-
-/** Until it is there, what is shown is not known to be true. */
-async function fetchEverything() {
-  const mine = ++opening;
-  const askedAt = exams.now;
-  isComplete = false;
-  try {
-    const [newStatus, list] = await Promise.all([getStatus(), seesExams() ? getExams() : []]);
-    if (mine !== opening) return;
-    status = newStatus;
-    exams.takeAll(list, askedAt);
-    if (exams.shownKey) await fetchShownDetails();
-    if (mine !== opening) return;
-    isComplete = true;
-    goLive();
-  } catch {
-    if (mine !== opening) return;
-    loseConnection();
-    const failed = opening;
-    setTimeout(() => failed === opening && fetchEverything(), RETRY_MS);
-  }
-  writeSoon();
-}
-
-/** @param {Exam} exam */
-function takeExam(exam) {
-  const before = exams.shown;
-  exams.takeExam(exam);
+/** @param {Exam} exam @param {Exam | null} before */
+function takeExam(exam, before) {
   // While more comes after a verdict there are many events, and one new report.
   const isNews = exam.state === "complete" || (hasVerdict(exam) && !(before?.key === exam.key && hasVerdict(before)));
   if (exam.key === exams.shownKey && isNews) {
@@ -121,17 +67,14 @@ function takeExam(exam) {
   } else if (exam.key === exams.shownKey && exam.state !== "complete") {
     listSlicesSoon();
   }
-  writeSoon();
 }
 
-/** The heartbeat is also the moment to mend: what is missing or failed is fetched again. @param {DaemonStatus} newStatus */
-function takeStatus(newStatus) {
-  status = newStatus;
+/** The heartbeat is also the moment to mend: what is missing or failed is fetched again. */
+function mend() {
   viewer.retry();
   if (detailsProblem || gapStays()) fetchShownDetails();
   else if (stack.problem) listSlicesSoon();
   askDeliveries(exams.shown, writeSoon);
-  writeSoon();
 }
 
 /** A gap that is the same at two heartbeats is not just a slab on its way. It is mended once, not for ever. */
@@ -230,17 +173,6 @@ function listenToUser() {
   new ResizeObserver(writeSoon).observe(byId("strip"));
 }
 
-function startTheme() {
-  const use = (/** @type {string} */ theme) => {
-    setAttribute(document.documentElement, "data-theme", theme);
-    setAttribute(byId("theme"), "aria-pressed", theme === "light");
-    remember(THEME, theme);
-  };
-  use(recall(THEME) || "dark");
-  const other = () => (document.documentElement.dataset.theme === "dark" ? "light" : "dark");
-  byId("theme").addEventListener("click", () => use(other()));
-}
-
 /** @param {KeyboardEvent} event */
 function key(event) {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
@@ -312,13 +244,14 @@ function writePage() {
   search.show(list);
   showList(search.listed(list), shownKey, choose);
   showElsewhere(list, shownKey, choose);
-  soundAlarms(list);
+  showSound();
   if (shown) writeExam(shown);
   else writeNoExam();
   writeTitle(shown);
 }
 
 function writeConnection() {
+  const { connection, lostSince } = watch;
   const live = connection === "live";
   setAttribute(document.body, "data-connection", live ? "live" : "lost");
   setAttribute(byId("connection"), "data-state", live ? "live" : "lost");
@@ -329,6 +262,7 @@ function writeConnection() {
 }
 
 function writeStatus() {
+  const { status, clockSkew } = watch;
   if (!status) return;
   const { title, host, port } = destination(status, location.hostname);
   setText(byId("version"), status.version);
@@ -346,7 +280,7 @@ function writeStatus() {
 
 /** @param {Exam} exam */
 function writeExam(exam) {
-  const live = connection === "live";
+  const live = watch.connection === "live";
   setAttribute(byId("exam"), "data-key", exam.key);
   setAttribute(byId("exam"), "data-state", exam.state);
   writePatient(exam);
@@ -418,13 +352,14 @@ function writeNoExam() {
   setAttribute(byId("exam"), "data-key", "");
   setAttribute(byId("exam"), "data-state", "");
   setHidden(byId("patient"), true);
+  const { status, connection } = watch;
   if (status && connection !== "connecting") showEmptyBanner(status);
   else showUnknownBanner();
 }
 
 /** @param {Exam | null} exam */
 function writeTitle(exam) {
-  const lost = connection === "lost" ? "Connection lost" : "";
+  const lost = watch.connection === "lost" ? "Connection lost" : "";
   const state = exam ? `${statements(exam)[0].badge}: ${personName(exam.patient.name)}` : "";
   const title = [lost, state, "Tableside"].filter(Boolean).join(" · ");
   if (document.title !== title) document.title = title;
@@ -444,10 +379,13 @@ document.addEventListener("visibilitychange", () => {
   writeSoon();
 });
 
-await loadTexts();
+await Promise.all([loadTexts(), loadIcons()]);
 startTheme();
 listenToUser();
 startDeliveries();
-startSound();
+startSoundControls(() => exams.list, writeSoon);
 writeSoon();
-startSession().then(startStream);
+await startSession();
+// A screen beside the scanner shows the view that is made for it.
+if (currentRole() === "table") location.replace("table");
+else watch.start();
