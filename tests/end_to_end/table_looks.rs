@@ -159,7 +159,7 @@ fn dimmed_as_far_as_it_goes_every_state_can_be_read_and_the_step_is_remembered()
             }
         }
     }
-    eprintln!("least contrast at half the brightness: {least:.1?}");
+    eprintln!("least contrast at the lowest brightness: {least:.1?}");
     stage.show(&scene_of("suspected"));
     assert_eq!(browser.run("return document.body.dataset.dim"), "3");
 }

@@ -20,7 +20,7 @@ import { clock, personName } from "./words.js";
 
 const DIM = "tableside.dim";
 /** The steps of `table.css`, as shares of full brightness. */
-const BRIGHTNESS = [1, 0.8, 0.65, 0.5];
+const BRIGHTNESS = [1, 0.85, 0.7, 0.6];
 const TICK_MS = 500;
 
 const exams = new Exams();
@@ -138,7 +138,7 @@ function useDim(step) {
   dim = Math.min(Math.max(Math.trunc(step) || 0, 0), BRIGHTNESS.length - 1);
   remember(DIM, String(dim));
   setAttribute(document.body, "data-dim", dim);
-  setText(byId("brightness"), `${BRIGHTNESS[dim] * 100} %`);
+  setText(byId("brightness"), `${Math.round(BRIGHTNESS[dim] * 100)} %`);
   byId("darker", HTMLButtonElement).disabled = dim === BRIGHTNESS.length - 1;
   byId("brighter", HTMLButtonElement).disabled = dim === 0;
 }
