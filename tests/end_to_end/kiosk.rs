@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use crate::access;
 use crate::daemon::Daemon;
-use crate::peers::{succeed, text};
 use crate::webdriver::{Browser, SOUNDS};
 
 fn script() -> PathBuf {
@@ -29,11 +28,9 @@ fn a_monitor_that_starts_before_the_daemon_comes_up_by_itself_and_its_link_is_in
     let console = format!("[console]\nlisten = \"{address}\"");
     let configuration =
         access::configuration(data.path(), "").replacen("[console]\nlisten = \"127.0.0.1:0\"", &console, 1);
-    let file = data.path().join("tableside.toml");
-    std::fs::write(&file, &configuration).unwrap();
-    std::fs::create_dir_all(data.path().join("state")).unwrap();
-    let said =
-        succeed(crate::daemon::TABLESIDE, &["kiosk", "add", "ct1", "--address", "127.0.0.1", "--config", text(&file)]);
+    let daemon = Daemon::start_configured(data.clone(), &configuration);
+    let said = access::command(&daemon, &["kiosk", "add", "ct1", "--address", "127.0.0.1"]);
+    daemon.stop();
     let link = said.lines().find(|line| line.contains("#kiosk=")).unwrap();
     let link_file = data.path().join("link");
     std::fs::write(&link_file, format!("{link}\n")).unwrap();

@@ -239,11 +239,11 @@ fn pictures_of_the_table_view() {
     let stage = Stage::new(&browser, &daemon, "table", "en");
     for scene in scenes() {
         stage.show(&scene);
-        std::fs::write(folder.join(format!("table-{}.png", scene.name)), browser.screenshot(None)).unwrap();
+        std::fs::write(folder.join(format!("table-{}.png", scene.name)), browser.reduced_screenshot(MONITOR)).unwrap();
     }
     let silent = Browser::start().expect("a browser");
     silent.view_at(MONITOR);
     Stage::new(&silent, &daemon, "table", "en").show(&scene_of("suspected"));
     silent.wait_until("what is wrong", "document.querySelector('[data-kind=no_sound]')");
-    std::fs::write(folder.join("table-no-sound.png"), silent.screenshot(None)).unwrap();
+    std::fs::write(folder.join("table-no-sound.png"), silent.reduced_screenshot(MONITOR)).unwrap();
 }
