@@ -44,6 +44,7 @@ fn exam(name: &str, minutes: i64, state: ExamState, verdict: Option<Verdict>, fl
         Some(Verdict::NotAnalysed) => "only 3 usable slices came that can be analysed, a chest CT has at least 10",
         None => "",
     };
+    let expected = Some(if state == ExamState::Receiving { 301 } else { 182 });
     let view = ExamView {
         key: ExamKey::new(name, &patient),
         state,
@@ -53,13 +54,7 @@ fn exam(name: &str, minutes: i64, state: ExamState, verdict: Option<Verdict>, fl
         started,
         last_slice: Some(started),
         updated: started,
-        slices: SliceCounts {
-            received: 182,
-            instances: 182,
-            analysed: 180,
-            expected: Some(301),
-            ..SliceCounts::default()
-        },
+        slices: SliceCounts { received: 182, instances: 182, analysed: 180, expected, ..SliceCounts::default() },
         z_mm: None,
         slabs: 0,
         score: None,
