@@ -17,5 +17,5 @@ pub use flag_text::Severity;
 pub use moment::{FlagEvent, FlagState, Moment, Seen};
 pub use notice::{Notice, NoticeFlag, NoticeStatement, notice_schema};
 pub use outcome::{CaseOutcome, FEWEST_CASES, OutcomeCounts, OutcomeError, OutcomeKind, Outcomes, PredictiveValue};
-pub use statement::{Action, Basis, Level, Message, Stage, Statement, StatementKind, statements};
+pub use statement::{Action, AlarmPriority, Basis, Level, Message, Stage, Statement, StatementKind, statements};
 pub use urgency::{Ask, LONGEST_WAIT, Standing, Urgency, UrgencyClass, in_order};

@@ -147,6 +147,18 @@ pub enum Action {
     None,
 }
 
+/// How urgently a statement sounds, after IEC 60601-1-8. Nothing here is of high priority: no patient dies within minutes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmPriority {
+    /// To be acted on before the patient leaves.
+    Medium,
+    /// To be known of.
+    Low,
+    /// Nothing sounds.
+    None,
+}
+
 /// One thing that an exam says.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Statement {
@@ -156,6 +168,7 @@ pub struct Statement {
     pub level: Level,
     pub stage: Stage,
     pub action: Action,
+    pub alarm: AlarmPriority,
     /// The flag that says it; who has acknowledged it stands there.
     pub flag: Option<FlagKind>,
     /// What the headline rests on; may be empty. All words are English here.
@@ -227,6 +240,8 @@ fn statement(exam: &ExamView, message: Message, level: Level, reason: Phrase) ->
         level,
         stage: message.stage(exam),
         action: message.action(),
+        // Nobody could acknowledge what no flag says: it would sound for ever.
+        alarm: AlarmPriority::None,
         flag: None,
         lead: phrases.lead.to_string(),
         headline: phrases.headline.to_string(),
@@ -270,6 +285,22 @@ impl Message {
         }
     }
 
+    /// How urgently it sounds until somebody has acknowledged it.
+    fn alarm(&self) -> AlarmPriority {
+        match self {
+            Self::SuspectedEarly { .. } | Self::Suspected { .. } | Self::Rescan { .. } | Self::SendAgain { .. } => {
+                AlarmPriority::Medium
+            }
+            Self::Abnormal {} | Self::NotAnalysed {} | Self::NoVerdict {} => AlarmPriority::Low,
+            Self::CheckScan { .. }
+            | Self::SlicesLost { .. }
+            | Self::SuspicionWithdrawn { .. }
+            | Self::Receiving { .. }
+            | Self::NotSuspected { .. }
+            | Self::Revised {} => AlarmPriority::None,
+        }
+    }
+
     fn stage(&self, exam: &ExamView) -> Stage {
         match self {
             Self::SuspectedEarly { .. } => Stage::Preliminary,
@@ -284,7 +315,9 @@ fn of_flag(flag: &Flag, exam: &ExamView) -> Statement {
     let is_of_this_one = flag.kind.verdict().is_some_and(|verdict| exam.verdict == Some(verdict));
     let says_the_reason = is_of_a_verdict && is_of_this_one && !exam.reason.is_empty();
     let reason = if says_the_reason { exam.said_reason() } else { flag.said() };
-    Statement { flag: Some(flag.kind), ..statement(exam, message_of(flag, exam), flag.severity.into(), reason) }
+    let said = statement(exam, message_of(flag, exam), flag.severity.into(), reason);
+    let alarm = if flag.acknowledged.is_some() { AlarmPriority::None } else { said.message.alarm() };
+    Statement { flag: Some(flag.kind), alarm, ..said }
 }
 
 fn message_of(flag: &Flag, exam: &ExamView) -> Message {

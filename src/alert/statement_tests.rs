@@ -283,3 +283,30 @@ proptest! {
         prop_assert_eq!(said[0].action == Action::Isolate, is_suspected);
     }
 }
+
+#[test]
+fn what_is_to_be_acted_on_sounds_medium_what_is_to_be_known_low_and_what_is_acknowledged_not_at_all() {
+    let complete = |verdict| exam(ExamState::Complete, Some(verdict));
+    let sounds = |exam: &ExamView, flags: &[Flag]| -> Vec<AlarmPriority> {
+        statements(exam, flags, None).into_iter().map(|said| said.alarm).collect()
+    };
+    let receiving = exam(ExamState::Receiving, None);
+    let early = flag(FlagKind::Suspected, FlagState::Early);
+    assert_eq!(sounds(&receiving, &[early]), [AlarmPriority::Medium, AlarmPriority::None]);
+    for (verdict, flagged, expected) in [
+        (Verdict::Suspected, flag(FlagKind::Suspected, FlagState::Final), AlarmPriority::Medium),
+        (Verdict::NotSuspected, advice(Remedy::Rescan), AlarmPriority::Medium),
+        (Verdict::NotSuspected, advice(Remedy::SendAgainOrRescan), AlarmPriority::Medium),
+        (Verdict::NotAnalysed, flag(FlagKind::NotAnalysed, FlagState::Final), AlarmPriority::Low),
+        (Verdict::Abnormal, flag(FlagKind::Abnormal, FlagState::Final), AlarmPriority::Low),
+        (Verdict::NotSuspected, flag(FlagKind::Suspected, FlagState::Withdrawn), AlarmPriority::None),
+    ] {
+        let said = sounds(&complete(verdict), std::slice::from_ref(&flagged));
+        assert_eq!(said.iter().min(), Some(&expected), "{flagged:?}");
+        let seen = Acknowledgement { by: "ab".to_owned(), at: Timestamp::UNIX_EPOCH };
+        let seen = Flag { acknowledged: Some(seen), ..flagged };
+        assert!(sounds(&complete(verdict), &[seen]).iter().all(|alarm| *alarm == AlarmPriority::None));
+    }
+    assert_eq!(sounds(&complete(Verdict::NotSuspected), &[]), [AlarmPriority::None]);
+    assert_eq!(sounds(&exam(ExamState::Complete, None), &[]), [AlarmPriority::None], "nobody could acknowledge it");
+}

@@ -14,6 +14,7 @@ struct Page;
 pub(super) async fn page(uri: Uri, headers: HeaderMap) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
+        "table" => "table.html",
         path => path,
     };
     if let Some(texts) = path.strip_prefix("texts/").and_then(|name| texts::file(name.strip_suffix(".json")?)) {

@@ -155,8 +155,14 @@ fn the_page_is_small_and_asks_nobody_else() {
     assert_eq!(browser.run(elsewhere), serde_json::json!([]));
 }
 
+/// The program axe-core, where it is.
+pub fn axe() -> Option<String> {
+    let path = there(Path::new(env!("CARGO_MANIFEST_DIR")).join("build/axe/axe.min.js"))?;
+    Some(std::fs::read_to_string(path).unwrap())
+}
+
 /// Checks the page by axe-core, by the rules of WCAG 2.2 A and AA and its best practices.
-fn assert_accessible(browser: &Browser, axe: &str, state: &str) {
+pub fn assert_accessible(browser: &Browser, axe: &str, state: &str) {
     for theme in ["dark", "light"] {
         let now = browser.run("return document.documentElement.dataset.theme");
         if now != theme {
@@ -180,9 +186,8 @@ fn axe_finds_no_violation_in_any_state_and_theme_in_chinese() {
 }
 
 fn assert_accessible_in(language: &str) {
-    let Some(path) = there(Path::new(env!("CARGO_MANIFEST_DIR")).join("build/axe/axe.min.js")) else { return };
+    let Some(axe) = axe() else { return };
     let Some(browser) = Browser::start() else { return };
-    let axe = std::fs::read_to_string(path).unwrap();
     let daemon = Daemon::start();
     browser.open(&format!("http://{}/", daemon.console()));
     browser.run(&format!("localStorage.setItem('tableside.language', '{language}')"));

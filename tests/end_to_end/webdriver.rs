@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::daemon::wait_for;
@@ -26,18 +27,26 @@ fn installed(names: &[&str]) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
+/// Lets a page sound without a gesture, on a loudspeaker that is none.
+pub const SOUNDS: [&str; 2] = ["--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream"];
+
 impl Browser {
     /// `None`, with a word why, where no browser is installed.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts with more options of Chromium's.
+    pub fn start_with(options: &[&str]) -> Option<Self> {
         let (driver, browser) = (installed(&["chromedriver"]), installed(&["chromium", "google-chrome"]));
         let (Some(driver), Some(browser)) = (driver, browser) else {
             eprintln!("SKIPPED: no browser here; it is in the Debian packages chromium and chromium-driver");
             return None;
         };
-        Some(Self::start_programs(&driver, &browser))
+        Some(Self::start_programs(&driver, &browser, options))
     }
 
-    fn start_programs(driver: &Path, browser: &Path) -> Self {
+    fn start_programs(driver: &Path, browser: &Path, options: &[&str]) -> Self {
         let profile = tempfile::tempdir().unwrap();
         // The port that it finds free for one address family may be taken for the other: then it ends.
         let (driver, lines, port) =
@@ -60,6 +69,7 @@ impl Browser {
             "--window-size=1280,1000",
             &profile,
         ];
+        let args = [&args, options].concat();
         let options = json!({ "binary": browser, "args": args });
         let capabilities = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
         let session = this.post("/session", &capabilities);
@@ -103,6 +113,45 @@ impl Browser {
         self.command("execute/async", &json!({ "script": script, "args": [] }))
     }
 
+    /// What a command of the Chrome `DevTools` Protocol answers.
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.command("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+    }
+
+    /// Makes the page as large as this, px, whatever the window is.
+    pub fn view_at(&self, [width, height]: [u32; 2]) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// A PNG of what is seen, or of a part of it: left, top, width and height, px.
+    pub fn screenshot(&self, part: Option<[f64; 4]>) -> Vec<u8> {
+        self.capture(&part.map_or(json!({}), |part| clip(part, 1.0)))
+    }
+
+    /// A PNG of what is seen of a page of this size, two thirds as large: for documents.
+    pub fn reduced_screenshot(&self, size: [u32; 2]) -> Vec<u8> {
+        let [width, height] = size.map(f64::from);
+        self.capture(&clip([0.0, 0.0, width, height], 2.0 / 3.0))
+    }
+
+    fn capture(&self, parameters: &Value) -> Vec<u8> {
+        let png = self.devtools("Page.captureScreenshot", parameters);
+        base64::engine::general_purpose::STANDARD.decode(png["data"].as_str().unwrap()).unwrap()
+    }
+
+    /// The handle of the tab that is asked.
+    pub fn current_tab(&self) -> String {
+        let answer = http::get(&self.address, &format!("/session/{}/window", self.session));
+        answer.json()["value"].as_str().unwrap().to_owned()
+    }
+
+    /// Closes the tab that is asked.
+    pub fn close_tab(&self) {
+        let path = format!("/session/{}/window", self.session);
+        assert_eq!(http::request(&self.address, "DELETE", &path, None).status, 200);
+    }
+
     /// Waits until a script returns true.
     pub fn wait_until(&self, what: &str, condition: &str) {
         let script = format!("return Boolean({condition})");
@@ -140,6 +189,10 @@ impl Browser {
     pub fn write(&self, selector: &str, text: &str) {
         self.command(&format!("element/{}/value", self.element(selector)), &json!({ "text": text }));
     }
+}
+
+fn clip([x, y, width, height]: [f64; 4], scale: f64) -> Value {
+    json!({ "clip": { "x": x, "y": y, "width": width, "height": height, "scale": scale } })
 }
 
 impl Drop for Browser {

@@ -75,8 +75,11 @@ interface Flag {
 }
 
 interface Statement {
+  code: string;
   kind: string;
   level: string;
+  action: string;
+  alarm: "medium" | "low" | "none";
   lead: string;
   headline: string;
   detail: string;

@@ -3,77 +3,59 @@
 
 import { startAccount } from "./account.js";
 import { showBanner, showEmptyBanner, showUnknownBanner } from "./banner.js";
-import { ClockSkew } from "./clock.js";
-import { getExam, getExams, getSlices, getStatus, openStream } from "./daemon.js";
+import { getExam, getSlices } from "./daemon.js";
 import { showDeliveries, startDeliveries } from "./deliveries.js";
 import { byId, make, matchChildren, setAttribute, setHidden, setText } from "./dom.js";
 import { Exams } from "./exams.js";
 import { showFigures, showReport } from "./figures.js";
 import { offerChangeOfInitials, showFlags } from "./flags.js";
+import { loadIcons } from "./icons.js";
 import { showLesions, startLesions } from "./lesions.js";
 import { showElsewhere, showList, startList } from "./list.js";
 import { Look } from "./look.js";
 import { forgetFigures, showOutcome } from "./outcome.js";
-import { recall, remember } from "./remember.js";
-import { checkSession, seesExams, startSession } from "./session.js";
+import { currentRole, startSession } from "./session.js";
 import { Search } from "./search.js";
-import { soundAlarms, startSound } from "./sound.js";
+import { showSound, startSoundControls } from "./sound-controls.js";
+import { tick } from "./sound.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
 import { loadTexts, problemOf, say, setPhrase } from "./text.js";
+import { startTheme } from "./theme.js";
 import { askDeliveries, forgetDeliveries, showTimeline } from "./timeline.js";
 import { hasVerdict, statements } from "./verdict.js";
 import { Viewer } from "./viewer.js";
 import { Notches, WHEEL_NOTCH_PX } from "./viewer-gestures.js";
+import { Watch } from "./watch.js";
 import { birthDate, clock, destination, personName, waiting } from "./words.js";
 
 /** A hidden page has no frames, but its title and its alarms must go on. */
 const HIDDEN_PAGE_MS = 250;
-const RETRY_MS = 1_000;
-const THEME = "tableside.theme";
 /** While slices come they are listed anew this often at most. */
 const LIST_AGAIN_MS = 1_000;
-/** @typedef {"connecting" | "live" | "lost"} Connection */
 
 addEventListener("error", showFault);
 addEventListener("unhandledrejection", showFault);
-await loadTexts();
+await Promise.all([loadTexts(), loadIcons()]);
 
-const clockSkew = new ClockSkew();
 const exams = new Exams();
+const watch = new Watch(exams, {
+  changed: writeSoon,
+  exam: takeExam,
+  slab: takeSlab,
+  status: mend,
+  beat: tick,
+  fetchMore,
+});
 const search = new Search(takeFound);
 const stack = new Stack();
 const look = new Look(exams, stack, writeViewSoon);
 const viewer = new Viewer(look);
 const strip = new Strip(look);
-/** @type {DaemonStatus | null} */ let status = null;
-let connection = /** @type {Connection} */ ("connecting");
-/** @type {Date | null} */ let lostSince = null;
-/** Counts openings and losses of the stream: an answer to an older opening is out of date. */
-let opening = 0;
-/** Whether everything was fetched once: all that came since is known, if the stream missed nothing. */
-let isComplete = false;
 /** @type {Phrase | null} */ let detailsProblem = null;
 let gap = { name: "", heartbeats: 0 };
 
 // --- what the daemon tells -------------------------------------------------------------------------------------------
-
-function startStream() {
-  /** @type {Record<string, (message: import("./stream.js").Message) => void>} */
-  const takers = {
-    opened: ({ resumed }) => (resumed && isComplete ? goLive() : fetchEverything()),
-    lost: loseConnection,
-    exam: ({ data }) => takeExam(data),
-    slab: ({ data }) => takeSlab(data.exam, data.slab),
-    status: ({ data }) => takeStatus(data),
-    beat: ({ data }) => clockSkew.take(data.now, new Date()),
-  };
-  openStream((message) => {
-    takers[message.name](message);
-    // A beat changes nothing that the next status does not show.
-    if (message.name !== "beat") writeSoon();
-  });
-}
 
 /** @param {string} exam @param {Slab} slab */
 function takeSlab(exam, slab) {
@@ -81,46 +63,8 @@ function takeSlab(exam, slab) {
   if (exam === exams.shownKey) listSlicesSoon();
 }
 
-function loseConnection() {
-  if (connection !== "lost") lostSince = new Date();
-  connection = "lost";
-  opening += 1;
-  checkSession();
-}
-
-function goLive() {
-  connection = "live";
-}
-
-/** Until it is there, what is shown is not known to be true. */
-async function fetchEverything() {
-  const mine = ++opening;
-  const askedAt = exams.now;
-  isComplete = false;
-  try {
-    const [newStatus, list] = await Promise.all([getStatus(), seesExams() ? getExams() : []]);
-    if (mine !== opening) return;
-    status = newStatus;
-    exams.takeAll(list, askedAt);
-    if (exams.shownKey) await fetchShownDetails();
-    if (mine !== opening) return;
-    isComplete = true;
-    forgetFigures();
-    search.resume();
-    goLive();
-  } catch {
-    if (mine !== opening) return;
-    loseConnection();
-    const failed = opening;
-    setTimeout(() => failed === opening && fetchEverything(), RETRY_MS);
-  }
-  writeSoon();
-}
-
-/** @param {Exam} exam */
-function takeExam(exam) {
-  const before = exams.shown;
-  exams.takeExam(exam);
+/** @param {Exam} exam @param {Exam | null} before */
+function takeExam(exam, before) {
   if (exam.state === "complete") forgetFigures();
   // While more comes after a verdict there are many events, and one new report.
   const isNews = exam.state === "complete" || (hasVerdict(exam) && !(before?.key === exam.key && hasVerdict(before)));
@@ -130,17 +74,14 @@ function takeExam(exam) {
   } else if (exam.key === exams.shownKey && exam.state !== "complete") {
     listSlicesSoon();
   }
-  writeSoon();
 }
 
-/** The heartbeat is also the moment to mend: what is missing or failed is fetched again. @param {DaemonStatus} newStatus */
-function takeStatus(newStatus) {
-  status = newStatus;
+/** The heartbeat is also the moment to mend: what is missing or failed is fetched again. */
+function mend() {
   viewer.retry();
   if (detailsProblem || gapStays()) fetchShownDetails();
   else if (stack.problem) listSlicesSoon();
   askDeliveries(exams.shown, writeSoon);
-  writeSoon();
 }
 
 /** A gap that is the same at two heartbeats is not just a slab on its way. It is mended once, not for ever. */
@@ -159,6 +100,12 @@ async function fetchDetails(key) {
   detailsProblem = null;
   listSlicesSoon();
   askDeliveries(exams.shown, writeSoon);
+}
+
+async function fetchMore() {
+  if (exams.shownKey) await fetchShownDetails();
+  forgetFigures();
+  search.resume();
 }
 
 async function fetchShownDetails() {
@@ -239,17 +186,6 @@ function listenToUser() {
   new ResizeObserver(writeSoon).observe(byId("strip"));
 }
 
-function startTheme() {
-  const use = (/** @type {string} */ theme) => {
-    setAttribute(document.documentElement, "data-theme", theme);
-    setAttribute(byId("theme"), "aria-pressed", theme === "light");
-    remember(THEME, theme);
-  };
-  use(recall(THEME) || "dark");
-  const other = () => (document.documentElement.dataset.theme === "dark" ? "light" : "dark");
-  byId("theme").addEventListener("click", () => use(other()));
-}
-
 /** @param {KeyboardEvent} event */
 function key(event) {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
@@ -319,16 +255,17 @@ function writePage() {
   writeConnection();
   writeStatus();
   search.show(list);
-  const [tableKey, now] = [exams.tableKey, Date.now() - clockSkew.ahead * 1000];
+  const [tableKey, now] = [exams.tableKey, Date.now() - watch.clockSkew.ahead * 1000];
   showList(search.listed(list, tableKey, now), { shownKey, tableKey, now }, choose);
   showElsewhere(list, shownKey, choose);
-  soundAlarms(list);
+  showSound();
   if (shown) writeExam(shown);
   else writeNoExam();
   writeTitle(shown);
 }
 
 function writeConnection() {
+  const { connection, lostSince } = watch;
   const live = connection === "live";
   setAttribute(document.body, "data-connection", live ? "live" : "lost");
   setAttribute(byId("connection"), "data-state", live ? "live" : "lost");
@@ -338,6 +275,7 @@ function writeConnection() {
 }
 
 function writeStatus() {
+  const { status, clockSkew } = watch;
   if (!status) return;
   const { title, host, port } = destination(status, location.hostname);
   setText(byId("version"), status.version);
@@ -356,7 +294,7 @@ function writeStatus() {
 
 /** @param {Exam} exam */
 function writeExam(exam) {
-  const live = connection === "live";
+  const live = watch.connection === "live";
   setAttribute(byId("exam"), "data-key", exam.key);
   setAttribute(byId("exam"), "data-state", exam.state);
   writePatient(exam);
@@ -427,13 +365,14 @@ function writeNoExam() {
   setAttribute(byId("exam"), "data-key", "");
   setAttribute(byId("exam"), "data-state", "");
   setHidden(byId("patient"), true);
+  const { status, connection } = watch;
   if (status && connection !== "connecting") showEmptyBanner(status);
   else showUnknownBanner();
 }
 
 /** @param {Exam | null} exam */
 function writeTitle(exam) {
-  const lost = connection === "lost" ? say("page.connection_lost") : "";
+  const lost = watch.connection === "lost" ? say("page.connection_lost") : "";
   const state = exam ? say("page.title", { state: statements(exam)[0].badge, name: personName(exam.patient.name) }) : "";
   const title = [lost, state, "Tableside"].filter(Boolean).join(" · ");
   if (document.title !== title) document.title = title;
@@ -453,9 +392,10 @@ document.addEventListener("visibilitychange", () => {
 startTheme();
 listenToUser();
 startDeliveries();
-startSound();
+startSoundControls(() => exams.list, writeSoon);
 writeSoon();
-startSession().then(() => {
-  startAccount();
-  startStream();
-});
+await startSession();
+startAccount();
+// A screen beside the scanner shows the view that is made for it.
+if (currentRole() === "table") location.replace("table");
+else watch.start();

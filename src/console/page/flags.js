@@ -109,7 +109,17 @@ function iconOf(flag) {
 /** @param {string} examKey @param {string} flagId @param {Changed} changed */
 async function acknowledgeAs(examKey, flagId, changed) {
   const by = await signature();
-  if (!by) return;
+  if (by) await acknowledgeBy(by, examKey, flagId, changed);
+}
+
+/** Whoever acknowledges without being asked who it is: the person who has logged in, or whose initials are known. */
+export const knownName = () => ownName() || initials;
+
+/** The acknowledgement of a flag that is under way or has failed. @param {string} examKey @param {string} flagId */
+export const attemptAt = (examKey, flagId) => attempts.get(`${examKey}/${flagId}`);
+
+/** @param {string} by @param {string} examKey @param {string} flagId @param {Changed} changed */
+export async function acknowledgeBy(by, examKey, flagId, changed) {
   const attemptKey = `${examKey}/${flagId}`;
   attempts.set(attemptKey, { pending: true });
   changed();

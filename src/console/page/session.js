@@ -12,6 +12,9 @@ let access = "accounts";
 /** @type {Who} */ let who = NOBODY;
 
 export const seesExams = () => who.sees_exams;
+export const currentRole = () => who.role;
+/** The name of who has logged in, or of the kiosk. */
+export const loggedInName = () => who.name ?? "";
 export const acknowledges = () => who.acknowledges;
 export const recordsOutcomes = () => who.records_outcomes;
 /** The name beside acknowledgements, or "" where initials are to be typed. */
