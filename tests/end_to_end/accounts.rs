@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::daemon::{Daemon, TABLESIDE};
+use crate::daemon::{Daemon, TABLESIDE, wait_for};
 use crate::http::{self, Response};
 use crate::peers::{tableside, text};
 
@@ -59,7 +59,9 @@ pub fn try_log_in(daemon: &Daemon, name: &str, password: &str) -> Response {
 }
 
 pub fn log_in(daemon: &Daemon, name: &str) -> String {
-    let answer = try_log_in(daemon, name, PASSWORD);
+    // Passwords are computed behind everything else: on a busy machine that may take longer than a request may.
+    let answer =
+        wait_for("a log-in", || Some(try_log_in(daemon, name, PASSWORD)).filter(|answer| answer.status != 503));
     assert_eq!(answer.status, 200, "{}", answer.text());
     cookie_of(&answer)
 }
