@@ -187,6 +187,7 @@ fn a_statement_is_one_flat_object_with_its_code_and_parameters() {
         "level": "alarm",
         "stage": "preliminary",
         "action": "isolate",
+        "alarm": "medium",
         "flag": "suspected",
         "lead": "Early: after 40 slices, the scan goes on",
         "headline": "COVID-19 pneumonia suspected: isolate",
