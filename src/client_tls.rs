@@ -2,11 +2,12 @@
 
 use std::io::{Error, Result};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::pem::{self, in_file};
 use crate::telemetry;
@@ -86,4 +87,16 @@ impl ClientTls {
         };
         Ok(Arc::new(config))
     }
+}
+/// How an agent encrypts what it asks of a URL; nothing is read for one in the clear.
+///
+/// # Errors
+/// If the service is reached by TLS and the authorities cannot be read.
+pub(crate) fn agent_tls(url: &str, authorities: &Path) -> Result<TlsConfig> {
+    let authorities = if url.starts_with("https:") { pem::certificates(authorities)? } else { Vec::new() };
+    let roots = authorities.iter().map(|authority| Certificate::from_der(authority).to_owned()).collect();
+    Ok(TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .build())
 }

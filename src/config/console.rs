@@ -1,14 +1,27 @@
 //! `[console]` and `[metrics]`: where browsers and Prometheus connect, and who may.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::Uri;
+
 use super::Config;
+use super::destinations::AUTHORITIES;
 use super::reader::Document;
-use crate::console::access::{AccessMode, Names};
+use crate::console::access::{AccessMode, Names, ProviderOptions};
+use crate::database::Role;
 use crate::ingest::parse_network;
 
-const LOOPBACK_METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9108);
+const LOOPBACK_METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9108);
+
+/// The first of these that a person is given counts: who scans sees exams, whatever else the person does.
+const ROLES: [(&str, Role); 4] = [
+    ("technician", Role::Technician),
+    ("clinic", Role::Clinic),
+    ("reader", Role::Reader),
+    ("administrator", Role::Administrator),
+];
 
 const NETWORKS: &str = "a list of addresses or networks such as \"10.0.0.7\" or \"10.0.0.0/24\"";
 
@@ -42,6 +55,10 @@ pub(super) fn read(document: &mut Document<'_>, config: &mut Config) {
         console.choice("table_names", &mut access.table_names, &names);
     });
     access.tls = certificate.zip(key);
+    access.provider = provider(document);
+    if access.provider.is_some() && access.mode == AccessMode::Open {
+        document.refuse("console.access is open: nobody logs in, and [openid] has nobody to let in");
+    }
     document.section("metrics", |metrics| {
         let expected = "an address and port such as \"127.0.0.1:9108\"";
         metrics.parsed_into("listen", expected, |listen| access.metrics_listen = Some(listen));
@@ -50,6 +67,76 @@ pub(super) fn read(document: &mut Document<'_>, config: &mut Config) {
     if let Some(why) = access.forbids(console_listen.ip()) {
         document.refuse(why);
     }
+}
+
+/// `[openid]`: the provider at which people log in too.
+fn provider(document: &mut Document<'_>) -> Option<ProviderOptions> {
+    if !document.has("openid") {
+        return None;
+    }
+    let mut options = ProviderOptions { authorities: PathBuf::from(AUTHORITIES), ..ProviderOptions::default() };
+    document.section("openid", |openid| {
+        if !cfg!(feature = "openid") {
+            openid.refuse_section("this program was built without OpenID Connect (feature openid)".to_owned());
+        }
+        openid.text(
+            "issuer",
+            &mut options.issuer,
+            "an address such as \"https://login.example/realms/ct\"",
+            is_trusted,
+        );
+        openid.text("client_id", &mut options.client_id, "a name", |name| !name.trim().is_empty());
+        openid.path("client_secret_file", |path| options.client_secret = path);
+        openid.text(
+            "console_url",
+            &mut options.console_url,
+            "an address such as \"https://tableside.example\"",
+            is_trusted,
+        );
+        openid.path("authorities", |path| options.authorities = path);
+        let mut scopes = Vec::new();
+        openid.strings("scopes", "a list of scopes such as \"profile\"", |scope| {
+            scopes.push(scope.to_owned());
+            !scope.is_empty() && !scope.contains(char::is_whitespace)
+        });
+        if !scopes.is_empty() {
+            options.scopes = scopes;
+        }
+        openid.text("name_claim", &mut options.name_claim, "the name of a claim", |claim| !claim.is_empty());
+        openid.text("role_claim", &mut options.role_claim, "the name of a claim", |claim| !claim.is_empty());
+        for (key, role) in ROLES {
+            let mut values = Vec::new();
+            openid.strings(key, "a list of values of role_claim", |value| {
+                values.push(value.to_owned());
+                !value.is_empty()
+            });
+            options.roles.extend((!values.is_empty()).then_some((role, values)));
+        }
+        let missing = [
+            ("issuer", options.issuer.is_empty()),
+            ("client_id", options.client_id.is_empty()),
+            ("client_secret_file", options.client_secret.as_os_str().is_empty()),
+            ("console_url", options.console_url.is_empty()),
+        ];
+        for (key, _) in missing.into_iter().filter(|(_, is_missing)| *is_missing) {
+            openid.refuse_section(format!("openid.{key} is missing"));
+        }
+        if options.roles.is_empty() {
+            openid.refuse_section(
+                "[openid] gives nobody a role: say technician, clinic, reader or administrator".to_owned(),
+            );
+        }
+    });
+    Some(options)
+}
+
+/// An address where nobody between can read or change what is said: encrypted, or on this machine.
+fn is_trusted(url: &str) -> bool {
+    let Ok(url) = url.parse::<Uri>() else { return false };
+    let Some(host) = url.host().filter(|_| url.query().is_none()) else { return false };
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    url.scheme_str() == Some("https") || (url.scheme_str() == Some("http") && is_here)
 }
 
 impl Config {
@@ -111,6 +198,37 @@ mod tests {
         for keys in ["insecure = true\n", "insecure = true\naccess = \"open\"\n"] {
             assert!(console(&format!("{listen}{keys}")).is_ok());
         }
+    }
+
+    const OPENID: &str = "[openid]\nissuer = \"https://login.example\"\nclient_id = \"tableside\"\nclient_secret_file = \"s\"\n\
+        console_url = \"https://ct.example\"\ntechnician = [\"ct\"]\n";
+
+    #[test]
+    #[cfg(feature = "openid")]
+    fn a_provider_is_taken_whole_or_it_is_told_what_is_missing() {
+        let provider = Config::parse(OPENID).unwrap().access.provider.unwrap();
+        assert_eq!(provider.roles, [(Role::Technician, vec!["ct".to_owned()])]);
+        assert_eq!((provider.name_claim.as_str(), provider.role_claim.as_str()), ("preferred_username", "groups"));
+        for (from, to, told) in [
+            ("client_id = \"tableside\"\n", "", "openid.client_id is missing"),
+            ("technician = [\"ct\"]\n", "", "gives nobody a role"),
+            ("https://login.example", "http://login.example", "https://login.example/realms/ct"),
+            ("https://ct.example", "ct.example", "https://tableside.example"),
+            ("[openid]\n", "[console]\naccess = \"open\"\n[openid]\n", "console.access is open"),
+        ] {
+            let errors = Config::parse(&OPENID.replace(from, to)).unwrap_err();
+            assert!(errors.iter().any(|error| error.to_string().contains(told)), "{told}: {errors:?}");
+        }
+        for here in ["http://localhost:3000", "http://127.0.0.1:3000/x", "http://[::1]:3000"] {
+            assert!(Config::parse(&OPENID.replace("https://login.example", here)).is_ok(), "{here}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "openid"))]
+    fn a_program_without_openid_connect_takes_no_provider() {
+        let errors = Config::parse(OPENID).unwrap_err();
+        assert!(errors[0].to_string().contains("feature openid"), "{errors:?}");
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn read(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<Ac
     transaction.query_row("SELECT * FROM account WHERE name = ?1", [name], account).optional()
 }
 
-fn has_administrator(transaction: &Transaction<'_>) -> Result<bool, DatabaseError> {
+pub(super) fn has_administrator(transaction: &Transaction<'_>) -> Result<bool, DatabaseError> {
     let has = "SELECT EXISTS (SELECT 1 FROM account WHERE role = ?1 AND disabled_us IS NULL)";
     Ok(transaction.query_row(has, [word(&Role::Administrator)?], |row| row.get(0))?)
 }
@@ -133,7 +133,7 @@ fn put_password(transaction: &Transaction<'_>, name: &str, password: &KeptPasswo
     Ok(())
 }
 
-fn end_sessions(transaction: &Transaction<'_>, name: &str) -> Result<(), DatabaseError> {
+pub(super) fn end_sessions(transaction: &Transaction<'_>, name: &str) -> Result<(), DatabaseError> {
     transaction.execute("DELETE FROM session WHERE account = ?1", [name])?;
     Ok(())
 }

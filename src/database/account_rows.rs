@@ -161,7 +161,11 @@ pub enum SetUp {
     NameIsTaken,
 }
 
-fn insert(connection: &Connection, account: &Account, password: &KeptPassword) -> Result<bool, DatabaseError> {
+pub(super) fn insert(
+    connection: &Connection,
+    account: &Account,
+    password: &KeptPassword,
+) -> Result<bool, DatabaseError> {
     let add = "INSERT INTO account VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL) ON CONFLICT (name) DO NOTHING";
     let Account { name, shown_as, role, created, disabled: _ } = account;
     let KeptPassword { salt, hash, memory_kib, passes } = password;
@@ -179,7 +183,7 @@ pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
-fn password(row: &Row<'_>) -> rusqlite::Result<KeptPassword> {
+pub(super) fn password(row: &Row<'_>) -> rusqlite::Result<KeptPassword> {
     Ok(KeptPassword {
         salt: row.get("password_salt")?,
         hash: row.get("password_hash")?,

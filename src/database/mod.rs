@@ -16,6 +16,7 @@ mod delivery;
 mod delivery_rows;
 mod details;
 mod exam_filter;
+mod identity_rows;
 mod outcome_rows;
 mod phrase_rows;
 mod record;
@@ -53,6 +54,7 @@ pub use delivery::{Addressee, Delivery, DeliveryKind, DeliveryObject, DeliverySt
 pub use delivery_rows::{DeliveryCounts, DeliveryFilter, Outcome, Unmade};
 pub use details::Details;
 pub use exam_filter::ExamFilter;
+pub use identity_rows::{Entered, Identity};
 pub use outcome_rows::last_outcomes;
 pub use record::{ListedExam, Record};
 pub use scanners::ScannerExams;

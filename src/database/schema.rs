@@ -293,6 +293,16 @@ CREATE TABLE outcome (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Layout 11: whom an OpenID provider names.
+const IDENTITIES: &str = "
+CREATE TABLE identity (
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    account TEXT NOT NULL UNIQUE REFERENCES account (name) ON DELETE CASCADE,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+";
+
 /// All migrations; the last one's number is the layout that this program knows.
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -306,8 +316,9 @@ pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(PHRASES),
         M::up(ADMINISTRATION),
         M::up(OUTCOMES),
+        M::up(IDENTITIES),
     ])
 });
 
 /// The layout that this program writes.
-pub(super) const LAYOUT: usize = 10;
+pub(super) const LAYOUT: usize = 11;

@@ -207,6 +207,7 @@ interface Who {
 
 interface Session {
   access: "accounts" | "open";
+  openid: boolean;
   first_run: boolean;
   who: Who | null;
 }

@@ -67,7 +67,7 @@ const PAGE = "src/console/page/";
 const files = (folder, ending) => readdirSync(new URL(folder, ROOT), { recursive: true }).filter((name) => name.endsWith(ending)).map((name) => read(folder + name));
 
 /** Beginnings of texts that are named by what the daemon tells, as in `say(`zone.${zone}`)`, or through a helper: all of each are used. */
-const BY_CODE = ["connection.", "delivery_kind.", "delivery_state.", "role.", "zone.", "administration.", "outcome.", "list.alarm", "list.warning", "list.check", "table.action_", "sound."];
+const BY_CODE = ["connection.", "delivery_kind.", "delivery_state.", "role.", "zone.", "administration.", "openid.", "outcome.", "list.alarm", "list.warning", "list.check", "table.action_", "sound."];
 
 test("every text that the page or the daemon names is there, and every text is named", () => {
   const english = textsOf("en");

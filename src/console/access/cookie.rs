@@ -7,6 +7,10 @@ use super::secret::Secret;
 /// Browsers keep a cookie no longer than this, s (RFC 6265bis section 5.5): a kiosk's.
 const KIOSK_S: u32 = 400 * 86_400;
 
+/// A log-in at the OpenID provider is over by then, s.
+#[cfg(feature = "openid")]
+const BINDING_S: u32 = 600;
+
 /// What a cookie is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
@@ -36,6 +40,32 @@ impl Cookies {
         if self.secure { "__Host-tableside" } else { "tableside-unencrypted" }
     }
 
+    const fn binding(self) -> &'static str {
+        if self.secure { "__Host-tableside-openid" } else { "tableside-openid-unencrypted" }
+    }
+
+    /// The header that binds a browser to a log-in at the OpenID provider. Unlike the others it comes back from another site's page.
+    #[cfg(feature = "openid")]
+    pub(super) fn bind(self, secret: &Secret) -> String {
+        self.lax(&secret.text(), BINDING_S)
+    }
+
+    /// The header that ends that.
+    pub(super) fn unbind(self) -> String {
+        self.lax("", 0)
+    }
+
+    fn lax(self, value: &str, lasts_s: u32) -> String {
+        let secure = if self.secure { "; Secure" } else { "" };
+        format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age={lasts_s}", self.binding())
+    }
+
+    /// What binds the browser to a log-in at the provider.
+    #[cfg(feature = "openid")]
+    pub(super) fn bound(self, headers: &HeaderMap) -> Option<Secret> {
+        Secret::presented(only(headers, self.binding())?)
+    }
+
     /// The header that has a browser keep a token.
     pub(super) fn keep(self, kind: TokenKind, secret: &Secret) -> String {
         let lasts = match kind {
@@ -58,20 +88,22 @@ impl Cookies {
 
     /// The token that a browser sends. None where it sends two: only one can be ours.
     pub(super) fn presented(self, headers: &HeaderMap) -> Option<(TokenKind, Secret)> {
-        let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut ours = texts.flat_map(|text| text.split(';')).filter_map(|cookie| {
-            let (name, value) = cookie.trim().split_once('=')?;
-            (name == self.name()).then_some(value)
-        });
-        let value = ours.next()?;
-        if ours.next().is_some() {
-            return None;
-        }
-        let (letter, text) = value.split_once('.')?;
+        let (letter, text) = only(headers, self.name())?.split_once('.')?;
         let kind =
             [TokenKind::Session, TokenKind::Kiosk].into_iter().find(|kind| letter == kind.letter().to_string())?;
         Some((kind, Secret::presented(text)?))
     }
+}
+
+/// The value of the only cookie of this name.
+fn only<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut values = texts.flat_map(|text| text.split(';')).filter_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        (name == wanted).then_some(value)
+    });
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
 }
 
 #[cfg(test)]

@@ -38,8 +38,36 @@ pub(in crate::console) enum LogInError {
     UnusablePassword,
     #[error("the console is open: nobody logs in")]
     Open,
+    #[error("nobody logs in at an OpenID provider here")]
+    NoProvider,
+    #[error("the OpenID provider let nobody in")]
+    NotAtProvider,
+    #[error("the OpenID provider gives the only administrator another role: make another administrator first")]
+    LastAdministrator,
+    #[cfg(feature = "openid")]
+    #[error(transparent)]
+    Provider(Box<super::provider::ProviderError>),
     #[error("accounts cannot be looked up: {0}")]
     Database(#[from] DatabaseError),
+}
+
+impl LogInError {
+    /// How the page knows why nobody was logged in at the provider.
+    pub(in crate::console) fn at_provider(&self) -> &'static str {
+        match self {
+            Self::NotAtProvider => "refused",
+            Self::NameIsTaken => "name_taken",
+            Self::Disabled => "disabled",
+            Self::LastAdministrator => "last_administrator",
+            Self::Open | Self::NoProvider => "none",
+            #[cfg(feature = "openid")]
+            Self::Provider(error) => error.code(),
+            Self::Busy | Self::Wait(_) | Self::Database(_) => "busy",
+            Self::Wrong | Self::NoSuchLink | Self::NoSuchKiosk | Self::UnusableName | Self::UnusablePassword => {
+                "unusable"
+            }
+        }
+    }
 }
 
 impl Access {
@@ -99,7 +127,7 @@ impl Access {
         account.zip(right).ok_or(LogInError::Wrong)
     }
 
-    async fn begin_session(
+    pub(super) async fn begin_session(
         self: &Arc<Self>,
         account: &Account,
         password: &KeptPassword,

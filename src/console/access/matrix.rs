@@ -37,13 +37,15 @@ const fn rule(method: Method, path: &'static str, allowed: Allowed) -> Rule {
 }
 
 /// All routes; the page's files are none: they show nothing by themselves.
-pub(super) static MATRIX: [Rule; 37] = [
+pub(super) static MATRIX: [Rule; 39] = [
     rule(Method::GET, "/healthz", Allowed::Everybody),
     rule(Method::GET, "/readyz", Allowed::Everybody),
     rule(Method::GET, "/metrics", Allowed::Metrics(&[Technician, Administrator])),
     rule(Method::GET, "/api/v1/session", Allowed::Everybody),
     rule(Method::POST, "/api/v1/session", Allowed::Everybody),
     rule(Method::DELETE, "/api/v1/session", Allowed::Everybody),
+    rule(Method::GET, "/api/v1/openid/begin", Allowed::Everybody),
+    rule(Method::GET, "/api/v1/openid/return", Allowed::Everybody),
     rule(Method::POST, "/api/v1/setup", Allowed::Everybody),
     rule(Method::GET, "/api/v1/openapi.json", Allowed::Everybody),
     rule(Method::GET, "/api/v1/status", Allowed::Roles(ALL)),

@@ -2,6 +2,7 @@
 //! which site, for which route (`matrix`), by whom. What is not known is refused. `docs/access.md` is for those who run it.
 
 mod administration;
+mod at_provider;
 mod caller;
 mod change;
 mod cookie;
@@ -14,6 +15,8 @@ mod names;
 mod options;
 mod origin;
 mod passwords;
+#[cfg(feature = "openid")]
+mod provider;
 mod secret;
 
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +39,7 @@ pub(super) use gate::{gate, is_ours};
 use kiosks::KiosksSeen;
 pub use kiosks::{UnusableKiosk, kiosk_of};
 pub(super) use log_in::LogInError;
-pub use options::{AccessMode, AccessOptions, Names};
+pub use options::{AccessMode, AccessOptions, Names, ProviderOptions};
 use passwords::Passwords;
 pub use passwords::{SHORTEST_PASSWORD, is_acceptable, keep_password, made_password};
 pub use secret::Secret;
@@ -60,6 +63,8 @@ pub struct Access {
     audit: Arc<Audit>,
     /// `None` where the console is open.
     kept: Option<Kept>,
+    #[cfg(feature = "openid")]
+    provider: Option<Arc<provider::Provider>>,
 }
 
 /// What log-ins take.
@@ -101,7 +106,17 @@ impl Access {
             }),
         };
         let cookies = Cookies { secure: options.has_secure_cookies(listen.ip()) };
-        Ok(Self { options, cookies, own: Secret::new(), audit, kept })
+        #[cfg(feature = "openid")]
+        let provider = options.provider.clone().map(|options| Arc::new(provider::Provider::new(options)));
+        Ok(Self {
+            options,
+            cookies,
+            own: Secret::new(),
+            audit,
+            kept,
+            #[cfg(feature = "openid")]
+            provider,
+        })
     }
 
     /// What this process presents to its own console, as `Authorization: Bearer`.
@@ -233,5 +248,10 @@ impl Access {
         tracing::info!(whose, by = caller.account(), address = %caller.address, %change, "who may use the console was changed");
         let (who, whose, change) = (caller.person(None), whose.to_owned(), change.to_string());
         self.audit.note(Event::AccessChanged { who, whose, change });
+    }
+
+    /// The header that has a browser forget what bound it to a log-in at the provider.
+    pub(super) fn forget_browser(&self) -> String {
+        self.cookies.unbind()
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::database::Role;
+
 /// Who may use the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AccessMode {
@@ -28,6 +30,44 @@ pub enum Names {
     Key,
 }
 
+/// The OpenID provider at which people log in too, and what it is to the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderOptions {
+    /// Its issuer identifier (OpenID Connect Discovery 1.0 section 3).
+    pub issuer: String,
+    pub client_id: String,
+    /// The file with the client's secret.
+    pub client_secret: PathBuf,
+    /// Where browsers reach the console.
+    pub console_url: String,
+    /// PEM file of the authorities that may have signed the provider's certificate.
+    pub authorities: PathBuf,
+    /// What is asked for beside `openid`.
+    pub scopes: Vec<String>,
+    /// The claim with the name that the person types.
+    pub name_claim: String,
+    /// The claim with what gives a role.
+    pub role_claim: String,
+    /// Which values of it mean which role; the first role that one means counts.
+    pub roles: Vec<(Role, Vec<String>)>,
+}
+
+impl Default for ProviderOptions {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            client_id: String::new(),
+            client_secret: PathBuf::new(),
+            console_url: String::new(),
+            authorities: PathBuf::new(),
+            scopes: vec!["profile".to_owned()],
+            name_claim: "preferred_username".to_owned(),
+            role_claim: "groups".to_owned(),
+            roles: Vec::new(),
+        }
+    }
+}
+
 /// Who may use the console, from where, and what is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessOptions {
@@ -45,6 +85,8 @@ pub struct AccessOptions {
     pub names: Names,
     /// For tables.
     pub table_names: Names,
+    /// Where people log in too.
+    pub provider: Option<ProviderOptions>,
     /// Certificate and key; without them it is served in the clear.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Where metrics and health are served beside the console, if anywhere.
@@ -64,6 +106,7 @@ impl Default for AccessOptions {
             longest: Duration::from_hours(12),
             names: Names::Full,
             table_names: Names::Initials,
+            provider: None,
             tls: None,
             metrics_listen: None,
             metrics_token: None,

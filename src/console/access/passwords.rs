@@ -43,6 +43,11 @@ pub fn keep_password(password: &str) -> Result<KeptPassword, argon2::Error> {
     kept(password, &mut Vec::new())
 }
 
+/// What is kept where nobody has a password: nothing that can be typed is right.
+pub(super) fn unknown_password() -> KeptPassword {
+    KeptPassword { salt: random(), hash: random(), memory_kib: MEMORY_KIB, passes: PASSES }
+}
+
 fn kept(password: &str, memory: &mut Vec<Block>) -> Result<KeptPassword, argon2::Error> {
     let (salt, memory_kib, passes) = (random(), MEMORY_KIB, PASSES);
     let hash = hash(password, &salt, memory_kib, passes, memory)?;
@@ -99,7 +104,7 @@ impl Passwords {
         std::thread::Builder::new().name("passwords".to_owned()).spawn(move || {
             lowest_priority();
             let mut memory = Vec::new();
-            let nobody = KeptPassword { salt: random(), hash: random(), memory_kib: MEMORY_KIB, passes: PASSES };
+            let nobody = unknown_password();
             for work in waiting {
                 work.done(&nobody, &mut memory);
             }

@@ -6,6 +6,7 @@ mod exams;
 mod kiosks;
 mod machine;
 mod openapi;
+mod openid;
 mod outcomes;
 mod people;
 mod session;
@@ -30,6 +31,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/session", session::session)
         .post("/api/v1/session", session::log_in)
         .delete("/api/v1/session", session::log_out)
+        .get("/api/v1/openid/begin", openid::begin)
+        .get("/api/v1/openid/return", openid::come_back)
         .post("/api/v1/setup", session::set_up)
         .get("/api/v1/exams", exams::exams)
         .get("/api/v1/exams/{key}", exams::exam)

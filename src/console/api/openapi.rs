@@ -8,7 +8,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{daemon, deliveries, exams, kiosks, machine, outcomes, people, session, slices};
+use super::{daemon, deliveries, exams, kiosks, machine, openid, outcomes, people, session, slices};
 use crate::console::{events, server};
 use crate::database::DeliveryFilter;
 
@@ -42,6 +42,8 @@ use crate::database::DeliveryFilter;
         deliveries::of_exam,
         deliveries::send_again,
         deliveries::give_up,
+        openid::begin,
+        openid::come_back,
         outcomes::record,
         outcomes::figures,
         people::account,

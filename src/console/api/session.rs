@@ -20,6 +20,8 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 pub(super) struct Session {
     /// `accounts` or `open`.
     access: &'static str,
+    /// People may log in at an OpenID provider.
+    openid: bool,
     /// There is no account yet.
     first_run: bool,
     /// `null` where nobody has logged in.
@@ -31,7 +33,8 @@ fn told(options: &WebOptions, caller: &Caller) -> Result<Session, DatabaseError>
         AccessMode::Accounts => "accounts",
         AccessMode::Open => "open",
     };
-    Ok(Session { access, first_run: options.access.is_first_run()?, who: caller.known() })
+    let openid = options.access.options().provider.is_some();
+    Ok(Session { access, openid, first_run: options.access.is_first_run()?, who: caller.known() })
 }
 
 /// Says who uses the console.
@@ -166,11 +169,15 @@ fn with_cookie(mut response: Response, cookie: &str) -> Response {
 
 pub(super) fn refused(error: &LogInError) -> Response {
     let status = match error {
-        LogInError::Disabled => StatusCode::FORBIDDEN,
+        LogInError::Disabled | LogInError::NotAtProvider => StatusCode::FORBIDDEN,
         LogInError::Wrong | LogInError::NoSuchLink | LogInError::NoSuchKiosk => StatusCode::UNAUTHORIZED,
         LogInError::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
         LogInError::Busy | LogInError::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
-        LogInError::NameIsTaken | LogInError::Open => StatusCode::CONFLICT,
+        LogInError::NameIsTaken | LogInError::Open | LogInError::NoProvider | LogInError::LastAdministrator => {
+            StatusCode::CONFLICT
+        }
+        #[cfg(feature = "openid")]
+        LogInError::Provider(_) => StatusCode::BAD_GATEWAY,
         LogInError::UnusableName | LogInError::UnusablePassword => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let wait = match error {

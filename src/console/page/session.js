@@ -2,7 +2,7 @@
 // file, so that the rest of the page knows of a session only whether there is one.
 
 import { beginSession, endSession, getSession, setUp } from "./daemon.js";
-import { byId, make, setHidden, setText } from "./dom.js";
+import { byId, make, setAttribute, setHidden, setText } from "./dom.js";
 import { problemOf, say, setPhrase } from "./text.js";
 
 /** @type {Who} */
@@ -24,6 +24,8 @@ export const ownName = () => who.shown_as ?? "";
 export async function startSession() {
   makeParts();
   const link = takeLink();
+  const refusal = takeRefusal();
+  if (refusal) tellRefusal(refusal);
   if (link?.what === "kiosk") await attempt(() => beginSession({ kiosk: link.secret }));
   let session = await untilAnswered();
   while (session.who === null) session = await ask(session, link?.what === "setup" ? link.secret : "");
@@ -60,6 +62,19 @@ function takeLink() {
   return { what: found[1], secret: found[2] };
 }
 
+/** Why the OpenID provider's log-in led to nothing; told once. */
+function takeRefusal() {
+  const found = /^#openid=(\w+)$/.exec(location.hash);
+  if (found) history.replaceState(null, "", location.pathname);
+  return found?.[1] ?? "";
+}
+
+/** @param {string} code */
+function tellRefusal(code) {
+  setAttribute(byId("log-in-problem"), "data-code", code);
+  setText(byId("log-in-problem"), say(`openid.${code}`));
+}
+
 async function untilAnswered() {
   for (;;) {
     const session = await getSession().catch(() => null);
@@ -88,6 +103,7 @@ async function ask(session, setupSecret) {
   setText(byId("log-in-hint"), hint(session, isSetup));
   setHidden(/** @type {HTMLElement} */ (byId("log-in-shown-as").parentElement), !isSetup);
   setHidden(byId("log-in-form"), session.first_run && !isSetup);
+  setHidden(byId("log-in-at-provider"), !session.openid || isSetup);
   passwordField.autocomplete = isSetup ? "new-password" : "current-password";
   if (!dialog.open) dialog.showModal();
   for (;;) {
@@ -149,7 +165,10 @@ function makeParts() {
     field("password", say("session.password"), { type: "password", required: true, maxLength: 256 }),
     buttons,
   );
-  dialog.append(title, hint, form, problem);
+  const provider = make("a", "button", say("session.at_provider"));
+  provider.id = "log-in-at-provider";
+  provider.href = "api/v1/openid/begin";
+  dialog.append(title, hint, provider, form, problem);
   const person = make("p");
   person.id = "who";
   person.hidden = true;

@@ -1,18 +1,16 @@
 //! What all deliveries by HTTP have in common: one POST, whose answer says what became of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ureq::Agent;
 use ureq::http::{Response, StatusCode, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::{Answer, NodeFault, Step, Tell, lost, settle};
+use crate::client_tls::agent_tls;
 use crate::database::Delivery;
-use crate::pem::certificates;
 
 /// Where to, and as whom.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,13 +39,7 @@ impl Http {
     /// # Errors
     /// If the service is reached by TLS and the authorities cannot be read.
     pub(super) fn new(options: HttpOptions) -> std::io::Result<Self> {
-        let authorities =
-            if options.url.starts_with("https:") { certificates(&options.authorities)? } else { Vec::new() };
-        let roots = authorities.iter().map(|authority| Certificate::from_der(authority).to_owned()).collect();
-        let tls = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::Specific(Arc::new(roots)))
-            .build();
+        let tls = agent_tls(&options.url, &options.authorities)?;
         // A redirect is followed nowhere: results go where the configuration says.
         let agent = Agent::config_builder()
             .tls_config(tls)
