@@ -44,6 +44,7 @@ mod model;
 mod notifications;
 mod odd_objects;
 mod openapi;
+mod openid;
 mod order_of_arrival;
 mod outbox;
 mod outcomes;
