@@ -18,7 +18,7 @@ const AS_THEY_ARE: [&str; 13] =
 /// addresses, names of engine and model, places in space.
 const ENGLISH_LEFT: &str = r"
 const data = '#patient-name, #patient-details, #exams .name, #exams .when, #elsewhere, #engine, #version, #destination, ' +
-  '#series, #sound, #who-name, #frame .side, #frame .corner, [lang=en]';
+  '#series, #who-name, #frame .side, #frame .corner, [lang=en]';
 const found = [];
 const look = (text, node) => {
   if (node.closest(data)) return;

@@ -105,7 +105,7 @@ export function showElsewhere(exams, shownKey, choose) {
   const bar = byId("elsewhere");
   setHidden(bar, alarming.length === 0);
   const more = alarming.length - ALARMS_ELSEWHERE;
-  setAttribute(bar, "data-more", more > 0 ? `and ${more} more in the list` : "");
+  setAttribute(bar, "data-more", more > 0 ? say("list.more_alarms", { count: more }) : "");
   matchChildren(bar, alarming.slice(0, ALARMS_ELSEWHERE), keyOf, (exam) => createAlarm(exam, choose), updateAlarm);
 }
 
@@ -123,5 +123,5 @@ function updateAlarm(button, exam) {
   const said = statements(exam);
   setIcon(within(button, "svg", SVGElement), said[0].kind);
   const who = [personName(exam.patient.name), exam.scanner, clock(exam.started)].join(", ");
-  setText(within(button, "span"), `${badgeWords(said)}, not acknowledged: ${who}`);
+  setText(within(button, "span"), say("list.alarm_elsewhere", { badge: badgeWords(said), who }));
 }
