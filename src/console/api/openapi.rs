@@ -1,4 +1,4 @@
-//! The interface as OpenAPI 3.1: operations as their handlers say them, schemas from the types that are answered and taken.
+//! The interface as `OpenAPI` 3.1: operations as their handlers say them, schemas from the types that are answered and taken.
 
 use std::sync::LazyLock;
 
