@@ -94,8 +94,9 @@ fn a_flagged_exam_rises_above_a_newer_plain_one_and_falls_once_it_is_acknowledge
     other.wait_until("the other outcome", &says(&sick, ".seen", "Outcome: False alarm, ab"));
     let records = "document.querySelectorAll('#outcome-records li').length";
     one.wait_until("both of them", &format!("{records} === 2"));
-    assert_eq!(daemon.metric("tableside_outcomes_total", "agree"), 1.0);
-    assert_eq!(daemon.metric("tableside_outcomes_total", "false_alarm"), 1.0);
+    // It is told before it is on the disk, and counted then.
+    let count = |kind| daemon.metric("tableside_outcomes_total", kind);
+    wait_for("the metrics", || (count("agree") == 1.0 && count("false_alarm") == 1.0).then_some(()));
 }
 
 #[test]
