@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::pem::{self, in_file};
@@ -48,6 +49,13 @@ pub(crate) fn connect(address: &str, connect_timeout: Duration, patience: Durati
 #[must_use]
 pub(crate) fn host_of(address: &str) -> &str {
     address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']'])
+}
+
+/// The name or address in a URL; empty where it names none.
+#[must_use]
+pub(crate) fn host_of_url(url: &str) -> String {
+    let url = url.parse::<Uri>().ok();
+    url.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
 }
 
 impl ClientTls {

@@ -26,7 +26,8 @@ pub fn allow_list(args: &AllowListArgs) -> Outcome {
     let mut allowed = of_scanners(&config)?;
     let destinations = config.destinations.iter().map(|of| (format!("destination {}", of.name), of.host()));
     let syslog = config.audit.syslog.iter().map(|of| ("the syslog server of [audit]".to_owned(), of.host().to_owned()));
-    for (whose, host) in destinations.chain(syslog) {
+    let provider = config.access.provider.iter().map(|of| ("the OpenID provider".to_owned(), of.host()));
+    for (whose, host) in destinations.chain(syslog).chain(provider) {
         let found = (host.as_str(), 0)
             .to_socket_addrs()
             .map_err(|error| format!("the address of {host}, {whose}, is not known: {error}"))?;

@@ -108,15 +108,19 @@ fn the_addresses_of_the_configuration_become_a_list_for_systemd_and_everybody_do
     let archive = "[[destination]]\nname = \"pacs\"\nc_store = \"PACS@192.0.2.9:104\"\n\
                    [[destination]]\nname = \"web\"\nstow_rs = \"https://[2001:db8::5]/dicom-web\"\n";
     let syslog = "[audit]\nsyslog = \"192.0.2.10:6514\"\n";
-    let output = listed(&format!("{syslog}{scanner}{archive}"), "10.9.0.0/16");
+    let provider = "[openid]\nissuer = \"https://192.0.2.11/ct\"\nclient_id = \"tableside\"\nclient_secret_file = \"secret\"\n\
+                    console_url = \"https://ct.example\"\nreader = [\"staff\"]\n";
+    let provider = if cfg!(feature = "openid") { provider } else { "" };
+    let output = listed(&format!("{syslog}{provider}{scanner}{archive}"), "10.9.0.0/16");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8(output.stdout).unwrap();
     let mut allowed: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("IPAddressAllow=")).collect();
     allowed.sort_unstable();
-    assert_eq!(
-        allowed,
-        ["10.0.0.7/32", "10.0.1.0/24", "10.9.0.0/16", "192.0.2.10", "192.0.2.9", "2001:db8::5", "localhost"]
-    );
+    let mut expected =
+        vec!["10.0.0.7/32", "10.0.1.0/24", "10.9.0.0/16", "192.0.2.10", "192.0.2.9", "2001:db8::5", "localhost"];
+    expected.extend(cfg!(feature = "openid").then_some("192.0.2.11"));
+    expected.sort_unstable();
+    assert_eq!(allowed, expected);
     assert!(printed.contains("IPAddressDeny=any"));
     for (everybody, why) in [("", "everybody may send"), ("[[scanner]]\nae_title = \"CT1\"\n", "from anywhere")] {
         let output = listed(everybody, "10.9.0.0/16");

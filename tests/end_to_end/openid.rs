@@ -1,9 +1,9 @@
 //! Log-in at an OpenID provider: a real one (`openid_provider.mjs`), and a browser that goes there and comes back.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use crate::accounts::{add, command, configuration};
@@ -16,6 +16,8 @@ use crate::webdriver::Browser;
 struct Hospital {
     daemon: Daemon,
     provider: Child,
+    /// What it prints: it dies of an output that nobody reads.
+    _output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Drop for Hospital {
@@ -56,7 +58,7 @@ impl Hospital {
                 technician = [\"ct\"]\nadministrator = [\"it\"]\n",
             secret.display()
         );
-        Some(Self { daemon: Daemon::start_configured(data, &configuration), provider })
+        Some(Self { daemon: Daemon::start_configured(data, &configuration), provider, _output: lines })
     }
 
     fn console(&self) -> String {

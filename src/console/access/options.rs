@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::client_tls::host_of_url;
 use crate::database::Role;
 
 /// Who may use the console.
@@ -50,6 +51,14 @@ pub struct ProviderOptions {
     pub role_claim: String,
     /// Which values of it mean which role; the first role that one means counts.
     pub roles: Vec<(Role, Vec<String>)>,
+}
+
+impl ProviderOptions {
+    /// Where it is reached: a name or an address, without a port.
+    #[must_use]
+    pub fn host(&self) -> String {
+        host_of_url(&self.issuer)
+    }
 }
 
 impl Default for ProviderOptions {

@@ -21,7 +21,7 @@ pub use notification::NoticeOptions;
 pub use webhook::WebhookOptions;
 
 use crate::backoff::RetryLimits;
-use crate::client_tls::host_of;
+use crate::client_tls::{host_of, host_of_url};
 use crate::database::{DatabaseError, Delivery, DeliveryObject, Gets};
 use crate::dicom::CommitmentReport;
 use crate::hex::hex;
@@ -73,10 +73,7 @@ impl Destination {
             Route::Hl7(options) => host_of(&options.address).to_owned(),
             Route::StowRs(http)
             | Route::Webhook(WebhookOptions { http, .. })
-            | Route::Fhir(FhirOptions { http, .. }) => {
-                let url = http.url.parse::<ureq::http::Uri>().ok();
-                url.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
-            }
+            | Route::Fhir(FhirOptions { http, .. }) => host_of_url(&http.url),
         }
     }
 
