@@ -71,7 +71,7 @@ fn the_page_says_which_place_an_exam_has_that_waits_for_its_turn() {
     // The newest is shown: the last one of the list to have its turn.
     let says = |element: &str| format!("{element}.textContent.includes('received, waiting, place 2')");
     browser.wait_until("its place in the header", &says("document.querySelector('#patient-details')"));
-    browser.wait_until("its place in the list", &says("document.querySelector('#exams .when')"));
+    browser.wait_until("its place in the list", &says("document.querySelector('#exams [aria-current=true] .when')"));
     assert_eq!(browser.run("return document.querySelector('#patient-name').textContent"), "EXAM, 17");
     browser.wait_until("its turn", "!document.querySelector('#patient-details').textContent.includes('waiting')");
 }

@@ -54,9 +54,14 @@ fn every_operation_of_the_document_can_succeed_and_none_fails_inside() {
         everything.iter().cloned().partition(|(_, path)| SESSION.contains(&path.as_str()));
     let (account, others): (BTreeSet<Operation>, BTreeSet<Operation>) =
         others.into_iter().partition(|(_, path)| path.starts_with(ACCOUNT));
+    // Another password ends the session that is to be ended.
+    let (password, account): (BTreeSet<Operation>, BTreeSet<Operation>) =
+        account.into_iter().partition(|(_, path)| path.ends_with("/password"));
     let mut succeeded = succeeded(&daemon, &tools, &seeded(&document, &others, &seeds), &technician);
     succeeded.extend(self::succeeded(&daemon, &tools, &seeded(&document, &others, &seeds), &administrator));
-    succeeded.extend(self::succeeded(&daemon, &tools, &seeded(&document, &account, &seeds), &reader));
+    for part in [account, password] {
+        succeeded.extend(self::succeeded(&daemon, &tools, &seeded(&document, &part, &seeds), &reader));
+    }
     succeeded.extend(self::succeeded(&daemon, &tools, &seeded(&document, &sessions, &seeds), ""));
     let mut events = Events::open_as(daemon.console(), STREAM, &log_in(&daemon, "technician"));
     assert_eq!(events.next().0, "begin");
