@@ -31,7 +31,7 @@ pub(super) async fn page(uri: Uri, headers: HeaderMap) -> Response {
         (header::CACHE_CONTROL, "no-cache".to_owned()),
         (header::ETAG, tag),
     ];
-    if path.ends_with(".js") {
+    if content_type(path).starts_with("text/javascript") {
         return (headers, without_comments(&String::from_utf8_lossy(&file.data))).into_response();
     }
     (headers, file.data).into_response()
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn no_script_of_the_page_ends_within_a_comment() {
-        for name in Page::iter().filter(|name| name.ends_with(".js")) {
+        for name in Page::iter().filter(|name| content_type(name).starts_with("text/javascript")) {
             let file = Page::get(&name).unwrap();
             let script = std::str::from_utf8(&file.data).unwrap();
             let kept = without_comments(script);

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::Deserialize;
 
-use super::problem;
+use super::{problem, to_its_end};
 use crate::console::access::{Caller, LogInError};
 use crate::console::server::WebOptions;
 
@@ -58,7 +58,8 @@ pub(super) async fn come_back(
     if !error.is_empty() {
         return back(&options, &LogInError::NotAtProvider);
     }
-    match options.access.end_at_provider(state, code, &headers, &caller).await {
+    let access = options.access.clone();
+    match to_its_end(async move { access.end_at_provider(state, code, &headers, &caller).await }).await {
         Ok(session) => {
             let cookies =
                 AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, options.access.forget_browser())]);
