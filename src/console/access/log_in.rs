@@ -42,6 +42,7 @@ pub(in crate::console) enum LogInError {
     NoProvider,
     #[error("the OpenID provider let nobody in")]
     NotAtProvider,
+    #[cfg(feature = "openid")]
     #[error("the OpenID provider gives the only administrator another role: make another administrator first")]
     LastAdministrator,
     #[cfg(feature = "openid")]
@@ -58,6 +59,7 @@ impl LogInError {
             Self::NotAtProvider => "refused",
             Self::NameIsTaken => "name_taken",
             Self::Disabled => "disabled",
+            #[cfg(feature = "openid")]
             Self::LastAdministrator => "last_administrator",
             Self::Open | Self::NoProvider => "none",
             #[cfg(feature = "openid")]

@@ -173,9 +173,9 @@ pub(super) fn refused(error: &LogInError) -> Response {
         LogInError::Wrong | LogInError::NoSuchLink | LogInError::NoSuchKiosk => StatusCode::UNAUTHORIZED,
         LogInError::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
         LogInError::Busy | LogInError::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
-        LogInError::NameIsTaken | LogInError::Open | LogInError::NoProvider | LogInError::LastAdministrator => {
-            StatusCode::CONFLICT
-        }
+        LogInError::NameIsTaken | LogInError::Open | LogInError::NoProvider => StatusCode::CONFLICT,
+        #[cfg(feature = "openid")]
+        LogInError::LastAdministrator => StatusCode::CONFLICT,
         #[cfg(feature = "openid")]
         LogInError::Provider(_) => StatusCode::BAD_GATEWAY,
         LogInError::UnusableName | LogInError::UnusablePassword => StatusCode::UNPROCESSABLE_ENTITY,
