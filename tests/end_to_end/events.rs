@@ -145,7 +145,7 @@ fn how_soon_a_flag_is_painted() {
 /// How long each slice of eight exams took to be acknowledged, sorted: all at once, 60 slices of 512 x 512 a second from each.
 fn acknowledged_in(daemon: &Daemon) -> Vec<Duration> {
     const EXAMS: usize = 8;
-    const SLICES: usize = 180;
+    const SLICES: usize = 60;
     let of_exam = || {
         let exam = Phantom::new(PhantomKind::Pneumonia, PhantomOptions::coarse(SLICES, 512));
         exam.instances(UidSource::fresh()).unwrap()
@@ -203,7 +203,7 @@ fn twenty_browsers_delay_no_slice() {
     let daemon = Daemon::start();
     acknowledged_in(&daemon);
     let (mut alone, mut watched) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
+    for _ in 0..2 {
         alone.extend(acknowledged_in(&daemon));
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
