@@ -17,7 +17,7 @@ const AS_THEY_ARE: [&str; 13] =
 /// What is on the page in Latin letters and not in an element that says that it is English. Left out is what the data say: patients,
 /// addresses, names of engine and model, places in space.
 const ENGLISH_LEFT: &str = r"
-const data = '#patient-name, #patient-details, #exams .name, #exams .when, #elsewhere, #engine, #version, #destination, ' +
+const data = '#patient-name, #patient-details, #exams .name, #exams .when, #panels .who, #elsewhere, #engine, #version, #destination, ' +
   '#series, #who-name, #frame .side, #frame .corner, [lang=en]';
 const found = [];
 const look = (text, node) => {
@@ -30,7 +30,8 @@ while (walker.nextNode()) {
   if (!['SCRIPT', 'STYLE'].includes(node.tagName) && node.checkVisibility()) look(walker.currentNode.data, node);
 }
 for (const name of ['aria-label', 'title', 'placeholder', 'aria-valuetext']) {
-  for (const node of document.querySelectorAll(`[${name}]`)) if (node.checkVisibility()) look(node.getAttribute(name), node);
+  // A panel is called by its patient and by its headline, which are read above.
+  for (const node of document.querySelectorAll(`[${name}]:not(.panel)`)) if (node.checkVisibility()) look(node.getAttribute(name), node);
 }
 return found;
 ";
@@ -100,6 +101,29 @@ fn who_reads_chinese_is_told_everything_in_chinese_also_why_and_also_after_a_res
     assert_eq!(statement["phrases"]["headline"], json!({ "text": "headline.suspected" }));
     assert_eq!(exam["exam"]["reason"], exam["report"]["reason"]);
     assert_eq!(exam["exam"]["phrases"]["reason"], exam["report"]["reason_phrase"]);
+
+    // Who has seen it, what became of it, and the view for the table.
+    let key = exam["exam"]["key"].as_str().unwrap();
+    for (path, body) in [
+        (format!("/api/v1/exams/{key}/flags/suspected/acknowledge"), json!({ "by": "李" })),
+        (format!("/api/v1/exams/{key}/outcome"), json!({ "by": "李", "outcome": "agree" })),
+    ] {
+        let answer = crate::http::post(daemon.console(), &path, &body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    browser.wait_until(
+        "who it was",
+        "(document.querySelector('#exams .seen').textContent.match(/李/g) ?? []).length === 2",
+    );
+    assert_chinese(&browser, "acknowledged");
+    browser.open(&format!("http://{}/table", daemon.console()));
+    browser.wait_until(
+        "the table view",
+        "document.querySelector('[data-kind=suspected] .acknowledged')?.textContent.includes('李')",
+    );
+    assert_chinese(&browser, "the table view");
+    browser.open(&format!("http://{}/", daemon.console()));
+    browser.wait_until("the live stream", "document.querySelector('#connection').dataset.state === 'live'");
 
     // Too few slices for a verdict.
     scan(&daemon, folder_of(&phantom(PhantomKind::Normal, 3)).path(), &["--rate", "0", "--new-uids"]);

@@ -9,6 +9,7 @@ import { byId, make, matchChildren, setAttribute, setHidden, setText } from "./d
 import { Exams } from "./exams.js";
 import { showFigures, showReport } from "./figures.js";
 import { offerChangeOfInitials, showFlags } from "./flags.js";
+import { oncePerFrame } from "./frame.js";
 import { loadIcons } from "./icons.js";
 import { showLesions, startLesions } from "./lesions.js";
 import { showElsewhere, showList, startList } from "./list.js";
@@ -29,8 +30,6 @@ import { Notches, WHEEL_NOTCH_PX } from "./viewer-gestures.js";
 import { Watch } from "./watch.js";
 import { birthDate, clock, destination, personName, waiting } from "./words.js";
 
-/** A hidden page has no frames, but its title and its alarms must go on. */
-const HIDDEN_PAGE_MS = 250;
 /** While slices come they are listed anew this often at most. */
 const LIST_AGAIN_MS = 1_000;
 
@@ -38,6 +37,7 @@ addEventListener("error", showFault);
 addEventListener("unhandledrejection", showFault);
 await Promise.all([loadTexts(), loadIcons()]);
 
+const writeSoon = oncePerFrame(writePage);
 const exams = new Exams();
 const watch = new Watch(exams, {
   changed: writeSoon,
@@ -223,19 +223,6 @@ function goToLesion(lesion) {
 
 // --- the page --------------------------------------------------------------------------------------------------------
 
-let writing = false;
-
-function writeSoon() {
-  if (writing) return;
-  writing = true;
-  const write = () => {
-    writing = false;
-    writePage();
-  };
-  if (document.hidden) setTimeout(write, HIDDEN_PAGE_MS);
-  else requestAnimationFrame(write);
-}
-
 /** Who scrolls through slices waits for the viewer alone. */
 let writingView = false;
 
@@ -383,11 +370,6 @@ function writeTitle(exam) {
 function showFault() {
   setHidden(byId("fault"), false);
 }
-
-document.addEventListener("visibilitychange", () => {
-  writing = false;
-  writeSoon();
-});
 
 startTheme();
 listenToUser();

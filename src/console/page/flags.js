@@ -153,8 +153,28 @@ function askInitials() {
   });
 }
 
+/** Where somebody who has not logged in says who it is. */
+function makeInitials() {
+  const dialog = Object.assign(make("dialog"), { id: "initials" });
+  dialog.setAttribute("aria-labelledby", "initials-title");
+  const title = Object.assign(make("h2", "", say("flags.who")), { id: "initials-title" });
+  const properties = { id: "initials-field", required: true, maxLength: 32, pattern: ".*\\S.*", autocomplete: "off" };
+  const field = Object.assign(make("input"), properties);
+  const label = make("label", "", `${say("flags.initials")} `);
+  label.append(field);
+  const use = Object.assign(make("button", "", say("flags.use_name")), { type: "submit", value: "given" });
+  const cancel = Object.assign(make("button", "", say("flags.cancel")), { type: "submit", value: "cancel", formNoValidate: true });
+  const buttons = make("div");
+  buttons.append(use, cancel);
+  const form = Object.assign(make("form"), { method: "dialog" });
+  form.append(title, label, make("p", "", say("flags.kept")), buttons);
+  dialog.append(form);
+  document.body.append(dialog);
+}
+
 /** @param {Changed} changed */
 export function offerChangeOfInitials(changed) {
+  makeInitials();
   byId("change-initials").addEventListener("click", async () => {
     await askInitials();
     changed();

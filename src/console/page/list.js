@@ -85,9 +85,9 @@ function askWords({ class: kind, asks }, now) {
 /** Who has acknowledged what, and what became of the verdict, a line each. @param {Exam} exam */
 function seenWords({ flags, outcome }) {
   const seen = flags.flatMap((flag) => {
-    const { title, acknowledged } = flag;
+    const { phrases, acknowledged } = flag;
     if (!acknowledged || !isOpen(flag)) return [];
-    return [say("list.acknowledged", { what: title, by: acknowledged.by, at: clock(acknowledged.at) })];
+    return [say("list.acknowledged", { what: phrases.title, by: acknowledged.by, at: clock(acknowledged.at) })];
   });
   if (outcome) seen.push(say("list.outcome", { outcome: say(`outcome.${outcome.kind}`), by: outcome.by, at: clock(outcome.at) }));
   return seen.join("\n");

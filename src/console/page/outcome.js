@@ -5,13 +5,13 @@ import { getOutcomes, recordOutcome } from "./daemon.js";
 import { byId, make, matchChildren, setAttribute, setHidden, setText } from "./dom.js";
 import { signature } from "./flags.js";
 import { recordsOutcomes, seesExams } from "./session.js";
-import { say } from "./text.js";
+import { problemOf, say, setPhrase } from "./text.js";
 import { clock } from "./words.js";
 
 /** What is recorded at once is counted at once: the figures are asked for this often at most. */
 const FIGURES_AGAIN_MS = 1_000;
 
-/** Attempts under way or failed, by exam. @type {Map<string, { pending?: string, problem?: string }>} */
+/** Attempts under way or failed, by exam. @type {Map<string, { pending?: string, problem?: Phrase }>} */
 const attempts = new Map();
 /** @type {OutcomeFigures | null} */ let figures = null;
 let areFiguresKnown = false;
@@ -27,7 +27,8 @@ export function showOutcome(exam, live, changed) {
   setHidden(byId("outcome"), exam.state === "receiving");
   const attempt = attempts.get(exam.key);
   setText(byId("outcome-question"), say(exam.verdict === "suspected" ? "outcome.ask_suspected" : "outcome.ask_other"));
-  setText(byId("outcome-problem"), attempt?.problem ? say("outcome.problem", { reason: attempt.problem }) : "");
+  const problem = attempt?.problem;
+  setPhrase(byId("outcome-problem"), problem && { text: "outcome.problem", parameters: { reason: problem } });
   showChoices(exam, live && attempt?.pending === undefined, changed);
   showRecords(exam);
   askFigures(changed);
@@ -89,7 +90,7 @@ async function record(key, outcome, changed) {
     attempts.delete(key);
     forgetFigures();
   } catch (error) {
-    attempts.set(key, { problem: /** @type {Error} */ (error).message });
+    attempts.set(key, { problem: problemOf(error) });
   }
   changed();
 }

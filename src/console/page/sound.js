@@ -102,14 +102,14 @@ export function tick() {
   if (!wanted) return;
   watchOutput();
   const alarms = alarmsOf(examsNow());
-  const isSilent = silentFor(silence(), alarms, Date.now()) > 0;
+  const silent_ms = silentFor(silence(), alarms, Date.now());
+  const isSilent = silent_ms > 0;
   // What broke a silence ends it for all: the alarms that it was for sound again too.
   if (!isSilent && recall(SILENCE)) remember(SILENCE, "");
   // As long as no tab sounds, a burst stays due.
   const burst = speaks || isHeard ? schedule.next(alarms, isSilent, performance.now() / 1000) : null;
   if (burst && speaks && context?.state === "running") renderBurst(context, burst, context.currentTime);
-  const { sounding, silent_ms } = soundState();
-  const shows = [sounding, Math.ceil(silent_ms / 1000), soundProblem()].join(" ");
+  const shows = [gravest(alarms), Math.ceil(silent_ms / 1000), soundProblem()].join(" ");
   if (shows !== shown) changed();
   shown = shows;
 }

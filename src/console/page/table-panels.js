@@ -1,7 +1,6 @@
 // What the table view shows: one panel for the exam on the table, one for each alarm besides, one for each thing that is wrong with
 // what is seen or heard. Pure: what is known goes in, panels come out, the most important first.
 
-import { gravest } from "./alarms.js";
 import { say } from "./text.js";
 import { isAcknowledged, statements } from "./verdict.js";
 import { clock, destination, personName, waiting } from "./words.js";
@@ -33,7 +32,7 @@ const MOST_OTHERS = 2;
 /** @param {Known} known @returns {Panel[]} */
 export function panelsOf(known) {
   const { list, onTable, connection, status } = known;
-  if (connection === "connecting") return [plain("unknown", "empty", { headline: say("table.unknown"), action: say("table.unknown_action") })];
+  if (connection === "connecting") return [plain("unknown", "empty", { headline: say("banner.unknown"), action: say("banner.waiting") })];
   const exam = onTable ? examPanels(onTable, known) : [noExam(known)];
   const [first] = exam;
   const others = list.filter((other) => other !== onTable).flatMap((other) => alarmPanels(other, known));
@@ -89,13 +88,13 @@ function statementPanel(exam, statement, known) {
     alarm: seen ? "none" : statement.alarm,
     asks: ["alarm", "warning", "notice"].includes(statement.level),
     who: personName(exam.patient.name),
-    about: [exam.patient.sex, exam.scanner, say("table.since", { time: clock(exam.started) }), waiting(exam)].filter(Boolean).join(" · "),
+    about: [exam.patient.sex, exam.scanner, say("page.started", { time: clock(exam.started) }), waiting(exam)].filter(Boolean).join(" · "),
     lead,
     headline,
     action: say(`table.action_${statement.action}`),
     detail,
     press: flag && !seen && known.acknowledges ? { exam: exam.key, flag: flag.id } : null,
-    acknowledged: seen ? say("table.acknowledged", { by: seen.by, time: clock(seen.at) }) : "",
+    acknowledged: seen ? say("flags.acknowledged", { by: seen.by, at: clock(seen.at) }) : "",
   });
 }
 
@@ -103,14 +102,14 @@ function statementPanel(exam, statement, known) {
 function noExam({ status, seesExams, host }) {
   if (!seesExams) return plain("none", "empty", { headline: say("table.no_patients"), action: say("table.no_patients_action") });
   const { title = "", host: to = "", port = "" } = status ? destination(status, host) : {};
-  const lines = [say("table.ae_title", { title }), say("table.address", { host: to }), say("table.port", { port })];
-  return plain("none", "empty", { headline: say("table.no_exam"), action: say("table.send_to"), lines });
+  const lines = [say("banner.ae_title", { title }), say("banner.address", { host: to }), say("banner.port", { port })];
+  return plain("none", "empty", { headline: say("banner.no_exam"), action: say("banner.send_to"), lines });
 }
 
 /** @param {Known} known */
 function lostPanel({ lostSince }) {
   const detail = say("table.lost_since", { time: clock(lostSince) });
-  return plain("lost", "lost", { asks: true, headline: say("table.lost"), action: say("table.lost_action"), detail });
+  return plain("lost", "lost", { asks: true, headline: say("page.connection_lost"), action: say("table.lost_action"), detail });
 }
 
 /** @param {Known} known */
@@ -135,9 +134,4 @@ export function announcementOf(panels, onTable) {
   const said = onTable ? statements(onTable).map((statement) => wordsOf(statement).announcement) : [];
   const others = panels.filter(({ asks, id }) => asks && !(onTable && id.startsWith(onTable.key)));
   return [...others.map(({ who, headline }) => [who, headline].filter(Boolean).join(": ")), ...said].filter(Boolean).join(". ");
-}
-
-/** The gravest alarm that is shown. @param {Panel[]} panels */
-export function gravestShown(panels) {
-  return gravest(new Map(panels.flatMap(({ id, alarm }) => (alarm === "none" ? [] : [[id, alarm]]))));
 }

@@ -4,13 +4,14 @@
 import { byId, make, makeIcon, matchChildren, setAttribute, setHidden, setIcon, setText, within } from "./dom.js";
 import { Exams } from "./exams.js";
 import { acknowledgeBy, attemptAt, knownName, offerChangeOfInitials } from "./flags.js";
+import { oncePerFrame } from "./frame.js";
 import { loadIcons } from "./icons.js";
 import { recall, remember } from "./remember.js";
 import { acknowledges, currentRole, loggedInName, ownName, seesExams, startSession } from "./session.js";
 import { pressSilence, remaining } from "./sound-controls.js";
 import { soundProblem, soundState, startSound, testSound, tick } from "./sound.js";
 import { announcementOf, panelsOf } from "./table-panels.js";
-import { loadTexts, say } from "./text.js";
+import { loadTexts, say, setPhrase } from "./text.js";
 import { startTheme } from "./theme.js";
 import { statements } from "./verdict.js";
 import { Watch } from "./watch.js";
@@ -23,24 +24,12 @@ const DIM = "tableside.dim";
 const BRIGHTNESS = [1, 0.85, 0.7, 0.6];
 const TICK_MS = 500;
 
+const writeSoon = oncePerFrame(writePage);
 const exams = new Exams();
 const watch = new Watch(exams, { changed: writeSoon, beat: tick });
 let dim = 0;
 
 // --- the page ----------------------------------------------------------------------------------------------------------
-
-let writing = false;
-
-function writeSoon() {
-  if (writing) return;
-  writing = true;
-  const write = () => {
-    writing = false;
-    writePage();
-  };
-  if (document.hidden) setTimeout(write, TICK_MS);
-  else requestAnimationFrame(write);
-}
 
 function writePage() {
   const { connection, lostSince, status } = watch;
@@ -93,8 +82,9 @@ function updatePanel(node, panel) {
   node.dataset.flag = panel.press?.flag ?? "";
   setHidden(button, panel.press === null);
   button.disabled = watch.connection !== "live" || attempt?.pending === true;
-  setText(button, say(attempt?.pending ? "table.acknowledging" : "table.acknowledge"));
-  setText(within(node, ".problem"), attempt?.problem ? say("table.not_acknowledged", { reason: attempt.problem }) : "");
+  setText(button, say(attempt?.pending ? "flags.acknowledging" : "flags.acknowledge"));
+  const problem = attempt?.problem;
+  setPhrase(within(node, ".problem"), problem && { text: "flags.not_taken", parameters: { problem } });
 }
 
 /** @param {HTMLElement} node @param {Panel} panel */
@@ -149,11 +139,7 @@ function listenToUser() {
   byId("brighter").addEventListener("click", () => useDim(dim - 1));
   byId("full-screen").addEventListener("click", () => document.documentElement.requestFullscreen());
   document.addEventListener("fullscreenchange", writeSoon);
-  document.addEventListener("visibilitychange", () => {
-    writing = false;
-    writeSoon();
-    stayAwake();
-  });
+  document.addEventListener("visibilitychange", stayAwake);
   offerChangeOfInitials(writeSoon);
 }
 
