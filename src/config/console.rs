@@ -93,6 +93,7 @@ fn provider(document: &mut Document<'_>) -> Option<ProviderOptions> {
             "an address such as \"https://tableside.example\"",
             is_trusted,
         );
+        options.console_url.truncate(options.console_url.trim_end_matches('/').len());
         openid.path("authorities", |path| options.authorities = path);
         let mut scopes = Vec::new();
         openid.strings("scopes", "a list of scopes such as \"profile\"", |scope| {

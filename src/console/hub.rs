@@ -13,6 +13,7 @@ use super::feed::Feed;
 use super::view::{ShownExam, ShownSlab, WaitingPlace};
 use crate::alert::{AcknowledgeError, Flags, Outcomes, Seen};
 use crate::analysis::{ExamState, ExamView, Listener, SlabView};
+use crate::audit::Subject;
 use crate::database::{Database, DatabaseError, ExamFilter, ExamSearch, ListedExam, Record, ScannerExams};
 use crate::exam::{Contents, ExamKey, QualityIssue, QualityLimits};
 use crate::report::ReportBasis;
@@ -111,6 +112,11 @@ impl Hub {
     /// If the database cannot be read.
     pub fn scanners(&self, since: Timestamp) -> Result<Vec<ScannerExams>, DatabaseError> {
         self.database.as_ref().map_or_else(|| Ok(Vec::new()), |database| database.scanners(since))
+    }
+
+    /// Whose exam it is, for the audit trail.
+    pub(super) fn subject(&self, key: &ExamKey) -> Subject {
+        self.record(key).map_or_else(|| Subject::of_exam(key), |record| record.subject())
     }
 
     #[must_use]

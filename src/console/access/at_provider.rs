@@ -64,7 +64,6 @@ mod with_provider {
             };
             if let Err(error) = &entered {
                 telemetry::log_in("failed");
-                tracing::info!(address = %caller.address, reason = %error, "a log-in at the OpenID provider failed");
                 let who = Person::AtConsole { address: caller.address.to_string(), account: None, initials: None };
                 self.audit.log_in_failed(who, error.to_string());
             }

@@ -39,7 +39,7 @@ pub struct ProviderOptions {
     pub client_id: String,
     /// The file with the client's secret.
     pub client_secret: PathBuf,
-    /// Where browsers reach the console.
+    /// Where browsers reach the console; no slash at its end.
     pub console_url: String,
     /// PEM file of the authorities that may have signed the provider's certificate.
     pub authorities: PathBuf,

@@ -195,7 +195,7 @@ impl Provider {
                 client_secret.display()
             ))
         })?;
-        let back = RedirectUrl::new(format!("{}{RETURN}", console_url.trim_end_matches('/'))).map_err(unusable)?;
+        let back = RedirectUrl::new(format!("{console_url}{RETURN}")).map_err(unusable)?;
         let (id, secret) = (ClientId::new(client_id.clone()), ClientSecret::new(secret.trim().to_owned()));
         Ok(CoreClient::from_provider_metadata(description, id, Some(secret)).set_redirect_uri(back))
     }

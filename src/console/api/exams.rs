@@ -1,18 +1,16 @@
 //! Exams, their slabs and flags over HTTP.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Sent, answer_of, has, problem};
+use super::{Asked, Sent, answer_of, has, problem};
 use crate::alert::{AcknowledgeError, in_order};
 use crate::analysis::edition;
-use crate::audit::Subject;
 use crate::console::access::{Caller, Names};
 use crate::console::server::WebOptions;
 use crate::console::view::{ShownExam, ShownSlab};
@@ -28,7 +26,7 @@ const MOST_WORDS: usize = 8;
 /// Which exams are asked for; those of the live list where nothing is said.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct Wanted {
     /// Words that stand in name, ID or key.
     search: Option<String>,
     /// Only these.
@@ -65,12 +63,8 @@ pub(super) struct ExamList {
 pub(super) async fn exams(
     State(options): State<WebOptions>,
     caller: Caller,
-    asked: Result<Query<Asked>, QueryRejection>,
+    Asked(Wanted { search, filter, since, before }): Asked<Wanted>,
 ) -> Response {
-    let Query(Asked { search, filter, since, before }) = match asked {
-        Ok(asked) => asked,
-        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
-    };
     answer_of(move || {
         let shown =
             |exams: Vec<ShownExam>| -> Vec<ShownExam> { exams.into_iter().map(|exam| caller.names.of(exam)).collect() };
@@ -215,8 +209,7 @@ pub(super) async fn acknowledge(
     let by = caller.signs_as(by);
     let acknowledged = move || {
         let exam = options.hub.acknowledge(&key, &flag, &by)?;
-        let subject = options.hub.record(&key).map_or_else(|| Subject::of_exam(&key), |record| record.subject());
-        options.audit.acknowledged(caller.person(Some(by.trim().to_owned())), subject, &flag);
+        options.audit.acknowledged(caller.person(Some(by.trim().to_owned())), options.hub.subject(&key), &flag);
         Ok(caller.names.of(exam))
     };
     match tokio::task::spawn_blocking(acknowledged).await {

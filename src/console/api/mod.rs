@@ -13,7 +13,8 @@ mod session;
 mod slices;
 
 use axum::Json;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -84,6 +85,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let sent = Json::from_request(request, state).await;
         sent.map(|Json(sent)| Self(sent)).map_err(|rejection| problem(rejection.status(), &rejection.body_text()))
+    }
+}
+
+/// What was asked for in the address; what cannot be read is told in the same way.
+pub(super) struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let asked = Query::from_request_parts(parts, state).await;
+        asked.map(|Query(asked)| Self(asked)).map_err(|rejection| problem(rejection.status(), &rejection.body_text()))
     }
 }
 

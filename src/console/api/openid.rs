@@ -16,13 +16,13 @@ use crate::console::server::WebOptions;
     get, path = "/api/v1/openid/begin", tag = "session",
     responses((status = 303, description = "To the provider, or back to the console with what is wrong behind `#openid=`.")),
 )]
-pub(super) async fn begin(State(options): State<WebOptions>) -> Response {
+pub(super) async fn begin(State(options): State<WebOptions>, caller: Caller) -> Response {
     match options.access.begin_at_provider().await {
         Ok(there) => {
             let headers = [(header::LOCATION, there.url), (header::SET_COOKIE, there.cookie)];
             (StatusCode::SEE_OTHER, headers).into_response()
         }
-        Err(error) => back(&options, &error),
+        Err(error) => back(&options, &caller, &error),
     }
 }
 
@@ -56,29 +56,28 @@ pub(super) async fn come_back(
         return problem(StatusCode::UNPROCESSABLE_ENTITY, "state and code are wanted");
     };
     if !error.is_empty() {
-        return back(&options, &LogInError::NotAtProvider);
+        return back(&options, &caller, &LogInError::NotAtProvider);
     }
-    let access = options.access.clone();
-    match to_its_end(async move { access.end_at_provider(state, code, &headers, &caller).await }).await {
+    let (access, returning) = (options.access.clone(), caller.clone());
+    match to_its_end(async move { access.end_at_provider(state, code, &headers, &returning).await }).await {
         Ok(session) => {
             let cookies =
                 AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, options.access.forget_browser())]);
             (StatusCode::SEE_OTHER, [(header::LOCATION, console(&options))], cookies).into_response()
         }
-        Err(error) => back(&options, &error),
+        Err(error) => back(&options, &caller, &error),
     }
 }
 
 /// Back to the console, with what is wrong.
-fn back(options: &WebOptions, error: &LogInError) -> Response {
-    tracing::info!(%error, "nobody was logged in by the OpenID provider");
+fn back(options: &WebOptions, caller: &Caller, error: &LogInError) -> Response {
+    tracing::info!(address = %caller.address, reason = %error, "a log-in at the OpenID provider failed");
     let url = format!("{}#openid={}", console(options), error.at_provider());
     (StatusCode::SEE_OTHER, [(header::LOCATION, url)]).into_response()
 }
 
-/// The console's own address, as browsers reach it; where none is configured, the page two folders above.
+/// The console's own address, as browsers reach it; where none is configured, the page three folders above.
 fn console(options: &WebOptions) -> String {
     let provider = options.access.options().provider.as_ref();
-    provider
-        .map_or_else(|| "../../../".to_owned(), |provider| format!("{}/", provider.console_url.trim_end_matches('/')))
+    provider.map_or_else(|| "../../../".to_owned(), |provider| format!("{}/", provider.console_url))
 }

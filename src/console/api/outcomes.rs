@@ -1,17 +1,15 @@
 //! Outcomes over HTTP: what became of a verdict, and how far this site can rely on "suspected".
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Sent, answer_of, problem};
+use super::{Asked, Sent, answer_of, problem};
 use crate::alert::{OutcomeError, OutcomeKind};
-use crate::audit::Subject;
 use crate::console::access::Caller;
 use crate::console::server::WebOptions;
 use crate::exam::ExamKey;
@@ -46,8 +44,8 @@ pub(super) async fn record(
     let by = caller.signs_as(by);
     answer_of(move || match options.hub.record_outcome(&key, outcome, &by) {
         Ok(exam) => {
-            let subject = options.hub.record(&key).map_or_else(|| Subject::of_exam(&key), |record| record.subject());
-            options.audit.outcome_recorded(caller.person(Some(by.trim().to_owned())), subject, outcome.as_str());
+            let who = caller.person(Some(by.trim().to_owned()));
+            options.audit.outcome_recorded(who, options.hub.subject(&key), outcome.as_str());
             Json(caller.names.of(exam)).into_response()
         }
         Err(error) => refused(error),
@@ -79,14 +77,7 @@ pub(super) struct Counted {
     params(("since" = Option<String>, Query, description = "Of exams that began then or later (RFC 3339).")),
     responses((status = 200, description = "How far \"suspected\" can be relied on here.", body = ref("#/components/schemas/OutcomeFigures"))),
 )]
-pub(super) async fn figures(
-    State(options): State<WebOptions>,
-    asked: Result<Query<Counted>, QueryRejection>,
-) -> Response {
-    let Query(Counted { since }) = match asked {
-        Ok(asked) => asked,
-        Err(rejection) => return problem(rejection.status(), &rejection.body_text()),
-    };
+pub(super) async fn figures(State(options): State<WebOptions>, Asked(Counted { since }): Asked<Counted>) -> Response {
     answer_of(move || match options.hub.outcome_figures(since) {
         Ok(figures) => Json(figures).into_response(),
         Err(error) => {
