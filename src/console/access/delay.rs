@@ -70,6 +70,11 @@ impl Remembered {
 }
 
 impl Delays {
+    /// Whether an account has logged in before from an address.
+    pub(super) fn knows(&self, account: &str, address: IpAddr) -> bool {
+        self.0.lock().known.contains_key(&(account.to_owned(), network_of(address)))
+    }
+
     /// Takes an attempt, which counts as failed until it [succeeds](Self::succeeded), so that many at once are no way around; or says
     /// how long to wait.
     pub(super) fn attempt(&self, account: &str, address: IpAddr, now: Instant) -> Result<(), Duration> {
@@ -113,14 +118,6 @@ impl Delays {
             oldest.and_then(|pair| remembered.known.remove(&pair));
         }
         remembered.known.insert(pair, now);
-    }
-
-    /// An attempt came to nothing for reasons that are not its own.
-    pub(super) fn not_tried(&self, account: &str, address: IpAddr) {
-        let (address, mut remembered) = (network_of(address), self.0.lock());
-        let pair = (account.to_owned(), address);
-        uncount(&mut remembered.pairs, &pair);
-        remembered.uncount_others(&pair);
     }
 }
 
@@ -206,7 +203,9 @@ mod tests {
     fn who_is_guessed_at_from_elsewhere_gets_in_where_they_got_in_before() {
         let (delays, now) = (Delays::default(), Instant::now());
         assert_eq!(delays.attempt("ann", HERE, now), Ok(()));
+        assert!(!delays.knows("ann", HERE));
         delays.succeeded("ann", HERE, now);
+        assert!(delays.knows("ann", HERE) && !delays.knows("ann", ELSEWHERE));
         for n in 0..200_u32 {
             let from = IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a01_0000 + n));
             let _ = delays.attempt("ann", from, now);

@@ -95,6 +95,10 @@ impl Access {
         caller: &Caller,
     ) -> Result<(Account, KeptPassword), LogInError> {
         let kept = self.kept.as_ref().ok_or(LogInError::Open)?;
+        let place = kept.passwords.place(kept.delays.knows(name, caller.address)).map_err(|Busy| {
+            telemetry::log_in("busy");
+            LogInError::Busy
+        })?;
         let now = Instant::now();
         kept.delays.attempt(name, caller.address, now).map_err(|wait| {
             telemetry::log_in("delayed");
@@ -104,11 +108,7 @@ impl Access {
         let found = self.on_disk(move |_, kept| kept.accounts.account(&asked)).await?;
         let (account, right) = found.map_or((None, None), |(account, password)| (Some(account), Some(password)));
         let password = if password.len() <= passwords::LONGEST_PASSWORD { password } else { String::new() };
-        let is_right = kept.passwords.is_right(password, right.clone()).await.map_err(|Busy| {
-            kept.delays.not_tried(name, caller.address);
-            telemetry::log_in("busy");
-            LogInError::Busy
-        })?;
+        let is_right = place.is_right(password, right.clone()).await;
         // Who has the right password may know that it is of no use; nobody else is told.
         let refusal = match &account {
             Some(account) if is_right && account.disabled.is_none() => None,
@@ -201,8 +201,8 @@ impl Access {
     /// A password as it is to be kept.
     pub(super) async fn keep(&self, password: String) -> Result<KeptPassword, LogInError> {
         let kept = self.kept.as_ref().ok_or(LogInError::Open)?;
-        let password = kept.passwords.keep(password).await.map_err(|Busy| LogInError::Busy)?;
-        password.ok_or(LogInError::Busy)
+        let place = kept.passwords.place(true).map_err(|Busy| LogInError::Busy)?;
+        place.keep(password).await.ok_or(LogInError::Busy)
     }
 
     /// Ends a person's session. The header that has the browser forget it.

@@ -1,10 +1,11 @@
 //! Passwords: Argon2id (RFC 9106) with 19 MiB and 2 passes, as OWASP's password storage cheat sheet has it. It is meant to be dear, so
-//! a flood of log-ins could keep slices waiting. One thread of the lowest priority does it all, with memory that it takes once: pages
-//! that come and go would stop the process's other threads. Few may wait for it; who comes when they are all there is sent away.
+//! a flood of log-ins could keep slices waiting. One thread of the lowest priority does it all, ten a second, with memory that it takes
+//! once: pages that come and go would stop the process's other threads. Few may wait for it; who comes when they are all there is sent away.
+
+use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use crossbeam_channel::{Sender, TrySendError, bounded};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::secret::{Secret, random, same};
 use crate::database::KeptPassword;
@@ -13,8 +14,15 @@ use crate::serving::lowest_priority;
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 
-/// Passwords that may wait for their turn, of 30 ms each.
+/// One password in so long, which leaves most of the core to others: a core that is never idle, though of the lowest priority, keeps the
+/// kernel from placing there whoever wakes (a slice then waited up to 4 ms behind analysis on another).
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Passwords that may wait for their turn.
 const MOST_WAITING: usize = 8;
+
+/// Of their places those that strangers do not get: whoever floods the log-in does not keep a technician out.
+const KEPT_FOR_KNOWN: usize = 2;
 
 /// A password must have so many characters. No other rule: rules make passwords worse (NIST SP 800-63B-4 section 3.1.1).
 pub const SHORTEST_PASSWORD: usize = 12;
@@ -93,50 +101,56 @@ enum Work {
 /// The thread that computes them.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    work: Sender<Work>,
+    work: mpsc::Sender<Work>,
 }
+
+/// A place among those who wait. Who has none is sent away before anything is done for them.
+pub(super) struct Place(mpsc::OwnedPermit<Work>);
 
 impl Passwords {
     /// # Errors
     /// If the system gives no thread.
     pub(super) fn start() -> std::io::Result<Self> {
-        let (work, waiting) = bounded::<Work>(MOST_WAITING);
+        let (work, mut waiting) = mpsc::channel::<Work>(MOST_WAITING);
         std::thread::Builder::new().name("passwords".to_owned()).spawn(move || {
             lowest_priority();
             let mut memory = Vec::new();
             let nobody = unknown_password();
-            for work in waiting {
+            while let Some(work) = waiting.blocking_recv() {
+                let began = Instant::now();
                 work.done(&nobody, &mut memory);
+                std::thread::sleep(EVERY.saturating_sub(began.elapsed()));
             }
         })?;
         Ok(Self { work })
     }
 
-    /// Whether a password is the one that is kept. Of `None`, an account that is not there, `false` after the same work.
+    /// `is_known`: whether it is for somebody who has logged in before from where they are now.
     ///
     /// # Errors
     /// If too many wait already.
-    pub(super) async fn is_right(&self, password: String, kept: Option<KeptPassword>) -> Result<bool, Busy> {
+    pub(super) fn place(&self, is_known: bool) -> Result<Place, Busy> {
+        if !is_known && self.work.capacity() <= KEPT_FOR_KNOWN {
+            return Err(Busy);
+        }
+        self.work.clone().try_reserve_owned().map(Place).map_err(|_| Busy)
+    }
+}
+
+impl Place {
+    /// Whether a password is the one that is kept. Of `None`, an account that is not there, `false` after the same work.
+    pub(super) async fn is_right(self, password: String, kept: Option<KeptPassword>) -> bool {
         let (answer, answered) = oneshot::channel();
-        self.give(Work::Check { password, kept, answer })?;
+        self.0.send(Work::Check { password, kept, answer });
         // A thread that has ended has let nobody in.
-        Ok(answered.await.unwrap_or(false))
+        answered.await.unwrap_or(false)
     }
 
     /// A password as it is to be kept; `None` where there is no memory for it.
-    ///
-    /// # Errors
-    /// If too many wait already.
-    pub(super) async fn keep(&self, password: String) -> Result<Option<KeptPassword>, Busy> {
+    pub(super) async fn keep(self, password: String) -> Option<KeptPassword> {
         let (answer, answered) = oneshot::channel();
-        self.give(Work::Keep { password, answer })?;
-        Ok(answered.await.unwrap_or(None))
-    }
-
-    fn give(&self, work: Work) -> Result<(), Busy> {
-        self.work.try_send(work).map_err(|refused| match refused {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => Busy,
-        })
+        self.0.send(Work::Keep { password, answer });
+        answered.await.unwrap_or(None)
     }
 }
 
@@ -169,23 +183,22 @@ fn matches(password: &str, kept: &KeptPassword, memory: &mut Vec<Block>) -> bool
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     #[tokio::test]
     async fn a_password_is_right_or_wrong_and_nobodys_costs_the_same() {
         let passwords = Passwords::start().unwrap();
-        let kept = passwords.keep("correct horse battery".to_owned()).await.unwrap().unwrap();
+        let kept = passwords.place(false).unwrap().keep("correct horse battery".to_owned()).await.unwrap();
         assert_eq!((kept.memory_kib, kept.passes), (19_456, 2));
-        assert!(passwords.is_right("correct horse battery".to_owned(), Some(kept.clone())).await.unwrap());
-        assert!(!passwords.is_right("correct horse batterx".to_owned(), Some(kept.clone())).await.unwrap());
+        let is_right = |password: &str, kept| passwords.place(false).unwrap().is_right(password.to_owned(), kept);
+        assert!(is_right("correct horse battery", Some(kept.clone())).await);
+        assert!(!is_right("correct horse batterx", Some(kept.clone())).await);
         assert_ne!(keep_password("correct horse battery").unwrap(), kept, "each has a salt of its own");
         let mut costs = [Duration::MAX; 2];
         for _ in 0..5 {
             for (cost, kept) in costs.iter_mut().zip([Some(kept.clone()), None]) {
                 let began = Instant::now();
-                assert!(!passwords.is_right("wrong password".to_owned(), kept).await.unwrap());
+                assert!(!is_right("wrong password", kept).await);
                 *cost = began.elapsed().min(*cost);
             }
         }
@@ -195,18 +208,16 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_when_too_many_wait_is_sent_away() {
-        let passwords = std::sync::Arc::new(Passwords::start().unwrap());
-        let asked: Vec<_> = (0..64)
-            .map(|_| {
-                let passwords = passwords.clone();
-                tokio::spawn(async move { passwords.is_right("wrong".to_owned(), None).await })
-            })
-            .collect();
-        let mut busy = 0;
-        for asked in asked {
-            busy += usize::from(asked.await.unwrap() == Err(Busy));
-        }
-        assert!((1..64).contains(&busy), "{busy} of 64");
+        let passwords = Passwords::start().unwrap();
+        let mut strangers: Vec<_> = std::iter::from_fn(|| passwords.place(false).ok()).collect();
+        let known: Vec<_> = std::iter::from_fn(|| passwords.place(true).ok()).collect();
+        assert_eq!((strangers.len(), known.len()), (MOST_WAITING - KEPT_FOR_KNOWN, KEPT_FOR_KNOWN));
+        drop(known);
+        assert!(passwords.place(false).is_err());
+        drop(strangers.pop());
+        let place = passwords.place(false).expect("one that was given back");
+        assert!(!place.is_right("wrong".to_owned(), None).await);
+        assert!(passwords.place(false).is_ok(), "one whose turn has come");
     }
 
     #[test]
