@@ -28,6 +28,7 @@ mod bad_input;
 mod command_line;
 mod completion;
 mod console;
+mod console_pictures;
 mod corrected;
 mod database;
 mod durability;

@@ -130,7 +130,7 @@ async function ask(session, setupSecret) {
 
 /** @param {Session} session @param {boolean} isSetup */
 function hint(session, isSetup) {
-  if (isSetup) return say("session.set_up_hint", { command: "tableside user add" });
+  if (isSetup) return say("session.set_up_hint", { page: say("administration.title") });
   if (!session.first_run) return "";
   return say("session.first_run", { command: "sudo -u tableside tableside admin setup-link --config /etc/tableside/tableside.toml" });
 }
