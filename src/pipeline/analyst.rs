@@ -246,6 +246,8 @@ impl Analyst {
         let mut analysis = ExamAnalysis::new(key.clone(), at);
         analysis.report = self.listener.known_report(key);
         let earlier = self.memory.earlier(key);
+        // What an earlier run began did not begin with this one.
+        analysis.started = earlier.began.map_or(analysis.started, |began| began.min(analysis.started));
         analysis.take_refusals(earlier.refusals);
         for path in earlier.instances {
             analysis.take(path, at, None);

@@ -90,7 +90,7 @@ pub(super) fn place(mut segment: &File, record: &Record, exams: &Path) -> io::Re
     if copied == record.data_bytes { fs::rename(&unfinished, &path) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Places every whole record of a segment; `torn` hears where the others lie.
+/// Places every whole record of a segment; `torn` hears where the others lie. What was placed before keeps its time: it came then.
 pub(super) fn place_all(
     segment: &Segment,
     exams: &Path,
@@ -101,7 +101,12 @@ pub(super) fn place_all(
     for found in segment.scan()? {
         match found {
             Found::Whole(record) => {
+                let path = exams.join(&record.entry.name);
+                let came = path.metadata().and_then(|placed| placed.modified());
                 place(&reader, &record, exams)?;
+                if let Ok(came) = came {
+                    File::options().write(true).open(&path)?.set_modified(came)?;
+                }
                 placed += 1;
             }
             Found::Torn { offset, bytes } => torn(&reader, offset, bytes)?,

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 use tableside::scanner::{Instance, PhantomKind};
 
@@ -112,9 +113,12 @@ fn an_exam_that_was_cut_off_by_a_kill_comes_to_its_verdict_without_another_slice
     for slice in &slices {
         assert_eq!(association.store(slice), 0x0000);
     }
+    let killed = Timestamp::now();
     let daemon = daemon.kill_and_start_again();
-    let report = &daemon.verdict_on(SLICES)["report"];
-    assert_eq!(report["score"], triage(folder_of(&slices).path())["score"]);
+    let verdict = daemon.verdict_on(SLICES);
+    assert_eq!(verdict["report"]["score"], triage(folder_of(&slices).path())["score"]);
+    let started: Timestamp = verdict["exam"]["started"].as_str().unwrap().parse().unwrap();
+    assert!(started < killed, "it began before the kill, not at {started}");
 }
 
 #[test]
