@@ -1,5 +1,7 @@
 //! Flags: what a person is told, and the life of what they were told.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,7 @@ use super::moment::{FlagEvent, FlagState, Moment, Seen};
 use crate::exam::{QualityIssue, QualityKind, QualityLimits, Remedy};
 use crate::texts::Phrase;
 use crate::triage::{CaseReport, EarlyFlag, Verdict};
+use crate::words::is_unseen;
 
 /// What a flag is about; an exam has at most one flag of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -100,10 +103,10 @@ impl Flag {
 /// How many characters a name or initials may have.
 const LONGEST_SIGNATURE: usize = 64;
 
-/// The name or the initials by which somebody signs; `None` if it is none.
+/// The name or the initials by which somebody signs; `None` if it is none, or has what cannot be seen.
 pub(super) fn signature(by: &str) -> Option<&str> {
     let by = by.trim();
-    (!by.is_empty() && by.chars().count() <= LONGEST_SIGNATURE).then_some(by)
+    ((1..=LONGEST_SIGNATURE).contains(&by.chars().count()) && !by.contains(is_unseen)).then_some(by)
 }
 
 /// All flags of one exam.
@@ -114,12 +117,27 @@ pub struct Flags(Vec<Flag>);
 /// Why an acknowledgement was not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AcknowledgeError {
-    #[error("there is no such flag")]
     NoSuchFlag,
-    #[error("\"by\" must say in 1 to 64 characters who acknowledges the flag")]
     NoName,
-    #[error("the acknowledgement could not be written to the disk: press again")]
     NotKept,
+}
+
+impl AcknowledgeError {
+    /// What people are told.
+    #[must_use]
+    pub fn phrase(&self) -> Phrase {
+        Phrase::new(match self {
+            Self::NoSuchFlag => "error.no_such_flag",
+            Self::NoName => "error.no_name_for_flag",
+            Self::NotKept => "error.acknowledgement_not_kept",
+        })
+    }
+}
+
+impl fmt::Display for AcknowledgeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
+    }
 }
 
 impl From<Vec<Flag>> for Flags {

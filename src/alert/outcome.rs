@@ -1,11 +1,14 @@
 //! Outcomes: what a person says of a verdict once the radiologist's answer is known, and how far this site can rely on "suspected".
 
+use std::fmt;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::flag::signature;
 use crate::analysis::{ExamState, ExamView};
+use crate::texts::Phrase;
 use crate::triage::Verdict;
 use crate::wilson::wilson;
 
@@ -78,16 +81,31 @@ pub struct Outcomes(Vec<CaseOutcome>);
 /// Why an outcome was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OutcomeError {
-    #[error("there is no such exam")]
     NoSuchExam,
-    #[error("the exam has no verdict yet: record its outcome once it has")]
     NoVerdict,
-    #[error("a verdict of this kind cannot have this outcome: outcome_choices of the exam has those that it can have")]
     OtherVerdict,
-    #[error("\"by\" must say in 1 to 64 characters who records the outcome")]
     NoName,
-    #[error("the outcome could not be written to the disk: press again")]
     NotKept,
+}
+
+impl OutcomeError {
+    /// What people are told.
+    #[must_use]
+    pub fn phrase(self) -> Phrase {
+        Phrase::new(match self {
+            Self::NoSuchExam => "error.no_such_exam",
+            Self::NoVerdict => "error.no_verdict",
+            Self::OtherVerdict => "error.other_verdict",
+            Self::NoName => "error.no_name_for_outcome",
+            Self::NotKept => "error.outcome_not_kept",
+        })
+    }
+}
+
+impl fmt::Display for OutcomeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
+    }
 }
 
 impl From<Vec<CaseOutcome>> for Outcomes {

@@ -38,6 +38,7 @@ pub use sender::SyslogOptions;
 pub use verify::{Place, Verified, VerifyError, verify};
 
 use crate::exam::ExamKey;
+use crate::texts::Phrase;
 use event::Noted;
 use repeats::Repeats;
 use sender::Sender;
@@ -170,16 +171,17 @@ impl Audit {
 
     /// What whoever looks should know: that the trail is not written or not sent.
     #[must_use]
-    pub fn notices(&self) -> Vec<String> {
+    pub fn notices(&self) -> Vec<Phrase> {
         let is_dead = self.threads.lock().iter().any(JoinHandle::is_finished) && !self.shared.is_stopping();
-        let dead = is_dead.then(|| "The audit trail has stopped unexpectedly: restart tableside".to_owned());
-        let told = |what: &str, trouble: Option<Trouble>| {
+        let dead = is_dead.then(|| Phrase::new("daemon.audit_has_stopped"));
+        let told = |text: &'static str, trouble: Option<Trouble>| {
             let Trouble { since, reason } = trouble?;
-            Some(format!("{what} since {}: {reason}", since.strftime("%Y-%m-%d %H:%M UTC")))
+            let since = since.strftime("%Y-%m-%d %H:%M UTC").to_string();
+            Some(Phrase::new(text).with("since", since).with("reason", Phrase::english(reason)))
         };
         let [writing, sending] = self.shared.troubles();
-        let writing = told("The audit trail cannot be written", writing);
-        let sending = told("The audit trail does not reach the syslog server", sending);
+        let writing = told("daemon.audit_is_not_written", writing);
+        let sending = told("daemon.audit_is_not_sent", sending);
         dead.into_iter().chain(writing).chain(sending).collect()
     }
 
@@ -221,7 +223,7 @@ mod tests {
         // Nothing can be written where a file stands in the way.
         std::fs::write(&folder, "").unwrap();
         let audit = Audit::start(AuditOptions::default(), folder.clone(), "TABLESIDE").unwrap();
-        let notice = wait_for(|| audit.notices().pop());
+        let notice = wait_for(|| audit.notices().pop()).to_string();
         assert!(notice.starts_with("The audit trail cannot be written since "), "{notice}");
         std::fs::remove_file(&folder).unwrap();
         wait_for(|| audit.notices().is_empty().then_some(()));

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use crate::texts::Phrase;
+
 /// That it takes files is believed for so long, so that many who ask do not make many writes. That it does not is asked anew each
 /// time: nobody shall read of a disk that is mended.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -36,7 +38,7 @@ impl Disk {
     }
 
     /// Why nothing can be written there, if so.
-    pub(super) async fn problem(&self) -> Option<String> {
+    pub(super) async fn problem(&self) -> Option<Phrase> {
         let mut asked = self.asked.lock().await;
         if asked.writable.is_some_and(|at| at.elapsed() < BELIEVED) {
             return None;
@@ -47,12 +49,16 @@ impl Disk {
         let attempt = asked.attempt.get_or_insert_with(|| tokio::task::spawn_blocking(move || is_writable(&folder)));
         let Ok(attempted) = tokio::time::timeout(patience, attempt).await else {
             asked.writable = None;
-            return Some(format!("the disk of {} does not answer: check it", self.folder.display()));
+            return Some(self.told("daemon.disk_is_silent"));
         };
         asked.attempt = None;
         let is_writable = attempted.unwrap_or(false);
         asked.writable = is_writable.then(Instant::now);
-        (!is_writable).then(|| format!("{} cannot be written to", self.folder.display()))
+        (!is_writable).then(|| self.told("daemon.disk_takes_nothing"))
+    }
+
+    fn told(&self, text: &'static str) -> Phrase {
+        Phrase::new(text).with("folder", self.folder.display().to_string())
     }
 }
 
@@ -70,7 +76,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let disk = Disk::new(data.clone());
-        assert!(disk.problem().await.unwrap().contains("cannot be written to"));
+        assert!(disk.problem().await.unwrap().to_string().contains("cannot be written to"));
         std::fs::create_dir(&data).unwrap();
         assert_eq!(disk.problem().await, None, "mended");
         std::fs::remove_dir(&data).unwrap();
@@ -86,7 +92,7 @@ mod tests {
         let (answer, hanging) = std::sync::mpsc::channel::<()>();
         disk.asked.lock().await.attempt = Some(tokio::task::spawn_blocking(move || hanging.recv().is_ok()));
         for _ in 0..3 {
-            assert!(disk.problem().await.unwrap().contains("does not answer"));
+            assert!(disk.problem().await.unwrap().to_string().contains("does not answer"));
         }
         answer.send(()).unwrap();
         let attempt = disk.asked.lock().await.attempt.take().unwrap();

@@ -18,6 +18,7 @@ use crate::serving::EngineState;
 use crate::spool::Spool;
 use crate::synthetic::Trouble;
 use crate::telemetry::{self, WorkProgress};
+use crate::texts::Phrase;
 
 /// Who has had work for so long without finishing a piece of it hangs: a turn of decoding takes 0.2 s, a window 40 ms, an exam that is
 /// read again from the spool some seconds, a transaction half a second on a bad disk.
@@ -43,20 +44,23 @@ pub(super) struct Health {
     pub disk: Disk,
     pub insecure: bool,
     /// What whoever looks should know of who may look.
-    pub exposed: Option<String>,
+    pub exposed: Option<Phrase>,
     pub standstill: Standstill,
     pub trouble: Trouble,
 }
 
 impl Health {
     pub(super) async fn status(&self) -> Status {
-        let problems = self.problems().await;
-        telemetry::ready(problems.is_empty());
+        let (problem_phrases, notice_phrases) = (self.problems().await, self.notices());
+        let words = |phrases: &[Phrase]| phrases.iter().map(ToString::to_string).collect();
+        telemetry::ready(problem_phrases.is_empty());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            ready: problems.is_empty(),
-            problems,
-            notices: self.notices(),
+            ready: problem_phrases.is_empty(),
+            problems: words(&problem_phrases),
+            notices: words(&notice_phrases),
+            problem_phrases,
+            notice_phrases,
             destinations: self.outbox.upgrade().map(|outbox| outbox.destinations()).unwrap_or_default(),
             engine: self.engine.engine().to_owned(),
             model: self.model.clone(),
@@ -71,7 +75,7 @@ impl Health {
         let mut clock = tokio::time::interval(WATCHED_EVERY);
         loop {
             clock.tick().await;
-            self.standstill.note(self.needs_restart().as_deref());
+            self.standstill.note(self.needs_restart().map(|what| what.to_string()).as_deref());
             telemetry::ready(self.problems().await.is_empty());
         }
     }
@@ -92,9 +96,8 @@ impl Health {
         }
     }
 
-    fn notices(&self) -> Vec<String> {
-        let open =
-            self.insecure.then(|| "Not secured: anyone on the network may send slices (dicom.insecure)".to_owned());
+    fn notices(&self) -> Vec<Phrase> {
+        let open = self.insecure.then(|| Phrase::new("daemon.anybody_may_send"));
         let undelivered = self.outbox.upgrade().map(|outbox| outbox.notices()).unwrap_or_default();
         let failed = self.trouble.notice();
         open.into_iter()
@@ -106,19 +109,14 @@ impl Health {
             .collect()
     }
 
-    async fn problems(&self) -> Vec<String> {
+    async fn problems(&self) -> Vec<Phrase> {
         let disk = self.disk.problem().await;
-        let writing = self.hub.upgrade().and_then(|hub| hub.database_stalled(STALLED_AFTER)).map(|since| {
-            format!(
-                "verdicts and flags have not been kept for {}: check the disk of the data folder",
-                for_so_long(since)
-            )
-        });
-        let failing = self.hub.upgrade().is_some_and(|hub| hub.database_is_failing()).then(|| {
-            "verdicts and flags cannot be written to the database, and are tried again: see the log".to_owned()
-        });
+        let stalled = self.hub.upgrade().and_then(|hub| hub.database_stalled(STALLED_AFTER));
+        let writing = stalled.map(|since| Phrase::new("daemon.database_is_stalled").with("for", for_so_long(since)));
+        let failing = self.hub.upgrade().is_some_and(|hub| hub.database_is_failing());
+        let failing = failing.then(|| Phrase::new("daemon.database_is_failing"));
         let spool = self.spool.upgrade().and_then(|spool| spool.problem());
-        let storing = spool.map(|problem| format!("nothing can be stored: {problem}"));
+        let storing = spool.map(|problem| Phrase::new("daemon.nothing_is_stored").with("problem", problem));
         [
             self.analysis_problem(),
             self.engine.problem(),
@@ -134,56 +132,59 @@ impl Health {
     }
 
     /// What hangs or has ended and would work again after a restart. What a disk does is not mended by one.
-    pub(super) fn needs_restart(&self) -> Option<String> {
+    pub(super) fn needs_restart(&self) -> Option<Phrase> {
         self.analysis_problem()
             .or_else(|| self.engine.problem())
             .or_else(|| self.ingest_problem())
             .or_else(|| self.outbox_problem())
     }
 
-    fn outbox_problem(&self) -> Option<String> {
+    fn outbox_problem(&self) -> Option<Phrase> {
         let is_alive = self.outbox.upgrade().is_none_or(|outbox| outbox.is_alive());
-        (!is_alive).then(|| "nothing is delivered any more: restart tableside".to_owned())
+        (!is_alive).then(|| Phrase::new("daemon.delivery_has_stopped"))
     }
 
-    fn analysis_problem(&self) -> Option<String> {
+    fn analysis_problem(&self) -> Option<Phrase> {
         let pipeline = self.pipeline.lock();
         match pipeline.as_ref().filter(|pipeline| pipeline.is_alive()) {
-            None => Some("the analysis has stopped: restart tableside".to_owned()),
+            None => Some(Phrase::new("daemon.analysis_has_stopped")),
             Some(pipeline) => pipeline.stall(STALLED_AFTER).map(told),
         }
     }
 
-    fn ingest_problem(&self) -> Option<String> {
+    fn ingest_problem(&self) -> Option<Phrase> {
         if self.ingest.is_finished() {
-            return Some("no DICOM connections are accepted: restart tableside".to_owned());
+            return Some(Phrase::new("daemon.ingest_has_stopped"));
         }
         let since = self.accepting.iter().filter_map(|door| door.stalled(STALLED_AFTER)).max()?;
-        Some(format!("no DICOM connection could be accepted for {}: restart tableside", for_so_long(since)))
+        Some(Phrase::new("daemon.ingest_is_stalled").with("for", for_so_long(since)))
     }
 }
 
-fn told(Stall { since, waiting }: Stall) -> String {
-    let waiting = if waiting == 1 { "1 slice".to_owned() } else { format!("{waiting} slices") };
-    format!("the analysis has made no progress for {} with {waiting} waiting: restart tableside", for_so_long(since))
+fn told(Stall { since, waiting }: Stall) -> Phrase {
+    Phrase::new("daemon.analysis_is_stalled").with("for", for_so_long(since)).with("count", waiting)
 }
 
-fn for_so_long(since: Duration) -> String {
+fn for_so_long(since: Duration) -> Phrase {
     match since.as_secs() {
-        seconds @ ..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
+        seconds @ ..120 => Phrase::new("daemon.seconds").with("seconds", seconds.to_string()),
+        seconds => Phrase::new("daemon.minutes").with("minutes", (seconds / 60).to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::texts::tests::assert_known;
 
     #[test]
     fn a_stall_says_for_how_long_and_what_waits() {
-        let stall = |seconds, waiting| told(Stall { since: Duration::from_secs(seconds), waiting });
+        let stall = |seconds, waiting| told(Stall { since: Duration::from_secs(seconds), waiting }).to_string();
         let text = "the analysis has made no progress for 2 min with 12 slices waiting: restart tableside";
         assert_eq!(stall(150, 12), text);
         assert!(stall(16, 1).contains("for 16 s with 1 slice waiting"));
+        for seconds in [16, 150] {
+            assert_known(&told(Stall { since: Duration::from_secs(seconds), waiting: 1 }));
+        }
     }
 }

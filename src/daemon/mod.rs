@@ -77,7 +77,7 @@ impl Daemon {
     /// What hangs, or has ended though it should not, and would work again after a restart.
     #[must_use]
     pub fn needs_restart(&self) -> Option<String> {
-        self.health.needs_restart()
+        self.health.needs_restart().map(|what| what.to_string())
     }
 }
 

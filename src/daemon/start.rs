@@ -172,7 +172,7 @@ impl Daemon {
             standstill: Standstill::after(&config.data),
             disk: Disk::new(config.data),
             insecure: config.insecure,
-            exposed: config.access.notice(console_address.ip()).map(str::to_owned),
+            exposed: config.access.notice(console_address.ip()),
             trouble,
         });
         let watched = health.clone();

@@ -25,10 +25,14 @@ impl Scanner {
     }
 }
 
-/// Reads `10.0.0.7` or `10.0.0.0/24`.
+/// Reads `10.0.0.7` or `10.0.0.0/24`. An IPv4 address that is written as one of IPv6 is taken for itself, as callers are.
 #[must_use]
 pub fn parse_network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(length)) => IpNet::new(address, length).ok(),
+        _ => Some(network),
+    }
 }
 
 /// Whether any of the scanners may send from this address. Where no scanners are listed everybody may.
@@ -229,6 +233,19 @@ mod tests {
         assert!(!may_send(&scanners, "CT2", address("10.0.0.9")));
         assert!(!may_send(&scanners, "ct1", address("10.0.0.9")));
         assert!(may_send(&[], "ANY", address("10.9.9.9")));
+    }
+
+    #[test]
+    fn an_address_is_taken_for_itself_however_it_is_written() {
+        for (written, meant) in [
+            ("::ffff:10.0.0.7", "10.0.0.7/32"),
+            ("::ffff:10.0.0.0/120", "10.0.0.0/24"),
+            ("10.0.0.7", "10.0.0.7/32"),
+            ("fd00::/64", "fd00::/64"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(parse_network(written).unwrap().to_string(), meant, "{written}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::preprocess::InputGeometry;
 use crate::report::{ObjectKind, ReportError, ReportObject, ReportOptions, content_digest};
 use crate::serving::lower_priority;
 use crate::spool::{Spool, make_folders, write_durably};
-use crate::words::counted;
+use crate::texts::Phrase;
 
 /// Files of delivered objects stay for so long, should somebody want them sent again.
 const KEPT_HOURS: i64 = 24;
@@ -80,7 +80,7 @@ impl Maker {
     pub(super) fn run(self) {
         // The next patient's slices come first.
         lower_priority();
-        let (mut swept, mut strays): (Option<Instant>, Vec<String>) = (None, Vec::new());
+        let (mut swept, mut strays): (Option<Instant>, Vec<Phrase>) = (None, Vec::new());
         let mut patience = Duration::ZERO;
         while if patience > POLL { self.shared.pause(patience) } else { self.shared.wait(patience) } {
             if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
@@ -93,7 +93,7 @@ impl Maker {
                 Ok(()) => POLL,
                 Err(error) => {
                     tracing::error!(error, "the objects of a verdict cannot be made at present");
-                    trouble.push(format!("Results cannot be made at present: {error}"));
+                    trouble.push(Phrase::new("daemon.results_are_not_made").with("reason", Phrase::english(error)));
                     AFTER_ERROR
                 }
             };
@@ -174,13 +174,10 @@ impl Maker {
     }
 
     /// What waits for destinations that are not configured any more, in words.
-    fn strays(&self) -> Vec<String> {
+    fn strays(&self) -> Vec<Phrase> {
         let strays = self.shared.deliveries.strays(&self.names).unwrap_or_default();
         let told = |(name, waiting): (String, usize)| {
-            let waiting = counted(waiting, "object");
-            format!(
-                "{waiting} not delivered to {name}, which is not configured: tableside outbox drop --destination {name}"
-            )
+            Phrase::new("daemon.destination_is_gone").with("count", waiting).with("destination", name)
         };
         strays.into_iter().map(told).collect()
     }

@@ -37,7 +37,7 @@ use crate::preprocess::InputGeometry;
 use crate::report::ReportOptions;
 use crate::spool::Spool;
 use crate::telemetry;
-use crate::words::counted;
+use crate::texts::Phrase;
 use audited::Audited;
 use making::Maker;
 use sending::{Node, NodeState, Sender, Trouble};
@@ -81,7 +81,7 @@ struct Shared {
     stopping: Mutex<bool>,
     changed: Condvar,
     /// What keeps objects from being made or is nobody's to send, in words.
-    trouble: Mutex<Vec<String>>,
+    trouble: Mutex<Vec<Phrase>>,
 }
 
 impl Shared {
@@ -184,7 +184,7 @@ impl Outbox {
 
     /// What whoever looks should know: destinations that get nothing, and what somebody has to decide on.
     #[must_use]
-    pub fn notices(&self) -> Vec<String> {
+    pub fn notices(&self) -> Vec<Phrase> {
         let making = self.shared.trouble.lock().clone();
         making.into_iter().chain(self.nodes.iter().flat_map(|node| notices_of(node))).collect()
     }
@@ -284,24 +284,19 @@ fn note_commitment(shared: &Shared, report: &CommitmentReport) -> Result<(), Str
     if asked == 0 { Err(format!("nothing was asked for as transaction {}", report.transaction_uid)) } else { Ok(()) }
 }
 
-fn notices_of(node: &Node) -> Vec<String> {
+fn notices_of(node: &Node) -> Vec<Phrase> {
     let NodeState { counts, trouble, commitment_trouble } = node.state();
     let since = |trouble: &Trouble| trouble.since.strftime("%Y-%m-%d %H:%M UTC").to_string();
-    let mut notices = Vec::new();
-    if let Some(trouble) = trouble {
-        let waiting = counted(counts.open(), "object");
-        let since = since(&trouble);
-        let what = if trouble.is_at_an_object { "Not everything reaches" } else { "No results reach" };
-        notices.push(format!("{what} {} since {since}: {}; {waiting} to be sent", node.name, trouble.reason));
-    }
-    if let Some(trouble) = commitment_trouble {
-        let (since, reason) = (since(&trouble), trouble.reason);
-        notices.push(format!("{} does not say since {since} whether it keeps what it stored: {reason}", node.name));
-    }
+    let told = |text| Phrase::new(text).with("destination", node.name.clone());
+    let of = |text, trouble: &Trouble| {
+        told(text).with("since", since(trouble)).with("reason", Phrase::english(trouble.reason.clone()))
+    };
+    let sending = trouble.map(|trouble| {
+        let text = if trouble.is_at_an_object { "daemon.not_all_is_sent" } else { "daemon.nothing_is_sent" };
+        of(text, &trouble).with("count", counts.open())
+    });
+    let keeping = commitment_trouble.map(|trouble| of("daemon.keeping_is_unknown", &trouble));
     let dead = counts.of(DeliveryState::Dead);
-    if dead > 0 {
-        let objects = counted(dead, "object");
-        notices.push(format!("{objects} cannot be delivered to {}: see tableside outbox list", node.name));
-    }
-    notices
+    let dead = (dead > 0).then(|| told("daemon.undeliverable").with("count", dead));
+    [sending, keeping, dead].into_iter().flatten().collect()
 }

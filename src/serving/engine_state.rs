@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::circuit_breaker::Retry;
 use crate::telemetry;
+use crate::texts::Phrase;
 
 /// Which engine serves at present; cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,28 +56,26 @@ impl EngineState {
 
     /// What people are told while the GPU that failed is out.
     #[must_use]
-    pub fn notice(&self) -> Option<String> {
+    pub fn notice(&self) -> Option<Phrase> {
         let now = self.now();
         let GpuFailure { at, reason, retry } = now.gpu_failure.as_ref()?;
         let next = match retry {
             Retry::At(at) => {
-                format!("it is tried again in about {} min", minutes(at.saturating_duration_since(Instant::now())))
+                let minutes = minutes(at.saturating_duration_since(Instant::now()));
+                Phrase::new("daemon.gpu_is_tried_in").with("minutes", minutes.to_string())
             }
-            Retry::Now => "it is being tried again now".to_owned(),
-            Retry::Never => "it is not tried again before a restart".to_owned(),
+            Retry::Now => Phrase::new("daemon.gpu_is_being_tried"),
+            Retry::Never => Phrase::new("daemon.gpu_is_not_tried"),
         };
-        Some(format!(
-            "The GPU failed at {}, the {} engine serves; {next}: {reason}",
-            at.strftime("%Y-%m-%d %H:%M"),
-            now.engine
-        ))
+        let failed = Phrase::new("daemon.gpu_failed").with("at", at.strftime("%Y-%m-%d %H:%M").to_string());
+        Some(failed.with("engine", now.engine.to_owned()).with("next", next).with("reason", Phrase::english(reason)))
     }
 
     /// Why no exam comes to a verdict, if the engine hangs.
     #[must_use]
-    pub fn problem(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<Phrase> {
         let now = self.now();
-        now.is_stuck.then(|| format!("the {} engine does not come back from a window: restart tableside", now.engine))
+        now.is_stuck.then(|| Phrase::new("daemon.engine_is_stuck").with("engine", now.engine.to_owned()))
     }
 
     /// Whether the engine hangs.

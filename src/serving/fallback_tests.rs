@@ -168,7 +168,9 @@ fn an_engine_on_the_cpu_that_hangs_is_a_problem_until_it_comes_back() {
     serving.look_after(just_before(before + STUCK_AFTER));
     assert_eq!(serving.state().problem(), None);
     serving.look_after(Instant::now() + STUCK_AFTER);
-    assert!(serving.state().problem().unwrap().contains("the waits engine does not come back from a window"));
+    assert!(
+        serving.state().problem().unwrap().to_string().contains("the waits engine does not come back from a window")
+    );
     go_on.send(()).unwrap();
     assert!(!collected_from_accelerator(&mut serving, 1));
     serving.look_after(Instant::now() + STUCK_AFTER);
@@ -223,7 +225,7 @@ fn an_accelerator_that_failed_is_tried_again_after_a_while_and_serves_once_it_ca
     let mut serving = serving(Some(FakeDevice::answering(0).accelerator()), None).with_retry(load);
     let before = Instant::now();
     assert_ne!(serving.infer(window(1)).took, TOOK);
-    let notice = serving.state().notice().unwrap();
+    let notice = serving.state().notice().unwrap().to_string();
     assert!(notice.contains("the embedded engine serves; it is tried again in about 1 min: "), "{notice}");
 
     serving.look_after(just_before(before + FIRST_WAIT));
@@ -269,7 +271,7 @@ fn without_a_way_to_load_it_again_an_accelerator_that_failed_stays_out() {
     serving.infer(window(1)).evidence.unwrap();
     serving.look_after(Instant::now() + Duration::from_hours(24));
     assert_eq!(serving.name(), "embedded");
-    let notice = serving.state().notice().unwrap();
+    let notice = serving.state().notice().unwrap().to_string();
     assert!(notice.contains("not tried again before a restart") && notice.contains(&gone().to_string()), "{notice}");
 }
 

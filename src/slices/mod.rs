@@ -15,22 +15,57 @@ pub use known::FoundSlice;
 pub use list::{Grid, ListedSlice, SliceList};
 pub use readers::{Reader, Slices};
 
+use std::fmt;
+
 use crate::dicom::{DecodeError, FileError};
 use crate::spool::SpoolError;
+use crate::texts::Phrase;
 
 /// Why there is no slice to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum SlicesError {
-    #[error("the exam has no such slice")]
     NoSuchSlice,
-    #[error("the exam's images are not here any more: finished exams make room for new ones")]
     Removed,
-    #[error("the slice cannot be read: {0}")]
     File(#[from] FileError),
-    #[error("the slice cannot be shown: {0}")]
     Decode(#[from] DecodeError),
-    #[error("tableside is stopping")]
     Stopping,
-    #[error(transparent)]
     Spool(#[from] SpoolError),
+}
+
+impl SlicesError {
+    /// What people are told.
+    #[must_use]
+    pub fn phrase(&self) -> Phrase {
+        let failed =
+            |text, reason: &dyn fmt::Display| Phrase::new(text).with("reason", Phrase::english(reason.to_string()));
+        match self {
+            Self::NoSuchSlice => Phrase::new("error.no_such_slice"),
+            Self::Removed => Phrase::new("error.images_removed"),
+            Self::File(error) => failed("error.slice_not_read", error),
+            Self::Spool(error) => failed("error.slice_not_read", error),
+            Self::Decode(error) => failed("error.slice_not_shown", error),
+            Self::Stopping => Phrase::new("error.stopping"),
+        }
+    }
+}
+
+impl fmt::Display for SlicesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::texts::tests::assert_known;
+
+    #[test]
+    fn why_there_is_no_slice_is_said_in_every_language() {
+        let decode = DecodeError::Decode(String::new());
+        let spool = SpoolError::from(std::io::Error::from(std::io::ErrorKind::NotFound));
+        for error in [SlicesError::Removed, SlicesError::Decode(decode), SlicesError::Spool(spool)] {
+            assert_known(&error.phrase());
+        }
+    }
 }

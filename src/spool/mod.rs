@@ -51,6 +51,7 @@ use sha2::{Digest, Sha256};
 
 use crate::exam::{ExamKey, InstanceHeader, Refusal, Refusals, is_uid};
 use crate::hex::hex;
+use crate::texts::Phrase;
 use assignment::Assignment;
 use journal::Journal;
 use name_locks::NameLocks;
@@ -134,7 +135,7 @@ pub struct Spool {
     /// Bytes that were stored since the start.
     stored_bytes: AtomicU64,
     /// Why there is too little room to store anything.
-    shortage: Mutex<Option<String>>,
+    shortage: Mutex<Option<Phrase>>,
     /// `None` until somebody has looked.
     room: Mutex<Option<Room>>,
     /// Locked while it is open.
@@ -205,8 +206,8 @@ impl Spool {
 
     /// Why nothing can be stored at present, if so.
     #[must_use]
-    pub fn problem(&self) -> Option<String> {
-        self.journal.problem().map(|problem| problem.message).or_else(|| self.shortage().clone())
+    pub fn problem(&self) -> Option<Phrase> {
+        self.journal.problem().map(|problem| Phrase::english(problem.message)).or_else(|| self.shortage().clone())
     }
 
     /// The room that there is; `None` until somebody has looked.
@@ -215,14 +216,14 @@ impl Spool {
         *self.room.lock()
     }
 
-    fn shortage(&self) -> MutexGuard<'_, Option<String>> {
+    fn shortage(&self) -> MutexGuard<'_, Option<Phrase>> {
         self.shortage.lock()
     }
 
-    fn set_shortage(&self, reason: Option<String>) {
+    fn set_shortage(&self, reason: Option<Phrase>) {
         let mut shortage = self.shortage();
         match (&*shortage, &reason) {
-            (None, Some(reason)) => tracing::error!(reason, "nothing is stored until there is room"),
+            (None, Some(reason)) => tracing::error!(%reason, "nothing is stored until there is room"),
             (Some(_), None) => tracing::info!("there is room again"),
             _ => {}
         }
@@ -249,7 +250,7 @@ impl Spool {
         placed: impl FnOnce(&Path) + Send + 'static,
     ) -> Result<Stored, SpoolError> {
         if let Some(reason) = &*self.shortage() {
-            return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, reason.clone()).into());
+            return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, reason.to_string()).into());
         }
         let prefix = file_prefix(instance)?;
         let first = versions::first_name(exam, instance.header);

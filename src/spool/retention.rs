@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::{Spool, entries, files_of, refused, versions};
 use crate::exam::{Contents, ExamKey};
 use crate::telemetry;
+use crate::texts::Phrase;
 
 /// How much room the spool may take and must leave.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -190,8 +191,8 @@ impl Keeper {
         let room = Room { used_bytes: used, free_bytes: free, keep_days, quota_bytes, min_free_bytes };
         *self.spool.room.lock() = Some(room);
         self.spool.set_shortage(self.shortage(used, free).map(|shortage| match shortage {
-            Shortage::Quota => "the spool has reached data.quota_gib and nothing in it may be removed".to_owned(),
-            Shortage::Free => format!("only {} MiB are free on the disk (data.min_free_gib)", free >> 20),
+            Shortage::Quota => Phrase::new("daemon.quota_is_reached"),
+            Shortage::Free => Phrase::new("daemon.disk_is_full").with("free", (free >> 20).to_string()),
         }));
         Ok(())
     }
@@ -265,6 +266,7 @@ fn measure(spool: &Spool) -> io::Result<Vec<Kept>> {
 mod tests {
     use super::*;
     use crate::spool::tests::{header, open, store};
+    use crate::texts::tests::assert_known;
 
     const NONE: RetentionOptions = RetentionOptions { keep: None, quota_bytes: None, min_free_bytes: 0 };
 
@@ -327,7 +329,9 @@ mod tests {
         gone.retain(|key| after.iter().all(|exam| exam.key != *key));
         gone.sort();
         assert_eq!(*without_images.lock(), gone);
-        (before, after, spool.problem())
+        let problem = spool.problem();
+        problem.iter().for_each(assert_known);
+        (before, after, problem.map(|problem| problem.to_string()))
     }
 
     #[test]

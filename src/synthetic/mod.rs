@@ -24,6 +24,7 @@ use crate::ingest::{SyntheticScans, Traffic};
 use crate::pipeline::PipelineInput;
 use crate::spool::Spool;
 use crate::telemetry;
+use crate::texts::Phrase;
 pub use events::{EventError, OwnConsole};
 pub use listener::PatientsOnly;
 pub use scan::Failure;
@@ -65,7 +66,7 @@ pub struct SyntheticPatient {
 
 /// Why the last synthetic patient failed, if it did. All clones are one.
 #[derive(Debug, Clone, Default)]
-pub struct Trouble(Arc<Mutex<Option<String>>>);
+pub struct Trouble(Arc<Mutex<Option<Phrase>>>);
 
 /// What came of one.
 enum Outcome {
@@ -79,7 +80,7 @@ enum Outcome {
 impl Trouble {
     /// What people are told.
     #[must_use]
-    pub fn notice(&self) -> Option<String> {
+    pub fn notice(&self) -> Option<Phrase> {
         self.0.lock().clone()
     }
 }
@@ -153,8 +154,10 @@ impl SyntheticPatient {
                 let stage = failure.stage();
                 tracing::error!(stage, error = %failure, "the synthetic patient failed: a patient may fail in the same way");
                 telemetry::synthetic_patient_failed();
-                let at = Timestamp::now().strftime("%Y-%m-%d %H:%M UTC");
-                *self.trouble.0.lock() = Some(format!("The synthetic patient failed at {at} ({stage}): {failure}"));
+                let at = Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+                let told =
+                    Phrase::new("daemon.synthetic_patient_failed").with("at", at).with("stage", stage.to_owned());
+                *self.trouble.0.lock() = Some(told.with("reason", Phrase::english(failure.to_string())));
             }
             Outcome::Interrupted => {
                 tracing::info!("the synthetic patient was given up: a scanner came");

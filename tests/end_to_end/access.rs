@@ -225,6 +225,9 @@ fn a_kiosk_is_let_in_from_its_own_address_until_it_is_revoked() {
     let (key, id) = (exam["key"].as_str().unwrap(), exam["flags"][0]["id"].as_str().unwrap());
     let acknowledge = format!("/api/v1/exams/{key}/flags/{id}/acknowledge");
     assert_eq!(post_as(&daemon, &acknowledge, &json!({}), &cookie).status, 422, "initials are wanted");
+    for unseen in ["\u{200b}\u{2060}", "\u{202e}evil"] {
+        assert_eq!(post_as(&daemon, &acknowledge, &json!({ "by": unseen }), &cookie).status, 422, "{unseen:?}");
+    }
     assert_eq!(post_as(&daemon, &acknowledge, &json!({ "by": "AB" }), &cookie).status, 200);
     assert_eq!(get_as(&daemon, "/api/v1/outbox", &cookie).status, 403);
 
@@ -437,7 +440,7 @@ fn in_a_browser_a_person_logs_in_acknowledges_under_the_own_name_and_logs_out() 
     browser.open(&format!("http://{}/#setup={secret}", daemon.console()));
     browser.wait_until(
         "the set-up",
-        "document.querySelector('#log-in').open && !document.querySelector('#log-in-form').hidden",
+        "document.querySelector('#log-in')?.open && !document.querySelector('#log-in-form').hidden",
     );
     assert_eq!(browser.run("return location.hash"), "", "the secret leaves the address");
     browser.write("#log-in-name", "root");
@@ -449,6 +452,18 @@ fn in_a_browser_a_person_logs_in_acknowledges_under_the_own_name_and_logs_out() 
     assert_eq!(browser.run("return document.querySelector('#exam').dataset.key"), "", "an administrator sees no exams");
     browser.click("#log-out");
     browser.wait_until("the log-in", "document.querySelector('#log-in')?.open");
+    // A link in a tab that shows the console already: here one that was used.
+    browser.open(&format!("http://{}/#setup={secret}", daemon.console()));
+    browser.wait_until("the address without it", "location.hash === '' && document.querySelector('#log-in')?.open");
+    browser.write("#log-in-name", "other");
+    browser.write("#log-in-password", PASSWORD);
+    browser.click("#log-in-button");
+    browser.wait_until(
+        "the refusal",
+        "document.querySelector('#log-in-problem').textContent.includes('was used or has expired')",
+    );
+    browser.open("about:blank");
+    browser.open(&format!("http://{}/", daemon.console()));
 
     add(&daemon, "ann", "technician");
     browser.wait_until("the form", "!document.querySelector('#log-in-form').hidden");

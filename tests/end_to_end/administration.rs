@@ -131,6 +131,11 @@ fn what_is_changed_of_a_person_holds_at_once_and_is_recorded_without_secrets() {
         (&json!("A. Berg"), &json!("technician"), &json!(1), &Value::Null)
     );
 
+    // An array is no object, whatever its values would stand for.
+    for path in ["/api/v1/people/ann", "/api/v1/people/ann/password"] {
+        assert_eq!(post_as(&daemon, path, &json!([]), &root).status, 422, "{path}");
+    }
+
     // Another shown name lets her go on; another role does not: what is on her screen is another role's.
     let edit = |edit: Value| post_as(&daemon, "/api/v1/people/ann", &edit, &root);
     assert_eq!(edit(json!({ "shown_as": "Ann Berg" })).status, 200);

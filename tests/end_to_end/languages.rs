@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tableside::scanner::PhantomKind;
 
+use crate::accounts::{PASSWORD, add, start};
 use crate::daemon::Daemon;
 use crate::peers::scan;
 use crate::series::{folder_of, phantom};
@@ -133,4 +134,30 @@ fn who_reads_chinese_is_told_everything_in_chinese_also_why_and_also_after_a_res
     daemon.stop();
     browser.wait_until("the loss", "document.querySelector('#connection').dataset.state === 'lost'");
     assert_chinese(&browser, "lost");
+}
+
+#[test]
+fn who_reads_chinese_is_told_in_chinese_what_is_refused_and_what_to_know_of_the_daemon() {
+    let Some(browser) = Browser::start() else { return };
+    let daemon = start("");
+    add(&daemon, "ann", "technician");
+    browser.open(&format!("http://{}/", daemon.console()));
+    browser.wait_until("the log-in", "document.querySelector('#log-in')?.open");
+    browser.click("#log-in-language");
+    browser.wait_until("Chinese", "document.documentElement.lang === 'zh' && document.querySelector('#log-in')?.open");
+    browser.write("#log-in-name", "ann");
+    browser.write("#log-in-password", "wrong password");
+    browser.click("#log-in-button");
+    browser.wait_until("why", "document.querySelector('#log-in-problem').textContent === '用户名或密码错误'");
+    assert_chinese(&browser, "refused");
+    browser.write("#log-in-password", PASSWORD);
+    browser.click("#log-in-button");
+    browser.wait_until("the live stream", "document.querySelector('#connection').dataset.state === 'live'");
+    let (state, away) = (daemon.state(), daemon.state().with_extension("away"));
+    std::fs::rename(&state, &away).unwrap();
+    for page in ["", "table"] {
+        browser.open(&format!("http://{}/{page}", daemon.console()));
+        browser.wait_until("the problem", "document.body.textContent.includes('无法写入 ')");
+    }
+    std::fs::rename(&away, &state).unwrap();
 }

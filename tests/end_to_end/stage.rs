@@ -7,6 +7,7 @@ use tableside::analysis::{ExamState, ExamView};
 use tableside::console::ShownExam;
 use tableside::database::ListedExam;
 use tableside::exam::{ExamKey, Patient, Remedy};
+use tableside::texts::Phrase;
 use tableside::triage::{SliceCounts, Thresholds, Verdict};
 
 use crate::daemon::Daemon;
@@ -217,7 +218,8 @@ impl<'a> Stage<'a> {
 
 fn staged(scene: &Scene) -> Value {
     let status = json!({
-        "version": "0.2.0", "ready": scene.problems.is_empty(), "problems": scene.problems, "notices": [], "destinations": [],
+        "version": "0.2.0", "ready": scene.problems.is_empty(), "problems": scene.problems, "notices": [], "notice_phrases": [],
+        "problem_phrases": scene.problems.iter().map(|problem| Phrase::english(*problem)).collect::<Vec<_>>(), "destinations": [],
         "engine": "embedded", "model": "reference", "ae_title": "TABLESIDE", "dicom_address": "10.0.0.7:11112", "port": 11112
     });
     let who = json!({ "name": null, "shown_as": null, "role": "technician", "sees_exams": true, "acknowledges": true, "delivers": true });

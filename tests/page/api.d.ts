@@ -184,7 +184,9 @@ interface DaemonStatus {
   version: string;
   ready: boolean;
   problems: string[];
+  problem_phrases: Phrase[];
   notices: string[];
+  notice_phrases: Phrase[];
   destinations: { name: string; to_send: number; unconfirmed: number; dead: number; trouble: string | null }[];
   engine: string;
   model: string;

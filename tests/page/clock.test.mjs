@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ClockSkew } from "../../src/console/page/clock.js";
+import { phraseWords } from "../../src/console/page/text.js";
 import "./english.mjs";
 
 const NOON = Date.parse("2026-11-30T12:00:00Z");
@@ -14,8 +15,8 @@ function skewOf(late, ahead) {
 }
 
 test("a clock ahead or behind is said with its seconds", () => {
-  assert.match(skewOf([0.1, 0.2], 60).notices()[0], /is 60 s ahead of the one of Tableside/);
-  assert.match(skewOf([0.1, 0.2], -60).notices()[0], /is 60 s behind the one of Tableside/);
+  assert.match(phraseWords(skewOf([0.1, 0.2], 60).notices()[0]), /is 60 s ahead of the one of Tableside/);
+  assert.match(phraseWords(skewOf([0.1, 0.2], -60).notices()[0]), /is 60 s behind the one of Tableside/);
 });
 
 test("messages that come late are no clock ahead, as long as one came in time", () => {

@@ -7,7 +7,7 @@ import { useTexts } from "../../src/console/page/text.js";
 
 useTexts(JSON.parse(readFileSync(new URL("../../src/texts/en.json", import.meta.url), "utf8")));
 
-const STATUS = { ready: true, problems: [], notices: [], ae_title: "TABLESIDE", dicom_address: "0.0.0.0:11112", port: 11112 };
+const STATUS = { ready: true, problem_phrases: [], notice_phrases: [], ae_title: "TABLESIDE", dicom_address: "0.0.0.0:11112", port: 11112 };
 
 /** @param {string} key @param {object} statement @param {object} flag */
 function exam(key, statement, flag = {}) {
@@ -50,8 +50,15 @@ test("the alarm of the exam on the table comes first, graver ones of earlier exa
   assert.deepEqual(panels[2].lines, ["and 1 more alarm: shown once these are acknowledged"]);
 });
 
+test("a suspicion stands before newer warnings that sound as loud", () => {
+  const again = (/** @type {string} */ key) => exam(key, { code: "send_again", level: "warning" });
+  const panels = shown({ list: [quiet("now"), again("one"), again("two"), exam("grave", {}), again("three")] });
+  assert.deepEqual(ids(panels), ["grave/suspected", "one/suspected", "now/receiving"]);
+  assert.deepEqual(panels[1].lines, ["and 2 more alarms: shown once these are acknowledged"]);
+});
+
 test("what is lost, not ready or cannot be heard stands beside the exam, and before one at rest", () => {
-  const broken = { status: { ...STATUS, ready: false, problems: ["no engine"] }, soundProblem: "blocked", clockNotices: ["late"] };
+  const broken = { status: { ...STATUS, ready: false, problem_phrases: [{ english: "no engine" }] }, soundProblem: "blocked", clockNotices: [{ english: "late" }] };
   assert.deepEqual(ids(shown({ list: [quiet("a")], ...broken })), ["no_sound", "fault", "clock", "a/receiving"]);
   const lost = shown({ list: [exam("a", {})], connection: "lost", ...broken });
   assert.deepEqual(ids(lost), ["lost", "a/suspected", "no_sound", "fault", "clock"]);

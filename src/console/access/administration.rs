@@ -1,6 +1,7 @@
 //! What administrators do about who may use the console, and what everybody may do about the own account. `tableside user` and `tableside
 //! kiosk` do the same on the machine: both call what the database has for it (`database::account_changes`).
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,30 +13,45 @@ use super::kiosks::KioskSeen;
 use super::secret::Secret;
 use super::{Access, Caller, Kept, LogInError, UnusableKiosk, Who, is_acceptable, kiosk_of, made_password};
 use crate::database::{Account, AccountEdit, Changed, DatabaseError, Kiosk, Role, SecretHash, Session, session_id};
+use crate::texts::Phrase;
 
 /// Why something is not changed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::console) enum AdministrationError {
-    #[error(transparent)]
     Access(#[from] LogInError),
-    #[error(transparent)]
     Kiosk(#[from] UnusableKiosk),
-    #[error("nobody has this name")]
     NoSuchPerson,
-    #[error("there is no such session: it may have ended")]
     NoSuchSession,
-    #[error("there is no kiosk of this name")]
     NoSuchKiosk,
-    #[error("there is a kiosk of this name already: revoke it first")]
     KioskNameIsTaken,
-    #[error("nobody could administer the console any more: give somebody else the role administrator first")]
     LastAdministrator,
-    #[error("this is your own account: another administrator may do this")]
     OwnAccount,
-    #[error("a shown name has 1 to 32 characters, and each of them can be seen")]
     UnusableShownName,
-    #[error("a person is technician, clinic, administrator or reader")]
     UnusableRole,
+}
+
+impl AdministrationError {
+    /// What people are told.
+    pub(in crate::console) fn phrase(&self) -> Phrase {
+        Phrase::new(match self {
+            Self::Access(error) => return error.phrase(),
+            Self::Kiosk(error) => return error.phrase(),
+            Self::NoSuchPerson => "error.no_such_person",
+            Self::NoSuchSession => "error.no_such_session",
+            Self::NoSuchKiosk => "error.no_such_kiosk",
+            Self::KioskNameIsTaken => "error.kiosk_name_is_taken",
+            Self::LastAdministrator => "error.last_administrator",
+            Self::OwnAccount => "error.own_account",
+            Self::UnusableShownName => "error.unusable_shown_name",
+            Self::UnusableRole => "error.unusable_role",
+        })
+    }
+}
+
+impl fmt::Display for AdministrationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
+    }
 }
 
 /// A person who is to have an account.

@@ -11,9 +11,10 @@ use axum::response::Response;
 
 use super::matrix::{Allowed, Verdict, allowed};
 use super::{Access, Caller, WATCHING, Who, origin};
-use crate::console::api::problem;
+use crate::console::api::{problem, refusal};
 use crate::database::DatabaseError;
 use crate::telemetry;
+use crate::texts::Phrase;
 
 /// What watches goes on by itself: it is no use of a session.
 const STREAM: &str = "/api/v1/events";
@@ -89,7 +90,12 @@ impl Refusal {
             Self::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoPeer => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        problem(status, &self.to_string())
+        match self {
+            Self::NotLoggedIn => refusal(status, &Phrase::new("error.not_logged_in")),
+            Self::Role => refusal(status, &Phrase::new("error.role")),
+            Self::Open => refusal(status, &Phrase::new("error.open")),
+            _ => problem(status, &self.to_string()),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Kiosks: what is one, and which of them have been here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::database::{Account, Kiosk};
 use crate::ingest::parse_network;
+use crate::texts::Phrase;
 
 /// Networks of one kiosk: a screen has one address, or two.
 const MOST_ADDRESSES: usize = 16;
@@ -17,12 +19,26 @@ const MOST_ADDRESSES: usize = 16;
 /// Why there can be no such kiosk.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableKiosk {
-    #[error("a name has 1 to 32 letters, digits and .-_@")]
     Name,
-    #[error("{0:?} is no address and no network")]
     Address(String),
-    #[error("a kiosk has 1 to {MOST_ADDRESSES} addresses or networks")]
     Addresses,
+}
+
+impl UnusableKiosk {
+    /// What people are told.
+    pub(super) fn phrase(&self) -> Phrase {
+        match self {
+            Self::Name => Phrase::new("error.unusable_name"),
+            Self::Address(address) => Phrase::new("error.no_address").with("address", format!("{address:?}")),
+            Self::Addresses => Phrase::new("error.kiosk_addresses").with("most", MOST_ADDRESSES.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for UnusableKiosk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
+    }
 }
 
 /// A kiosk by the name and the addresses or networks that somebody has typed.
@@ -73,6 +89,7 @@ impl KiosksSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::texts::tests::assert_known;
 
     #[test]
     fn a_kiosk_has_a_name_and_addresses() {
@@ -83,7 +100,7 @@ mod tests {
         for (name, addresses) in
             [("", &["10.0.0.7"][..]), ("..", &["10.0.0.7"]), ("ct1", &[]), ("ct1", &["10.0.0.256"])]
         {
-            assert!(of(name, addresses).is_err(), "{name} {addresses:?}");
+            assert_known(&of(name, addresses).unwrap_err().phrase());
         }
         assert!(of("ct1", &["10.0.0.7"; 17]).is_err());
         assert!(of("ct1", &[&"9".repeat(10_000)]).unwrap_err().to_string().len() < 200);

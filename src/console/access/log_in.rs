@@ -1,5 +1,6 @@
 //! How people and kiosks come in, and go.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,42 +15,65 @@ use super::{Access, Caller, SHORTEST_PASSWORD, Who};
 use crate::audit::{Event, Outcome, Person};
 use crate::database::{Account, DatabaseError, KeptPassword, NewSession, Role, SetUp};
 use crate::telemetry;
+use crate::texts::Phrase;
 
 /// Why somebody is not let in.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::console) enum LogInError {
-    #[error("name or password is wrong")]
     Wrong,
-    #[error("this account is disabled: ask an administrator")]
     Disabled,
-    #[error("too many failures: try again in {} s", .0.as_secs() + 1)]
     Wait(Duration),
-    #[error("too many people log in at once: try again in a moment")]
     Busy,
-    #[error("this link was used or has expired: tableside admin setup-link makes another")]
     NoSuchLink,
-    #[error("this kiosk is not known here, or stands elsewhere")]
     NoSuchKiosk,
-    #[error("there is an account of this name already")]
     NameIsTaken,
-    #[error("a name has 1 to 32 letters, digits and .-_@")]
     UnusableName,
-    #[error("a password has at least {SHORTEST_PASSWORD} characters and at most {} bytes", passwords::LONGEST_PASSWORD)]
     UnusablePassword,
-    #[error("the console is open: nobody logs in")]
     Open,
-    #[error("nobody logs in at an OpenID provider here")]
     NoProvider,
-    #[error("the OpenID provider let nobody in")]
     NotAtProvider,
     #[cfg(feature = "openid")]
-    #[error("the OpenID provider gives the only administrator another role: make another administrator first")]
     LastAdministrator,
     #[cfg(feature = "openid")]
-    #[error(transparent)]
     Provider(Box<super::provider::ProviderError>),
-    #[error("accounts cannot be looked up: {0}")]
     Database(#[from] DatabaseError),
+}
+
+impl LogInError {
+    /// What people are told.
+    pub(in crate::console) fn phrase(&self) -> Phrase {
+        match self {
+            Self::Wrong => Phrase::new("error.wrong_password"),
+            Self::Disabled => Phrase::new("error.disabled"),
+            Self::Wait(wait) => Phrase::new("error.wait").with("seconds", (wait.as_secs() + 1).to_string()),
+            Self::Busy => Phrase::new("error.busy"),
+            Self::NoSuchLink => Phrase::new("error.no_such_link"),
+            Self::NoSuchKiosk => Phrase::new("error.unknown_kiosk"),
+            Self::NameIsTaken => Phrase::new("error.name_is_taken"),
+            Self::UnusableName => Phrase::new("error.unusable_name"),
+            Self::UnusablePassword => {
+                let longest = passwords::LONGEST_PASSWORD.to_string();
+                let told = Phrase::new("error.unusable_password").with("shortest", SHORTEST_PASSWORD.to_string());
+                told.with("longest", longest)
+            }
+            Self::Open => Phrase::new("error.console_is_open"),
+            Self::NoProvider => Phrase::new("error.no_provider"),
+            Self::NotAtProvider => Phrase::new("error.not_at_provider"),
+            #[cfg(feature = "openid")]
+            Self::LastAdministrator => Phrase::new("error.provider_takes_administrator"),
+            #[cfg(feature = "openid")]
+            Self::Provider(error) => Phrase::english(error.to_string()),
+            Self::Database(error) => {
+                Phrase::new("error.accounts_are_unknown").with("reason", Phrase::english(error.to_string()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for LogInError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
+    }
 }
 
 impl LogInError {
@@ -212,5 +236,22 @@ impl Access {
             self.audit.note(Event::LoggedOut { who: caller.person(None) });
         }
         Ok(self.cookies.forget())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::texts::tests::assert_known;
+
+    /// Those that have parameters; a test of the page knows the names of all.
+    #[test]
+    fn refusals_are_said_in_every_language() {
+        let lost = DatabaseError::Sqlite(rusqlite::Error::InvalidQuery);
+        let wait = LogInError::Wait(Duration::from_millis(2500));
+        assert_eq!(wait.to_string(), "too many failures: try again in 3 s");
+        for refusal in [wait, LogInError::UnusablePassword, LogInError::Database(lost)] {
+            assert_known(&refusal.phrase());
+        }
     }
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use crate::client_tls::host_of_url;
 use crate::database::Role;
+use crate::texts::Phrase;
 
 /// Who may use the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -154,10 +155,10 @@ impl AccessOptions {
 
     /// What whoever looks should know of a console that is served at an address all the same.
     #[must_use]
-    pub fn notice(&self, address: IpAddr) -> Option<&'static str> {
+    pub fn notice(&self, address: IpAddr) -> Option<Phrase> {
         self.weakness(address).filter(|_| self.insecure).map(|weakness| match weakness {
-            Weakness::Open => "Not secured: anyone on the network may use the console (console.insecure)",
-            Weakness::Unencrypted => "Not secured: the console is not encrypted (console.insecure)",
+            Weakness::Open => Phrase::new("daemon.console_is_open"),
+            Weakness::Unencrypted => Phrase::new("daemon.console_is_not_encrypted"),
         })
     }
 

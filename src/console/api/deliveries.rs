@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Sent, problem};
+use super::{Sent, no_such_exam, problem};
 use crate::audit::{Decision, Event as Audited};
 use crate::console::access::Caller;
 use crate::console::server::WebOptions;
@@ -52,7 +52,7 @@ pub(super) async fn undelivered(State(options): State<WebOptions>) -> Response {
     responses((status = 200, description = "What became of them.", body = ref("#/components/schemas/ExamDeliveries"))),
 )]
 pub(super) async fn of_exam(State(options): State<WebOptions>, Path(key): Path<String>) -> Response {
-    let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
+    let Some(key) = ExamKey::parse(&key) else { return no_such_exam() };
     let listed = tokio::task::spawn_blocking(move || options.outbox.of_exam(&key)).await;
     decided(listed, |deliveries| OfExam { deliveries: shown(&deliveries) })
 }

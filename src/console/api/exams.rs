@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, Sent, answer_of, has, problem};
+use super::{Asked, Sent, answer_of, has, no_such_exam, problem, refusal};
 use crate::alert::{AcknowledgeError, in_order};
 use crate::analysis::edition;
 use crate::console::access::{Caller, Names};
@@ -80,7 +80,7 @@ pub(super) async fn exams(
             // One that waits for its turn is listed and not on the disk yet.
             Some(Some(key)) => match options.hub.record(&key) {
                 Some(record) => Some((record.exam.started, key)),
-                None => return problem(StatusCode::NOT_FOUND, "there is no such exam"),
+                None => return no_such_exam(),
             },
         };
         let words = search.unwrap_or_default().split_whitespace().take(MOST_WORDS).map(str::to_owned).collect();
@@ -123,7 +123,7 @@ pub(super) async fn exam(State(options): State<WebOptions>, caller: Caller, Path
             let issue_phrases = issues.map(QualityIssue::phrase).collect();
             Json(ExamDetails { exam, slabs, report: record.report, issue_phrases }).into_response()
         }
-        None => problem(StatusCode::NOT_FOUND, "there is no such exam"),
+        None => no_such_exam(),
     };
     answer_of(exam).await
 }
@@ -205,7 +205,7 @@ pub(super) async fn acknowledge(
     Path((key, flag)): Path<(String, String)>,
     Sent(Acknowledge { by }): Sent<Acknowledge>,
 ) -> Response {
-    let Some(key) = ExamKey::parse(&key) else { return problem(StatusCode::NOT_FOUND, "there is no such exam") };
+    let Some(key) = ExamKey::parse(&key) else { return no_such_exam() };
     let by = caller.signs_as(by);
     let acknowledged = move || {
         let exam = options.hub.acknowledge(&key, &flag, &by)?;
@@ -214,9 +214,16 @@ pub(super) async fn acknowledge(
     };
     match tokio::task::spawn_blocking(acknowledged).await {
         Ok(Ok(exam)) => Json(exam).into_response(),
-        Ok(Err(error @ AcknowledgeError::NoSuchFlag)) => problem(StatusCode::NOT_FOUND, &error.to_string()),
-        Ok(Err(error @ AcknowledgeError::NoName)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
-        Ok(Err(error @ AcknowledgeError::NotKept)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, &AcknowledgeError::NotKept.to_string()),
+        Ok(Err(error)) => not_acknowledged(&error),
+        Err(_) => not_acknowledged(&AcknowledgeError::NotKept),
     }
+}
+
+fn not_acknowledged(error: &AcknowledgeError) -> Response {
+    let status = match error {
+        AcknowledgeError::NoSuchFlag => StatusCode::NOT_FOUND,
+        AcknowledgeError::NoName => StatusCode::UNPROCESSABLE_ENTITY,
+        AcknowledgeError::NotKept => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    refusal(status, &error.phrase())
 }

@@ -20,11 +20,13 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 pub(super) use daemon::{metrics, readiness, ready};
 
 use super::access::LogInError;
 use super::server::Routes;
+use crate::texts::Phrase;
 
 /// Each of them is in the matrix too (`access::matrix`): who may use it.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -70,21 +72,57 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[derive(Serialize, JsonSchema)]
 pub(in crate::console) struct Problem<'a> {
     error: &'a str,
+    /// The same for whoever reads another language than English; not of what only a program can have done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phrase: Option<&'a Phrase>,
 }
 
+/// Of a request that no page of ours sends.
 pub(super) fn problem(status: StatusCode, text: &str) -> Response {
-    (status, Json(Problem { error: text })).into_response()
+    (status, Json(Problem { error: text, phrase: None })).into_response()
 }
 
-/// What was sent as JSON; what cannot be read is told as every other problem is.
+/// Of what a person has asked for.
+pub(super) fn refusal(status: StatusCode, phrase: &Phrase) -> Response {
+    (status, Json(Problem { error: &phrase.to_string(), phrase: Some(phrase) })).into_response()
+}
+
+pub(super) fn no_such_exam() -> Response {
+    refusal(StatusCode::NOT_FOUND, &Phrase::new("error.no_such_exam"))
+}
+
+/// What was sent as a JSON object; what cannot be read is told as every other problem is. Nothing else stands for an object, as an array
+/// of its values in their order would (serde reads one).
 pub(super) struct Sent<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let sent = Json::from_request(request, state).await;
-        sent.map(|Json(sent)| Self(sent)).map_err(|rejection| problem(rejection.status(), &rejection.body_text()))
+        let sent = Json::<Map<String, Value>>::from_request(request, state).await;
+        let Json(object) = sent.map_err(|rejection| problem(rejection.status(), &rejection.body_text()))?;
+        let read = serde_json::from_value(Value::Object(object)).map(Self);
+        read.map_err(|error| {
+            problem(StatusCode::UNPROCESSABLE_ENTITY, &format!("the body is not what is wanted: {error}"))
+        })
+    }
+}
+
+/// What may have a password in it.
+pub(super) trait MayBeSecret: DeserializeOwned {
+    /// What is told where it cannot be read, in place of why: that could be a piece of the password.
+    const WANTED: &str;
+}
+
+/// [`Sent`], where it may be a password.
+pub(super) struct Secretive<T>(pub T);
+
+impl<T: MayBeSecret, S: Send + Sync> FromRequest<S> for Secretive<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let sent = Sent::<T>::from_request(request, state).await;
+        sent.map(|Sent(sent)| Self(sent)).map_err(|refused| problem(refused.status(), T::WANTED))
     }
 }
 

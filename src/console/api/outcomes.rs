@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Asked, Sent, answer_of, problem};
+use super::{Asked, Sent, answer_of, problem, refusal};
 use crate::alert::{OutcomeError, OutcomeKind};
 use crate::console::access::Caller;
 use crate::console::server::WebOptions;
@@ -60,7 +60,7 @@ fn refused(error: OutcomeError) -> Response {
         OutcomeError::NoName => StatusCode::UNPROCESSABLE_ENTITY,
         OutcomeError::NotKept => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    problem(status, &error.to_string())
+    refusal(status, &error.phrase())
 }
 
 /// Which exams are counted.

@@ -1,20 +1,17 @@
 //! People over HTTP: who may log in, who has, and the own account.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Sent, problem, session, to_its_end};
+use super::{MayBeSecret, Secretive, Sent, refusal, session, to_its_end};
 use crate::console::access::{AdministrationError, Caller, Known, ListedPerson, ListedSession, LogInError, NewPerson};
 use crate::console::server::WebOptions;
 use crate::database::{AccountEdit, Role};
-
-/// A body that may have a password: what is wrong with it is not told back.
-type Secretive<T> = Result<Json<T>, JsonRejection>;
+use crate::texts::Phrase;
 
 /// A person who is to have an account.
 #[derive(Deserialize, JsonSchema)]
@@ -28,6 +25,10 @@ pub(super) struct Added {
     /// One is made where none is given.
     #[serde(default)]
     password: Option<String>,
+}
+
+impl MayBeSecret for Added {
+    const WANTED: &str = "name and role are wanted; shown_as, password";
 }
 
 /// What is to change of a person; what is absent stays.
@@ -52,12 +53,20 @@ pub(super) struct Reset {
     password: Option<String>,
 }
 
+impl MayBeSecret for Reset {
+    const WANTED: &str = "password, or nothing, is wanted";
+}
+
 /// The own password, before and from now on.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OwnPassword {
     before: String,
     password: String,
+}
+
+impl MayBeSecret for OwnPassword {
+    const WANTED: &str = "before and password are wanted";
 }
 
 /// Everybody who has an account.
@@ -106,11 +115,11 @@ pub(super) async fn people(State(options): State<WebOptions>) -> Response {
     request_body = ref("#/components/schemas/NewPerson"),
     responses((status = 200, description = "The person may log in.", body = ref("#/components/schemas/MadePassword"))),
 )]
-pub(super) async fn add(State(options): State<WebOptions>, caller: Caller, asked: Secretive<Added>) -> Response {
-    let Added { name, shown_as, role, password } = match asked {
-        Ok(Json(asked)) => asked,
-        Err(rejection) => return problem(rejection.status(), "name and role are wanted; shown_as, password"),
-    };
+pub(super) async fn add(
+    State(options): State<WebOptions>,
+    caller: Caller,
+    Secretive(Added { name, shown_as, role, password }): Secretive<Added>,
+) -> Response {
     let person = NewPerson { name, shown_as, role, password };
     let added = to_its_end(async move { options.access.add_person(person, &caller).await });
     told(added.await, |password| MadePassword { password })
@@ -144,12 +153,8 @@ pub(super) async fn reset(
     State(options): State<WebOptions>,
     caller: Caller,
     Path(name): Path<String>,
-    asked: Secretive<Reset>,
+    Secretive(Reset { password }): Secretive<Reset>,
 ) -> Response {
-    let Reset { password } = match asked {
-        Ok(Json(asked)) => asked,
-        Err(rejection) => return problem(rejection.status(), "password, or nothing, is wanted"),
-    };
     let reset = to_its_end(async move { options.access.reset_password(&name, password, &caller).await });
     told(reset.await, |password| MadePassword { password })
 }
@@ -222,17 +227,13 @@ pub(super) async fn end_own_session(
 pub(super) async fn change_password(
     State(options): State<WebOptions>,
     caller: Caller,
-    asked: Secretive<OwnPassword>,
+    Secretive(OwnPassword { before, password }): Secretive<OwnPassword>,
 ) -> Response {
-    let OwnPassword { before, password } = match asked {
-        Ok(Json(asked)) => asked,
-        Err(rejection) => return problem(rejection.status(), "before and password are wanted"),
-    };
     let changed = to_its_end(async move { options.access.change_own_password(before, password, &caller).await });
     match changed.await {
         // 401 says that the session has ended, which it has not.
         Err(AdministrationError::Access(LogInError::Wrong)) => {
-            problem(StatusCode::FORBIDDEN, "the password before is wrong")
+            refusal(StatusCode::FORBIDDEN, &Phrase::new("error.wrong_password_before"))
         }
         changed => told(changed, done),
     }
@@ -262,5 +263,5 @@ fn refused(error: &AdministrationError) -> Response {
             StatusCode::UNPROCESSABLE_ENTITY
         }
     };
-    problem(status, &error.to_string())
+    refusal(status, &error.phrase())
 }

@@ -2,13 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{answer_of, problem, to_its_end};
+use super::{MayBeSecret, Secretive, answer_of, problem, refusal, to_its_end};
 use crate::console::access::{AccessMode, Caller, Known, LogInError, Who};
 use crate::console::server::WebOptions;
 use crate::database::DatabaseError;
@@ -58,6 +57,10 @@ pub(super) enum LogIn {
     Kiosk { kiosk: String },
 }
 
+impl MayBeSecret for LogIn {
+    const WANTED: &str = "name and password, or kiosk, are wanted";
+}
+
 /// What a kiosk is told that has been let in.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct KioskEntered {
@@ -77,22 +80,20 @@ pub(super) struct KioskEntered {
 pub(super) async fn log_in(
     State(options): State<WebOptions>,
     caller: Caller,
-    asked: Result<Json<LogIn>, JsonRejection>,
+    Secretive(asked): Secretive<LogIn>,
 ) -> Response {
     match asked {
-        Ok(Json(LogIn::Person { name, password })) => match options.access.log_in(&name, password, &caller).await {
+        LogIn::Person { name, password } => match options.access.log_in(&name, password, &caller).await {
             Ok((account, cookie)) => entered(&options, caller, account, &cookie).await,
             Err(error) => refused(&error),
         },
-        Ok(Json(LogIn::Kiosk { kiosk })) => {
+        LogIn::Kiosk { kiosk } => {
             answer_of(move || match options.access.let_kiosk_in(&kiosk, caller.address) {
                 Ok(cookie) => with_cookie(Json(KioskEntered { kiosk: true }).into_response(), &cookie),
                 Err(error) => refused(&error),
             })
             .await
         }
-        // What was sent may be a password: it is not told back.
-        Err(rejection) => problem(rejection.status(), "name and password, or kiosk, are wanted"),
     }
 }
 
@@ -106,6 +107,10 @@ pub(super) struct SetUp {
     password: String,
 }
 
+impl MayBeSecret for SetUp {
+    const WANTED: &str = "token, name, shown_as and password are wanted";
+}
+
 /// Makes the first administrator by the token of a set-up link, and lets the person in.
 #[utoipa::path(
     post, path = "/api/v1/setup", tag = "session",
@@ -115,11 +120,8 @@ pub(super) struct SetUp {
 pub(super) async fn set_up(
     State(options): State<WebOptions>,
     caller: Caller,
-    asked: Result<Json<SetUp>, JsonRejection>,
+    Secretive(SetUp { token, name, shown_as, password }): Secretive<SetUp>,
 ) -> Response {
-    let Ok(Json(SetUp { token, name, shown_as, password })) = asked else {
-        return problem(StatusCode::UNPROCESSABLE_ENTITY, "token, name, shown_as and password are wanted");
-    };
     let (access, asking) = (options.access.clone(), caller.clone());
     let made = to_its_end(async move { access.set_up(&token, &name, &shown_as, password, &asking).await });
     match made.await {
@@ -185,7 +187,7 @@ pub(super) fn refused(error: &LogInError) -> Response {
         LogInError::Busy => Some(1),
         _ => None,
     };
-    let mut response = problem(status, &error.to_string());
+    let mut response = refusal(status, &error.phrase());
     if let Some(wait) = wait {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }

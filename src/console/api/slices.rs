@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{has, problem};
+use super::{has, no_such_exam, problem, refusal};
 use crate::analysis::{ExamState, SlabView};
 use crate::console::access::Caller;
 use crate::console::server::WebOptions;
@@ -149,11 +149,7 @@ fn refused(error: &SlicesError) -> Response {
         SlicesError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         SlicesError::File(_) | SlicesError::Decode(_) | SlicesError::Spool(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    problem(status, &error.to_string())
-}
-
-fn no_such_exam() -> Response {
-    problem(StatusCode::NOT_FOUND, "there is no such exam")
+    refusal(status, &error.phrase())
 }
 
 fn no_answer() -> Response {

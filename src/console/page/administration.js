@@ -8,7 +8,7 @@ import { words } from "./parts.js";
 import { showDestinations, showMachine, showScanners } from "./machine.js";
 import { showKiosks, showPeople, showSessions, startPeople } from "./people.js";
 import { recall } from "./remember.js";
-import { loadTexts, say } from "./text.js";
+import { loadTexts, phraseWords, say } from "./text.js";
 import { clock } from "./words.js";
 
 /** What is asked by itself is no use of the session (docs/access.md). */
@@ -22,7 +22,8 @@ function showBar(id, ...lines) {
 }
 
 /** @param {DaemonStatus} status */
-function showStatus({ ready, problems, notices, destinations }) {
+function showStatus({ ready, problem_phrases, notice_phrases, destinations }) {
+  const [problems, notices] = [problem_phrases, notice_phrases].map((phrases) => phrases.map(phraseWords));
   if (ready && problems.length === 0) showBar("problems");
   else showBar("problems", words(ready ? "problems" : "not_ready"), ...problems);
   showBar("notices", ...notices);

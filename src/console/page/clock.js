@@ -1,7 +1,5 @@
 // The clock of this computer against the daemon's: times of the day are shown by this one.
 
-import { say } from "./text.js";
-
 /** What differs by less confuses nobody. */
 const WORTH_SAYING_S = 5;
 const MEASURED = 20;
@@ -20,9 +18,10 @@ export class ClockSkew {
     return this.#ahead.length === 0 ? 0 : Math.min(...this.#ahead);
   }
 
+  /** @returns {Phrase[]} */
   notices() {
     const seconds = Math.round(Math.abs(this.ahead));
     if (seconds < WORTH_SAYING_S) return [];
-    return [say(this.ahead > 0 ? "clock.ahead" : "clock.behind", { seconds })];
+    return [{ text: this.ahead > 0 ? "clock.ahead" : "clock.behind", parameters: { seconds } }];
   }
 }

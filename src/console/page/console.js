@@ -21,7 +21,7 @@ import { showSound, startSoundControls } from "./sound-controls.js";
 import { tick } from "./sound.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
-import { loadTexts, problemOf, say, setPhrase } from "./text.js";
+import { linesOf, loadTexts, problemOf, say, setPhrase } from "./text.js";
 import { startTheme } from "./theme.js";
 import { askDeliveries, forgetDeliveries, showTimeline } from "./timeline.js";
 import { hasVerdict, statements } from "./verdict.js";
@@ -268,14 +268,13 @@ function writeStatus() {
   setText(byId("version"), status.version);
   setText(byId("engine"), `${status.engine}, ${status.model}`);
   setText(byId("destination"), say("page.destination", { title, host, port }));
-  const sound = status.ready && status.problems.length === 0;
+  const problems = linesOf(status.problem_phrases) ?? "";
+  const sound = status.ready && problems === "";
   setHidden(byId("problems"), sound);
-  const problems = { english: status.problems.join("\n") };
   setPhrase(byId("problems"), sound ? null : { text: status.ready ? "page.problems" : "page.not_ready", parameters: { problems } });
-  const [skew] = clockSkew.notices();
-  const notices = { english: status.notices.join("\n") };
-  setHidden(byId("notices"), !skew && notices.english === "");
-  setPhrase(byId("notices"), skew ? { text: "page.notices", parameters: { skew, notices } } : notices);
+  const notices = linesOf([...clockSkew.notices(), ...status.notice_phrases]);
+  setHidden(byId("notices"), notices === null);
+  setPhrase(byId("notices"), notices);
   showDeliveries(status.destinations);
 }
 

@@ -15,9 +15,10 @@ export async function request(path, options = {}) {
   return body;
 }
 
-/** What the daemon answered instead of what was asked for; its own words are English. @param {number} status @param {{ error?: string } | null} body */
+/** What the daemon answered instead of what was asked for. @param {number} status @param {{ error?: string, phrase?: Phrase } | null} body */
 export function refusal(status, body) {
-  return new Problem(body?.error ? { english: body.error } : { text: "page.answered", parameters: { status } });
+  const words = body?.error ? { english: body.error } : { text: "page.answered", parameters: { status } };
+  return new Problem(body?.phrase ?? words);
 }
 
 const examPath = (/** @type {string} */ key) => `api/v1/exams/${encodeURIComponent(key)}`;

@@ -50,9 +50,14 @@ export function makeDialog(id, parts, doing, act) {
   problem.setAttribute("role", "alert");
   buttons.append(make("button", "", words(doing)), makeButton(words("close"), () => dialog.close()));
   form.append(title, ...parts, problem, buttons);
-  form.onsubmit = (event) => {
+  let isSent = false;
+  form.onsubmit = async (event) => {
     event.preventDefault();
-    tryIn(dialog, () => act(dialog));
+    // A second press of the key is not sent a second time.
+    if (isSent) return;
+    isSent = true;
+    await tryIn(dialog, () => act(dialog));
+    isSent = false;
   };
   dialog.append(form);
   document.body.append(dialog);

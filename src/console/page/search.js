@@ -54,7 +54,8 @@ export class Search {
   listed(live, tableKey, now) {
     const letsThrough = (/** @type {Exam} */ exam) => this.#filter.letsThrough(exam);
     if (this.#words !== "") {
-      return this.#found.map((exam) => live.find(({ key }) => key === exam.key) ?? exam).filter(letsThrough);
+      const found = this.#found.map((exam) => live.find(({ key }) => key === exam.key) ?? exam);
+      return [...inOrder(this.#alsoNamed(live), now), ...found].filter(letsThrough);
     }
     const known = new Set(live.map(({ key }) => key));
     const onTable = live.filter(({ key }) => key === tableKey);
@@ -67,10 +68,17 @@ export class Search {
   show(live) {
     const areAllListed = this.#isAsIs && live.length < NEWEST_EXAMS;
     setHidden(byId("more-exams"), areAllListed || !this.#hasMore || this.#isAsking);
-    const none = !this.#isAsIs && this.#found.length === 0 && !this.#isAsking ? { text: "search.none" } : null;
+    const isNone = !this.#isAsIs && !this.#isAsking && this.#found.length === 0 && this.#alsoNamed(live).length === 0;
+    const none = isNone ? { text: "search.none" } : null;
     setPhrase(byId("search-note"), this.#problem ?? (this.#isAsking ? { text: "search.searching" } : none));
     const hidden = live.filter((exam) => exam.urgency.asks.length > 0 && !this.#filter.letsThrough(exam)).length;
     setText(byId("filter-note"), hidden > 0 ? say("list.hidden", { count: hidden }) : "");
+  }
+
+  /** Live exams that the words name and the answer does not have: while an exam is received it is not on the disk. @param {Exam[]} live */
+  #alsoNamed(live) {
+    const found = new Set(this.#found.map(({ key }) => key));
+    return live.filter((exam) => !found.has(exam.key) && isNamed(exam, this.#words));
   }
 
   /** Neither words nor a filter choose exams: the live list is the beginning of all there is. */
@@ -120,6 +128,13 @@ export class Search {
     this.#isAsking = false;
     this.#changed();
   }
+}
+
+/** Whether each word stands in name or ID, or begins the key: as the daemon looks (`database/search.rs`). @param {Exam} exam @param {string} words */
+export function isNamed({ key, patient }, words) {
+  const [name, id] = [patient.name, patient.id].map((text) => text.toLowerCase());
+  const named = (/** @type {string} */ word) => name.includes(word) || id.includes(word) || key.toLowerCase().startsWith(word);
+  return words !== "" && words.toLowerCase().split(/\s+/).every(named);
 }
 
 /** The last exam before which the live list has all. @param {Exam[]} live */

@@ -23,6 +23,8 @@ export const ownName = () => who.shown_as ?? "";
 /** Returns once somebody may see something. */
 export async function startSession() {
   makeParts();
+  // A link that is opened where the console is already changes the address alone.
+  addEventListener("hashchange", () => location.hash !== "" && location.reload());
   const link = takeLink();
   const refusal = takeRefusal();
   if (refusal) tellRefusal(refusal);
@@ -168,7 +170,11 @@ function makeParts() {
   const provider = make("a", "button", say("session.at_provider"));
   provider.id = "log-in-at-provider";
   provider.href = "api/v1/openid/begin";
-  dialog.append(title, hint, provider, form, problem);
+  // The page's own button lies below the dialog.
+  const pages = byId("other-language");
+  const language = Object.assign(make("button", "", pages.textContent ?? ""), { id: "log-in-language", type: "button", lang: pages.lang });
+  language.addEventListener("click", () => pages.click());
+  dialog.append(title, hint, provider, form, problem, language);
   const person = make("p");
   person.id = "who";
   person.hidden = true;

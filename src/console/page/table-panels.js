@@ -1,7 +1,7 @@
 // What the table view shows: one panel for the exam on the table, one for each alarm besides, one for each thing that is wrong with
 // what is seen or heard. Pure: what is known goes in, panels come out, the most important first.
 
-import { say } from "./text.js";
+import { phraseWords, say } from "./text.js";
 import { isAcknowledged, statements } from "./verdict.js";
 import { clock, destination, personName, waiting } from "./words.js";
 
@@ -22,7 +22,7 @@ import { clock, destination, personName, waiting } from "./words.js";
  * @typedef {object} Known
  * @property {Exam[]} list newest first @property {Exam | null} onTable
  * @property {"connecting" | "live" | "lost"} connection @property {Date | null} lostSince
- * @property {DaemonStatus | null} status @property {string[]} clockNotices @property {string} soundProblem
+ * @property {DaemonStatus | null} status @property {Phrase[]} clockNotices @property {string} soundProblem
  * @property {boolean} seesExams @property {boolean} acknowledges @property {string} host
  */
 
@@ -35,11 +35,11 @@ export function panelsOf(known) {
   if (connection === "connecting") return [plain("unknown", "empty", { headline: say("banner.unknown"), action: say("banner.waiting") })];
   const exam = onTable ? examPanels(onTable, known) : [noExam(known)];
   const [first] = exam;
-  const others = list.filter((other) => other !== onTable).flatMap((other) => alarmPanels(other, known));
-  for (const other of others) other.who = say("table.earlier", { name: other.who });
-  others.sort((one, other) => Number(one.alarm === "low") - Number(other.alarm === "low"));
+  const others = list.filter((other) => other !== onTable).flatMap((earlier) => sounding(earlier).map((statement) => ({ earlier, statement })));
+  others.sort((one, other) => gravity(one.statement) - gravity(other.statement));
   const { length } = others;
-  const shown = others.slice(0, MOST_OTHERS);
+  const shown = others.slice(0, MOST_OTHERS).map(({ earlier, statement }) => statementPanel(earlier, statement, known));
+  for (const panel of shown) panel.who = say("table.earlier", { name: panel.who });
   if (length > MOST_OTHERS) shown[MOST_OTHERS - 1].lines = [say("table.more", { count: length - MOST_OTHERS })];
   const faults = faultPanels(known);
   const lost = connection === "lost" ? [lostPanel(known)] : [];
@@ -64,17 +64,17 @@ function plain(id, kind, more) {
 /** The gravest statement of the exam on the table; what else of it sounds has panels of its own. @param {Exam} exam @param {Known} known */
 function examPanels(exam, known) {
   const [main, ...others] = statements(exam);
-  const alarms = alarmPanels(exam, known).filter(({ id }) => id !== panelId(exam, main));
+  const alarms = sounding(exam).filter((statement) => statement !== main).map((statement) => statementPanel(exam, statement, known));
   const named = new Set(alarms.map(({ id }) => id));
   const lines = others.filter((other) => !named.has(panelId(exam, other))).map((other) => wordsOf(other).line);
   return [{ ...statementPanel(exam, main, known), lines }, ...alarms];
 }
 
-/** @param {Exam} exam @param {Known} known */
-function alarmPanels(exam, known) {
-  const sounding = statements(exam).filter((statement) => statement.alarm !== "none" && !isAcknowledged(statement, exam));
-  return sounding.map((statement) => statementPanel(exam, statement, known));
-}
+/** What nobody has acknowledged. @param {Exam} exam */
+const sounding = (exam) => statements(exam).filter((statement) => statement.alarm !== "none" && !isAcknowledged(statement, exam));
+
+/** Least of what comes first: a suspicion, then what sounds as loud as one, then the rest. @param {Statement} statement */
+const gravity = ({ level, alarm }) => (alarm === "low" ? 2 : level === "alarm" ? 0 : 1);
 
 /** @param {Exam} exam @param {Statement} statement */
 const panelId = (exam, { code, flag }) => `${exam.key}/${flag ?? code}`;
@@ -118,13 +118,13 @@ function faultPanels({ status, clockNotices, soundProblem }) {
   if (soundProblem) {
     panels.push(plain("no_sound", "no_sound", { asks: true, headline: say("sound.no_sound"), action: say(`sound.${soundProblem}`) }));
   }
-  const problems = status?.problems ?? [];
+  const problems = (status?.problem_phrases ?? []).map(phraseWords);
   if (status?.ready === false) {
     panels.push(plain("fault", "fault", { asks: true, headline: say("table.not_ready"), action: say("table.not_ready_action"), lines: problems }));
   } else if (problems.length > 0) {
     panels.push(plain("fault", "fault", { asks: true, headline: say("table.problem"), lines: problems }));
   }
-  const notices = [...clockNotices, ...(status?.notices ?? [])];
+  const notices = [...clockNotices, ...(status?.notice_phrases ?? [])].map(phraseWords);
   if (clockNotices.length > 0) panels.push(plain("clock", "fault", { asks: true, headline: say("table.clock"), lines: notices }));
   return panels;
 }

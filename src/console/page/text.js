@@ -75,6 +75,12 @@ export function joined(joint, all) {
   return said.length === 0 ? "" : said.reduce((first, rest) => say(`join.${joint}`, { first, rest }));
 }
 
+/** All of them, one a line. @param {Phrase[]} phrases @returns {Phrase | null} */
+export function linesOf(phrases) {
+  if (phrases.length === 0) return null;
+  return phrases.reduce((first, rest) => ({ text: "join.line", parameters: { first, rest } }));
+}
+
 /** The parts of a phrase, each with its language: what has no translation is told apart. @param {Phrase | null | undefined} phrase @returns {Part[]} */
 export function partsOf(phrase) {
   if (!phrase) return [];
