@@ -132,7 +132,7 @@ impl Access {
         let found = self.on_disk(move |_, kept| kept.accounts.account(&asked)).await?;
         let (account, right) = found.map_or((None, None), |(account, password)| (Some(account), Some(password)));
         let password = if password.len() <= passwords::LONGEST_PASSWORD { password } else { String::new() };
-        let is_right = place.is_right(password, right.clone()).await;
+        let is_right = place.check(password, right.clone()).await;
         // Who has the right password may know that it is of no use; nobody else is told.
         let refusal = match &account {
             Some(account) if is_right && account.disabled.is_none() => None,

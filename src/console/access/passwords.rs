@@ -139,7 +139,7 @@ impl Passwords {
 
 impl Place {
     /// Whether a password is the one that is kept. Of `None`, an account that is not there, `false` after the same work.
-    pub(super) async fn is_right(self, password: String, kept: Option<KeptPassword>) -> bool {
+    pub(super) async fn check(self, password: String, kept: Option<KeptPassword>) -> bool {
         let (answer, answered) = oneshot::channel();
         self.0.send(Work::Check { password, kept, answer });
         // A thread that has ended has let nobody in.
@@ -190,7 +190,7 @@ mod tests {
         let passwords = Passwords::start().unwrap();
         let kept = passwords.place(false).unwrap().keep("correct horse battery".to_owned()).await.unwrap();
         assert_eq!((kept.memory_kib, kept.passes), (19_456, 2));
-        let is_right = |password: &str, kept| passwords.place(false).unwrap().is_right(password.to_owned(), kept);
+        let is_right = |password: &str, kept| passwords.place(false).unwrap().check(password.to_owned(), kept);
         assert!(is_right("correct horse battery", Some(kept.clone())).await);
         assert!(!is_right("correct horse batterx", Some(kept.clone())).await);
         assert_ne!(keep_password("correct horse battery").unwrap(), kept, "each has a salt of its own");
@@ -216,7 +216,7 @@ mod tests {
         assert!(passwords.place(false).is_err());
         drop(strangers.pop());
         let place = passwords.place(false).expect("one that was given back");
-        assert!(!place.is_right("wrong".to_owned(), None).await);
+        assert!(!place.check("wrong".to_owned(), None).await);
         assert!(passwords.place(false).is_ok(), "one whose turn has come");
     }
 
