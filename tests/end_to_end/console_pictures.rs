@@ -16,12 +16,13 @@ use crate::webdriver::{Browser, SOUNDS};
 
 const DESK: [u32; 2] = [1680, 1050];
 /// Of a page that is longer than a screen.
-const WHOLE_PAGE: [u32; 2] = [1680, 1720];
+const WHOLE_PAGE: [u32; 2] = [1680, 2000];
+/// Of administration without the machine, whose folder is that of a test.
+const PEOPLE_AND_SCANNERS: [u32; 2] = [1680, 960];
 
-/// The phantom under a name, without the last so many slices of its 120, which are those of the lung bases.
+/// The phantom under a name, without the last so many of its slices, which are those of the lung bases.
 fn patient(name: &str, kind: PhantomKind, missing: usize) -> Vec<Instance> {
-    let options = PhantomOptions { slices: 120, spacing_mm: 2.5, ..PhantomOptions::default() };
-    let mut slices = Phantom::new(kind, options).instances(UidSource::fresh()).unwrap();
+    let mut slices = Phantom::new(kind, PhantomOptions::default()).instances(UidSource::fresh()).unwrap();
     slices.truncate(slices.len() - missing);
     let renamed = |slice: &Instance| {
         changed(slice, |object| {
@@ -75,6 +76,9 @@ fn pictures_of_the_console() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
     let keep = |name: &str, browser: &Browser, size: [u32; 2]| {
         browser.view_at(size);
+        // An alarm that breathes is another picture each time.
+        let calm = json!({ "features": [{ "name": "prefers-reduced-motion", "value": "reduce" }] });
+        browser.devtools("Emulation.setEmulatedMedia", &calm);
         browser.wait_until("no transition", "document.getAnimations().every(a => a.playState !== 'running')");
         std::fs::write(folder.join(format!("{name}.png")), browser.reduced_screenshot(size)).unwrap();
     };
@@ -89,16 +93,16 @@ fn pictures_of_the_console() {
     record(&daemon, &reader, &seen, "agree");
     let well = of("SMITH^JOHN", PhantomKind::Normal, 0);
     record(&daemon, &reader, &well, "agree");
-    of("IVANOVA^OLGA", PhantomKind::Normal, 115);
-    of("LOPEZ^MARIA", PhantomKind::Normal, 30);
+    of("IVANOVA^OLGA", PhantomKind::Normal, 145);
+    of("LOPEZ^MARIA", PhantomKind::Normal, 18);
     of("YAMADA^TAROU", PhantomKind::Pneumonia, 1);
     of("BERG^ANN", PhantomKind::Normal, 1);
 
     let browser = Browser::start_with(&SOUNDS).expect("a browser");
     browser.view_at(DESK);
     open_as(&browser, &daemon, "a.berg", "");
-    browser.wait_until("the list", "document.querySelectorAll('#exams button').length === 6");
     let choose = |patient: &str| {
+        browser.wait_until("the list", "document.querySelectorAll('#exams button').length === 6");
         browser.run(&format!(
             "[...document.querySelectorAll('#exams button')].find(entry => entry.textContent.includes('{patient}')).click()"
         ));
@@ -124,5 +128,5 @@ fn pictures_of_the_console() {
     let administrator = Browser::start().expect("a browser");
     open_as(&administrator, &daemon, "root", "administration.html");
     administrator.wait_until("all", "document.querySelectorAll('#scanners tbody tr').length > 0");
-    keep("administration", &administrator, WHOLE_PAGE);
+    keep("administration", &administrator, PEOPLE_AND_SCANNERS);
 }
