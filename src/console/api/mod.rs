@@ -13,6 +13,7 @@ mod session;
 mod slices;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -20,7 +21,6 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 pub(super) use daemon::{metrics, readiness, ready};
 
@@ -91,20 +91,21 @@ pub(super) fn no_such_exam() -> Response {
     refusal(StatusCode::NOT_FOUND, &Phrase::new("error.no_such_exam"))
 }
 
-/// What was sent as a JSON object; what cannot be read is told as every other problem is. Nothing else stands for an object, as an array
-/// of its values in their order would (serde reads one).
+/// What was sent as a JSON object; what cannot be read is told as every other problem is. An array is none, though serde would take its
+/// values in their order for those of an object.
 pub(super) struct Sent<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let sent = Json::<Map<String, Value>>::from_request(request, state).await;
-        let Json(object) = sent.map_err(|rejection| problem(rejection.status(), &rejection.body_text()))?;
-        let read = serde_json::from_value(Value::Object(object)).map(Self);
-        read.map_err(|error| {
-            problem(StatusCode::UNPROCESSABLE_ENTITY, &format!("the body is not what is wanted: {error}"))
-        })
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|rejection| problem(rejection.status(), &rejection.body_text()))?;
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(problem(StatusCode::UNPROCESSABLE_ENTITY, "an object is wanted, not an array"));
+        }
+        let sent = Json::from_bytes(&body);
+        sent.map(|Json(sent)| Self(sent)).map_err(|rejection| problem(rejection.status(), &rejection.body_text()))
     }
 }
 
@@ -155,4 +156,37 @@ pub(super) async fn to_its_end<T: Send + 'static, E: From<LogInError> + Send + '
 pub(super) async fn answer_of(work: impl FnOnce() -> Response + Send + 'static) -> Response {
     let answered = tokio::task::spawn_blocking(work).await;
     answered.unwrap_or_else(|_| problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        #[serde(default)]
+        name: String,
+    }
+
+    #[tokio::test]
+    async fn an_object_is_read_and_nothing_that_may_mean_another() {
+        let read = async |body: &'static str| {
+            let sent = Sent::<Named>::from_request(Request::new(Body::from(body)), &()).await;
+            sent.map(|Sent(named)| named.name).map_err(|refused| refused.status())
+        };
+        assert_eq!(read(r#" {"name": "ann"}"#).await, Ok("ann".to_owned()));
+        assert_eq!(read("{}").await, Ok(String::new()));
+        for unclear in
+            ["[]", " [\"ann\"]", r#"{"name": "ann", "name": "root"}"#, r#"{"named": "ann"}"#, "null", "\"ann\""]
+        {
+            assert_eq!(read(unclear).await, Err(StatusCode::UNPROCESSABLE_ENTITY), "{unclear}");
+        }
+        for broken in ["", "{\"name\": ", "name=ann"] {
+            assert_eq!(read(broken).await, Err(StatusCode::BAD_REQUEST), "{broken}");
+        }
+    }
 }
