@@ -16,9 +16,7 @@ impl ExamMemory for Arc<Spool> {
             tracing::error!(exam = %key, %error, "earlier instances of the exam cannot be listed");
             Vec::new()
         });
-        let written = instances.first().and_then(|path| path.metadata().ok()?.modified().ok());
-        let began = written.and_then(|written| written.try_into().ok());
-        Earlier { instances, began, refusals: self.refusals(key) }
+        Earlier { instances, refusals: self.refusals(key) }
     }
 
     fn note_closed(&self, key: &ExamKey, images: Option<usize>) {
@@ -34,7 +32,7 @@ const RECENT_STEPS: Duration = Duration::from_hours(24);
 pub(super) fn resume(spool: &Arc<Spool>, hub: &Hub, input: &dyn InstanceSink) -> Result<(), SpoolError> {
     let mut goes_on = false;
     for exam in spool.exams()? {
-        let Earlier { instances, refusals, .. } = spool.earlier(&exam);
+        let Earlier { instances, refusals } = spool.earlier(&exam);
         let contents = Contents { instances: instances.len(), refused: refusals.count() };
         if hub.judged_contents(&exam) == Some(contents) {
             continue;

@@ -3,11 +3,13 @@
 //! whichever comes first: while a window is inferred, slices, refusals and other exams' verdicts go on.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
+use jiff::Timestamp;
 
 use super::decoders::DecodeJob;
 use super::priority::{Candidate, by_priority};
@@ -247,7 +249,9 @@ impl Analyst {
         analysis.report = self.listener.known_report(key);
         let earlier = self.memory.earlier(key);
         // What an earlier run began did not begin with this one.
-        analysis.started = earlier.began.map_or(analysis.started, |began| began.min(analysis.started));
+        if let Some(began) = earlier.instances.first().and_then(|first| came(first)) {
+            analysis.started = began.min(analysis.started);
+        }
         analysis.take_refusals(earlier.refusals);
         for path in earlier.instances {
             analysis.take(path, at, None);
@@ -562,6 +566,11 @@ impl Analyst {
 /// While the scan goes on below the lungs its foremost slabs are never complete: they are left for its end.
 fn needs_every_window(rule: CompletionRule) -> bool {
     rule != CompletionRule::LungsPassed
+}
+
+/// When an instance was put into its place.
+fn came(instance: &Path) -> Option<Timestamp> {
+    instance.metadata().and_then(|file| file.modified()).ok()?.try_into().ok()
 }
 
 fn tell_verdict(report: &CaseReport, scanner: &str) {

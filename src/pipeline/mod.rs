@@ -14,7 +14,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use jiff::Timestamp;
 
 use crate::analysis::Listener;
 use crate::engine::ModelPackage;
@@ -51,8 +50,6 @@ pub struct PipelineOptions {
 pub struct Earlier {
     /// In the order in which they came; of each instance the newest version last.
     pub instances: Vec<std::path::PathBuf>,
-    /// When the first of them came.
-    pub began: Option<Timestamp>,
     pub refusals: Refusals,
 }
 
