@@ -1,7 +1,5 @@
 //! Flags: what a person is told, and the life of what they were told.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +114,7 @@ pub struct Flags(Vec<Flag>);
 
 /// Why an acknowledgement was not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.phrase())]
 pub enum AcknowledgeError {
     NoSuchFlag,
     NoName,
@@ -131,12 +130,6 @@ impl AcknowledgeError {
             Self::NoName => "error.no_name_for_flag",
             Self::NotKept => "error.acknowledgement_not_kept",
         })
-    }
-}
-
-impl fmt::Display for AcknowledgeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.phrase().fmt(f)
     }
 }
 

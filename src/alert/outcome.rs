@@ -1,7 +1,5 @@
 //! Outcomes: what a person says of a verdict once the radiologist's answer is known, and how far this site can rely on "suspected".
 
-use std::fmt;
-
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,6 +78,7 @@ pub struct Outcomes(Vec<CaseOutcome>);
 
 /// Why an outcome was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.phrase())]
 pub enum OutcomeError {
     NoSuchExam,
     NoVerdict,
@@ -99,12 +98,6 @@ impl OutcomeError {
             Self::NoName => "error.no_name_for_outcome",
             Self::NotKept => "error.outcome_not_kept",
         })
-    }
-}
-
-impl fmt::Display for OutcomeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.phrase().fmt(f)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::texts::Phrase;
 
 /// Why there is no slice to look at.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.phrase())]
 pub enum SlicesError {
     NoSuchSlice,
     Removed,
@@ -46,12 +47,6 @@ impl SlicesError {
             Self::Decode(error) => failed("error.slice_not_shown", error),
             Self::Stopping => Phrase::new("error.stopping"),
         }
-    }
-}
-
-impl fmt::Display for SlicesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.phrase().fmt(f)
     }
 }
 

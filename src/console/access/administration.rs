@@ -1,7 +1,6 @@
 //! What administrators do about who may use the console, and what everybody may do about the own account. `tableside user` and `tableside
 //! kiosk` do the same on the machine: both call what the database has for it (`database::account_changes`).
 
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,6 +16,7 @@ use crate::texts::Phrase;
 
 /// Why something is not changed.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.phrase())]
 pub(in crate::console) enum AdministrationError {
     Access(#[from] LogInError),
     Kiosk(#[from] UnusableKiosk),
@@ -45,12 +45,6 @@ impl AdministrationError {
             Self::UnusableShownName => "error.unusable_shown_name",
             Self::UnusableRole => "error.unusable_role",
         })
-    }
-}
-
-impl fmt::Display for AdministrationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.phrase().fmt(f)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Kiosks: what is one, and which of them have been here.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -18,6 +17,7 @@ const MOST_ADDRESSES: usize = 16;
 
 /// Why there can be no such kiosk.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.phrase())]
 pub enum UnusableKiosk {
     Name,
     Address(String),
@@ -32,12 +32,6 @@ impl UnusableKiosk {
             Self::Address(address) => Phrase::new("error.no_address").with("address", format!("{address:?}")),
             Self::Addresses => Phrase::new("error.kiosk_addresses").with("most", MOST_ADDRESSES.to_string()),
         }
-    }
-}
-
-impl fmt::Display for UnusableKiosk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.phrase().fmt(f)
     }
 }
 

@@ -1,6 +1,5 @@
 //! How people and kiosks come in, and go.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use crate::texts::Phrase;
 
 /// Why somebody is not let in.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.phrase())]
 pub(in crate::console) enum LogInError {
     Wrong,
     Disabled,
@@ -67,12 +67,6 @@ impl LogInError {
                 Phrase::new("error.accounts_are_unknown").with("reason", Phrase::english(error.to_string()))
             }
         }
-    }
-}
-
-impl fmt::Display for LogInError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.phrase().fmt(f)
     }
 }
 
@@ -225,6 +219,7 @@ impl Access {
     /// A password as it is to be kept.
     pub(super) async fn keep(&self, password: String) -> Result<KeptPassword, LogInError> {
         let kept = self.kept.as_ref().ok_or(LogInError::Open)?;
+        // Whoever gives a password has a session or a set-up link already: it is no stranger.
         let place = kept.passwords.place(true).map_err(|Busy| LogInError::Busy)?;
         place.keep(password).await.ok_or(LogInError::Busy)
     }

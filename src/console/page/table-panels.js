@@ -64,7 +64,8 @@ function plain(id, kind, more) {
 /** The gravest statement of the exam on the table; what else of it sounds has panels of its own. @param {Exam} exam @param {Known} known */
 function examPanels(exam, known) {
   const [main, ...others] = statements(exam);
-  const alarms = sounding(exam).filter((statement) => statement !== main).map((statement) => statementPanel(exam, statement, known));
+  const besides = sounding(exam).filter((statement) => panelId(exam, statement) !== panelId(exam, main));
+  const alarms = besides.map((statement) => statementPanel(exam, statement, known));
   const named = new Set(alarms.map(({ id }) => id));
   const lines = others.filter((other) => !named.has(panelId(exam, other))).map((other) => wordsOf(other).line);
   return [{ ...statementPanel(exam, main, known), lines }, ...alarms];
